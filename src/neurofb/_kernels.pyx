@@ -1,0 +1,2 @@
+"""Every per-sample loop."""
+CHECKED = False

@@ -1,0 +1,51 @@
+"""What every source promises, be it a headset over LSL, a file or a simulated head."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from neurofb.chunk import Chunk
+from neurofb.documents import Event
+
+#: ``waiting`` before the first sample, ``flowing``, ``stale`` when samples are overdue, ``lost`` when they
+#: stay away; a source comes back to ``flowing`` by itself when samples do.
+SourceState = Literal["waiting", "flowing", "stale", "lost"]
+
+
+class Source(Protocol):
+    """Samples in µV, in order, with nothing lost in silence.
+
+    Every index from 0 on is delivered exactly once: what never arrived is delivered as NaN, and an event
+    says so. ``pull`` never raises for trouble on the line: trouble is a state and an event.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Channel labels in the order of the columns."""
+        ...
+
+    @property
+    def rate_hz(self) -> float:
+        """The nominal rate."""
+        ...
+
+    @property
+    def state(self) -> SourceState:
+        """What the source knows of its stream, as of the last ``pull``."""
+        ...
+
+    def start(self) -> None:
+        """Open the stream."""
+        ...
+
+    def pull(self, timeout_s: float = 0.0) -> Chunk:
+        """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        ...
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since the last call, in order."""
+        ...
+
+    def stop(self) -> None:
+        """Close the stream; harmless when it is closed."""
+        ...

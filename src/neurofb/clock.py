@@ -1,0 +1,53 @@
+"""Where time comes from: a clock is passed in, never read by a stage.
+
+All clocks count seconds from an arbitrary zero and never run backwards. The live clock is LSL's, so that
+its readings can be compared with time stamps; it lives with pylsl in ``acquisition/lsl.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from neurofb.errors import WrongInput
+
+
+class Clock(Protocol):
+    """What the engine, the sources and the session may ask of a clock."""
+
+    def now_s(self) -> float:
+        """Give the present time in seconds."""
+        ...
+
+    def wait_until(self, time_s: float) -> None:
+        """Return when ``now_s()`` has reached ``time_s``; at once if it already has."""
+        ...
+
+
+class ManualClock:
+    """A clock that moves only when told: simulations and tests run on it, as fast as they can.
+
+    Parameters
+    ----------
+    start_s : float
+        The first reading, in seconds.
+    """
+
+    def __init__(self, start_s: float = 0.0) -> None:
+        self._now_s = float(start_s)
+
+    def now_s(self) -> float:
+        """Give the present time in seconds."""
+        return self._now_s
+
+    def wait_until(self, time_s: float) -> None:
+        """Move to ``time_s``, if that lies ahead."""
+        self._now_s = max(self._now_s, float(time_s))
+
+    def advance(self, step_s: float) -> None:
+        """Move ahead by ``step_s`` seconds."""
+        if not step_s >= 0:
+            raise WrongInput(f"a clock moves only ahead: asked to advance by {step_s} s")
+        self._now_s += float(step_s)
+
+    def __repr__(self) -> str:
+        return f"ManualClock(start_s={self._now_s!r})"

@@ -1,0 +1,58 @@
+"""What is said about a stream or a session: documents that are shown, sent as JSON and recorded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _plain(value: Any) -> Any:
+    """Give ``value`` as JSON can hold it: NaN and infinity become null, NumPy scalars plain numbers."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a known time, said once.
+
+    Attributes
+    ----------
+    kind : str
+        One word for what happened: ``gap``, ``stale``, ``lost``, ``resumed``, ``clock_jump`` ….
+    time_s : float
+        When, on this computer's LSL clock, in seconds.
+    index : int or None
+        The sample it concerns, counted as in ``Chunk.first_index``; None if it concerns no sample.
+    message : str
+        The same in words, for a person.
+    details : mapping
+        Sizes and causes, with units in their names.
+    """
+
+    kind: str
+    time_s: float
+    message: str
+    index: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Give the document as one line of JSON with sorted keys."""
+        document = {
+            "kind": self.kind,
+            "time_s": self.time_s,
+            "index": self.index,
+            "message": self.message,
+            "details": self.details,
+        }
+        return json.dumps(_plain(document), sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,70 @@
+"""Every error neurofb raises on purpose: one tree, each also the builtin a caller would expect.
+
+A message says what was asked, what was found, what would be right, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NeurofbError(Exception):
+    """The root of all errors neurofb raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line returns for it: 2 wrong input, 3 stream or device missing or lost,
+        4 safety stop.
+    """
+
+    exit_code = 2
+
+
+class WrongInput(NeurofbError, ValueError):
+    """A value, shape or type that cannot be right."""
+
+
+class WrongShape(WrongInput):
+    """An array with the wrong number of dimensions, channels or bands."""
+
+
+class WrongFile(WrongInput):
+    """A profile, protocol or recording with something wrong in it; the message lists every problem."""
+
+
+class UnknownName(NeurofbError, LookupError):
+    """A name that is not among those that exist; the message lists them and the nearest."""
+
+
+class UnknownDevice(UnknownName):
+    """A device profile that does not exist."""
+
+    exit_code = 3
+
+
+class StreamMissing(NeurofbError, LookupError):
+    """No stream, or several, where exactly one was asked for."""
+
+    exit_code = 3
+
+
+class StreamLost(NeurofbError, ConnectionError):
+    """A stream that was there stopped for good."""
+
+    exit_code = 3
+
+
+class WrongStream(NeurofbError, ValueError):
+    """A stream that contradicts its profile: channels, unit or rate."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give "there are: …" for the names that exist, with the nearest first named if one is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}there are: {', '.join(known) if known else 'none'}"
