@@ -1,0 +1,410 @@
+"""What is known of each headset and amplifier: a TOML profile each, read into a frozen, checked model.
+
+What comes in is a name (``devices/*.toml``) or the path of a user's own file; what goes out is a
+``DeviceProfile``. A profile says for every fact where it comes from, or ``assumed``: labels and rails decide
+what a participant is rewarded for, so nobody should have to guess which of them was guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+
+from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile, nearest
+from neurofb.tomlfile import Place, parse_toml, several
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
+
+#: How many µV one of the unit is.
+UNIT_UV: Mapping[str, float] = {"nanovolts": 1e-3, "microvolts": 1.0, "millivolts": 1e3, "volts": 1e6}
+
+_ROWS = "Fp AFp AF AFF F FFT FFC FT FC FTT FCC T C TTP CCP TP CP TPP CPP P PPO PO POO O OI I N A M"
+_POSITION = re.compile(rf"(?:{'|'.join(_ROWS.split())})(?:z|(?:10|[1-9])h?)")
+_OLD_POSITIONS = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+
+
+def is_position(name: str) -> bool:
+    """Say whether ``name`` is spelled as a place of the 10-05 system: ``Fz``, ``AF7``, ``CCP3h``.
+
+    T3, T4, T5 and T6 are the old names of T7, T8, P7 and P8 and are not.
+    """
+    return name not in _OLD_POSITIONS and _POSITION.fullmatch(name) is not None
+
+
+def _named_once(labels: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there more than once; each label names one channel")
+    return labels
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HardwareFilter(_Table):
+    """What the device filters before the samples come."""
+
+    high_pass_hz: Positive | None = Field(None, description="the high-pass corner in Hz, as 0.5")
+    low_pass_hz: Positive | None = Field(None, description="the low-pass corner in Hz, as 45.0")
+    notches_hz: tuple[Positive, ...] = Field((), description="the notches in Hz, as [50.0, 60.0]")
+    source: Text = Field(description='where this is known from, or "assumed: why"')
+
+
+class OtherStream(_Table):
+    """A stream the device sends beside its EEG."""
+
+    type: Text = Field(description='the LSL type, as "ACC"')
+    labels: tuple[Text, ...] = Field(min_length=1, description='the channels in order, as ["X", "Y", "Z"]')
+    rate_hz: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)] = Field(
+        description="the rate in Hz, 0 if irregular"
+    )
+    unit: Text = Field(description='the unit of its values, as "g" or "none"')
+    source: Text = Field(description='where this is known from, or "assumed: why"')
+
+
+class Outlet(_Table):
+    """How the device's EEG looks on LSL through one program; devices have several, or none that is known."""
+
+    program: Text = Field(description='the program that makes the outlet, as "muselsl"')
+    names: tuple[Text, ...] = Field(
+        min_length=1, description='the stream names it uses, * for any text, as ["actiCHamp-*"]'
+    )
+    type: Text = Field("EEG", description='the LSL type, as "EEG"')
+    has_labels: Flag = Field(description="true or false: does the stream name its channels")
+    has_unit: Flag = Field(description="true or false: does the stream name its unit")
+    source_id: str = Field("", description="what it gives as source_id, in words")
+    labels: tuple[Text, ...] = Field(
+        (), description="the EEG labels as it writes them, if not as the profile"
+    )
+    columns_before: tuple[Text, ...] = Field((), description="the labels of the columns before the EEG")
+    columns_after: tuple[Text, ...] = Field((), description="the labels of the columns after the EEG")
+    columns_optional: tuple[Text, ...] = Field(
+        (), description="the labels of columns that may follow all others, or not"
+    )
+    chunk_sizes: tuple[Count, ...] = Field((), description="how many samples it sends at once, as [12]")
+    clock: Literal["lsl", "unix"] = Field(description='the clock of its time stamps, "lsl" or "unix"')
+    source: Text = Field(description='where this is known from, or "assumed: why"')
+
+    def fits_name(self, name: str) -> bool:
+        """Say whether a stream of this name can come from the program."""
+        return any(fnmatchcase(name, pattern) for pattern in self.names)
+
+    def column_counts(self, n_eeg: int) -> range:
+        """Give the numbers of channels that its stream may have for ``n_eeg`` EEG channels."""
+        least = len(self.columns_before) + n_eeg + len(self.columns_after)
+        return range(least, least + len(self.columns_optional) + 1)
+
+
+class Packets(_Table):
+    """How samples travel by radio, and what a lost packet leaves in the stream."""
+
+    samples: Count = Field(description="how many samples one packet holds, as 12")
+    lost: Literal["zeros", "gap"] = Field(
+        description='what a lost packet looks like: "zeros" where its samples were, or "gap" if they are skipped'
+    )
+    source: Text = Field(description='where this is known from, or "assumed: why"')
+
+
+class QualityLimits(_Table):
+    """Where a channel stops being EEG; each is judged on one second, around its slow level."""
+
+    flat_uv: Positive = Field(
+        description="the standard deviation in µV below which a channel is flat, as 0.1"
+    )
+    noisy_uv: Positive = Field(description="the standard deviation in µV above which it is noise, as 100.0")
+    max_dc_uv: Positive = Field(description="how far in µV the level may lie from dc_level_uv, as 500.0")
+    line_uv: Positive = Field(
+        description="the amplitude in µV of the mains above which contact is poor, as 20.0"
+    )
+    source: Text = Field(description='where this is known from, or "assumed: why"')
+
+    @field_validator("noisy_uv")
+    @classmethod
+    def _above_flat(cls, noisy_uv: float, info: ValidationInfo) -> float:
+        flat_uv = info.data.get("flat_uv", 0.0)
+        if noisy_uv <= flat_uv:
+            raise ValueError(f"noisy_uv must lie above flat_uv, which is {flat_uv}")
+        return noisy_uv
+
+
+#: Facts of the device that stand at the top of a profile; each that is given needs a line in ``[sources]``.
+FACTS = ("labels", "rate_hz", "unit", "resolution_uv", "rails_uv", "dc_level_uv", "reference", "ground")
+
+
+class DeviceProfile(_Table):
+    """One headset or amplifier: what its EEG channels are and how its stream looks.
+
+    The order of the fields matters: a check sees the fields above its own, so that all problems of a file
+    are found in one reading.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = Field(
+        description='the profile\'s own name in small letters, digits and hyphens, as "muse-2"'
+    )
+    title: Text = Field(description='the device as people call it, as "Muse 2"')
+    manufacturer: Text = Field(description='who makes it, as "InteraXon"')
+    labels: tuple[Text, ...] = Field(
+        min_length=1,
+        description='the EEG channels in the order of the stream, as ["TP9", "AF7", "AF8", "TP10"]',
+    )
+    montage: Literal["fixed", "default"] = Field(
+        description='"fixed" if electrodes cannot be moved, "default" if the user may place them elsewhere'
+    )
+    positions: Mapping[str, Text] = Field(
+        {}, validate_default=True, description='the 10-05 name of labels that are not one, as T3 = "T7"'
+    )
+    regions: Mapping[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], tuple[Text, ...]] = (
+        Field(description='groups of channels, as frontal_left = ["AF7"]')
+    )
+    rate_hz: Positive = Field(description="the sampling rate in Hz, above 0, as 256.0")
+    allowed_rates_hz: tuple[Positive, ...] = Field(
+        (), description="every rate the device can be set to, in Hz; left out: rate_hz only"
+    )
+    unit: Unit = Field(
+        description='the unit of the numbers as its software gives them: "microvolts", "volts" or another of those'
+    )
+    resolution_uv: Positive | None = Field(None, description="the step of its converter in µV, as 0.488")
+    rails_uv: tuple[Number, Number] | None = Field(
+        None, description="the lowest and the highest value in µV before it clips, as [-1000.0, 999.5]"
+    )
+    dc_level_uv: Number = Field(description="the level in µV that a silent channel rests on, as 0.0")
+    reference: Text = Field(description='the reference electrode in words, as "Fpz"')
+    ground: Text = Field(description='the ground or driven electrode in words, as "forehead"')
+    hardware_filter: HardwareFilter | None = Field(None, description="the table [hardware_filter]")
+    other_streams: tuple[OtherStream, ...] = Field((), description="tables [[other_streams]]")
+    lsl: tuple[Outlet, ...] = Field(
+        (), description="tables [[lsl]], one for each program that makes an outlet"
+    )
+    packets: Packets | None = Field(None, description="the table [packets]")
+    quality: QualityLimits = Field(description="the table [quality] with the limits of usable EEG")
+    notes: tuple[Text, ...] = Field((), description="what a user should know, as a list of sentences")
+    sources: Mapping[str, Text] = Field(
+        description='the table [sources]: for each fact where it is known from, or "assumed: why"'
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return _named_once(labels)
+
+    @field_validator("positions")
+    @classmethod
+    def _places_exist(cls, positions: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        labels = info.data.get("labels", ())
+        found: list[tuple[Place, str]] = []
+        for label in positions:
+            if labels and label not in labels:
+                found.append(((label,), f"no channel has this label; {nearest(label, labels)}"))
+        for label in labels:
+            place = positions.get(label, label)
+            if not is_position(place):
+                hint = _OLD_POSITIONS.get(place)
+                right = f'{label} = "{hint}"' if hint else f'{label} = "…", as Fz, AF7 or CCP3h'
+                found.append(
+                    ((label,), f"{place!r} is no place of the 10-05 system; write {right} in [positions]")
+                )
+        if found:
+            raise several(found)
+        return positions
+
+    @field_validator("regions")
+    @classmethod
+    def _channels_exist(
+        cls, regions: Mapping[str, tuple[str, ...]], info: ValidationInfo
+    ) -> Mapping[str, tuple[str, ...]]:
+        labels = info.data.get("labels", ())
+        found: list[tuple[Place, str]] = []
+        for region, channels in regions.items():
+            if not channels:
+                found.append(((region,), "has no channels; leave the region out, or name its channels"))
+            if len(set(channels)) < len(channels):
+                found.append(((region,), f"found {list(channels)}: a channel counts once in a region"))
+            absent = [channel for channel in channels if labels and channel not in labels]
+            found.extend(((region,), f"no channel {each!r}; {nearest(each, labels)}") for each in absent)
+        if found:
+            raise several(found)
+        return regions
+
+    @field_validator("allowed_rates_hz")
+    @classmethod
+    def _rate_allowed(cls, allowed: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        rate_hz = info.data.get("rate_hz")
+        if allowed and rate_hz is not None and rate_hz not in allowed:
+            raise ValueError(f"rate_hz = {rate_hz} is not among them; add it, or correct rate_hz")
+        return allowed
+
+    @field_validator("rails_uv")
+    @classmethod
+    def _rails_in_order(cls, rails_uv: tuple[float, float] | None) -> tuple[float, float] | None:
+        if rails_uv is not None and not rails_uv[0] < rails_uv[1]:
+            raise ValueError(f"the low rail comes first and lies below the high one, as {sorted(rails_uv)}")
+        return rails_uv
+
+    @field_validator("dc_level_uv")
+    @classmethod
+    def _level_within_rails(cls, dc_level_uv: float, info: ValidationInfo) -> float:
+        rails_uv = info.data.get("rails_uv")
+        if rails_uv is not None and not rails_uv[0] <= dc_level_uv <= rails_uv[1]:
+            raise ValueError(f"a channel cannot rest outside its rails {list(rails_uv)} µV")
+        return dc_level_uv
+
+    @field_validator("lsl")
+    @classmethod
+    def _as_many_labels(cls, lsl: tuple[Outlet, ...], info: ValidationInfo) -> tuple[Outlet, ...]:
+        n = len(info.data.get("labels", ()))
+        found = [
+            (
+                (i, "labels"),
+                f"found {len(outlet.labels)} labels for {n} EEG channels; name each of them in order",
+            )
+            for i, outlet in enumerate(lsl)
+            if n and outlet.labels and len(outlet.labels) != n
+        ]
+        if found:
+            raise several(found)
+        return lsl
+
+    @field_validator("sources")
+    @classmethod
+    def _every_fact_sourced(cls, sources: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        given = [fact for fact in FACTS if info.data.get(fact) is not None]
+        found: list[tuple[Place, str]] = [
+            ((fact,), f'missing; say where {fact} is known from, or write {fact} = "assumed: why"')
+            for fact in given
+            if fact not in sources
+        ]
+        found += [
+            ((key,), f"no fact has this name; {nearest(key, FACTS)}") for key in sources if key not in FACTS
+        ]
+        if found:
+            raise several(found)
+        return sources
+
+    @property
+    def n_channels(self) -> int:
+        """How many EEG channels it has."""
+        return len(self.labels)
+
+    @property
+    def unit_uv(self) -> float:
+        """How many µV one of ``unit`` is."""
+        return UNIT_UV[self.unit]
+
+    @property
+    def rates_hz(self) -> tuple[float, ...]:
+        """Every rate the device can have, in Hz."""
+        return self.allowed_rates_hz or (self.rate_hz,)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """The facts and tables that are assumed, not known."""
+        marked = {key: text for key, text in self.sources.items()}
+        tables: dict[str, Any] = {
+            "hardware_filter": self.hardware_filter,
+            "packets": self.packets,
+            "quality": self.quality,
+        }
+        tables |= {f"other_streams {stream.type}": stream for stream in self.other_streams}
+        tables |= {f"lsl {outlet.program}": outlet for outlet in self.lsl}
+        marked |= {name: table.source for name, table in tables.items() if table is not None}
+        return tuple(name for name, text in marked.items() if text.lower().startswith("assumed"))
+
+    def position(self, label: str) -> str:
+        """Give the 10-05 name of the place where channel ``label`` sits."""
+        self.index(label)
+        return self.positions.get(label, label)
+
+    def index(self, label: str) -> int:
+        """Give the column of channel ``label`` among the EEG channels."""
+        if label not in self.labels:
+            raise UnknownName(f"{self.title} has no channel {label!r}; {nearest(label, self.labels)}")
+        return self.labels.index(label)
+
+    def region_indices(self, name: str) -> tuple[int, ...]:
+        """Give the columns of the channels in region ``name``, among the EEG channels.
+
+        Raises
+        ------
+        UnknownName
+            If the montage has no such region; the message lists those it has.
+        """
+        if name not in self.regions:
+            raise UnknownName(f"{self.title} has no region {name!r}; {nearest(name, self.regions)}")
+        return tuple(self.labels.index(label) for label in self.regions[name])
+
+
+def profile_names() -> list[str]:
+    """Give the names of all profiles that come with neurofb, sorted."""
+    return sorted(_bundled())
+
+
+def load_profile(name_or_path: str | Path) -> DeviceProfile:
+    """Give the profile of a device.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a bundled profile (``muse-2``; ``Muse 2`` and ``muse_2`` are the same), or the path of a
+        user's own file: a ``Path``, or a text that ends in ``.toml`` or has a folder in it.
+
+    Raises
+    ------
+    UnknownDevice
+        If there is no such profile or file; the message lists what exists.
+    WrongFile
+        If the profile has something wrong in it; the message lists every problem with its line.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
+        return _load_file(Path(name_or_path))
+    bundled = _bundled()
+    name = "-".join(re.split(r"[\s_-]+", text.strip().lower()))
+    if name not in bundled:
+        raise UnknownDevice(
+            f"no device profile {text!r}; {nearest(name, bundled)}. A profile of your own is given by its path, "
+            "as ./my-headset.toml"
+        )
+    return parse_toml(DeviceProfile, bundled[name].read_text("utf-8"), str(bundled[name]))
+
+
+def _load_file(path: Path) -> DeviceProfile:
+    try:
+        return parse_toml(DeviceProfile, path.read_text("utf-8"), str(path))
+    except FileNotFoundError:
+        beside = [each.name for each in path.parent.glob("*.toml")]
+        raise UnknownDevice(
+            f"no profile file {path}; in its folder {nearest(path.name, beside)}; "
+            f"bundled profiles are {', '.join(profile_names())}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise WrongFile(
+            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise WrongFile(f"{path} cannot be read: {error.strerror}; give the path of a .toml file") from None
+
+
+def _bundled() -> dict[str, Any]:
+    """Give the bundled profile files by name; there is no second place to look, so no wrong one is loaded."""
+    from importlib.resources import files
+
+    try:
+        folder = files("neurofb._devices")
+    except ModuleNotFoundError:
+        here = Path(__file__).resolve().parents[2]
+        raise NeurofbError(
+            "the device profiles are missing: neurofb is running from its source tree without being installed; "
+            f"run `pip install -e .` in {here}"
+        ) from None
+    return {each.name.removesuffix(".toml"): each for each in folder.iterdir() if each.name.endswith(".toml")}

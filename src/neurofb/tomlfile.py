@@ -1,0 +1,185 @@
+"""TOML files that a person wrote: read into checked data, with every problem said at once and by line.
+
+What comes in is text; what goes out is a frozen pydantic model, or one ``WrongFile`` that lists, for each
+problem, the line, the key, what was found and what would be right. The last comes from the ``description`` of
+the model's fields, so that the documentation of a key and the answer to a mistake are one text.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from neurofb.errors import WrongFile, nearest
+
+Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+_TABLE = re.compile(rf"^\s*\[\s*({_DOTTED})\s*\]\s*(?:#.*)?$")
+_ROW = re.compile(rf"^\s*\[\[\s*({_DOTTED})\s*\]\]\s*(?:#.*)?$")
+_VALUE = re.compile(rf"^\s*({_DOTTED})\s*=")
+
+
+def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
+    """Give one error that a validator can raise for many problems, each at its own place below the field."""
+    found = list(problems)
+    return PydanticCustomError(
+        "several", "{text}", {"text": "; ".join(t for _, t in found), "problems": found}
+    )
+
+
+def parse_toml(model: type[Model], text: str, title: str) -> Model:
+    """Give the checked content of TOML ``text``.
+
+    Parameters
+    ----------
+    model : type of pydantic model
+        What the file must hold; every field has a ``description`` that says what would be right.
+    text : str
+        The file's text.
+    title : str
+        How messages call the file: its path.
+
+    Raises
+    ------
+    WrongFile
+        With every problem, in the order of the file.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WrongFile(
+            f"{title} is not TOML: {error}. Text needs quotes, a key stands once per table"
+        ) from None
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = _lines_of(text, content)
+        found = [item for detail in error.errors() for item in _problems(model, detail)]
+        raise WrongFile(_message(title, found, lines)) from None
+
+
+def _message(title: str, found: list[tuple[Place, str]], lines: dict[Place, int]) -> str:
+    """Give the list of problems, those with a line first and in its order."""
+    placed = [(_line(place, lines), place, text) for place, text in found]
+    placed.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    count = "1 problem" if len(placed) == 1 else f"{len(placed)} problems"
+    rows = [
+        f"  {f'line {line}, ' if line else ''}{_spelled(place) or 'the file'}: {text}"
+        for line, place, text in placed
+    ]
+    return "\n".join([f"{title} has {count}:", *rows])
+
+
+def _problems(model: type[BaseModel], detail: ErrorDetails) -> list[tuple[Place, str]]:
+    """Give one of pydantic's errors in our words; a validator's list of problems one by one."""
+    place: Place = detail["loc"]
+    if detail["type"] == "several":
+        return [((*place, *below), text) for below, text in detail["ctx"]["problems"]]
+    if detail["type"] == "extra_forbidden":
+        owner = _owner(model, place)
+        return [(place, f"no such key; {nearest(str(place[-1]), owner.model_fields)}")]
+    field = _field(model, place)
+    needed = field.description if field is not None and field.description else ""
+    if detail["type"] == "missing":
+        return [(place, f"missing; needed is {needed}")]
+    words = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    right = f"; needed is {needed}" if needed and detail["type"] != "value_error" else ""
+    return [(place, f"found {_shown(detail['input'])}: {words}{right}")]
+
+
+def _shown(value: Any) -> str:
+    """Give what was found as it stood in the file, shortened."""
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _spelled(place: Place) -> str:
+    """Give ``('lsl', 0, 'clock')`` as ``lsl[1].clock``: people count from one."""
+    text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Give the models named anywhere in a type, such as ``Outlet`` in ``tuple[Outlet, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+
+
+def _owner(model: type[BaseModel], place: Place) -> type[BaseModel]:
+    """Give the model whose key is the last part of ``place``."""
+    for part in place[:-1]:
+        field = model.model_fields.get(str(part))
+        inside = _models_in(field.annotation) if field is not None else []
+        model = inside[0] if inside else model
+    return model
+
+
+def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
+    """Give the field that an error is about, or about whose items it is."""
+    names = [part for part in place if isinstance(part, str)]
+    while names:
+        field = _owner(model, tuple(names)).model_fields.get(str(names[-1]))
+        if field is not None:
+            return field
+        names.pop()
+    return None
+
+
+def _line(place: Place, lines: dict[Place, int]) -> int | None:
+    """Give the line of a key, or of the nearest thing around it that has one."""
+    while place:
+        if place in lines:
+            return lines[place]
+        place = place[:-1]
+    return None
+
+
+def _lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
+    """Give the line each key and table begins on; tomllib itself keeps no places.
+
+    A line that merely looks like a key, inside an array or a long text, is told apart by what tomllib read.
+    """
+    lines: dict[Place, int] = {}
+    rows: dict[Place, int] = {}
+    table: Place = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _ROW.match(line):
+            key = _parts(found[1])
+            rows[key] = rows.get(key, -1) + 1
+            here, opens = (*key, rows[key]), True
+        elif found := _TABLE.match(line):
+            here, opens = _parts(found[1]), True
+        elif found := _VALUE.match(line):
+            here, opens = (*table, *_parts(found[1])), False
+        else:
+            continue
+        if _exists(content, here):
+            lines.setdefault(here, number)
+            table = here if opens else table
+    return lines
+
+
+def _parts(dotted: str) -> Place:
+    """Give the keys of ``a."b.c".d``."""
+    return tuple(key.strip("\"'") for key in re.findall(_KEY, dotted))
+
+
+def _exists(content: Any, place: Place) -> bool:
+    """Say whether the parsed file has anything at ``place``."""
+    for part in place:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
