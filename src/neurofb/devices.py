@@ -9,20 +9,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
+from neurofb.device_tables import (
+    HardwareFilter,
+    Number,
+    OtherStream,
+    Outlet,
+    Packets,
+    Positive,
+    QualityLimits,
+    Table,
+    Text,
+)
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile, nearest
 from neurofb.tomlfile import Place, parse_toml, several
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+__all__ = [
+    "DeviceProfile",
+    "HardwareFilter",
+    "OtherStream",
+    "Outlet",
+    "Packets",
+    "QualityLimits",
+    "is_position",
+    "load_profile",
+    "profile_names",
+]
+
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
 
 #: How many µV one of the unit is.
@@ -48,101 +66,11 @@ def _named_once(labels: tuple[str, ...]) -> tuple[str, ...]:
     return labels
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HardwareFilter(_Table):
-    """What the device filters before the samples come."""
-
-    high_pass_hz: Positive | None = Field(None, description="the high-pass corner in Hz, as 0.5")
-    low_pass_hz: Positive | None = Field(None, description="the low-pass corner in Hz, as 45.0")
-    notches_hz: tuple[Positive, ...] = Field((), description="the notches in Hz, as [50.0, 60.0]")
-    source: Text = Field(description='where this is known from, or "assumed: why"')
-
-
-class OtherStream(_Table):
-    """A stream the device sends beside its EEG."""
-
-    type: Text = Field(description='the LSL type, as "ACC"')
-    labels: tuple[Text, ...] = Field(min_length=1, description='the channels in order, as ["X", "Y", "Z"]')
-    rate_hz: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)] = Field(
-        description="the rate in Hz, 0 if irregular"
-    )
-    unit: Text = Field(description='the unit of its values, as "g" or "none"')
-    source: Text = Field(description='where this is known from, or "assumed: why"')
-
-
-class Outlet(_Table):
-    """How the device's EEG looks on LSL through one program; devices have several, or none that is known."""
-
-    program: Text = Field(description='the program that makes the outlet, as "muselsl"')
-    names: tuple[Text, ...] = Field(
-        min_length=1, description='the stream names it uses, * for any text, as ["actiCHamp-*"]'
-    )
-    type: Text = Field("EEG", description='the LSL type, as "EEG"')
-    has_labels: Flag = Field(description="true or false: does the stream name its channels")
-    has_unit: Flag = Field(description="true or false: does the stream name its unit")
-    source_id: str = Field("", description="what it gives as source_id, in words")
-    labels: tuple[Text, ...] = Field(
-        (), description="the EEG labels as it writes them, if not as the profile"
-    )
-    columns_before: tuple[Text, ...] = Field((), description="the labels of the columns before the EEG")
-    columns_after: tuple[Text, ...] = Field((), description="the labels of the columns after the EEG")
-    columns_optional: tuple[Text, ...] = Field(
-        (), description="the labels of columns that may follow all others, or not"
-    )
-    chunk_sizes: tuple[Count, ...] = Field((), description="how many samples it sends at once, as [12]")
-    clock: Literal["lsl", "unix"] = Field(description='the clock of its time stamps, "lsl" or "unix"')
-    source: Text = Field(description='where this is known from, or "assumed: why"')
-
-    def fits_name(self, name: str) -> bool:
-        """Say whether a stream of this name can come from the program."""
-        return any(fnmatchcase(name, pattern) for pattern in self.names)
-
-    def column_counts(self, n_eeg: int) -> range:
-        """Give the numbers of channels that its stream may have for ``n_eeg`` EEG channels."""
-        least = len(self.columns_before) + n_eeg + len(self.columns_after)
-        return range(least, least + len(self.columns_optional) + 1)
-
-
-class Packets(_Table):
-    """How samples travel by radio, and what a lost packet leaves in the stream."""
-
-    samples: Count = Field(description="how many samples one packet holds, as 12")
-    lost: Literal["zeros", "gap"] = Field(
-        description='what a lost packet looks like: "zeros" where its samples were, or "gap" if they are skipped'
-    )
-    source: Text = Field(description='where this is known from, or "assumed: why"')
-
-
-class QualityLimits(_Table):
-    """Where a channel stops being EEG; each is judged on one second, around its slow level."""
-
-    flat_uv: Positive = Field(
-        description="the standard deviation in µV below which a channel is flat, as 0.1"
-    )
-    noisy_uv: Positive = Field(description="the standard deviation in µV above which it is noise, as 100.0")
-    max_dc_uv: Positive = Field(description="how far in µV the level may lie from dc_level_uv, as 500.0")
-    line_uv: Positive = Field(
-        description="the amplitude in µV of the mains above which contact is poor, as 20.0"
-    )
-    source: Text = Field(description='where this is known from, or "assumed: why"')
-
-    @field_validator("noisy_uv")
-    @classmethod
-    def _above_flat(cls, noisy_uv: float, info: ValidationInfo) -> float:
-        flat_uv = info.data.get("flat_uv", 0.0)
-        if noisy_uv <= flat_uv:
-            raise ValueError(f"noisy_uv must lie above flat_uv, which is {flat_uv}")
-        return noisy_uv
-
-
 #: Facts of the device that stand at the top of a profile; each that is given needs a line in ``[sources]``.
 FACTS = ("labels", "rate_hz", "unit", "resolution_uv", "rails_uv", "dc_level_uv", "reference", "ground")
 
 
-class DeviceProfile(_Table):
+class DeviceProfile(Table):
     """One headset or amplifier: what its EEG channels are and how its stream looks.
 
     The order of the fields matters: a check sees the fields above its own, so that all problems of a file
@@ -156,7 +84,7 @@ class DeviceProfile(_Table):
     manufacturer: Text = Field(description='who makes it, as "InteraXon"')
     labels: tuple[Text, ...] = Field(
         min_length=1,
-        description='the EEG channels in the order of the stream, as ["TP9", "AF7", "AF8", "TP10"]',
+        description='the EEG channels in the order of the stream, as ["TP9", "AF7"]',
     )
     montage: Literal["fixed", "default"] = Field(
         description='"fixed" if electrodes cannot be moved, "default" if the user may place them elsewhere'
@@ -172,7 +100,7 @@ class DeviceProfile(_Table):
         (), description="every rate the device can be set to, in Hz; left out: rate_hz only"
     )
     unit: Unit = Field(
-        description='the unit of the numbers as its software gives them: "microvolts", "volts" or another of those'
+        description='the unit its software gives: "microvolts", "millivolts", "nanovolts" or "volts"'
     )
     resolution_uv: Positive | None = Field(None, description="the step of its converter in µV, as 0.488")
     rails_uv: tuple[Number, Number] | None = Field(
@@ -183,9 +111,7 @@ class DeviceProfile(_Table):
     ground: Text = Field(description='the ground or driven electrode in words, as "forehead"')
     hardware_filter: HardwareFilter | None = Field(None, description="the table [hardware_filter]")
     other_streams: tuple[OtherStream, ...] = Field((), description="tables [[other_streams]]")
-    lsl: tuple[Outlet, ...] = Field(
-        (), description="tables [[lsl]], one for each program that makes an outlet"
-    )
+    lsl: tuple[Outlet, ...] = Field((), description="tables [[lsl]], one for each program with an outlet")
     packets: Packets | None = Field(None, description="the table [packets]")
     quality: QualityLimits = Field(description="the table [quality] with the limits of usable EEG")
     notes: tuple[Text, ...] = Field((), description="what a user should know, as a list of sentences")
@@ -212,7 +138,7 @@ class DeviceProfile(_Table):
                 hint = _OLD_POSITIONS.get(place)
                 right = f'{label} = "{hint}"' if hint else f'{label} = "…", as Fz, AF7 or CCP3h'
                 found.append(
-                    ((label,), f"{place!r} is no place of the 10-05 system; write {right} in [positions]")
+                    ((label,), f"{place!r} is no place of the 10-05 system; [positions] needs {right}")
                 )
         if found:
             raise several(found)
@@ -266,7 +192,7 @@ class DeviceProfile(_Table):
         found = [
             (
                 (i, "labels"),
-                f"found {len(outlet.labels)} labels for {n} EEG channels; name each of them in order",
+                f"found {len(outlet.labels)} labels for {n} EEG channels; name each, in order",
             )
             for i, outlet in enumerate(lsl)
             if n and outlet.labels and len(outlet.labels) != n
@@ -309,7 +235,7 @@ class DeviceProfile(_Table):
     @property
     def assumed(self) -> tuple[str, ...]:
         """The facts and tables that are assumed, not known."""
-        marked = {key: text for key, text in self.sources.items()}
+        marked = dict(self.sources)
         tables: dict[str, Any] = {
             "hardware_filter": self.hardware_filter,
             "packets": self.packets,
@@ -372,8 +298,8 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     name = "-".join(re.split(r"[\s_-]+", text.strip().lower()))
     if name not in bundled:
         raise UnknownDevice(
-            f"no device profile {text!r}; {nearest(name, bundled)}. A profile of your own is given by its path, "
-            "as ./my-headset.toml"
+            f"no device profile {text!r}; {nearest(name, bundled)}. "
+            "A profile of your own is given by its path, as ./my-headset.toml"
         )
     return parse_toml(DeviceProfile, bundled[name].read_text("utf-8"), str(bundled[name]))
 
@@ -404,7 +330,7 @@ def _bundled() -> dict[str, Any]:
     except ModuleNotFoundError:
         here = Path(__file__).resolve().parents[2]
         raise NeurofbError(
-            "the device profiles are missing: neurofb is running from its source tree without being installed; "
+            "the device profiles are missing: neurofb runs from its source tree without being installed; "
             f"run `pip install -e .` in {here}"
         ) from None
     return {each.name.removesuffix(".toml"): each for each in folder.iterdir() if each.name.endswith(".toml")}

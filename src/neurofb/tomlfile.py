@@ -73,10 +73,10 @@ def _message(title: str, found: list[tuple[Place, str]], lines: dict[Place, int]
     placed = [(_line(place, lines), place, text) for place, text in found]
     placed.sort(key=lambda item: (item[0] is None, item[0] or 0))
     count = "1 problem" if len(placed) == 1 else f"{len(placed)} problems"
-    rows = [
-        f"  {f'line {line}, ' if line else ''}{_spelled(place) or 'the file'}: {text}"
-        for line, place, text in placed
-    ]
+    rows = []
+    for line, place, text in placed:
+        where = f"line {line}, " if line else ""
+        rows.append(f"  {where}{_spelled(place) or 'the file'}: {text}")
     return "\n".join([f"{title} has {count}:", *rows])
 
 
