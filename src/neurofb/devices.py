@@ -59,13 +59,6 @@ def is_position(name: str) -> bool:
     return name not in _OLD_POSITIONS and _POSITION.fullmatch(name) is not None
 
 
-def _named_once(labels: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} stands there more than once; each label names one channel")
-    return labels
-
-
 #: Facts of the device that stand at the top of a profile; each that is given needs a line in ``[sources]``.
 FACTS = ("labels", "rate_hz", "unit", "resolution_uv", "rails_uv", "dc_level_uv", "reference", "ground")
 
@@ -122,7 +115,10 @@ class DeviceProfile(Table):
     @field_validator("labels")
     @classmethod
     def _labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return _named_once(labels)
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands there more than once; each label names one channel")
+        return labels
 
     @field_validator("positions")
     @classmethod
@@ -234,7 +230,7 @@ class DeviceProfile(Table):
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """The facts and tables that are assumed, not known."""
+        """The facts and tables that are assumed, or in part assumed, instead of known."""
         marked = dict(self.sources)
         tables: dict[str, Any] = {
             "hardware_filter": self.hardware_filter,
@@ -244,7 +240,7 @@ class DeviceProfile(Table):
         tables |= {f"other_streams {stream.type}": stream for stream in self.other_streams}
         tables |= {f"lsl {outlet.program}": outlet for outlet in self.lsl}
         marked |= {name: table.source for name, table in tables.items() if table is not None}
-        return tuple(name for name, text in marked.items() if text.lower().startswith("assumed"))
+        return tuple(name for name, text in marked.items() if "assumed" in text.lower())
 
     def position(self, label: str) -> str:
         """Give the 10-05 name of the place where channel ``label`` sits."""
