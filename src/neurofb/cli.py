@@ -19,6 +19,30 @@ def commands() -> None:
     """
 
 
+@commands.command("devices")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def show_devices(name: str | None, as_json: bool) -> None:
+    """List the devices that are known, or explain one: what is known, from where, and what is assumed.
+
+    NAME is the name of a profile, such as muse-2, or the path of a profile of your own.
+    """
+    import json
+
+    from neurofb import device_sheet
+    from neurofb.devices import load_profile
+    from neurofb.tables import show_table
+
+    profile = load_profile(name) if name else None
+    if as_json:
+        document = device_sheet.sheet_document(profile) if profile else device_sheet.list_document()
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif profile:
+        show_table(profile.title, device_sheet.SHEET_HEADER, device_sheet.sheet_rows(profile))
+    else:
+        show_table("Devices", device_sheet.LIST_HEADER, device_sheet.list_rows())
+
+
 def main() -> None:
     """Run the command line; an error of ours is one message and its exit code, never a traceback."""
     try:

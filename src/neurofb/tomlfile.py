@@ -57,9 +57,7 @@ def parse_toml(model: type[Model], text: str, title: str) -> Model:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise WrongFile(
-            f"{title} is not TOML: {error}. Text needs quotes, a key stands once per table"
-        ) from None
+        raise WrongFile(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
     try:
         return model.model_validate(content)
     except ValidationError as error:
