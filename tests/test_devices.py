@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from neurofb import devices
-from neurofb.devices import DeviceProfile, is_position, load_profile, profile_names
+from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile
+from neurofb.positions import is_position
 
 GOOD = """\
 name = "two-ears"

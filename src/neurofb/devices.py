@@ -26,6 +26,7 @@ from neurofb.device_tables import (
     Text,
 )
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile, nearest
+from neurofb.positions import OLD_POSITIONS, is_position
 from neurofb.tomlfile import Place, parse_toml, several
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "Outlet",
     "Packets",
     "QualityLimits",
-    "is_position",
     "load_profile",
     "profile_names",
 ]
@@ -45,18 +45,6 @@ Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
 
 #: How many µV one of the unit is.
 UNIT_UV: Mapping[str, float] = {"nanovolts": 1e-3, "microvolts": 1.0, "millivolts": 1e3, "volts": 1e6}
-
-_ROWS = "Fp AFp AF AFF F FFT FFC FT FC FTT FCC T C TTP CCP TP CP TPP CPP P PPO PO POO O OI I N A M"
-_POSITION = re.compile(rf"(?:{'|'.join(_ROWS.split())})(?:z|(?:10|[1-9])h?)")
-_OLD_POSITIONS = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-
-
-def is_position(name: str) -> bool:
-    """Say whether ``name`` is spelled as a place of the 10-05 system: ``Fz``, ``AF7``, ``CCP3h``.
-
-    T3, T4, T5 and T6 are the old names of T7, T8, P7 and P8 and are not.
-    """
-    return name not in _OLD_POSITIONS and _POSITION.fullmatch(name) is not None
 
 
 #: Facts of the device that stand at the top of a profile; each that is given needs a line in ``[sources]``.
@@ -131,7 +119,7 @@ class DeviceProfile(Table):
         for label in labels:
             place = positions.get(label, label)
             if not is_position(place):
-                hint = _OLD_POSITIONS.get(place)
+                hint = OLD_POSITIONS.get(place)
                 right = f'{label} = "{hint}"' if hint else f'{label} = "…", as Fz, AF7 or CCP3h'
                 found.append(
                     ((label,), f"{place!r} is no place of the 10-05 system; [positions] needs {right}")

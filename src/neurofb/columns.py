@@ -1,0 +1,71 @@
+"""Which columns of a stream or file are the EEG, and what they are called.
+
+Streams of type EEG carry counters, markers and auxiliary inputs, too. A profile settles it; without one the
+labels do, if they name places on the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurofb.devices import DeviceProfile
+from neurofb.errors import WrongStream
+from neurofb.positions import OLD_POSITIONS, is_position, standard_label, standard_labels
+
+
+def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
+    """Give the columns whose labels are places on the head, or all if fewer than half of them are.
+
+    A cap that numbers its electrodes (``E1`` … ``E128``) names no places: then nothing can be told apart.
+    """
+    standard = [standard_label(label) for label in labels]
+    placed = tuple(i for i, label in enumerate(standard) if is_position(label) or label in OLD_POSITIONS)
+    return placed if 2 * len(placed) >= len(labels) else tuple(range(len(labels)))
+
+
+def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[str] = ()) -> tuple[int, ...]:
+    """Give the columns of a profile's EEG channels, in the profile's order.
+
+    Parameters
+    ----------
+    profile : DeviceProfile
+        Whose channels are sought.
+    n_columns : int
+        How many columns there are.
+    labels : sequence of str
+        Their labels, empty if the stream names none: then the layouts of the profile's outlets decide.
+
+    Raises
+    ------
+    WrongStream
+        If the columns contradict the profile.
+    """
+    if labels:
+        return _by_label(profile, labels)
+    for outlet in profile.lsl:
+        if n_columns in outlet.column_counts(profile.n_channels):
+            first = len(outlet.columns_before)
+            return tuple(range(first, first + profile.n_channels))
+    if n_columns == profile.n_channels:
+        return tuple(range(n_columns))
+    counts = {n for outlet in profile.lsl for n in outlet.column_counts(profile.n_channels)}
+    right = " or ".join(map(str, sorted(counts | {profile.n_channels})))
+    raise WrongStream(
+        f"found {n_columns} columns without labels, but {profile.title} has {right}; "
+        "choose the profile of the device that was recorded, or write one with its channels"
+    )
+
+
+def _by_label(profile: DeviceProfile, labels: Sequence[str]) -> tuple[int, ...]:
+    found = standard_labels(labels)
+    places = tuple(profile.position(label) for label in profile.labels)
+    spellings = [profile.labels, *(outlet.labels for outlet in profile.lsl if outlet.labels), places]
+    for spelling in spellings:
+        wanted = standard_labels(spelling)
+        if all(found.count(label) == 1 for label in wanted):
+            return tuple(found.index(label) for label in wanted)
+    wrong = [label for label in standard_labels(profile.labels) if found.count(label) != 1]
+    raise WrongStream(
+        f"{profile.title} has the channels {', '.join(profile.labels)}; found {', '.join(labels)}: missing or "
+        f"twice {', '.join(wrong)}. Choose the profile of the device that was used, or write one with its channels"
+    )
