@@ -203,7 +203,7 @@ class Head:
         self.rate_hz = float(rate_hz)
         self.temperature = temperature
         self.rhythm_names = tuple(rhythm.name for rhythm in settings.rhythms)
-        self._n_electrodes = len(electrodes)
+        self.n_electrodes = len(electrodes)
         places = positions([*electrodes, *settings.reference])
         self._bank = RhythmBank(settings.rhythms, settings.couplings, self.rate_hz, settings.seed)
         self._background = Background(places, self.rate_hz, settings.noise, settings.seed)
@@ -247,9 +247,9 @@ class Head:
     def topography(self, rhythm: str) -> FloatArray:
         """Give how strongly each electrode sees a rhythm, against the reference, shape (n_electrodes,)."""
         seen = self._topographies[self._column(rhythm)]
-        reference = seen[self._n_electrodes :]
+        reference = seen[self.n_electrodes :]
         return np.asarray(
-            seen[: self._n_electrodes] - (reference.mean() if len(reference) else 0.0), dtype=float
+            seen[: self.n_electrodes] - (reference.mean() if len(reference) else 0.0), dtype=float
         )
 
     def generate(self, n_samples: int) -> HeadSignal:
@@ -276,7 +276,7 @@ class Head:
         self._pickup.add(fixed, times_s)
         self._eyes.add(fixed, sizes_uv[:, 0], sizes_uv[:, 1])
         self._skin.add(fixed, sizes_uv[:, 3])
-        contact = self._contacts.make(times_s, self._n_electrodes)
+        contact = self._contacts.make(times_s, self.n_electrodes)
         rhythms = self._bank.make(times_s)
         return _Block(
             fixed_uv=fixed,
@@ -327,7 +327,7 @@ class Head:
         return HeadSignal(out, self._index, truth)
 
     def _against_reference(self, out: FloatArray) -> FloatArray:
-        n = self._n_electrodes
+        n = self.n_electrodes
         if out.shape[1] == n:
             return out
         reference = out[:, n].copy()
@@ -346,7 +346,7 @@ class Head:
             empty,
             empty,
         )
-        return HeadSignal(np.empty((0, self._n_electrodes)), self._index, truth)
+        return HeadSignal(np.empty((0, self.n_electrodes)), self._index, truth)
 
 
 def _lag(time_constant_s: float, rate_hz: float) -> float:

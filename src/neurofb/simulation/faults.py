@@ -1,0 +1,193 @@
+"""What goes wrong between the head and the computer, each fault with its time.
+
+Times are in seconds since the headset was started. On the command line a fault is ``kind@start``,
+``kind@start+duration``, ``kind@start+duration:channel`` or ``kind=value``; ``parse_faults`` reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from neurofb.errors import UnknownName, WrongInput, nearest
+from neurofb.simulation.artifacts import Artifact, ArtifactKind, BadContact, ContactKind
+from neurofb.simulation.pulses import random_stream
+
+
+@dataclass(frozen=True, slots=True)
+class LostPackets:
+    """All packets that are complete from ``at_s`` on for ``duration_s`` are lost on the way, at least one."""
+
+    at_s: float
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Nothing arrives from ``at_s`` on for ``duration_s``; then all does at once, and nothing is lost."""
+
+    at_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """The link is down from ``at_s`` on for ``duration_s``; what is measured meanwhile is lost."""
+
+    at_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump:
+    """The device's clock is set by ``step_s`` at ``at_s``; its samples go on as before."""
+
+    at_s: float
+    step_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """Channels are at their high rail, or the low one, from ``at_s`` on for ``duration_s``; none: all."""
+
+    at_s: float
+    duration_s: float
+    channels: tuple[str, ...] = ()
+    low: bool = False
+
+
+Fault = LostPackets | Stall | Disconnect | ClockJump | Saturation
+
+_CONTACTS = ("off", "noisy", "flat")
+_ARTIFACTS: Mapping[str, float] = {"blink": 0.3, "saccade": 1.0, "jaw": 1.5, "sweat": 60.0}
+_TIMED = ("loss", "stall", "disconnect", "jump", "saturation", *_CONTACTS, *_ARTIFACTS)
+#: Those that are there all the time, and what each sets in ``HeadsetSettings``.
+STEADY: Mapping[str, str] = {
+    "loss": "loss",
+    "jitter": "jitter_s",
+    "drift": "drift_ppm",
+    "offset": "offset_s",
+    "delay": "delay_s",
+    "interval": "interval_s",
+    "dc": "dc_spread_uv",
+}
+_FORM = re.compile(r"(?P<kind>\w+)@(?P<at>[\d.]+)(?:\+(?P<last>-?[\d.]+))?(?::(?P<channel>[\w-]+))?")
+HOW = (
+    "write stall@10+2 (at 10 s for 2 s), loss@10+0.5, disconnect@30+5, jump@20+0.4 (by 0.4 s), "
+    "saturation@5+1:AF7, off@5+3:AF7, noisy@5+3:AF7, flat@5+3:AF7, blink@3, saccade@3, jaw@3+1, sweat@3+60, "
+    "or what is always there: loss=0.05 (part of the packets), jitter=0.02 (s), drift=200 (ppm), "
+    "offset=3 (s), delay=0.04 (s), interval=0.03 (s), dc=500 (µV)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """Faults sorted by where they happen: at the headset, at the head, or all the time."""
+
+    headset: tuple[Fault, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    contacts: tuple[BadContact, ...] = ()
+    steady: Mapping[str, float] = field(default_factory=dict)
+
+
+def parse_faults(texts: Sequence[str]) -> FaultPlan:
+    """Read faults as they are given on the command line.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        See ``HOW``.
+
+    Raises
+    ------
+    WrongInput
+        If one cannot be read; the message shows how to write it.
+    """
+    headset: list[Fault] = []
+    artifacts: list[Artifact] = []
+    contacts: list[BadContact] = []
+    steady: dict[str, float] = {}
+    for text in texts:
+        kind, equals, value = text.partition("=")
+        if equals:
+            steady |= _steady(text, kind, value)
+            continue
+        fault = _timed(text)
+        if isinstance(fault, Artifact):
+            artifacts.append(fault)
+        elif isinstance(fault, BadContact):
+            contacts.append(fault)
+        else:
+            headset.append(fault)
+    return FaultPlan(tuple(headset), tuple(artifacts), tuple(contacts), steady)
+
+
+def _steady(text: str, kind: str, value: str) -> dict[str, float]:
+    if kind not in STEADY:
+        raise UnknownName(f"no lasting fault {kind!r} as in {text!r}; {nearest(kind, STEADY)}; {HOW}")
+    return {STEADY[kind]: _number(text, value)}
+
+
+def _timed(text: str) -> Fault | Artifact | BadContact:
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise WrongInput(f"the fault {text!r} cannot be read; {HOW}")
+    kind, channel = found["kind"], found["channel"]
+    if kind not in _TIMED:
+        raise UnknownName(f"no fault {kind!r} as in {text!r}; {nearest(kind, _TIMED)}; {HOW}")
+    at_s = _number(text, found["at"])
+    lasting = None if found["last"] is None else _number(text, found["last"])
+    if kind in _ARTIFACTS:
+        usual_s = _ARTIFACTS[kind]
+        return Artifact(cast(ArtifactKind, kind), at_s, usual_s if lasting is None else lasting)
+    if kind == "loss":
+        return LostPackets(at_s, lasting or 0.0)
+    if lasting is None:
+        raise WrongInput(f"the fault {text!r} does not say for how long; {HOW}")
+    if kind == "jump":
+        return ClockJump(at_s, lasting)
+    if not lasting > 0:
+        raise WrongInput(f"the fault {text!r} must last longer than 0 s; {HOW}")
+    if kind in _CONTACTS:
+        if channel is None:
+            raise WrongInput(f"the fault {text!r} does not say which channel; {HOW}")
+        return BadContact(channel, at_s, lasting, cast(ContactKind, kind))
+    if kind == "saturation":
+        return Saturation(at_s, lasting, (channel,) if channel else ())
+    return Stall(at_s, lasting) if kind == "stall" else Disconnect(at_s, lasting)
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise WrongInput(f"{value!r} is no number in the fault {text!r}; {HOW}") from None
+
+
+def random_faults(
+    seed: int, duration_s: float, n_disconnects: int = 3, n_stalls: int = 3
+) -> tuple[Fault, ...]:
+    """Draw disconnects of 3 to 10 s and stalls of 0.3 to 1.5 s over ``duration_s``, never two at a time.
+
+    Each has its own slot of time and starts in the slot's first half, so that a slot must last 25 s.
+    """
+    n_faults = n_disconnects + n_stalls
+    slot_s = duration_s / max(n_faults, 1)
+    if n_faults and slot_s < 25.0:
+        raise WrongInput(
+            f"{n_faults} random faults need 25 s each, so {25 * n_faults} s; "
+            f"found a duration of {duration_s} s"
+        )
+    rng = random_stream(seed, "faults")
+    cut = rng.permutation([True] * n_disconnects + [False] * n_stalls)
+    starts_s = (np.arange(n_faults) + rng.uniform(0.1, 0.5, n_faults)) * slot_s
+    return tuple(
+        Disconnect(float(start_s), float(rng.uniform(3.0, 10.0)))
+        if is_disconnect
+        else Stall(float(start_s), float(rng.uniform(0.3, 1.5)))
+        for start_s, is_disconnect in zip(starts_s, cut, strict=True)
+    )

@@ -1,0 +1,374 @@
+"""What a headset makes of a head: converter steps and rails, packets, a radio, and a clock of its own.
+
+In: a ``Head`` and the time up to which things have happened. Out: arrivals, in the order in which a
+computer would get them, and an exact ledger of what was sent and lost. Kept: packets on their way, and the
+radio's random stream. Nothing depends on how often ``advance_to`` is called.
+
+Three times belong to a sample: when it was really taken (``true_s``), what the device's clock said (which
+has an offset and a drift), and when its packet arrived. All are in seconds on the computer's clock, whose
+reading at the headset's start is ``start_s``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.errors import UnknownName, WrongInput, nearest
+from neurofb.simulation.faults import ClockJump, Disconnect, Fault, LostPackets, Saturation, Stall
+from neurofb.simulation.head import Head, HeadSignal
+from neurofb.simulation.pulses import random_stream
+
+if TYPE_CHECKING:
+    from neurofb.devices import DeviceProfile
+
+_F = TypeVar("_F")
+Fate = Literal["delivered", "zeros", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsetSettings:
+    """What the headset, its radio and its clock are like.
+
+    Attributes
+    ----------
+    seed : int
+    packet_samples : int
+        How many samples travel together.
+    lost_as : {"gap", "zeros"}
+        What a lost packet leaves: nothing, or samples of 0.
+    channelwise : bool
+        Whether each channel has packets of its own, as in a Muse; only where a loss leaves zeros.
+    loss : float
+        Part of the packets that get lost at random.
+    delay_s, jitter_s : float
+        A packet takes ``delay_s`` and an exponentially distributed time of this standard deviation more; it
+        never overtakes another.
+    interval_s : float
+        The radio delivers only at multiples of this time, all that waits at once; 0 for at any time.
+    offset_s, drift_ppm : float
+        The device's clock shows this much more than the computer's at the start, and its second is shorter by
+        this part: it takes more samples a second than it says, if positive.
+    stamps : {"device", "arrival"}
+        Whether samples are stamped by the device's clock, or counted back from the arrival of their packet.
+    resolution_uv : float or None
+        The converter's step.
+    rails_uv : tuple of float or None
+        The lowest and highest value it can give.
+    dc_level_uv, dc_spread_uv : float
+        The level of a silent channel, and the standard deviation of the electrodes' own offsets.
+    faults : tuple of Fault
+    """
+
+    seed: int = 0
+    packet_samples: int = 1
+    lost_as: Literal["gap", "zeros"] = "gap"
+    channelwise: bool = False
+    loss: float = 0.0
+    delay_s: float = 0.02
+    jitter_s: float = 0.0
+    interval_s: float = 0.0
+    offset_s: float = 0.0
+    drift_ppm: float = 0.0
+    stamps: Literal["device", "arrival"] = "device"
+    resolution_uv: float | None = None
+    rails_uv: tuple[float, float] | None = None
+    dc_level_uv: float = 0.0
+    dc_spread_uv: float = 0.0
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.packet_samples < 1:
+            raise WrongInput(f"a packet holds 1 sample or more, found packet_samples = {self.packet_samples}")
+        if not 0 <= self.loss < 1:
+            raise WrongInput(f"the lost part of the packets lies between 0 and 1, found loss = {self.loss}")
+        if min(self.delay_s, self.jitter_s, self.interval_s, self.dc_spread_uv) < 0:
+            raise WrongInput(f"delay_s, jitter_s, interval_s and dc_spread_uv are 0 or more, found {self}")
+        if self.channelwise and self.lost_as != "zeros":
+            raise WrongInput("a packet of a single channel can only leave zeros: set lost_as = 'zeros'")
+
+
+def settings_of(profile: DeviceProfile, **others: Any) -> HeadsetSettings:
+    """Give the settings of a device: packets, converter and levels from its profile, ``others`` as given.
+
+    Where the profile does not know the packets, they last 20 ms (assumed).
+    """
+    known: dict[str, Any] = {
+        "packet_samples": max(1, round(0.02 * profile.rate_hz)),
+        "resolution_uv": profile.resolution_uv,
+        "rails_uv": profile.rails_uv,
+        "dc_level_uv": profile.dc_level_uv,
+    }
+    if profile.packets is not None:
+        known |= {"packet_samples": profile.packets.samples, "lost_as": profile.packets.lost}
+    return HeadsetSettings(**(known | others))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """One packet as the computer gets it.
+
+    Attributes
+    ----------
+    samples : ndarray, shape (n_samples, n_channels)
+        µV, with the converter's steps and rails, the DC level and the zeros of lost packets.
+    zeroed : ndarray of bool, shape (n_channels,)
+        Which channels are zeros because their packet was lost.
+    first_index : int
+        Place of the first sample among all that were taken.
+    stamps_s : ndarray, shape (n_samples,)
+        The time stamps that come with it.
+    true_s : ndarray, shape (n_samples,)
+        When the samples were really taken.
+    arrival_s : float
+    """
+
+    samples: FloatArray
+    zeroed: NDArray[np.bool_]
+    first_index: int
+    stamps_s: FloatArray
+    true_s: FloatArray
+    arrival_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A run of samples that did not get through.
+
+    ``fate`` is ``lost`` or ``zeros``, ``cause`` is ``radio``, ``fault`` or ``disconnect``; ``channel`` is the
+    column if only one was hit, else None; ``true_s`` is when the first was taken.
+    """
+
+    first_index: int
+    n_samples: int
+    fate: Fate
+    cause: str
+    true_s: float
+    channel: int | None = None
+
+
+class SentLedger:
+    """The exact account: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
+
+    def __init__(self) -> None:
+        self.sent = self.delivered = self.zeroed = self.lost = self.in_flight = 0
+        self.entries: list[LedgerEntry] = []
+
+    def enter(self, entry: LedgerEntry) -> None:
+        """Add a run of samples that did not get through, joined to the last one if it goes on from there."""
+        last = self.entries[-1] if self.entries else None
+        same = last is not None and (last.fate, last.cause, last.channel) == (
+            entry.fate,
+            entry.cause,
+            entry.channel,
+        )
+        if last is not None and same and last.first_index + last.n_samples == entry.first_index:
+            n_samples = last.n_samples + entry.n_samples
+            entry = LedgerEntry(last.first_index, n_samples, last.fate, last.cause, last.true_s, last.channel)
+            self.entries.pop()
+        self.entries.append(entry)
+
+    def __repr__(self) -> str:
+        return (
+            f"SentLedger(sent={self.sent}, delivered={self.delivered}, zeroed={self.zeroed}, "
+            f"lost={self.lost}, in_flight={self.in_flight})"
+        )
+
+
+class Headset:
+    """A headset on a head, with faults.
+
+    Parameters
+    ----------
+    head : Head
+    settings : HeadsetSettings
+    labels : sequence of str, optional
+        Names of the channels, for faults that name one.
+    start_s : float
+        The computer's time when the first sample is taken.
+
+    Attributes
+    ----------
+    ledger : SentLedger
+    keep_signals : bool
+        Whether to keep what the head gave for ``take_signals``; False by default, as it needs memory.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        settings: HeadsetSettings,
+        labels: Sequence[str] | None = None,
+        start_s: float = 0.0,
+    ) -> None:
+        self.head = head
+        self.settings = settings
+        self.start_s = start_s
+        self.ledger = SentLedger()
+        self.keep_signals = False
+        self._labels = tuple(labels or ())
+        self._rng = random_stream(settings.seed, "radio")
+        self._true_rate_hz = head.rate_hz * (1 + settings.drift_ppm * 1e-6)
+        self._on_the_way: deque[Arrival] = deque()
+        self._signals: list[tuple[HeadSignal, FloatArray]] = []
+        self._last_arrival_s = -np.inf
+        offsets_uv = random_stream(settings.seed, "dc").standard_normal(head.n_electrodes)
+        self._dc_uv = settings.dc_level_uv + settings.dc_spread_uv * offsets_uv
+        self._losses = _of(settings.faults, LostPackets)
+        self._stalls = sorted(_of(settings.faults, Stall), key=lambda stall: stall.at_s)
+        self._disconnects = _of(settings.faults, Disconnect)
+        self._jumps = _of(settings.faults, ClockJump)
+        self._saturations = [
+            (fault, self._columns(fault.channels)) for fault in _of(settings.faults, Saturation)
+        ]
+        if self._saturations and settings.rails_uv is None:
+            raise WrongInput("a saturation needs the rails of the converter; set rails_uv, which is None")
+
+    def _columns(self, channels: tuple[str, ...]) -> list[int] | slice:
+        for channel in channels:
+            if channel not in self._labels:
+                raise UnknownName(f"no channel {channel!r} to saturate; {nearest(channel, self._labels)}")
+        return [self._labels.index(channel) for channel in channels] if channels else slice(None)
+
+    def true_times_s(self, first_index: int, n_samples: int) -> FloatArray:
+        """Give when samples are really taken, in seconds on the computer's clock."""
+        return np.asarray(
+            self.start_s + (first_index + np.arange(n_samples)) / self._true_rate_hz, dtype=float
+        )
+
+    @property
+    def next_packet_s(self) -> float:
+        """When the next packet will be complete."""
+        last = self.head.next_index + self.settings.packet_samples - 1
+        return float(self.true_times_s(last, 1)[0])
+
+    def connected(self, time_s: float) -> bool:
+        """Say whether the link is up at ``time_s``."""
+        return not any(_during(fault, time_s - self.start_s) for fault in self._disconnects)
+
+    def advance_to(self, time_s: float) -> list[Arrival]:
+        """Give all packets that have arrived by ``time_s`` and were not given before, in their order."""
+        while self.next_packet_s <= time_s:
+            self._take_packet()
+        arrived = []
+        while self._on_the_way and self._on_the_way[0].arrival_s <= time_s:
+            arrival = self._on_the_way.popleft()
+            self.ledger.in_flight -= len(arrival.samples)
+            if arrival.zeroed.all():
+                self.ledger.zeroed += len(arrival.samples)
+            else:
+                self.ledger.delivered += len(arrival.samples)
+            arrived.append(arrival)
+        return arrived
+
+    def take_signals(self) -> list[tuple[HeadSignal, FloatArray]]:
+        """Give what the head gave since the last call, lost or not, with the true times of its samples."""
+        signals, self._signals = self._signals, []
+        return signals
+
+    def _take_packet(self) -> None:
+        signal = self.head.generate(self.settings.packet_samples)
+        true_s = self.true_times_s(signal.first_index, len(signal.samples))
+        if self.keep_signals:
+            self._signals.append((signal, true_s))
+        samples = self._convert(signal.samples, true_s)
+        # Drawn for every packet, used or not, so that one fault does not change all others.
+        n_channels = samples.shape[1]
+        unlucky = self._rng.random(n_channels if self.settings.channelwise else 1) < self.settings.loss
+        lateness_s = self.settings.jitter_s * float(self._rng.exponential())
+        self.ledger.sent += len(samples)
+        cause = self._cause(true_s[-1] - self.start_s)
+        zeroed = np.broadcast_to(unlucky | (cause is not None), n_channels).copy()
+        gone = cause == "disconnect" or (zeroed.all() and self.settings.lost_as == "gap")
+        self._write_down(signal.first_index, true_s, zeroed, "lost" if gone else "zeros", cause or "radio")
+        if gone:
+            self.ledger.lost += len(samples)
+            return
+        samples[:, zeroed] = 0.0
+        self.ledger.in_flight += len(samples)
+        arrival_s = self._arrival_s(true_s[-1], lateness_s)
+        stamps_s = self._stamps_s(signal.first_index, true_s, arrival_s)
+        self._on_the_way.append(Arrival(samples, zeroed, signal.first_index, stamps_s, true_s, arrival_s))
+
+    def _write_down(
+        self, first_index: int, true_s: FloatArray, hit: NDArray[np.bool_], fate: Fate, cause: str
+    ) -> None:
+        if hit.all():
+            self.ledger.enter(LedgerEntry(first_index, len(true_s), fate, cause, float(true_s[0])))
+            return
+        for channel in np.flatnonzero(hit):
+            entry = LedgerEntry(first_index, len(true_s), fate, cause, float(true_s[0]), int(channel))
+            self.ledger.enter(entry)
+
+    def _cause(self, at_s: float) -> str | None:
+        """Say why a packet that is complete at ``at_s`` after the start is lost for certain, if it is."""
+        if any(_during(fault, at_s) for fault in self._disconnects):
+            return "disconnect"
+        packet_s = self.settings.packet_samples / self._true_rate_hz
+        for fault in self._losses:
+            if fault.at_s <= at_s < fault.at_s + max(fault.duration_s, packet_s):
+                return "fault"
+        return None
+
+    def _convert(self, samples_uv: FloatArray, true_s: FloatArray) -> FloatArray:
+        """Give what the converter gives: offsets, saturation, steps, rails, in this order."""
+        settings = self.settings
+        out = samples_uv + self._dc_uv
+        for fault, columns in self._saturations:
+            during = _during_all(fault, true_s - self.start_s)
+            if during.any():
+                block = out[:, columns]
+                block[during] = -np.inf if fault.low else np.inf
+                out[:, columns] = block
+        if settings.resolution_uv is not None:
+            out = np.round(out / settings.resolution_uv) * settings.resolution_uv
+        return np.asarray(out if settings.rails_uv is None else np.clip(out, *settings.rails_uv), dtype=float)
+
+    def _arrival_s(self, complete_s: float, lateness_s: float) -> float:
+        settings = self.settings
+        arrival_s = complete_s + settings.delay_s + lateness_s
+        if settings.interval_s > 0:
+            arrival_s = float(np.ceil(arrival_s / settings.interval_s)) * settings.interval_s
+        for stall in self._stalls:
+            if _during(stall, arrival_s - self.start_s):
+                arrival_s = self.start_s + stall.at_s + stall.duration_s
+        arrival_s = max(arrival_s, self._last_arrival_s)
+        self._last_arrival_s = arrival_s
+        return arrival_s
+
+    def _stamps_s(self, first_index: int, true_s: FloatArray, arrival_s: float) -> FloatArray:
+        """Give the stamps: by the device's clock, which believes in its rate, or back from the arrival."""
+        settings, rate_hz = self.settings, self.head.rate_hz
+        numbers = np.arange(len(true_s))
+        if settings.stamps == "arrival":
+            return np.asarray(arrival_s + settings.offset_s - (len(true_s) - 1 - numbers) / rate_hz)
+        jumped_s = np.zeros(len(true_s))
+        for jump in self._jumps:
+            jumped_s += jump.step_s * (true_s - self.start_s >= jump.at_s)
+        return np.asarray(self.start_s + settings.offset_s + (first_index + numbers) / rate_hz + jumped_s)
+
+
+def _of(faults: Sequence[Fault], kind: type[_F]) -> list[_F]:
+    return [fault for fault in faults if isinstance(fault, kind)]
+
+
+def _during(fault: Disconnect | Stall, at_s: float) -> bool:
+    return fault.at_s <= at_s < fault.at_s + fault.duration_s
+
+
+def _during_all(fault: Saturation, at_s: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray((at_s >= fault.at_s) & (at_s < fault.at_s + fault.duration_s))
+
+
+def arrivals_until(headset: Headset, time_s: float, step_s: float = 0.05) -> Iterator[Arrival]:
+    """Give all arrivals up to ``time_s``, moving on in steps so that little is held at a time."""
+    now_s = headset.start_s
+    while now_s < time_s:
+        now_s = min(time_s, now_s + step_s)
+        yield from headset.advance_to(now_s)
