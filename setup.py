@@ -15,7 +15,14 @@ checked = bool(os.environ.get("NEUROFB_CHECKED"))
 if sys.platform == "win32":
     flags = ["/O2", "/fp:precise"]
 else:
-    flags = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+    # The last one keeps GCC from unrolling a loop over lanes into scalars before it can become one vector.
+    flags = [
+        "-O3",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "--param=max-completely-peel-times=4",
+    ]
 
 kernels = Extension(
     "neurofb._kernels",

@@ -1,0 +1,327 @@
+"""Samples become complex bands: a streaming bank of causal complex FIR filters with a declared delay.
+
+In: samples ``(n_samples, n_channels)``. Out: complex ``(n_outputs, n_bands, n_channels)`` in the samples' unit,
+whose magnitude is the band's envelope and whose angle its phase, ``delay_s`` late. Kept between chunks: the samples
+within reach of the taps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import fft
+
+from neurofb import _kernels
+from neurofb.chunk import ComplexArray, FloatArray
+from neurofb.dsp.adaptation import Adaptation
+from neurofb.dsp.checks import count, positive, samples_2d
+from neurofb.dsp.spectrum import Spectrum, prior_spectrum
+from neurofb.dsp.wiener import Grid, Taps, check_bands, design, envelope_correlation, target_response
+from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
+
+#: Taps stand at least this far apart (as a rate): denser ones add cost, not accuracy, to bands below 60 Hz.
+TAP_RATE_HZ = 250.0
+#: Frequencies of a design lie this close together.
+DESIGN_STEP_HZ = 0.125
+
+
+class BandFilter:
+    """A streaming bank of complex band filters.
+
+    Parameters
+    ----------
+    bands : mapping of str to (float, float)
+        Name → (low, high) in Hz: the edges an offline ``mne.filter.filter_data(x, rate, low, high)`` would get.
+    rate_hz : float
+        Sampling rate of the input.
+    n_channels : int
+        Number of channels.
+    delay_s : float or mapping of str to float
+        How late the output is, for all bands or by name; 0 is allowed, at the accuracy it then predicts.
+    spectrum : Spectrum, optional
+        What to expect of the input: the participant's baseline (`baseline_spectrum`), one row or one per channel.
+        Default: `prior_spectrum`.
+    every : int
+        Give only each ``every``-th output, at 1/``every`` of the cost: those of samples n with
+        (n + 1) % every == 0, counted from 0.
+    length_s : float, optional
+        Reach of the taps into the past. Default 1 s, 2 s where a band begins under 4 Hz, at least twice the delay.
+    adapt_s : float, optional
+        Time constant of a running spectrum from which taps are designed anew while samples come, cross-faded
+        over 1 s. Default: never.
+
+    Notes
+    -----
+    A missing sample (NaN) makes the outputs of its channel NaN while it lies in the taps' reach, and so do the
+    samples before the first. Rates above 375 Hz are averaged over ``width`` samples before taps that far apart; the
+    design accounts for it.
+    """
+
+    def __init__(
+        self,
+        bands: Mapping[str, tuple[float, float]],
+        rate_hz: float,
+        n_channels: int,
+        delay_s: float | Mapping[str, float],
+        spectrum: Spectrum | None = None,
+        *,
+        every: int = 1,
+        length_s: float | None = None,
+        adapt_s: float | None = None,
+    ) -> None:
+        self._rate_hz = positive(rate_hz, "rate_hz")
+        self._n_channels = count(n_channels, "n_channels")
+        self._every = count(every, "every")
+        check_bands(dict(bands), self._rate_hz)
+        self._bands = {name: (float(low), float(high)) for name, (low, high) in bands.items()}
+        self._delays_s = _delays(delay_s, self._bands)
+        self._grid = _grid(self._bands, self._rate_hz, self._delays_s, length_s)
+        self._targets = np.stack(
+            [target_response(low, high, self._grid) for low, high in self._bands.values()]
+        )
+        self._design_all(_spectrum_for(spectrum, self._rate_hz, self._n_channels), shared=adapt_s is None)
+        self._adaptation = (
+            None if adapt_s is None else Adaptation(self._rate_hz, self._spectrum, self._n_channels, adapt_s)
+        )
+        self._allocate()
+
+    # -- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def bands(self) -> dict[str, tuple[float, float]]:
+        """Name → (low, high) in Hz, in the order of the output."""
+        return dict(self._bands)
+
+    @property
+    def n_bands(self) -> int:
+        """Number of bands."""
+        return len(self._bands)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return self._n_channels
+
+    @property
+    def rate_hz(self) -> float:
+        """Rate of the input."""
+        return self._rate_hz
+
+    @property
+    def output_rate_hz(self) -> float:
+        """Rate of the output."""
+        return self._rate_hz / self._every
+
+    @property
+    def delay_s(self) -> FloatArray:
+        """Declared delay of each band, shape (n_bands,), in seconds."""
+        return self._delays_s.copy()
+
+    @property
+    def reach_s(self) -> float:
+        """Seconds of the past that an output depends on; as long, a gap or a jump is felt."""
+        return self._grid.n_taps * self._grid.width / self._rate_hz
+
+    @property
+    def taps(self) -> ComplexArray:
+        """Taps in force, complex, shape (n_bands, n_channels, n_taps), newest sample first."""
+        parts = self._lanes.transpose(0, 1, 4, 2, 3).reshape(self.n_bands, -1, self._grid.n_taps, 2)
+        taps: ComplexArray = parts[..., 0] + 1j * parts[..., 1]
+        if taps.shape[1] < self._n_channels:  # one design, shared by all
+            taps = np.repeat(taps[:, :1], self._n_channels, axis=1)
+        return taps[:, : self._n_channels]
+
+    @property
+    def agreement(self) -> FloatArray:
+        """η of each band and channel: squared coherence with the delayed offline band, shape (n_bands, n_channels)."""
+        return np.broadcast_to(self._agreement, (self.n_bands, self._n_channels)).copy()
+
+    @property
+    def expected_correlation(self) -> FloatArray:
+        """Correlation to be expected between this envelope and the offline one, shape (n_bands, n_channels).
+
+        Implied by `agreement` for Gaussian signals; EEG usually does better.
+        """
+        return envelope_correlation(self.agreement)
+
+    @property
+    def autocorrelation(self) -> ComplexArray:
+        """Autocorrelation of the output under the spectrum, at the output's rate, shape (n_bands, n_lags).
+
+        The mean over channels; 1 at lag 0. `Synchrony` needs it to know how many samples are independent.
+        """
+        mean: ComplexArray = self._autocorrelation.mean(axis=1)[:, :: self._every]
+        return mean
+
+    def describe(self) -> list[str]:
+        """Give a line per band: delay and expected correlation, e.g. for a screen."""
+        expected = self.expected_correlation
+        return [
+            f"{name} {low:g}–{high:g} Hz at {1000 * delay:.0f} ms delay: expected r = {np.median(r):.2f}"
+            + (f" ({r.min():.2f}–{r.max():.2f} over channels)" if np.ptp(r) >= 0.01 else "")
+            for (name, (low, high)), delay, r in zip(
+                self._bands.items(), self._delays_s, expected, strict=True
+            )
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f"BandFilter({self._bands!r}, rate_hz={self._rate_hz:g}, n_channels={self._n_channels}, "
+            f"delay_s={dict(zip(self._bands, self._delays_s.tolist(), strict=True))!r}, every={self._every})"
+        )
+
+    # -- what it does ------------------------------------------------------------------------------------------
+
+    def process(self, samples: ArrayLike) -> ComplexArray:
+        """Filter a chunk.
+
+        Parameters
+        ----------
+        samples : array_like, shape (n_samples, n_channels)
+            The next samples; NaN where one is missing.
+
+        Returns
+        -------
+        ndarray, complex, shape (n_outputs, n_bands, n_channels)
+            One output per sample, or per ``every``-th; NaN where a missing sample is in reach.
+        """
+        x = samples_2d(samples, self._n_channels)
+        if self._adaptation is None:
+            return self._filter(x)
+        outputs = []
+        for piece in self._adaptation.pieces(x):
+            outputs.append(self._filter(piece))
+            self._adapt(self._adaptation.take(piece))
+        return np.concatenate(outputs) if outputs else self._filter(x)
+
+    def output_indices(self, first_index: int, n_samples: int) -> np.ndarray:
+        """Give the sample indices that have an output among ``n_samples`` from ``first_index`` on."""
+        indices = np.arange(first_index, first_index + n_samples)
+        return indices[(indices + 1) % self._every == 0]
+
+    def _filter(self, x: FloatArray) -> ComplexArray:
+        n_outputs = (self._index + len(x)) // self._every - self._index // self._every
+        z = np.empty((n_outputs, self.n_bands, self._n_channels), np.complex128)
+        parts = z.view(np.float64).reshape(*z.shape, 2)
+        self._end = _kernels.band_filter(
+            x, self._index, self._every, self._lanes, self._raw, self._missing_at,
+            self._line, self._end, self._missed, self._work, parts,
+        )  # fmt: skip
+        self._index += len(x)
+        return z
+
+    # -- how it is made ----------------------------------------------------------------------------------------
+
+    def _design_all(self, spectrum: Spectrum, *, shared: bool) -> None:
+        """Design for every row of the spectrum; rows are shared by all channels where there is but one."""
+        self._spectrum = spectrum
+        designs = [self._design(row) for row in spectrum.at(np.abs(self._grid.freqs_hz))]
+        self._agreement = np.stack([d.agreement for d in designs], axis=1)
+        self._autocorrelation = np.stack([d.autocorrelation for d in designs], axis=1)
+        if len(designs) == 1 and not shared:
+            designs = designs * self._n_channels
+            self._agreement = np.repeat(self._agreement, self._n_channels, axis=1)
+        n_groups = -(-len(designs) // _kernels.LANES)
+        self._lanes = np.zeros((self.n_bands, n_groups, self._grid.n_taps, 2, _kernels.LANES))
+        if len(designs) == 1:
+            designs = designs * _kernels.LANES
+        for channel, one in enumerate(designs):
+            self._set_taps(channel, one.taps)
+
+    def _design(self, density: FloatArray) -> Taps:
+        return design(self._targets, self._delays_s, density, self._grid)
+
+    def _set_taps(self, channel: int, taps: ComplexArray) -> None:
+        group, lane = divmod(channel, _kernels.LANES)
+        self._lanes[:, group, :, 0, lane] = taps.real
+        self._lanes[:, group, :, 1, lane] = taps.imag
+
+    def _adapt(self, due: tuple[int, FloatArray] | None) -> None:
+        """Go one step on in every cross-fade; begin one if a channel's design is due."""
+        assert self._adaptation is not None
+        if due is not None:
+            channel, density = due
+            designed = self._design(
+                np.interp(np.abs(self._grid.freqs_hz), self._adaptation.freqs_hz, density)
+            )
+            self._agreement[:, channel] = designed.agreement
+            self._adaptation.fade_to(channel, designed.taps)
+        for channel, taps in self._adaptation.fading(self.taps):
+            self._set_taps(channel, taps)
+
+    def _allocate(self) -> None:
+        n_taps, width = self._grid.n_taps, self._grid.width
+        padded = -(-self._n_channels // _kernels.LANES) * _kernels.LANES
+        reach = n_taps * width
+        self._raw = np.zeros((width, self._n_channels))
+        self._missing_at = np.full(self._n_channels, -1, np.int64)
+        self._line = np.zeros((4 * (reach + _kernels.OUTPUTS * self._every), padded))
+        self._end = reach
+        self._missed = np.zeros((_kernels.OUTPUTS, self._n_channels), np.int64)
+        self._work = np.zeros((_kernels.OUTPUTS, self.n_bands, 2, padded))
+        self._index = 0
+
+
+def _delays(delay_s: float | Mapping[str, float], bands: Mapping[str, object]) -> FloatArray:
+    if isinstance(delay_s, Mapping):
+        for name in delay_s:
+            if name not in bands:
+                raise UnknownName(
+                    f"a delay is given for band {name!r}, which is not in the bank; {nearest(name, bands)}"
+                )
+        missing = [name for name in bands if name not in delay_s]
+        if missing:
+            raise WrongInput(
+                f"no delay is given for {', '.join(map(repr, missing))}; give one for every band"
+            )
+        values = [delay_s[name] for name in bands]
+    else:
+        values = [delay_s] * len(bands)
+    for value in values:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.number)
+            or not math.isfinite(value)
+        ):
+            raise WrongInput(f"delay_s needs a finite number of seconds, found {value!r}")
+        if value < 0:
+            raise WrongInput(
+                f"delay_s is {value:g} s: an output cannot be earlier than its sample. 0 is the least "
+                "(least accurate, too); 0.1 s is a good start for alpha"
+            )
+    return np.array(values, dtype=np.float64)
+
+
+def _grid(
+    bands: Mapping[str, tuple[float, float]], rate_hz: float, delays_s: FloatArray, length_s: float | None
+) -> Grid:
+    lowest = min(low for low, _ in bands.values())
+    if length_s is None:
+        length_s = max(1.0 if lowest >= 4 else 2.0, 2 * float(delays_s.max()))
+    length_s = positive(length_s, "length_s")
+    if delays_s.max() >= length_s:
+        raise WrongInput(
+            f"delay_s {delays_s.max():g} s needs taps that reach further back than length_s {length_s:g} s"
+        )
+    width = max(1, round(rate_hz / TAP_RATE_HZ))
+    n_taps = max(8, math.ceil(length_s * rate_hz / width))
+    longest_s = 4 * 3.3 / min(2.0, lowest)  # four lengths of the longest target: nothing wraps around
+    n_freqs = fft.next_fast_len(math.ceil(rate_hz * max(1 / DESIGN_STEP_HZ, longest_s, 4 * length_s)))
+    return Grid(rate_hz, n_taps, width, n_freqs)
+
+
+def _spectrum_for(spectrum: Spectrum | None, rate_hz: float, n_channels: int) -> Spectrum:
+    if spectrum is None:
+        return prior_spectrum(rate_hz)
+    if not isinstance(spectrum, Spectrum):
+        raise WrongInput(
+            f"spectrum needs a Spectrum (see baseline_spectrum), found {type(spectrum).__name__}"
+        )
+    if spectrum.n_channels not in (1, n_channels):
+        raise WrongShape(
+            f"the spectrum has {spectrum.n_channels} rows; {n_channels} channels need 1 row or {n_channels}"
+        )
+    return spectrum

@@ -1,0 +1,134 @@
+"""Takes offset and line noise out of broadband signals.
+
+The band filters need neither: their taps ignore offset and drift, and are designed around line noise. These stages
+are for what looks at the whole band: displays, quality marks, muscle and eye indices.
+
+In and out: samples ``(n_samples, n_channels)`` in µV. A missing sample comes out as NaN; inside, the last value
+stands for it, so that it leaves no trace. A channel's first sample is taken to have been there forever, so an offset
+present from the start gives no transient at all; a step of the offset is forgotten within a second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import signal
+
+from neurofb import _kernels
+from neurofb.chunk import FloatArray
+from neurofb.dsp.checks import count, positive, samples_2d
+from neurofb.errors import WrongInput
+
+
+class _Held:
+    """The last value of each channel, to stand in for missing ones."""
+
+    def __init__(self, n_channels: int) -> None:
+        self.last = np.full(n_channels, np.nan)
+
+    def fill(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give x with missing values held, and each channel's first value where it has only now begun (else NaN)."""
+        missing = np.isnan(x)
+        began = np.isnan(self.last)
+        if missing.any() or began.any():
+            known = np.concatenate([self.last[None], x])
+            rows = np.where(np.isnan(known), 0, np.arange(len(known))[:, None])
+            rows = np.maximum.accumulate(rows, axis=0)
+            filled = np.take_along_axis(known, rows, axis=0)
+            # Before its first sample a channel is taken to have stood where it begins.
+            first = np.where(began, _first_values(x), np.nan)
+            filled = np.where(np.isnan(filled), np.where(np.isnan(first), 0.0, first), filled)
+            self.last = np.where(np.isnan(known[rows[-1], np.arange(x.shape[1])]), np.nan, filled[-1])
+            return np.ascontiguousarray(filled[1:]), first
+        if len(x):
+            self.last = x[-1].copy()
+        return x, np.full(x.shape[1], np.nan)
+
+
+def _first_values(x: FloatArray) -> FloatArray:
+    if not len(x):
+        return np.full(x.shape[1], np.nan)
+    rows = np.argmax(np.isfinite(x), axis=0)
+    values: FloatArray = x[rows, np.arange(x.shape[1])]
+    return values
+
+
+class OffsetRemoval:
+    """Subtracts from each sample the mean of the last second.
+
+    A finite filter: whatever the size of a step, it is gone after ``window_s``. Frequencies that fit a whole number
+    of times into the window pass unchanged; others by 1 - sinc(f·window_s), at most 8 % off above 4 Hz for 1 s.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels.
+    rate_hz : float
+        Sampling rate.
+    window_s : float
+        Length of the mean.
+    """
+
+    def __init__(self, n_channels: int, rate_hz: float, window_s: float = 1.0) -> None:
+        self._n_channels = count(n_channels, "n_channels")
+        length = max(1, round(positive(window_s, "window_s") * positive(rate_hz, "rate_hz")))
+        self._ring = np.zeros((length, self._n_channels))
+        self._sums = np.zeros((2, self._n_channels))
+        self._at = 0
+        self._held = _Held(self._n_channels)
+
+    def process(self, samples: ArrayLike) -> FloatArray:
+        """Give the samples without their offset."""
+        x = samples_2d(samples, self._n_channels)
+        filled, first = self._held.fill(x)
+        for channel in np.flatnonzero(np.isfinite(first)):
+            self._ring[:, channel] = first[channel]
+            self._sums[:, channel] = first[channel] * len(self._ring), 0.0
+        out = np.empty_like(x)
+        self._at = _kernels.subtract_moving_mean(filled, self._ring, self._sums, self._at, out)
+        out[np.isnan(x)] = np.nan
+        return out
+
+
+class LineNotch:
+    """Takes 50 or 60 Hz and its harmonics out.
+
+    Parameters
+    ----------
+    line_hz : float
+        Frequency of the mains: 50 or 60.
+    n_channels : int
+        Number of channels.
+    rate_hz : float
+        Sampling rate; harmonics at or above half of it are left alone.
+    width_hz : float
+        Width of each notch at -3 dB. 4 Hz ring for 0.16 s to a thousandth; narrower ones ring longer.
+    """
+
+    def __init__(self, line_hz: float, n_channels: int, rate_hz: float, width_hz: float = 4.0) -> None:
+        line_hz, rate_hz = positive(line_hz, "line_hz"), positive(rate_hz, "rate_hz")
+        self._n_channels = count(n_channels, "n_channels")
+        self.notches_hz = tuple(np.arange(line_hz, rate_hz / 2 - width_hz / 2, line_hz).tolist())
+        if not self.notches_hz:
+            raise WrongInput(
+                f"a notch at {line_hz:g} Hz, {width_hz:g} Hz wide, needs a rate above "
+                f"{2 * line_hz + width_hz:g} Hz; found {rate_hz:g} Hz"
+            )
+        coefficients = [
+            signal.iirnotch(f, f / positive(width_hz, "width_hz"), fs=rate_hz) for f in self.notches_hz
+        ]
+        self._sos = np.ascontiguousarray([[*b, *a] for b, a in coefficients])
+        self._steady = signal.sosfilt_zi(self._sos)
+        self._state = np.zeros((len(self._sos), 2, self._n_channels))
+        self._held = _Held(self._n_channels)
+
+    def process(self, samples: ArrayLike) -> FloatArray:
+        """Give the samples without line noise."""
+        x = samples_2d(samples, self._n_channels)
+        filled, first = self._held.fill(x)
+        for channel in np.flatnonzero(np.isfinite(first)):
+            self._state[:, :, channel] = self._steady * first[channel]
+        out = np.empty_like(x)
+        _kernels.sos_filter(filled, self._sos, self._state, out)
+        out[np.isnan(x)] = np.nan
+        return out

@@ -1,0 +1,166 @@
+"""How many independent samples a window holds, and what unrelated noise reads at that number.
+
+A band-limited stream repeats itself: 1 s of an 8–12 Hz band at 250 Hz is not 250 samples but about seven. For two
+independent Gaussian channels with known autocorrelation, the mean of squared coherence can be computed exactly. With
+x = Σ √λₖ gₖ eₖ in the eigenvectors of the window's weighted covariance, and Mₖ the mean of channel power k over total,
+
+    Mₖ = E[λₖ|gₖ|² / Σ λⱼ|gⱼ|²] = ∫₀^∞ λₖ / (1 + tλₖ) Πⱼ 1/(1 + tλⱼ) dt,     E[coh²] = Σ Mₖ²,
+
+because coherence is the squared cosine between two independent random directions. Its inverse is the effective
+number of independent samples N: E[coh²] = 1/N exactly, as it is for N truly independent samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal, stats
+
+from neurofb.chunk import ComplexArray, FloatArray
+from neurofb.errors import WrongInput
+
+#: Samples whose lagged parts are correlated more than this are near: debiasing leaves such pairs out.
+NEAR_CORRELATION = 0.1
+#: From here on the first-order form of the effective number does.
+MANY = 30.0
+#: A window is looked at on this many points for each independent sample.
+POINTS_PER_SAMPLE = 4
+
+
+def default_autocorrelation(rate_hz: float) -> ComplexArray:
+    """Give the autocorrelation of flat noise in a band 4 Hz wide between its edges (as 8–12 Hz, transitions 2 Hz).
+
+    What is assumed where a filter does not say its own. Shape (n_lags,), 1 at lag 0.
+    """
+    lags_s = np.arange(max(2, round(2.0 * rate_hz))) / rate_hz
+    # Two raised-cosine edges around a 4 Hz plateau: 6 Hz between the half-power points, nothing beyond 8.
+    shape = (
+        np.sinc(6 * lags_s)
+        * np.cos(2 * np.pi * lags_s)
+        / np.where(np.isclose(lags_s, 0.25), 1.0, 1 - (4 * lags_s) ** 2)
+    )
+    shape[np.isclose(lags_s, 0.25)] = np.sinc(1.5) * np.pi / 4
+    return shape.astype(complex)
+
+
+def near_samples(autocorrelation: ComplexArray) -> int:
+    """Give the lag up to which the lagged cross-products of two such channels still resemble each other.
+
+    The product's autocorrelation is |r|²; the last lag at which it exceeds `NEAR_CORRELATION`.
+    """
+    return int(np.flatnonzero(np.abs(autocorrelation) ** 2 > NEAR_CORRELATION)[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Independence:
+    """Effective number of independent samples against the sum of the weights, for one band.
+
+    Attributes
+    ----------
+    weights : ndarray
+        Sums of weights, ascending: a window being filled.
+    samples : ndarray
+        Effective number of independent samples at each.
+    """
+
+    weights: FloatArray
+    samples: FloatArray
+
+    def at(self, weight: FloatArray) -> FloatArray:
+        """Give the effective number at a sum of weights."""
+        return np.interp(weight, self.weights, self.samples)
+
+    def weight_for(self, samples: float) -> float:
+        """Give the sum of weights at which that many samples are reached; infinite if never."""
+        if samples > self.samples[-1]:
+            return math.inf
+        return float(np.interp(samples, self.samples, self.weights))
+
+
+def independence(weights: FloatArray, autocorrelation: ComplexArray, n_steps: int = 16) -> Independence:
+    """Tabulate the effective number while a window fills.
+
+    Parameters
+    ----------
+    weights : ndarray
+        Weight of each sample of the full window, newest first.
+    autocorrelation : ndarray, complex
+        Of the channels, lag 0 first, in samples.
+    n_steps : int
+        Number of fill levels looked at.
+    """
+    fills = np.unique(np.geomspace(1, len(weights), n_steps).round().astype(int))
+    sums = np.cumsum(weights)[fills - 1]
+    numbers = np.maximum.accumulate([effective_samples(weights[:fill], autocorrelation) for fill in fills])
+    return Independence(np.concatenate([[0.0], sums]), np.concatenate([[0.0], numbers]))
+
+
+def effective_samples(weights: FloatArray, autocorrelation: ComplexArray) -> float:
+    """Give the effective number of independent samples of one window (see the module's text).
+
+    Above `MANY` the first-order form (Σw)² / Σᵢⱼ wᵢ wⱼ |r(i-j)|² is given, there within 1 % of the exact one.
+    """
+    n_lags = min(len(weights), len(autocorrelation))
+    pairs = signal.correlate(weights, weights, method="fft")[len(weights) - 1 :][:n_lags]
+    repeats = np.abs(autocorrelation[:n_lags]) ** 2
+    first_order = float(weights.sum() ** 2 / (2 * pairs @ repeats - pairs[0] * repeats[0]))
+    if first_order > MANY or n_lags == 1:
+        return first_order
+    n_points = min(len(weights), max(48, math.ceil(POINTS_PER_SAMPLE * first_order)))
+    at = np.linspace(0, len(weights) - 1, n_points).round().astype(int)
+    lags = np.abs(at[:, None] - at[None, :])
+    padded = np.append(autocorrelation, 0.0)[np.minimum(lags, len(autocorrelation))]
+    covariance = np.where(at[:, None] >= at[None, :], padded, padded.conj())
+    scale = np.sqrt(weights[at])
+    powers = np.linalg.eigvalsh(covariance * scale[:, None] * scale[None, :])
+    powers = powers[powers > 1e-10 * powers[-1]]
+    return float(1 / np.sum(_mean_shares(powers / powers.sum()) ** 2))
+
+
+def _mean_shares(powers: FloatArray) -> FloatArray:
+    """Mean share of each component in the total; the integral over t is taken over log t."""
+    log_t = np.linspace(-14, 16, 601)
+    t = np.exp(log_t)[:, None]
+    damping = np.exp(log_t[:, None] - np.log1p(t * powers).sum(axis=1, keepdims=True))
+    shares: FloatArray = np.trapezoid(powers / (1 + t * powers) * damping, log_t, axis=0)
+    return shares / shares.sum()
+
+
+def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> FloatArray:
+    """Give the level below which unrelated noise stays in ``quantile`` of the windows.
+
+    Parameters
+    ----------
+    measure : str
+        Name of a readout of `Synchrony`.
+    samples : ndarray
+        Effective number of independent samples N.
+    quantile : float
+        Share of windows under the level.
+
+    Notes
+    -----
+    Coherence and PLV: √(1 - (1-q)^(1/(N-1))), exact for coherence of Gaussian channels. Imaginary coherence and
+    ciPLV (its magnitude): the imaginary part of the mean of N unit products has the variance 1/(2N); its square as
+    a share of the rest follows a beta distribution. wPLI and its debiased square: v is Laplace distributed, Σv over
+    Σ|v| is near normal with variance 2/N. Orthogonalised amplitude correlation: correlation of N/2 pairs of numbers.
+    Those beyond coherence are large-N forms.
+    """
+    n = np.maximum(np.asarray(samples, dtype=np.float64), 1.0 + 1e-9)
+    if not 0 < quantile < 1:
+        raise WrongInput(f"quantile lies between 0 and 1, found {quantile!r}")
+    two_sided = stats.norm.ppf(0.5 + quantile / 2)
+    levels = {
+        "coherence": np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))),
+        "plv": np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))),
+        "imaginary_coherence": np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)),
+        "ciplv": np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)),
+        "wpli": np.minimum(1.0, two_sided * np.sqrt(2 / n)),
+        "debiased_wpli2": np.minimum(1.0, (two_sided**2 - 1) * 2 / n),
+        "aec_orth": np.minimum(1.0, stats.norm.ppf(quantile) / np.sqrt(n)),
+    }
+    if measure not in levels:
+        raise WrongInput(f"no null level is known for {measure!r}; there are: {', '.join(levels)}")
+    return np.asarray(levels[measure], dtype=np.float64)

@@ -1,0 +1,161 @@
+"""Complex bands become power.
+
+In: a band filter's output ``(n_samples, n_bands, n_channels)``. Out: mean power ``(n_samples, n_bands, n_channels)``
+in µV², as late as the filter and, by half a window or one time constant, the averaging make it. Kept between chunks:
+the running means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurofb import _kernels
+from neurofb.chunk import FloatArray
+from neurofb.dsp.checks import complex_parts, count, positive, window_or_decay
+from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
+
+
+class BandPower:
+    """Mean power of each band and channel, one value per sample.
+
+    Power is half the squared magnitude of the analytic signal: the variance of the band-passed signal, as an
+    integral of its spectral density over the band would give.
+
+    Parameters
+    ----------
+    n_bands, n_channels : int
+        Size of the filter's output.
+    rate_hz : float
+        Rate of the filter's output.
+    window_s : float, optional
+        Mean over exactly this long a box.
+    time_constant_s : float, optional
+        Mean with exponential weights, 1/e after this long. Give one of the two.
+    least_filled : float
+        Share of the full weight that must have been usable for a value to be given.
+
+    Notes
+    -----
+    While a channel's filter output is NaN its power is NaN; such samples enter no mean.
+    """
+
+    def __init__(
+        self,
+        n_bands: int,
+        n_channels: int,
+        rate_hz: float,
+        *,
+        window_s: float | None = None,
+        time_constant_s: float | None = None,
+        least_filled: float = 0.5,
+    ) -> None:
+        self._shape = (count(n_bands, "n_bands"), count(n_channels, "n_channels"))
+        rate_hz = positive(rate_hz, "rate_hz")
+        window_or_decay(window_s, time_constant_s)
+        if not 0 < least_filled <= 1:
+            raise WrongInput(f"least_filled is a share above 0 and at most 1, found {least_filled!r}")
+        self._weight = np.zeros(self._shape)
+        if window_s is not None:
+            length = max(1, round(positive(window_s, "window_s") * rate_hz))
+            self._ring = np.full((length, *self._shape), np.nan)
+            self._sums = np.zeros((2, *self._shape))
+            self._at = 0
+            self._least = least_filled * length
+            self._decay = None
+        else:
+            assert time_constant_s is not None
+            self._decay = math.exp(-1 / (positive(time_constant_s, "time_constant_s") * rate_hz))
+            self._total = np.zeros(self._shape)
+            self._least = least_filled / (1 - self._decay)
+
+    def process(self, z: ArrayLike) -> FloatArray:
+        """Take in a chunk of complex bands and give the power after each sample, in µV²."""
+        parts = complex_parts(z, *self._shape)
+        out = np.empty(parts.shape[:3])
+        if self._decay is None:
+            self._at = _kernels.power_box(
+                parts, self._least, self._ring, self._at, self._sums, self._weight, out
+            )
+        else:
+            _kernels.power_exponential(parts, self._decay, self._least, self._total, self._weight, out)
+        return out
+
+
+def relative_power(
+    power: ArrayLike, bands: Sequence[str], whole: str | Sequence[str] | None = None
+) -> FloatArray:
+    """Give each band's share of a whole.
+
+    Parameters
+    ----------
+    power : array_like, shape (..., n_bands, n_channels)
+        From `BandPower`.
+    bands : sequence of str
+        Names of the bands, in order.
+    whole : str or sequence of str, optional
+        The band or bands that make up the whole. Default: all of them, which should then not overlap.
+
+    Returns
+    -------
+    ndarray, shape (..., n_bands, n_channels)
+        Shares; NaN where the whole has no power.
+    """
+    power = np.asarray(power, dtype=np.float64)
+    if power.ndim < 2 or power.shape[-2] != len(bands):
+        raise WrongShape(
+            f"power needs shape (..., {len(bands)}, n_channels) for {len(bands)} bands, found {power.shape}"
+        )
+    names = list(bands) if whole is None else [whole] if isinstance(whole, str) else list(whole)
+    for name in names:
+        if name not in bands:
+            raise UnknownName(f"relative to band {name!r}, which is not there; {nearest(name, bands)}")
+    total = power[..., [list(bands).index(name) for name in names], :].sum(axis=-2, keepdims=True)
+    return np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
+
+
+def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
+    """Give 10·log₁₀(power / reference) in dB; NaN where power is 0, which has no logarithm.
+
+    Parameters
+    ----------
+    power : array_like
+        µV².
+    reference : array_like
+        µV², broadcast against ``power``: 1 µV², or a baseline.
+    """
+    ratio = np.asarray(power, dtype=np.float64) / np.asarray(reference, dtype=np.float64)
+    return 10.0 * np.log10(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
+
+
+def region_power(power: ArrayLike, regions: Sequence[Sequence[int]]) -> FloatArray:
+    """Average the power of the channels of each region.
+
+    Parameters
+    ----------
+    power : array_like, shape (..., n_channels)
+        From `BandPower`; a channel whose power is NaN is left out of its region.
+    regions : sequence of sequences of int
+        Channel indices of each region.
+
+    Returns
+    -------
+    ndarray, shape (..., n_regions)
+        NaN for a region without any usable channel.
+    """
+    power = np.asarray(power, dtype=np.float64)
+    means = []
+    for channels in regions:
+        if len(channels) == 0 or not all(0 <= c < power.shape[-1] for c in channels):
+            raise WrongInput(
+                f"a region needs at least one channel between 0 and {power.shape[-1] - 1}, found {list(channels)}"
+            )
+        part = power[..., list(channels)]
+        usable = ~np.isnan(part)
+        n_usable = usable.sum(axis=-1)
+        total = np.where(usable, part, 0.0).sum(axis=-1)
+        means.append(np.divide(total, n_usable, out=np.full(total.shape, np.nan), where=n_usable > 0))
+    return np.stack(means, axis=-1)

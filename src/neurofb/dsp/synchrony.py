@@ -1,0 +1,305 @@
+"""Complex bands become synchrony between channels or regions: every sample, every pair, in constant time.
+
+In: a band filter's output ``(n_samples, n_bands, n_channels)``. Out, whenever asked: measures
+``(n_bands, n_pairs)``. Kept between chunks: running sums for each pair, and the samples that will leave them.
+
+Which measure for what (formulas: Nolte 2004, Lachaux 1999, Bruña 2018, Stam 2007, Vinck 2011, Hipp 2012):
+
+- *Reward*: `Synchrony.debiased_wpli2` and `Synchrony.imaginary_coherence`. What two electrodes share at no lag,
+  volume conduction above all, does not enter them.
+- *Display and quality control only*: `Synchrony.coherence`, `Synchrony.plv`. One source seen by two electrodes
+  makes them high without any synchrony between regions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurofb import _kernels
+from neurofb.chunk import FloatArray
+from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.checks import complex_parts, count, positive, window_or_decay
+from neurofb.dsp.independence import (
+    Independence,
+    default_autocorrelation,
+    independence,
+    near_samples,
+    null_level,
+)
+from neurofb.dsp.pairing import Pairing
+from neurofb.errors import WrongInput, WrongShape
+
+#: Samples taken into the sums in one go: a pair's sums are fetched and stored once for all of them.
+BLOCK = 8
+#: Exponential weights are followed for this many time constants.
+TAIL = 6.0
+
+
+class Synchrony:
+    """Synchrony of pairs of channels in each band.
+
+    Parameters
+    ----------
+    n_channels, n_bands : int
+        Size of the filter's output.
+    rate_hz : float
+        Rate of the filter's output.
+    window_s : float, optional
+        Measures over exactly this long a box.
+    time_constant_s : float, optional
+        Measures with exponential weights, 1/e after this long: cheaper, and at equal noise
+        (2·time_constant_s = window_s) quicker to react. Give one of the two.
+    pairs : "all" or sequence of (int, int)
+        Pairs of channels; "all" in the order of ``numpy.triu_indices(n_channels, 1)``.
+    autocorrelation : array_like of shape (n_bands, n_lags), or "independent", optional
+        What the filter makes of its input: ``BandFilter.autocorrelation``. It tells how many samples are
+        independent and which are too near each other to be told from a repeat. "independent" is for thinned
+        samples or epochs. Default: a flat band 4 Hz wide.
+    least_samples : float
+        Effective number of independent samples below which a measure is not given (NaN).
+
+    See Also
+    --------
+    Synchrony.of : the same from a band filter, which knows the middle three.
+
+    Notes
+    -----
+    A sample enters a pair's sums where both channels are present (not NaN); a gap in one channel leaves the pairs of
+    others untouched. The sums over a box are begun anew with every window: rounding does not build up.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_bands: int,
+        rate_hz: float,
+        window_s: float | None = None,
+        time_constant_s: float | None = None,
+        pairs: Literal["all"] | Sequence[tuple[int, int]] = "all",
+        *,
+        autocorrelation: ArrayLike | Literal["independent"] | None = None,
+        least_samples: float = 3.0,
+    ) -> None:
+        self._n_channels, self._n_bands = count(n_channels, "n_channels"), count(n_bands, "n_bands")
+        self._rate_hz = positive(rate_hz, "rate_hz")
+        window_or_decay(window_s, time_constant_s)
+        self._pairing = Pairing.of(pairs, self._n_channels)
+        self._window = None if window_s is None else max(2, round(positive(window_s, "window_s") * rate_hz))
+        self._decay = 1.0
+        if time_constant_s is not None:
+            self._decay = math.exp(-1 / (positive(time_constant_s, "time_constant_s") * self._rate_hz))
+        repeats = _autocorrelation(autocorrelation, self._n_bands, self._rate_hz)
+        longest = (self._window or round(4 * TAIL * self._rate_hz * (time_constant_s or 0) + 64)) - 2
+        self._near = np.array([min(near_samples(r), max(0, longest)) for r in repeats], np.int64)
+        weights = self._full_weights()
+        self._independence = [independence(weights, r) for r in repeats]
+        self._least_weight = np.array(
+            [_least_weight(i, least_samples, weights, rate_hz) for i in self._independence]
+        )
+        self._allocate()
+
+    @classmethod
+    def of(
+        cls,
+        bands: BandFilter,
+        *,
+        window_s: float | None = None,
+        time_constant_s: float | None = None,
+        pairs: Literal["all"] | Sequence[tuple[int, int]] = "all",
+        least_samples: float = 3.0,
+    ) -> Synchrony:
+        """Give the synchrony of a band filter's output, with the autocorrelation that filter declares."""
+        return cls(
+            bands.n_channels,
+            bands.n_bands,
+            bands.output_rate_hz,
+            window_s,
+            time_constant_s,
+            pairs,
+            autocorrelation=bands.autocorrelation,
+            least_samples=least_samples,
+        )
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def process(self, z: ArrayLike) -> None:
+        """Take in a chunk of complex bands, shape (n_samples, n_bands, n_channels)."""
+        parts = complex_parts(z, self._n_bands, self._n_channels)
+        start = 0
+        while start < len(parts):
+            stop = start + BLOCK - self._pending
+            piece = parts[start:stop]
+            self._at = _kernels.store_columns(piece, self._pairing.column_channel, self._ring, self._at)
+            self._pending += len(piece)
+            if self._pending == BLOCK:
+                self._take_in()
+            start = stop
+        self._read_out = self._read_out and len(parts) == 0
+
+    def _take_in(self) -> None:
+        """Bring the sums up to date. Which samples share a call makes no difference to any of them."""
+        groups = (self._pairing.group_seed, self._pairing.group_column)
+        if self._window is None:
+            _kernels.synchrony_exponential(
+                self._ring,
+                self._at,
+                self._pending,
+                *groups,
+                self._near,
+                self._decay_near,
+                self._decay,
+                self._sums,
+            )
+            self._pending = 0
+        while self._pending and self._window is not None:
+            n = min(self._pending, self._window - self._age)
+            at = (self._at - (self._pending - n)) % len(self._ring)
+            _kernels.synchrony_box(
+                self._ring,
+                at,
+                n,
+                self._window,
+                self._age,
+                *groups,
+                self._near,
+                self._sums,
+                self._fresh,
+                self._ahead,
+            )
+            self._age = (self._age + n) % self._window
+            self._pending -= n
+
+    # -- what comes out ----------------------------------------------------------------------------------------
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Channels of each pair, shape (n_pairs, 2)."""
+        return self._pairing.pairs.copy()
+
+    def coherence(self) -> FloatArray:
+        """Give |E[xy*]| / √(E|x|² E|y|²), 0–1. For display: volume conduction raises it; see `null_level`."""
+        return self._measure("coherence")
+
+    def debiased_coherence2(self) -> FloatArray:
+        """Give squared coherence with the mean that unrelated noise reads taken out: (N coh² - 1) / (N - 1).
+
+        For display: volume conduction raises it.
+        """
+        share = 1 / self.effective_samples()
+        debiased: FloatArray = (self._measure("coherence") ** 2 - share) / (1 - share)
+        return debiased
+
+    def imaginary_coherence(self) -> FloatArray:
+        """Give Im E[xy*] / √(E|x|² E|y|²), -1–1; above 0 where the first channel of the pair leads."""
+        return self._measure("imaginary_coherence")
+
+    def plv(self) -> FloatArray:
+        """Give the phase-locking value |E[xy*/|xy*|]|, 0–1. For display: volume conduction raises it."""
+        return self._measure("plv")
+
+    def ciplv(self) -> FloatArray:
+        """Give the corrected imaginary phase-locking value |Im u| / √(1 - (Re u)²) of u = E[xy*/|xy*|], 0–1."""
+        return self._measure("ciplv")
+
+    def wpli(self) -> FloatArray:
+        """Give the weighted phase-lag index |E[v]| / E|v| of v = Im xy*, 0–1; few samples raise it."""
+        return self._measure("wpli")
+
+    def debiased_wpli2(self) -> FloatArray:
+        """Give the debiased squared weighted phase-lag index: around 0 for unrelated channels, negative half of the time.
+
+        Σ v v' / Σ |v||v'| over all pairs of samples too far apart to repeat each other (`near_s`). With
+        ``autocorrelation="independent"`` these are all pairs but each sample with itself, the textbook's formula.
+        """
+        return self._measure("debiased_wpli2")
+
+    def aec_orth(self) -> FloatArray:
+        """Give the correlation of amplitudes, each with the other's part orthogonal to it, -1–1; mean of both ways."""
+        return self._measure("aec_orth")
+
+    def effective_samples(self) -> FloatArray:
+        """Give the effective number of independent samples of each estimate, shape (n_bands, n_pairs); NaN: too few."""
+        self._read()
+        numbers = np.stack([table.at(w) for table, w in zip(self._independence, self._weights, strict=True)])
+        return np.where(self._weights >= self._least_weight[:, None], numbers, np.nan)
+
+    def null_level(self, measure: str, quantile: float = 0.95) -> FloatArray:
+        """Give the level that unrelated channels stay below in ``quantile`` of the windows, shape (n_bands, n_pairs)."""
+        return null_level(measure, self.effective_samples(), quantile)
+
+    @property
+    def near_s(self) -> FloatArray:
+        """Samples of each band no further apart than this are left out of debiasing, in seconds."""
+        near: FloatArray = self._near / self._rate_hz
+        return near
+
+    def _measure(self, name: str) -> FloatArray:
+        self._read()
+        values: FloatArray = self._out[_kernels.MEASURES.index(name)].copy()
+        return values
+
+    def _read(self) -> None:
+        if self._read_out:
+            return
+        self._take_in()
+        _kernels.synchrony_read(
+            self._sums, self._pairing.pair_of, self._least_weight, self._out, self._weights
+        )
+        self._read_out = True
+
+    # -- how it is made ----------------------------------------------------------------------------------------
+
+    def _full_weights(self) -> FloatArray:
+        if self._window is not None:
+            return np.ones(self._window)
+        length = math.ceil(TAIL / -math.log(self._decay))
+        weights: FloatArray = self._decay ** np.arange(length)
+        return weights
+
+    def _allocate(self) -> None:
+        reach = self._window if self._window is not None else int(self._near.max())
+        self._ring = np.zeros((reach + BLOCK + 2, self._n_bands, _kernels.FIELDS, self._pairing.n_columns))
+        shape = (self._n_bands, self._pairing.n_groups, _kernels.SUMS_PER_PAIR, _kernels.LANES)
+        self._sums = np.zeros(shape)
+        if self._window is not None:
+            self._fresh = np.zeros(shape)
+            self._ahead = np.zeros((2, *shape[:2], 2, _kernels.LANES))
+        self._decay_near = self._decay ** (self._near + 1.0)
+        self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
+        self._weights = np.zeros((self._n_bands, self._pairing.n_pairs))
+        self._at = self._pending = self._age = 0
+        self._read_out = False
+
+
+def _autocorrelation(
+    given: ArrayLike | Literal["independent"] | None, n_bands: int, rate_hz: float
+) -> NDArray[np.complex128]:
+    if given is None:
+        return np.tile(default_autocorrelation(rate_hz), (n_bands, 1))
+    if isinstance(given, str):
+        if given != "independent":
+            raise WrongInput(f'autocorrelation is an array, None or "independent", found {given!r}')
+        return np.ones((n_bands, 1), complex)
+    array = np.asarray(given, dtype=np.complex128)
+    if array.ndim != 2 or len(array) != n_bands or array.shape[1] < 1:
+        raise WrongShape(f"autocorrelation needs shape ({n_bands}, n_lags), found {array.shape}")
+    if not np.allclose(array[:, 0], 1.0) or not np.isfinite(array).all():
+        raise WrongInput("autocorrelation is 1 at lag 0 and finite everywhere")
+    return array
+
+
+def _least_weight(table: Independence, least_samples: float, weights: FloatArray, rate_hz: float) -> float:
+    least = table.weight_for(positive(least_samples, "least_samples"))
+    if math.isinf(least):
+        raise WrongInput(
+            f"this window ever holds {table.samples[-1]:.1f} independent samples of a band, fewer than "
+            f"least_samples={least_samples:g}: no measure could be given. Make it at least "
+            f"{least_samples / table.samples[-1]:.1f} times as long, or widen the band"
+        )
+    # The sum of exponential weights nears its limit from below; rounding must not keep it from the last step.
+    return least * (1 - 1e-9)
