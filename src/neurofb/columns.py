@@ -66,6 +66,7 @@ def _by_label(profile: DeviceProfile, labels: Sequence[str]) -> tuple[int, ...]:
             return tuple(found.index(label) for label in wanted)
     wrong = [label for label in standard_labels(profile.labels) if found.count(label) != 1]
     raise WrongStream(
-        f"{profile.title} has the channels {', '.join(profile.labels)}; found {', '.join(labels)}: missing or "
-        f"twice {', '.join(wrong)}. Choose the profile of the device that was used, or write one with its channels"
+        f"{profile.title} has the channels {', '.join(profile.labels)}; found {', '.join(labels)}: "
+        f"missing or twice {', '.join(wrong)}. "
+        "Choose the profile of the device that was used, or write one with its channels"
     )

@@ -1,0 +1,182 @@
+"""A recording as a source: its samples come again, in time, on any clock.
+
+In: a ``Recording`` and a clock. Out: chunks, as a headset would send them. Kept: how far it has played.
+
+Played at another speed, it is a tape played faster: samples come at ``rate_hz * speed``, the source says so,
+and a rhythm of 10 Hz is one of 20 Hz at double speed. A stream that kept its nominal rate and sent twice as
+often would contradict its own time stamps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from neurofb.acquisition.recorded import Recording
+from neurofb.acquisition.source import SourceState
+from neurofb.chunk import Chunk
+from neurofb.clock import Clock
+from neurofb.documents import Event
+from neurofb.errors import WrongInput
+
+#: Clocks are read in doubles: a sample due now must not be late by the last digit.
+_ROUNDING_SAMPLES = 1e-6
+
+
+class PlaybackSource:
+    """The samples of a recording as an ``acquisition.source.Source``.
+
+    Sample ``i`` has the time ``start + i / rate_hz``; a chunk comes when its last sample is due.
+
+    Parameters
+    ----------
+    recording : Recording
+        What is played.
+    clock : Clock
+        When samples are due, and what ``pull`` waits on.
+    chunk_samples : int
+        How many samples come at once, as packets of a headset do.
+    speed : float
+        How many times as fast as it was recorded.
+    loop : bool
+        Begin again at the end, on and on; else the source is ``lost`` when the recording is over.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        clock: Clock,
+        *,
+        chunk_samples: int = 8,
+        speed: float = 1.0,
+        loop: bool = False,
+    ) -> None:
+        if chunk_samples < 1:
+            raise WrongInput(f"a chunk holds at least 1 sample, found chunk_samples = {chunk_samples}")
+        if not (speed > 0 and math.isfinite(speed)):
+            raise WrongInput(f"a speed is a number above 0, such as 1 or 2.5; found {speed}")
+        self.recording = recording
+        self.chunk_samples = chunk_samples
+        self.loop = loop
+        self._clock = clock
+        self._rate_hz = recording.rate_hz * speed
+        self._gaps = recording.gaps()
+        self._state: SourceState = "waiting"
+        self._start_s: float | None = None
+        self._next = 0
+        self._events: list[Event] = []
+
+    def __repr__(self) -> str:
+        return (
+            f"<PlaybackSource of {self._n_samples} samples, {len(self.labels)} channels, "
+            f"{self._rate_hz:g} Hz{', looped' if self.loop else ''}>"
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Channel labels in the order of the columns."""
+        return self.recording.labels
+
+    @property
+    def rate_hz(self) -> float:
+        """The rate at which samples come: that of the recording times the speed."""
+        return self._rate_hz
+
+    @property
+    def state(self) -> SourceState:
+        """``lost`` when the recording is over."""
+        return self._state
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole recording has been given; never so in a loop."""
+        return not self.loop and self._next >= self._n_samples
+
+    @property
+    def n_given(self) -> int:
+        """How many samples have been given since the start, those of all rounds together."""
+        return self._next
+
+    @property
+    def _n_samples(self) -> int:
+        return len(self.recording.samples_uv)
+
+    def start(self) -> None:
+        """Begin: sample 0 is due now. A source that was started before begins again at sample 0."""
+        self._start_s = self._clock.now_s()
+        self._next = 0
+        self._state = "waiting"
+
+    def stop(self) -> None:
+        """End; harmless when it has ended."""
+        self._start_s = None
+
+    def pull(self, timeout_s: float = 0.0) -> Chunk:
+        """Give all samples that are due, waiting at most ``timeout_s`` for the first; maybe none."""
+        if self._start_s is None:
+            raise WrongInput("a playback gives samples between start() and stop(); call start() first")
+        end = self._due(self._start_s)
+        if end == self._next and timeout_s > 0 and not self.finished:
+            last_of_next = self._chunk_end(self._next + self.chunk_samples) - 1
+            due_s = self._start_s + last_of_next / self._rate_hz
+            self._clock.wait_until(min(due_s, self._clock.now_s() + timeout_s))
+            end = self._due(self._start_s)
+        return self._give(end, self._start_s)
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def _due(self, start_s: float) -> int:
+        """Give the index up to which whole chunks are due."""
+        passed_s = self._clock.now_s() - start_s
+        n_due = math.floor(passed_s * self._rate_hz + _ROUNDING_SAMPLES) + 1
+        if not self.loop and n_due >= self._n_samples:
+            return self._n_samples
+        return max(self._next, n_due // self.chunk_samples * self.chunk_samples)
+
+    def _chunk_end(self, index: int) -> int:
+        """Give the end of the chunk that ``index`` completes: the last one may be shorter."""
+        whole = index // self.chunk_samples * self.chunk_samples
+        return whole if self.loop else min(whole, self._n_samples)
+
+    def _give(self, end: int, start_s: float) -> Chunk:
+        first, self._next = self._next, end
+        indices = np.arange(first, end)
+        samples = self.recording.samples_uv.take(indices % self._n_samples, axis=0)
+        times_s = start_s + indices / self._rate_hz
+        received_s = np.where(np.isnan(samples).all(axis=1), np.nan, times_s)
+        if end > first:
+            self._state = "flowing"
+            self._tell_gaps(first, end, start_s)
+            self._tell_ends(first, end, start_s)
+        return Chunk(samples, first, received_s, times_s)
+
+    def _tell_gaps(self, first: int, end: int, start_s: float) -> None:
+        """Say of each gap that begins in this chunk where it is and how long."""
+        for round_start in range(first // self._n_samples * self._n_samples, end, self._n_samples):
+            for gap_first, length in self._gaps:
+                index = round_start + gap_first
+                if first <= index < end:
+                    lasts_s = length / self._rate_hz
+                    self._tell(
+                        "gap",
+                        index,
+                        start_s,
+                        f"{length} samples ({lasts_s:.3f} s) are missing in the recording",
+                        missing_samples=length,
+                        missing_s=lasts_s,
+                    )
+
+    def _tell_ends(self, first: int, end: int, start_s: float) -> None:
+        """Say where the recording begins again, or that it is over."""
+        for index in range(-(-max(first, 1) // self._n_samples) * self._n_samples, end, self._n_samples):
+            self._tell("looped", index, start_s, "the recording begins again; the samples do not join")
+        if self.finished:
+            self._state = "lost"
+            self._tell("ended", end - 1, start_s, f"the recording is over after {end} samples", n_samples=end)
+
+    def _tell(self, kind: str, index: int, start_s: float, message: str, **details: float) -> None:
+        self._events.append(Event(kind, start_s + index / self._rate_hz, message, index, details))
