@@ -31,12 +31,13 @@ Jitter = Literal["auto", "late", "symmetric"]
 BLOCK_S = 0.5
 WINDOW_S = 300.0
 #: What is believed of a sampling rate before it is measured: its relative deviation from nominal (quartz:
-#: below 200 ppm). A deviation found to be larger widens the belief, so wrong nominal rates are learned too.
+#: below 200 ppm). A deviation that is certain widens the belief, so wrong nominal rates are learned too.
 RATE_PRIOR = 2e-4
 #: Weight of what lies above the line against what lies below it, in the ``late`` fit.
 LATE_WEIGHT = 0.01
-#: Skewness (0 symmetric, 1 all on one side) above which jitter counts as late, below which as symmetric.
-SKEW_LATE, SKEW_SYMMETRIC = 0.2, 0.1
+#: Skewness (0 symmetric, 1 all on one side) above which jitter counts as late, below which as symmetric; of
+#: few blocks more is asked, three times their own scatter.
+SKEW_LATE, SKEW_SYMMETRIC, SKEW_SCATTER = 0.15, 0.1, 0.3
 #: The line has seen enough for its rate to be stated.
 SETTLED_S = 10.0
 
@@ -83,6 +84,8 @@ class SampleClock:
         #: Twice the standard error of the newest times, and the scatter of the blocks about the line.
         self.error_s = math.inf
         self.scatter_s = 0.0
+        #: Blocks since the start, or since the jitter was found to be of the other kind and the line moved.
+        self.n_steady = 0
 
     def __repr__(self) -> str:
         return f"SampleClock(rate_hz={self.nominal_hz!r}, jitter={self.asked_jitter!r})"
@@ -112,9 +115,15 @@ class SampleClock:
         """Give the time of a sample of the present block, in seconds."""
         return self._from_s + (index - self._from_index) * self._slope_s
 
+    def times_at(self, indices: FloatArray) -> FloatArray:
+        """Give the times of any samples of the present block, in seconds."""
+        return self._from_s + (indices - self._from_index) * self._slope_s
+
     def times_of(self, first_index: int, n: int) -> FloatArray:
         """Give the times of ``n`` samples of the present block, in seconds."""
-        steps = np.arange(first_index - self._from_index, first_index - self._from_index + n, dtype=np.float64)
+        steps = np.arange(
+            first_index - self._from_index, first_index - self._from_index + n, dtype=np.float64
+        )
         steps *= self._slope_s
         steps += self._from_s
         return steps
@@ -171,14 +180,16 @@ class SampleClock:
 
     def _choose_jitter(self) -> None:
         if self.asked_jitter != "auto":
+            self.n_steady += 1
             return
         table = self._table
         range_s = float(table[:, RANGE_S].sum())
         skew = float(table[:, SKEW_S].sum()) / range_s if range_s > 0 else 0.0
-        if skew > SKEW_LATE:
-            self.jitter = "late"
-        elif skew < SKEW_SYMMETRIC:
-            self.jitter = "symmetric"
+        self.n_steady += 1
+        if self.jitter == "symmetric" and skew > SKEW_LATE + 2.0 * SKEW_SCATTER / math.sqrt(len(table)):
+            self.jitter, self.n_steady = "late", 0
+        elif self.jitter == "late" and skew < SKEW_SYMMETRIC:
+            self.jitter, self.n_steady = "symmetric", 0
 
     def _fit(self) -> None:
         """Refit offset (at the newest block) and rate deviation by reweighted, regularised least squares."""
@@ -188,13 +199,19 @@ class SampleClock:
         newest_at = table[-1, MEAN_AT]
         x = (at - newest_at) * self._period_s
         weight = table[:, N] / self.block_samples
-        offset, deviation, scale = float(np.median(y)), self._deviation, _scale(y - np.median(y))
-        for _ in range(8):
+        offset, deviation = float(np.median(y)), self._deviation
+        scale, spread = 0.0, 0.0
+        for _ in range(4):
             residual = y - offset - deviation * x
             scale = max(_scale(residual), 1e-6)
-            w = weight * (_late_weights(residual, scale) if self.jitter == "late" else _huber(residual, scale))
-            ridge = (scale / max(RATE_PRIOR, abs(deviation))) ** 2
-            offset, deviation, spread = _ridge_line(x, y, w, ridge)
+            w = weight * np.minimum(1.0, 1.5 * scale / np.maximum(np.abs(residual), 1e-12))
+            offset, deviation, spread = _line(x, y, w, scale)
+        if self.jitter == "late":
+            # A lone stamp far below the middle is a fault, not an edge.
+            weight = np.where(y - offset - deviation * x < -8.0 * scale, 0.0, weight)
+            for _ in range(6):
+                w = weight * np.where(y - offset - deviation * x > 0, LATE_WEIGHT, 1.0)
+                offset, deviation, spread = _line(x, y, w, scale)
         self._offset_s, self._deviation = offset, deviation
         self.error_s, self.scatter_s = 2.0 * scale * spread, scale
 
@@ -204,22 +221,14 @@ def _scale(residual: FloatArray) -> float:
     return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
 
 
-def _huber(residual: FloatArray, scale: float) -> FloatArray:
-    return np.minimum(1.0, 1.5 * scale / np.maximum(np.abs(residual), 1e-12))
-
-
-def _late_weights(residual: FloatArray, scale: float) -> FloatArray:
-    """Weigh what lies below the line fully, above it little; a lone stamp far below is a fault, not an edge."""
-    weights = np.where(residual > 0, LATE_WEIGHT, 1.0)
-    weights[residual < -8.0 * scale] = LATE_WEIGHT**2
-    return weights
-
-
-def _ridge_line(x: FloatArray, y: FloatArray, w: FloatArray, ridge: float) -> tuple[float, float, float]:
+def _line(x: FloatArray, y: FloatArray, w: FloatArray, scale: float) -> tuple[float, float, float]:
     """Give offset at x = 0, slope, and the offset's standard error for unit noise; the slope's prior is 0."""
-    sw, swx, swxx = float(w.sum()), float(w @ x), float(w @ (x * x)) + ridge
+    sw, swx, swxx = float(w.sum()), float(w @ x), float(w @ (x * x))
     swy, swxy = float(w @ y), float(w @ (x * y))
+    free = sw * swxx - swx * swx
+    slope = (sw * swxy - swx * swy) / free if free > 0 else 0.0
+    certain = free > 0 and abs(slope) > 5.0 * scale * math.sqrt(sw / free)
+    swxx += (scale / (max(RATE_PRIOR, abs(slope)) if certain else RATE_PRIOR)) ** 2
     determinant = sw * swxx - swx * swx
-    offset = (swxx * swy - swx * swxy) / determinant
     slope = (sw * swxy - swx * swy) / determinant
-    return offset, slope, math.sqrt(swxx / determinant)
+    return (swy - slope * swx) / sw, slope, math.sqrt(swxx / determinant)
