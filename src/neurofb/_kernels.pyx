@@ -141,7 +141,7 @@ def sos_filter(
 def subtract_moving_mean(
     const double[:, ::1] x,         # IN     (samples, channels), without NaN
     double[:, ::1] ring,            # STATE  (window, channels), the newest samples
-    double[:, ::1] high,            # STATE  (2, channels), running sum: leading part, correction
+    double[:, ::1] total,           # STATE  (2, channels), running sum: leading part, correction
     Py_ssize_t at,                  # STATE  row of the oldest sample
     double[:, ::1] out,             # OUT    (samples, channels)
 ):
@@ -150,10 +150,10 @@ def subtract_moving_mean(
     with nogil:
         for n in range(x.shape[0]):
             for c in range(x.shape[1]):
-                _add(&high[0, c], &high[1, c], x[n, c])
-                _add(&high[0, c], &high[1, c], -ring[at, c])
+                _add(&total[0, c], &total[1, c], x[n, c])
+                _add(&total[0, c], &total[1, c], -ring[at, c])
                 ring[at, c] = x[n, c]
-                out[n, c] = x[n, c] - (high[0, c] + high[1, c]) / window
+                out[n, c] = x[n, c] - (total[0, c] + total[1, c]) / window
             at = at + 1 if at + 1 < window else 0
     return at
 

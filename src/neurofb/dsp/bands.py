@@ -7,17 +7,19 @@ within reach of the taps.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
+from neurofb.dsp.rehearsal import rehearsed_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
 from neurofb.dsp.wiener import Grid, Taps, check_bands, design, envelope_correlation, target_response
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
@@ -88,6 +90,18 @@ class BandFilter:
         )
         self._allocate()
 
+    def _allocate(self) -> None:
+        n_taps, width = self._grid.n_taps, self._grid.width
+        padded = -(-self._n_channels // _kernels.LANES) * _kernels.LANES
+        reach = n_taps * width
+        self._raw = np.zeros((width, self._n_channels))
+        self._missing_at = np.full(self._n_channels, -1, np.int64)
+        self._line = np.zeros((4 * (reach + _kernels.OUTPUTS * self._every), padded))
+        self._end: int = reach
+        self._missed: NDArray[np.int64] = np.zeros((_kernels.OUTPUTS, self._n_channels), np.int64)
+        self._work: FloatArray = np.zeros((_kernels.OUTPUTS, self.n_bands, 2, padded))
+        self._index: int = 0
+
     # -- what it is --------------------------------------------------------------------------------------------
 
     @property
@@ -156,6 +170,32 @@ class BandFilter:
         mean: ComplexArray = self._autocorrelation.mean(axis=1)[:, :: self._every]
         return mean
 
+    def rehearse(self, baseline: ArrayLike) -> FloatArray:
+        """Measure on a baseline how well this filter's envelope follows the offline one.
+
+        What the filter would have given is compared with the zero-phase band an offline analysis of the same
+        samples gives. Closer to what the session will give than `expected_correlation`, which knows a spectrum only.
+
+        Parameters
+        ----------
+        baseline : array_like, shape (n_samples, n_channels)
+            µV; at least three times `reach_s` long.
+
+        Returns
+        -------
+        ndarray, shape (n_bands, n_channels)
+            Correlation of the envelopes; NaN for a channel with missing samples throughout.
+        """
+        x = samples_2d(baseline, self._n_channels)
+        if len(x) < 3 * self.reach_s * self._rate_hz:
+            raise WrongInput(
+                f"a rehearsal needs at least {3 * self.reach_s:g} s, found {len(x) / self._rate_hz:.1f} s"
+            )
+        again = copy.copy(self)
+        again._every, again._adaptation = 1, None
+        again._allocate()
+        return rehearsed_correlation(x, again.process(x), self._bands, self._delays_s, self._rate_hz)
+
     def describe(self) -> list[str]:
         """Give a line per band: delay and expected correlation, e.g. for a screen."""
         expected = self.expected_correlation
@@ -197,10 +237,11 @@ class BandFilter:
             self._adapt(self._adaptation.take(piece))
         return np.concatenate(outputs) if outputs else self._filter(x)
 
-    def output_indices(self, first_index: int, n_samples: int) -> np.ndarray:
+    def output_indices(self, first_index: int, n_samples: int) -> NDArray[np.int64]:
         """Give the sample indices that have an output among ``n_samples`` from ``first_index`` on."""
         indices = np.arange(first_index, first_index + n_samples)
-        return indices[(indices + 1) % self._every == 0]
+        given: NDArray[np.int64] = indices[(indices + 1) % self._every == 0]
+        return given
 
     def _filter(self, x: FloatArray) -> ComplexArray:
         n_outputs = (self._index + len(x)) // self._every - self._index // self._every
@@ -251,18 +292,6 @@ class BandFilter:
             self._adaptation.fade_to(channel, designed.taps)
         for channel, taps in self._adaptation.fading(self.taps):
             self._set_taps(channel, taps)
-
-    def _allocate(self) -> None:
-        n_taps, width = self._grid.n_taps, self._grid.width
-        padded = -(-self._n_channels // _kernels.LANES) * _kernels.LANES
-        reach = n_taps * width
-        self._raw = np.zeros((width, self._n_channels))
-        self._missing_at = np.full(self._n_channels, -1, np.int64)
-        self._line = np.zeros((4 * (reach + _kernels.OUTPUTS * self._every), padded))
-        self._end = reach
-        self._missed = np.zeros((_kernels.OUTPUTS, self._n_channels), np.int64)
-        self._work = np.zeros((_kernels.OUTPUTS, self.n_bands, 2, padded))
-        self._index = 0
 
 
 def _delays(delay_s: float | Mapping[str, float], bands: Mapping[str, object]) -> FloatArray:

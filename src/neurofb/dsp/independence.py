@@ -125,7 +125,8 @@ def _mean_shares(powers: FloatArray) -> FloatArray:
     t = np.exp(log_t)[:, None]
     damping = np.exp(log_t[:, None] - np.log1p(t * powers).sum(axis=1, keepdims=True))
     shares: FloatArray = np.trapezoid(powers / (1 + t * powers) * damping, log_t, axis=0)
-    return shares / shares.sum()
+    total: float = shares.sum()
+    return np.asarray(shares / total)
 
 
 def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> FloatArray:
@@ -142,11 +143,11 @@ def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> Flo
 
     Notes
     -----
-    Coherence and PLV: √(1 - (1-q)^(1/(N-1))), exact for coherence of Gaussian channels. Imaginary coherence and
-    ciPLV (its magnitude): the imaginary part of the mean of N unit products has the variance 1/(2N); its square as
-    a share of the rest follows a beta distribution. wPLI and its debiased square: v is Laplace distributed, Σv over
-    Σ|v| is near normal with variance 2/N. Orthogonalised amplitude correlation: correlation of N/2 pairs of numbers.
-    Those beyond coherence are large-N forms.
+    Exact for Gaussian channels: coherence, √(1 - (1-q)^(1/(N-1))); imaginary coherence (its magnitude), one coordinate
+    of a random direction in 2N dimensions, whose square follows a beta distribution with ½ and N - ½.
+    Cautious, with fewer than 1 - q of the windows above: PLV, Rayleigh's √(-ln(1-q)/N); ciPLV, as imaginary
+    coherence of one sample less; wPLI and its debiased square, from Σv/Σ|v| nearly normal with variance 2/N for
+    Laplace distributed v; orthogonalised amplitude correlation, normal with variance 1/N.
     """
     n = np.maximum(np.asarray(samples, dtype=np.float64), 1.0 + 1e-9)
     if not 0 < quantile < 1:
@@ -154,9 +155,9 @@ def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> Flo
     two_sided = stats.norm.ppf(0.5 + quantile / 2)
     levels = {
         "coherence": np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))),
-        "plv": np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))),
+        "plv": np.minimum(1.0, np.sqrt(-np.log(1 - quantile) / n)),
         "imaginary_coherence": np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)),
-        "ciplv": np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)),
+        "ciplv": np.sqrt(stats.beta.ppf(quantile, 0.5, np.maximum(n - 1.5, 0.5))),
         "wpli": np.minimum(1.0, two_sided * np.sqrt(2 / n)),
         "debiased_wpli2": np.minimum(1.0, (two_sided**2 - 1) * 2 / n),
         "aec_orth": np.minimum(1.0, stats.norm.ppf(quantile) / np.sqrt(n)),

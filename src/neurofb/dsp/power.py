@@ -114,7 +114,8 @@ def relative_power(
         if name not in bands:
             raise UnknownName(f"relative to band {name!r}, which is not there; {nearest(name, bands)}")
     total = power[..., [list(bands).index(name) for name in names], :].sum(axis=-2, keepdims=True)
-    return np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
+    shares: FloatArray = np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
+    return shares
 
 
 def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
@@ -128,7 +129,8 @@ def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
         µV², broadcast against ``power``: 1 µV², or a baseline.
     """
     ratio = np.asarray(power, dtype=np.float64) / np.asarray(reference, dtype=np.float64)
-    return 10.0 * np.log10(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
+    levels: FloatArray = 10.0 * np.log10(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
+    return levels
 
 
 def region_power(power: ArrayLike, regions: Sequence[Sequence[int]]) -> FloatArray:

@@ -98,10 +98,24 @@ class Synchrony:
         self._near = np.array([min(near_samples(r), max(0, longest)) for r in repeats], np.int64)
         weights = self._full_weights()
         self._independence = [independence(weights, r) for r in repeats]
-        self._least_weight = np.array(
-            [_least_weight(i, least_samples, weights, rate_hz) for i in self._independence]
-        )
+        self._least_weight = np.array([_least_weight(i, least_samples) for i in self._independence])
         self._allocate()
+
+    def _allocate(self) -> None:
+        reach = self._window if self._window is not None else int(self._near.max())
+        self._ring = np.zeros((reach + BLOCK + 2, self._n_bands, _kernels.FIELDS, self._pairing.n_columns))
+        shape = (self._n_bands, self._pairing.n_groups, _kernels.SUMS_PER_PAIR, _kernels.LANES)
+        self._sums = np.zeros(shape)
+        if self._window is not None:
+            self._fresh = np.zeros(shape)
+            self._ahead = np.zeros((2, *shape[:2], 2, _kernels.LANES))
+        self._decay_near: FloatArray = np.power(self._decay, self._near + 1.0)
+        self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
+        self._weights = np.zeros((self._n_bands, self._pairing.n_pairs))
+        self._at: int = 0
+        self._pending: int = 0
+        self._age: int = 0
+        self._read_out: bool = False
 
     @classmethod
     def of(
@@ -211,7 +225,7 @@ class Synchrony:
         return self._measure("wpli")
 
     def debiased_wpli2(self) -> FloatArray:
-        """Give the debiased squared weighted phase-lag index: around 0 for unrelated channels, negative half of the time.
+        """Give the debiased squared weighted phase-lag index, at most 1: around 0 for unrelated channels.
 
         Σ v v' / Σ |v||v'| over all pairs of samples too far apart to repeat each other (`near_s`). With
         ``autocorrelation="independent"`` these are all pairs but each sample with itself, the textbook's formula.
@@ -229,7 +243,7 @@ class Synchrony:
         return np.where(self._weights >= self._least_weight[:, None], numbers, np.nan)
 
     def null_level(self, measure: str, quantile: float = 0.95) -> FloatArray:
-        """Give the level that unrelated channels stay below in ``quantile`` of the windows, shape (n_bands, n_pairs)."""
+        """Give the level that unrelated channels stay below in ``quantile`` of windows, shape (n_bands, n_pairs)."""
         return null_level(measure, self.effective_samples(), quantile)
 
     @property
@@ -258,22 +272,8 @@ class Synchrony:
         if self._window is not None:
             return np.ones(self._window)
         length = math.ceil(TAIL / -math.log(self._decay))
-        weights: FloatArray = self._decay ** np.arange(length)
+        weights: FloatArray = np.power(self._decay, np.arange(length, dtype=np.float64))
         return weights
-
-    def _allocate(self) -> None:
-        reach = self._window if self._window is not None else int(self._near.max())
-        self._ring = np.zeros((reach + BLOCK + 2, self._n_bands, _kernels.FIELDS, self._pairing.n_columns))
-        shape = (self._n_bands, self._pairing.n_groups, _kernels.SUMS_PER_PAIR, _kernels.LANES)
-        self._sums = np.zeros(shape)
-        if self._window is not None:
-            self._fresh = np.zeros(shape)
-            self._ahead = np.zeros((2, *shape[:2], 2, _kernels.LANES))
-        self._decay_near = self._decay ** (self._near + 1.0)
-        self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
-        self._weights = np.zeros((self._n_bands, self._pairing.n_pairs))
-        self._at = self._pending = self._age = 0
-        self._read_out = False
 
 
 def _autocorrelation(
@@ -293,7 +293,7 @@ def _autocorrelation(
     return array
 
 
-def _least_weight(table: Independence, least_samples: float, weights: FloatArray, rate_hz: float) -> float:
+def _least_weight(table: Independence, least_samples: float) -> float:
     least = table.weight_for(positive(least_samples, "least_samples"))
     if math.isinf(least):
         raise WrongInput(

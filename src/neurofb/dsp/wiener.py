@@ -70,7 +70,7 @@ class Grid:
     @property
     def freqs_hz(self) -> FloatArray:
         """Signed frequencies in the order of ``numpy.fft``."""
-        return np.fft.fftfreq(self.n_freqs, 1 / self.rate_hz)
+        return np.asarray(np.fft.fftfreq(self.n_freqs, 1 / self.rate_hz), dtype=np.float64)
 
 
 def zero_phase_taps(low_hz: float, high_hz: float, rate_hz: float) -> FloatArray:
@@ -136,7 +136,8 @@ def design(targets: FloatArray, delays_s: FloatArray, density: FloatArray, grid:
 
 def _floored(density: FloatArray, grid: Grid) -> FloatArray:
     known = density[np.abs(grid.freqs_hz) >= 2.0]
-    return np.maximum(density, FLOOR * known.max())
+    floored: FloatArray = np.maximum(density, FLOOR * known.max())
+    return floored
 
 
 def _constrained(column: FloatArray, cross: ComplexArray) -> ComplexArray:

@@ -1,0 +1,76 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+
+_Indices = NDArray[Any]
+
+LANES: int
+OUTPUTS: int
+SUMS_PER_PAIR: int
+FIELDS: int
+MEASURES: tuple[str, ...]
+CHECKED: bool
+FLAGS: str
+INSTRUCTION_SETS: str
+
+def first_infinite(x: FloatArray) -> int: ...
+def project(x: FloatArray, weights: FloatArray, out: FloatArray) -> None: ...
+def sos_filter(x: FloatArray, sos: FloatArray, state: FloatArray, out: FloatArray) -> None: ...
+def subtract_moving_mean(
+    x: FloatArray, ring: FloatArray, total: FloatArray, at: int, out: FloatArray
+) -> int: ...
+def band_filter(
+    x: FloatArray,
+    index: int,
+    every: int,
+    taps: FloatArray,
+    raw: FloatArray,
+    missing_at: _Indices,
+    line: FloatArray,
+    end: int,
+    missed: _Indices,
+    work: FloatArray,
+    out: FloatArray,
+) -> int: ...
+def power_exponential(
+    z: FloatArray, decay: float, least_weight: float, total: FloatArray, weight: FloatArray, out: FloatArray
+) -> None: ...
+def power_box(
+    z: FloatArray,
+    least_weight: float,
+    ring: FloatArray,
+    at: int,
+    total: FloatArray,
+    weight: FloatArray,
+    out: FloatArray,
+) -> int: ...
+def store_columns(z: FloatArray, column_channel: _Indices, ring: FloatArray, at: int) -> int: ...
+def synchrony_exponential(
+    ring: FloatArray,
+    at: int,
+    pending: int,
+    group_seed: _Indices,
+    group_column: _Indices,
+    near: _Indices,
+    decay_near: FloatArray,
+    decay: float,
+    sums: FloatArray,
+) -> None: ...
+def synchrony_box(
+    ring: FloatArray,
+    at: int,
+    pending: int,
+    window: int,
+    age: int,
+    group_seed: _Indices,
+    group_column: _Indices,
+    near: _Indices,
+    sums: FloatArray,
+    fresh: FloatArray,
+    ahead: FloatArray,
+) -> None: ...
+def synchrony_read(
+    sums: FloatArray, pair_of: _Indices, least_weight: FloatArray, out: FloatArray, weight_out: FloatArray
+) -> None: ...
