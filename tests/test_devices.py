@@ -10,7 +10,7 @@ import pytest
 
 from neurofb import devices
 from neurofb.devices import DeviceProfile, load_profile, profile_names
-from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile
+from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile
 from neurofb.positions import is_position
 
 GOOD = """\
@@ -96,9 +96,9 @@ def own_profile(tmp_path: Path, *changes: tuple[str, str]) -> Path:
 
 
 def refusal(tmp_path: Path, *changes: tuple[str, str]) -> str:
-    with pytest.raises(WrongFile) as caught:
+    with pytest.raises(WrongProfile) as caught:
         load_profile(own_profile(tmp_path, *changes))
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     return str(caught.value)
 
 
@@ -365,9 +365,9 @@ def test_values_that_look_like_keys_do_not_move_the_lines(tmp_path: Path) -> Non
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "ears.toml"
     path.write_bytes(b'title = "\xff"')
-    with pytest.raises(WrongFile, match=r"ears\.toml is not text in UTF-8 .*at byte 9.*save it as UTF-8"):
+    with pytest.raises(WrongProfile, match=r"ears\.toml is not text in UTF-8 .*at byte 9.*save it as UTF-8"):
         load_profile(path)
-    with pytest.raises(WrongFile, match=r"cannot be read: .*; give the path of a \.toml file"):
+    with pytest.raises(WrongProfile, match=r"cannot be read: .*; give the path of a \.toml file"):
         load_profile(tmp_path)
 
 

@@ -111,11 +111,11 @@ def test_unknown_device_is_one_message_and_exit_code_3() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_wrong_profile_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
+def test_wrong_profile_is_one_message_and_exit_code_3(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n', encoding="utf-8")
     result = program("devices", str(path))
-    assert result.returncode == 2
+    assert result.returncode == 3
     assert "mine.toml has 12 problems:\n  name: missing; needed is the profile's own name" in result.stderr
     assert "Traceback" not in result.stderr
 

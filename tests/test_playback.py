@@ -13,7 +13,7 @@ import pytest
 import pyxdf
 import scipy.io
 
-from neurofb.acquisition.play import play
+from neurofb.acquisition.play import play, wait_for_listener
 from neurofb.acquisition.playback import PlaybackSource
 from neurofb.acquisition.recorded import Recording, with_gaps
 from neurofb.acquisition.recordings import read_recording
@@ -22,7 +22,7 @@ from neurofb.chunk import Chunk
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.documents import Event
-from neurofb.errors import StreamMissing, WrongFile, WrongInput, WrongShape, WrongStream
+from neurofb.errors import StreamMissing, UnknownFile, WrongFile, WrongInput, WrongShape, WrongStream
 
 MUSE = "muse_xdf_labrecorder/sub-P001_ses-S001_task-Default_run-001_eeg.xdf"
 RECONNECT = "labrecorder_made_here/multi_format_reconnect.xdf"
@@ -383,8 +383,11 @@ def test_files_that_are_wrong(tmp_path: Path, name: str, text: str, message: str
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "rest.edf").touch()
-    with pytest.raises(WrongFile, match=r"no file .*rast\.edf; in its folder did you mean 'rest\.edf'\?"):
+    with pytest.raises(
+        UnknownFile, match=r"no file .*rast\.edf; in its folder did you mean 'rest\.edf'\?"
+    ) as e:
         read_recording(tmp_path / "rast.edf")
+    assert e.value.exit_code == 3
     with pytest.raises(
         WrongFile, match=r"rest\.edf holds no streams to choose 'EEG' from; only XDF files do"
     ):
@@ -429,13 +432,13 @@ def test_samples_do_not_depend_on_how_they_are_cut(chunk_samples: int, speed: fl
     if chunk_samples < 1000:
         assert {len(chunk) % chunk_samples for chunk in chunks} <= {0, 1000 % chunk_samples}
     times_s = np.concatenate([chunk.times_s for chunk in chunks])
-    np.testing.assert_array_equal(times_s, 40.0 + np.arange(1000) / (250.0 * speed))
+    np.testing.assert_array_equal(times_s, 40.0 + np.arange(1000) / 250.0)
     received_s = np.concatenate([chunk.received_s for chunk in chunks])
     assert np.flatnonzero(np.isnan(received_s)).tolist() == list(range(300, 317))
     assert source.finished
     assert source.state == "lost"
     assert [(e.kind, e.index) for e in source.take_events()] == [("gap", 300), ("ended", 999)]
-    assert source.rate_hz == 250.0 * speed
+    assert source.rate_hz == 250.0
 
 
 def test_nothing_comes_before_it_is_due() -> None:
@@ -450,6 +453,18 @@ def test_nothing_comes_before_it_is_due() -> None:
     clock.advance(1e-4)
     assert len(source.pull()) == 10
     assert source.state == "flowing"
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
+def test_speed_is_how_soon_samples_come_not_what_they_are(speed: float) -> None:
+    clock = ManualClock(3.0)
+    source = PlaybackSource(made_recording(), clock, chunk_samples=10, speed=speed)
+    source.start()
+    n = 0
+    while not source.finished:
+        n += len(source.pull(timeout_s=10.0))
+    assert n == 1000
+    assert clock.now_s() == pytest.approx(3.0 + 999 / 250 / speed)
 
 
 def test_pull_waits_for_the_first_chunk_and_no_longer_than_it_may() -> None:
@@ -529,10 +544,15 @@ class Kept:
     def __init__(self) -> None:
         self.samples: list[np.ndarray] = []
         self.stamps: list[np.ndarray] = []
+        self.asked = 0
 
     def push(self, samples_uv: np.ndarray, stamps_s: np.ndarray) -> None:
         self.samples.append(samples_uv)
         self.stamps.append(stamps_s)
+
+    def has_listeners(self) -> bool:
+        self.asked += 1
+        return self.asked > 3
 
 
 def test_play_sends_what_is_there_in_time_and_not_what_is_missing() -> None:
@@ -549,10 +569,20 @@ def test_play_sends_what_is_there_in_time_and_not_what_is_missing() -> None:
     assert clock.now_s() == pytest.approx(7.0 + 999 / 250)
 
 
+def test_waiting_for_somebody_to_listen() -> None:
+    clock, kept = ManualClock(), Kept()
+    wait_for_listener(kept, clock)
+    assert kept.asked == 4
+    assert clock.now_s() == pytest.approx(0.15)
+
+
 def test_play_closes_its_source_when_the_sink_fails() -> None:
     class Broken:
         def push(self, samples_uv: np.ndarray, stamps_s: np.ndarray) -> None:
             raise ConnectionError("gone")
+
+        def has_listeners(self) -> bool:
+            return True
 
     source = PlaybackSource(made_recording(), ManualClock())
     with pytest.raises(ConnectionError, match="gone"):

@@ -25,7 +25,7 @@ from neurofb.device_tables import (
     Table,
     Text,
 )
-from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongFile, nearest
+from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
 from neurofb.positions import OLD_POSITIONS, is_position
 from neurofb.tomlfile import Place, parse_toml, several
 
@@ -272,7 +272,7 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     ------
     UnknownDevice
         If there is no such profile or file; the message lists what exists.
-    WrongFile
+    WrongProfile
         If the profile has something wrong in it; the message lists every problem with its line.
     """
     text = str(name_or_path)
@@ -285,12 +285,12 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
             f"no device profile {text!r}; {nearest(name, bundled)}. "
             "A profile of your own is given by its path, as ./my-headset.toml"
         )
-    return parse_toml(DeviceProfile, bundled[name].read_text("utf-8"), str(bundled[name]))
+    return parse_toml(DeviceProfile, bundled[name].read_text("utf-8"), str(bundled[name]), WrongProfile)
 
 
 def _load_file(path: Path) -> DeviceProfile:
     try:
-        return parse_toml(DeviceProfile, path.read_text("utf-8"), str(path))
+        return parse_toml(DeviceProfile, path.read_text("utf-8"), str(path), WrongProfile)
     except FileNotFoundError:
         beside = [each.name for each in path.parent.glob("*.toml")]
         raise UnknownDevice(
@@ -298,11 +298,13 @@ def _load_file(path: Path) -> DeviceProfile:
             f"bundled profiles are {', '.join(profile_names())}"
         ) from None
     except UnicodeDecodeError as error:
-        raise WrongFile(
+        raise WrongProfile(
             f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from None
     except OSError as error:
-        raise WrongFile(f"{path} cannot be read: {error.strerror}; give the path of a .toml file") from None
+        raise WrongProfile(
+            f"{path} cannot be read: {error.strerror}; give the path of a .toml file"
+        ) from None
 
 
 def _bundled() -> dict[str, Any]:

@@ -34,12 +34,24 @@ class WrongFile(WrongInput):
     """A profile, protocol or recording with something wrong in it; the message lists every problem."""
 
 
+class WrongProfile(WrongFile):
+    """A device profile with something wrong in it: with it no stream can be understood."""
+
+    exit_code = 3
+
+
 class UnknownName(NeurofbError, LookupError):
     """A name that is not among those that exist; the message lists them and the nearest."""
 
 
 class UnknownDevice(UnknownName):
     """A device profile that does not exist."""
+
+    exit_code = 3
+
+
+class UnknownFile(UnknownName):
+    """A recording that does not exist; the message lists what lies beside it."""
 
     exit_code = 3
 

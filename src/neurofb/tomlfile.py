@@ -37,7 +37,7 @@ def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
     )
 
 
-def parse_toml(model: type[Model], text: str, title: str) -> Model:
+def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile] = WrongFile) -> Model:
     """Give the checked content of TOML ``text``.
 
     Parameters
@@ -48,6 +48,8 @@ def parse_toml(model: type[Model], text: str, title: str) -> Model:
         The file's text.
     title : str
         How messages call the file: its path.
+    wrong : type of WrongFile
+        What is raised if something is wrong in it.
 
     Raises
     ------
@@ -57,13 +59,13 @@ def parse_toml(model: type[Model], text: str, title: str) -> Model:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise WrongFile(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
+        raise wrong(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = _lines_of(text, content)
         found = [item for detail in error.errors() for item in _problems(model, detail)]
-        raise WrongFile(_message(title, found, lines)) from None
+        raise wrong(_message(title, found, lines)) from None
 
 
 def _message(title: str, found: list[tuple[Place, str]], lines: dict[Place, int]) -> str:

@@ -1,4 +1,4 @@
-"""A playback sent on, chunk by chunk: what ``neurofb play`` does between opening and closing.
+"""``neurofb play``: a recording on the network, as a headset would send it.
 
 In: a ``PlaybackSource`` and something that takes samples. Out: the samples, in time. Samples that the recording
 lacks are not sent, as no headset sends them: whoever receives the stream has to find the gap.
@@ -13,10 +13,13 @@ import numpy as np
 
 from neurofb.acquisition.playback import PlaybackSource
 from neurofb.chunk import FloatArray
+from neurofb.clock import Clock
 from neurofb.documents import Event
 
 #: How long one pull may wait: the progress is shown and an interrupt is heard at least this often.
 _PATIENCE_S = 0.25
+#: How often a stream that waits looks for somebody who listens.
+_LOOK_S = 0.05
 
 
 class Sink(Protocol):
@@ -25,6 +28,16 @@ class Sink(Protocol):
     def push(self, samples_uv: FloatArray, stamps_s: FloatArray) -> None:
         """Send samples of shape ``(n_samples, n_channels)`` with their time stamps in seconds."""
         ...
+
+    def has_listeners(self) -> bool:
+        """Say whether anybody takes them."""
+        ...
+
+
+def wait_for_listener(sink: Sink, clock: Clock) -> None:
+    """Return when somebody listens, so that nobody misses the beginning."""
+    while not sink.has_listeners():
+        clock.wait_until(clock.now_s() + _LOOK_S)
 
 
 def play(
@@ -38,7 +51,7 @@ def play(
     Parameters
     ----------
     source : PlaybackSource
-        Started here.
+        Started and stopped here.
     sink : Sink
         Takes the samples that are there; those that are missing in the recording are not sent.
     on_progress : callable, optional

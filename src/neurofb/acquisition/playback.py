@@ -2,9 +2,8 @@
 
 In: a ``Recording`` and a clock. Out: chunks, as a headset would send them. Kept: how far it has played.
 
-Played at another speed, it is a tape played faster: samples come at ``rate_hz * speed``, the source says so,
-and a rhythm of 10 Hz is one of 20 Hz at double speed. A stream that kept its nominal rate and sent twice as
-often would contradict its own time stamps.
+At another speed samples come sooner, but the EEG is the same: rate and time stamps are those of real time, so
+that every number made of them is the same too. The stamps then run ahead of the clock, or fall behind it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ _ROUNDING_SAMPLES = 1e-6
 class PlaybackSource:
     """The samples of a recording as an ``acquisition.source.Source``.
 
-    Sample ``i`` has the time ``start + i / rate_hz``; a chunk comes when its last sample is due.
+    Sample ``i`` has the time ``start + i / rate_hz`` and is due at ``start + i / rate_hz / speed``; a chunk comes
+    when its last sample is due.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class PlaybackSource:
         self.chunk_samples = chunk_samples
         self.loop = loop
         self._clock = clock
-        self._rate_hz = recording.rate_hz * speed
+        self._speed = speed
         self._gaps = recording.gaps()
         self._state: SourceState = "waiting"
         self._start_s: float | None = None
@@ -70,7 +70,7 @@ class PlaybackSource:
     def __repr__(self) -> str:
         return (
             f"<PlaybackSource of {self._n_samples} samples, {len(self.labels)} channels, "
-            f"{self._rate_hz:g} Hz{', looped' if self.loop else ''}>"
+            f"{self.rate_hz:g} Hz{', looped' if self.loop else ''}>"
         )
 
     @property
@@ -80,8 +80,8 @@ class PlaybackSource:
 
     @property
     def rate_hz(self) -> float:
-        """The rate at which samples come: that of the recording times the speed."""
-        return self._rate_hz
+        """The rate of the recording, whatever the speed."""
+        return self.recording.rate_hz
 
     @property
     def state(self) -> SourceState:
@@ -119,7 +119,7 @@ class PlaybackSource:
         end = self._due(self._start_s)
         if end == self._next and timeout_s > 0 and not self.finished:
             last_of_next = self._chunk_end(self._next + self.chunk_samples) - 1
-            due_s = self._start_s + last_of_next / self._rate_hz
+            due_s = self._start_s + last_of_next / (self.rate_hz * self._speed)
             self._clock.wait_until(min(due_s, self._clock.now_s() + timeout_s))
             end = self._due(self._start_s)
         return self._give(end, self._start_s)
@@ -132,7 +132,7 @@ class PlaybackSource:
     def _due(self, start_s: float) -> int:
         """Give the index up to which whole chunks are due."""
         passed_s = self._clock.now_s() - start_s
-        n_due = math.floor(passed_s * self._rate_hz + _ROUNDING_SAMPLES) + 1
+        n_due = math.floor(passed_s * self.rate_hz * self._speed + _ROUNDING_SAMPLES) + 1
         if not self.loop and n_due >= self._n_samples:
             return self._n_samples
         return max(self._next, n_due // self.chunk_samples * self.chunk_samples)
@@ -146,7 +146,7 @@ class PlaybackSource:
         first, self._next = self._next, end
         indices = np.arange(first, end)
         samples = self.recording.samples_uv.take(indices % self._n_samples, axis=0)
-        times_s = start_s + indices / self._rate_hz
+        times_s = start_s + indices / self.rate_hz
         received_s = np.where(np.isnan(samples).all(axis=1), np.nan, times_s)
         if end > first:
             self._state = "flowing"
@@ -160,7 +160,7 @@ class PlaybackSource:
             for gap_first, length in self._gaps:
                 index = round_start + gap_first
                 if first <= index < end:
-                    lasts_s = length / self._rate_hz
+                    lasts_s = length / self.rate_hz
                     self._tell(
                         "gap",
                         index,
@@ -179,4 +179,4 @@ class PlaybackSource:
             self._tell("ended", end - 1, start_s, f"the recording is over after {end} samples", n_samples=end)
 
     def _tell(self, kind: str, index: int, start_s: float, message: str, **details: float) -> None:
-        self._events.append(Event(kind, start_s + index / self._rate_hz, message, index, details))
+        self._events.append(Event(kind, start_s + index / self.rate_hz, message, index, details))

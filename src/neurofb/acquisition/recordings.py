@@ -14,7 +14,7 @@ from typing import Any
 from neurofb.acquisition.recorded import Recording
 from neurofb.columns import columns_of_profile, columns_on_head
 from neurofb.devices import DeviceProfile
-from neurofb.errors import WrongFile, nearest
+from neurofb.errors import UnknownFile, WrongFile, nearest
 from neurofb.positions import standard_labels
 
 #: Endings of the files that MNE reads with its one function for all formats.
@@ -49,7 +49,7 @@ def read_recording(
     try:
         if not path.is_file():
             beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise WrongFile(f"no file {path}; in its folder {nearest(path.name, beside)}")
+            raise UnknownFile(f"no file {path}; in its folder {nearest(path.name, beside)}")
         return read()
     except OSError as error:
         raise WrongFile(f"{path} cannot be read: {error.strerror or error}") from None
