@@ -16,6 +16,7 @@ counted from stamps by anyone, and need a counter column.
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -109,8 +110,9 @@ class Ledger:
         self._block = np.empty((size, 2))
         self._n_block = 0
         self._block_end = size
-        self._roughness: deque[float] = deque(maxlen=60)
+        self._roughness: deque[tuple[int, int, float]] = deque(maxlen=60)
         self._rough_s = 0.0
+        self._together = packet_samples
         self._off_level_s = 0.0
         self._backwards = _Backwards()
         self._last_stamp_s = -math.inf
@@ -218,26 +220,31 @@ class Ledger:
     def _start(self, rows: FloatArray) -> None:
         """Guess level, rate and roughness from the first half second, where packets may be missing already."""
         late_s = rows[:, 0] - rows[0, 0] - np.arange(len(rows)) * self._period_s
-        self._rough_s = self._roughness_of(late_s)
+        self._note_roughness(late_s)
         deviation = 0.0
         lag = max(4, 2 * self.packet_samples)
         if len(rows) > 2 * lag and self._rough_s < 0.1 * self._period_s:
             deviation = float(np.median(late_s[lag:] - late_s[:-lag])) / (lag * self._period_s)
             late_s -= deviation * np.arange(len(rows)) * self._period_s
-        beginning = late_s[: 2 * self.packet_samples]
-        level_s = beginning.min() if self.clock.jitter == "late" else np.median(beginning)
+        beginning = late_s[: 2 * self._together]
+        level_s = self._level(beginning)
         self.clock.start(float(rows[0, 0] + level_s), deviation)
         self._started = True
         self._limit_s = self._suspicious_s()
 
-    def _roughness_of(self, late_s: FloatArray) -> float:
-        """Give the usual difference from one packet to the next; lost packets are too few to matter."""
-        steps = np.abs(np.diff(late_s))
-        n = len(steps) // self.packet_samples
-        if n == 0:
-            return 0.0
-        steps = steps[: n * self.packet_samples].reshape(n, self.packet_samples).max(axis=1)
-        return float(np.median(steps))
+    def _note_roughness(self, late_s: FloatArray) -> None:
+        """Measure the jitter by the steps back to the line: lost samples make steps forward only."""
+        steps = np.diff(late_s)
+        back = -steps[steps < -0.02 * self._period_s]
+        self._roughness.append((len(late_s), len(back), float(np.median(back)) if len(back) else 0.0))
+        seen, n_back, _ = np.sum(self._roughness, axis=0)
+        sizes = [size for _, n, size in self._roughness if n]
+        # Stamps that step together: half of the steps go back, one between any two such groups.
+        together = seen / (2.0 * n_back) if n_back else math.inf
+        if together > 0.3 * self.clock.nominal_hz:
+            self._rough_s, self._together = 0.0, self.packet_samples
+        else:
+            self._rough_s, self._together = statistics.median(sizes), max(self.packet_samples, round(together))
 
     def _suspicious_s(self) -> float:
         return max(0.5 * self._packet_s, 4.0 * self._rough_s)
@@ -250,12 +257,12 @@ class Ledger:
         """
         ratio = self._rough_s / self._packet_s
         packets = 33.0 * ratio if self.clock.jitter == "late" else (11.0 * ratio) ** 2
-        longest = max(2, int(0.5 * MAX_HOLD_S / self._packet_s))
-        return self.packet_samples * min(max(2, 1 + math.ceil(packets)), longest)
+        longest = max(2, int(0.5 * MAX_HOLD_S * self.clock.nominal_hz / self._together))
+        return self._together * min(max(2, 1 + math.ceil(packets)), longest)
 
     def _noise_s(self, n: int) -> float:
         """Give how far the level of ``n`` samples may be off by chance, once in some hundred thousand times."""
-        others = max(1.0, n / self.packet_samples - 1.0)
+        others = max(1.0, n / self._together - 1.0)
         if self.clock.jitter == "late":
             return 16.0 * self._rough_s / others
         return 4.0 * self._rough_s if self._sharp else 5.5 * self._rough_s / math.sqrt(others)
@@ -394,12 +401,13 @@ class Ledger:
         late_s = block[:, 1] - self.clock.times_at(block[:, 0])
         level_s = self._level(late_s) if self._sharp else float(late_s.mean())
         known = self.clock.n_steady >= MIN_BLOCKS
-        limit_s = max(0.5 * self._packet_s, 5.0 * self.clock.scatter_s, 3.0 * self.clock.error_s)
+        # Late jitter has a long tail on one side.
+        tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
+        limit_s = max(0.5 * self._packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
         if known and abs(level_s) > limit_s and len(block) > self.clock.block_samples // 4:
             return self._off_level(level_s)
         self._off_level_s = 0.0
-        self._roughness.append(self._roughness_of(late_s))
-        self._rough_s = float(np.median(self._roughness))
+        self._note_roughness(late_s)
         self.clock.add_block(block[:, 0], block[:, 1])
         self._note_rate()
         return 0
