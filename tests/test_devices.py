@@ -79,7 +79,15 @@ ground = "assumed: a guess"
 
 REGIONS = {
     f"{group}{side}"
-    for group in ("frontal", "sensorimotor", "temporal", "parietal", "occipital", "posterior")
+    for group in (
+        "frontal",
+        "frontocentral",
+        "sensorimotor",
+        "temporal",
+        "parietal",
+        "occipital",
+        "posterior",
+    )
     for side in ("", "_left", "_midline", "_right")
 }
 

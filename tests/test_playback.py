@@ -81,6 +81,7 @@ def test_profile_puts_channels_in_its_order(data_dir: Path) -> None:
     assert recording.labels == profile.labels
     columns = [everything.labels.index(label) for label in profile.labels]
     np.testing.assert_array_equal(recording.samples_uv, everything.samples_uv[:, columns])
+    assert "recorded at 160 Hz, but OpenBCI Cyton has 250 Hz" in recording.notes
     with pytest.raises(
         WrongStream, match=r"Muse 2 has the channels .*; found .*: missing or twice TP9, TP10"
     ):
@@ -196,15 +197,24 @@ def test_hole_of_hours_is_not_laid_out(tmp_path: Path) -> None:
     assert any("a gap of 7200 s is played as 600 s" in note for note in recording.notes)
 
 
-def made_xdf(values: np.ndarray, unit: str, hole_s: float = 0.0) -> bytes:
+def test_xdf_channels_of_another_type_are_no_eeg(tmp_path: Path) -> None:
+    (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((10, 2)), "uV", types=("EEG", "AUX")))
+    recording = read_recording(tmp_path / "made.xdf")
+    assert recording.labels == ("Fz",)
+    assert recording.notes == ("left out, as no EEG: Cz",)
+
+
+def made_xdf(
+    values: np.ndarray, unit: str, hole_s: float = 0.0, types: tuple[str, str] = ("EEG", "EEG")
+) -> bytes:
     """Give an XDF file with one stream of 100 Hz, by the published layout, perhaps with a hole in the middle."""
 
     def block(tag: int, content: bytes) -> bytes:
         return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
 
     channels = "".join(
-        f"<channel><label>{label}</label>{f'<unit>{unit}</unit>' if unit else ''}</channel>"
-        for label in ("Fz", "Cz")
+        f"<channel><label>{label}</label><type>{kind}</type>{f'<unit>{unit}</unit>' if unit else ''}</channel>"
+        for label, kind in zip(("Fz", "Cz"), types, strict=True)
     )
     header = (
         "<?xml version='1.0'?><info><name>made</name><type>eeg</type><channel_count>2</channel_count>"

@@ -11,7 +11,7 @@ _PLACE = rf"({_ROWS})(z|(?:10|[1-9])h?)|(N)(z|1|2)|([AM])([12])"
 _POSITION = re.compile(_PLACE)
 _LIKE_POSITION = re.compile(_PLACE, re.IGNORECASE)
 _ROW_SPELLINGS = {row.lower(): row for row in [*_ROWS.split("|"), "N", "A", "M"]}
-_AROUND = re.compile(r"^(?:EEG[ _-]+)?(.*?)(?:[ _-]+(?:REF|LE|RE|AR|AVG))?$", re.IGNORECASE)
+_AROUND = re.compile(r"^(?:EEG[ _-]+)?(.*?)(?:[ _-]+(REF|LE|RE|AR|AVG|[AM][12]))?$", re.IGNORECASE)
 
 #: Places that were renamed when the 10-20 system grew; old files and devices still say them.
 OLD_POSITIONS = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
@@ -26,7 +26,7 @@ def is_position(name: str) -> bool:
 
 
 def standard_label(text: str) -> str:
-    """Give a channel label as the 10-05 system spells it: ``Fc5.``, ``EEG FC5-REF`` and ``fc5`` are ``FC5``.
+    """Give a channel label as the 10-05 system spells it: ``Fc5.``, ``EEG FC5-REF``, ``FC5-A2`` are ``FC5``.
 
     Old names stay as they are (``T3``), for they are what the file calls its channel; a label that is no
     place on the head comes back unchanged but for blanks and dots around it.
@@ -37,6 +37,8 @@ def standard_label(text: str) -> str:
     if place is None:
         return bare
     row, column = (part for part in place.groups() if part)
+    if found and found[2] and row.upper() in "AM":
+        return bare  # one ear against the other is no place
     return _ROW_SPELLINGS[row.lower()] + column.lower()
 
 

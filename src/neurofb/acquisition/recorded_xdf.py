@@ -170,8 +170,10 @@ def _eeg(
             f"{path}: the stream {_described(stream)}, names no channels; say by --device which device "
             "it was, and its profile gives labels and unit"
         )
-    columns = columns_on_head(labels)
-    return columns, tuple(np.array(standard_labels(labels), dtype=object)[list(columns)])
+    kinds = [kind.lower() for kind in _texts(stream, "type")]
+    eeg = [i for i, kind in enumerate(kinds) if kind == "eeg"] or list(range(len(labels)))
+    columns = tuple(eeg[i] for i in columns_on_head([labels[i] for i in eeg]))
+    return columns, standard_labels([labels[i] for i in columns])
 
 
 def _scales_uv(

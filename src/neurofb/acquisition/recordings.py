@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,14 @@ def read_recording(
         if not path.is_file():
             beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UnknownFile(f"no file {path}; in its folder {nearest(path.name, beside)}")
-        return read()
+        recording = read()
     except OSError as error:
         raise WrongFile(f"{path} cannot be read: {error.strerror or error}") from None
+    if profile is None or recording.rate_hz in profile.rates_hz:
+        return recording
+    has = ", ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
+    note = f"recorded at {recording.rate_hz:g} Hz, but {profile.title} has {has} Hz"
+    return replace(recording, notes=(*recording.notes, note))
 
 
 def _reader(path: Path, stream: str | None, profile: DeviceProfile | None) -> Callable[[], Recording]:
