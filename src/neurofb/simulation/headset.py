@@ -137,6 +137,27 @@ class Arrival:
     arrival_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """One packet as the head gave it, whatever became of it.
+
+    Attributes
+    ----------
+    signal : HeadSignal
+    true_s : ndarray, shape (n_samples,)
+        When its samples were really taken.
+    lost : ndarray of bool, shape (n_channels,)
+        Which channels did not get through.
+    connected : bool
+        Whether the link was up.
+    """
+
+    signal: HeadSignal
+    true_s: FloatArray
+    lost: NDArray[np.bool_]
+    connected: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """A run of samples that did not get through.
@@ -216,7 +237,7 @@ class Headset:
         self._rng = random_stream(settings.seed, "radio")
         self._true_rate_hz = head.rate_hz * (1 + settings.drift_ppm * 1e-6)
         self._on_the_way: deque[Arrival] = deque()
-        self._signals: list[tuple[HeadSignal, FloatArray]] = []
+        self._signals: list[Sent] = []
         self._last_arrival_s = -np.inf
         offsets_uv = random_stream(settings.seed, "dc").standard_normal(head.n_electrodes)
         self._dc_uv = settings.dc_level_uv + settings.dc_spread_uv * offsets_uv
@@ -267,24 +288,25 @@ class Headset:
             arrived.append(arrival)
         return arrived
 
-    def take_signals(self) -> list[tuple[HeadSignal, FloatArray]]:
-        """Give what the head gave since the last call, lost or not, with the true times of its samples."""
+    def take_signals(self) -> list[Sent]:
+        """Give what the head gave since the last call, lost or not; nothing unless ``keep_signals``."""
         signals, self._signals = self._signals, []
         return signals
 
     def _take_packet(self) -> None:
         signal = self.head.generate(self.settings.packet_samples)
         true_s = self.true_times_s(signal.first_index, len(signal.samples))
-        if self.keep_signals:
-            self._signals.append((signal, true_s))
         samples = self._convert(signal.samples, true_s)
         # Drawn for every packet, used or not, so that one fault does not change all others.
         n_channels = samples.shape[1]
         unlucky = self._rng.random(n_channels if self.settings.channelwise else 1) < self.settings.loss
         lateness_s = self.settings.jitter_s * float(self._rng.exponential())
         self.ledger.sent += len(samples)
-        cause = self._cause(true_s[-1] - self.start_s)
+        arrival_s = self._arrival_s(true_s[-1], lateness_s)
+        cause = self._cause(true_s[-1], arrival_s)
         zeroed = np.broadcast_to(unlucky | (cause is not None), n_channels).copy()
+        if self.keep_signals:
+            self._signals.append(Sent(signal, true_s, zeroed, cause != "disconnect"))
         gone = cause == "disconnect" or (zeroed.all() and self.settings.lost_as == "gap")
         self._write_down(signal.first_index, true_s, zeroed, "lost" if gone else "zeros", cause or "radio")
         if gone:
@@ -292,7 +314,7 @@ class Headset:
             return
         samples[:, zeroed] = 0.0
         self.ledger.in_flight += len(samples)
-        arrival_s = self._arrival_s(true_s[-1], lateness_s)
+        self._last_arrival_s = arrival_s
         stamps_s = self._stamps_s(signal.first_index, true_s, arrival_s)
         self._on_the_way.append(Arrival(samples, zeroed, signal.first_index, stamps_s, true_s, arrival_s))
 
@@ -306,10 +328,11 @@ class Headset:
             entry = LedgerEntry(first_index, len(true_s), fate, cause, float(true_s[0]), int(channel))
             self.ledger.enter(entry)
 
-    def _cause(self, at_s: float) -> str | None:
-        """Say why a packet that is complete at ``at_s`` after the start is lost for certain, if it is."""
-        if any(_during(fault, at_s) for fault in self._disconnects):
+    def _cause(self, complete_s: float, arrival_s: float) -> str | None:
+        """Say why a packet is lost for certain, if it is: also what is on its way when the link breaks."""
+        if not (self.connected(complete_s) and self.connected(arrival_s)):
             return "disconnect"
+        at_s = complete_s - self.start_s
         packet_s = self.settings.packet_samples / self._true_rate_hz
         for fault in self._losses:
             if fault.at_s <= at_s < fault.at_s + max(fault.duration_s, packet_s):
@@ -338,9 +361,7 @@ class Headset:
         for stall in self._stalls:
             if _during(stall, arrival_s - self.start_s):
                 arrival_s = self.start_s + stall.at_s + stall.duration_s
-        arrival_s = max(arrival_s, self._last_arrival_s)
-        self._last_arrival_s = arrival_s
-        return arrival_s
+        return max(arrival_s, self._last_arrival_s)
 
     def _stamps_s(self, first_index: int, true_s: FloatArray, arrival_s: float) -> FloatArray:
         """Give the stamps: by the device's clock, which believes in its rate, or back from the arrival."""

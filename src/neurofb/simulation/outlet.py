@@ -1,0 +1,327 @@
+"""Streams that go out over LSL: EEG as our own streams look, or as other programs' look.
+
+In: samples in µV and their time stamps on LSL's clock. Out: an LSL stream. Kept: how many samples were sent.
+Beside ``acquisition/lsl.py`` this is the only file that speaks with pylsl.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pylsl
+
+from neurofb.chunk import FloatArray
+from neurofb.devices import UNIT_UV
+from neurofb.errors import WrongInput, WrongShape
+
+if TYPE_CHECKING:
+    from neurofb.devices import DeviceProfile
+
+#: Added to LSL's clock to look like a stream that is stamped with unix time. The wall clock is not read:
+#: any number of this size does what the real ones do, and this one makes the same stamps every time.
+UNIX_OFFSET_S = 1_700_000_000.0
+
+
+class SendingClock:
+    """LSL's clock, by which samples are stamped and sent."""
+
+    def now_s(self) -> float:
+        """Give the present time in seconds."""
+        return float(pylsl.local_clock())
+
+    def wait_until(self, time_s: float) -> None:
+        """Return when ``now_s()`` has reached ``time_s``; at once if it already has."""
+        while (left_s := time_s - self.now_s()) > 0:
+            time.sleep(left_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a stream says about one channel."""
+
+    label: str
+    unit: str
+    type: str = "EEG"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a stream looks; by default as it should.
+
+    Attributes
+    ----------
+    has_labels, has_unit, has_type : bool
+        Whether it names them for each channel; if it names none, its description is empty.
+    columns_before, columns_after : tuple of str
+        Labels of columns around the EEG. One with ``Counter`` in its name counts samples, one with
+        ``Timestamp`` shows the time stamp, a ``Validation`` is 1, a ``Battery`` 100; all others are 0.
+    clock : {"lsl", "unix"}
+        What the samples are stamped with.
+    value_format : {"float32", "double64"}
+        Never an integer format: programs refuse it.
+    chunk_samples : int
+        How many samples LSL sends on at once; 0 for as they are pushed.
+    """
+
+    has_labels: bool = True
+    has_unit: bool = True
+    has_type: bool = True
+    columns_before: tuple[str, ...] = ()
+    columns_after: tuple[str, ...] = ()
+    clock: Literal["lsl", "unix"] = "lsl"
+    value_format: Literal["float32", "double64"] = "float32"
+    chunk_samples: int = 0
+
+    @property
+    def n_extra(self) -> int:
+        """How many columns there are beside the EEG."""
+        return len(self.columns_before) + len(self.columns_after)
+
+
+def look_of(profile: DeviceProfile, program: str | None = None) -> Look:
+    """Give how the outlet of a device's program looks.
+
+    Parameters
+    ----------
+    profile : DeviceProfile
+    program : str, optional
+        One of the programs in the profile's ``lsl`` tables; None for a stream as it should be.
+
+    Raises
+    ------
+    WrongInput
+        If the profile does not know that program; the message lists those it knows.
+    """
+    if program is None:
+        return Look()
+    for outlet in profile.lsl:
+        if outlet.program == program:
+            return Look(
+                has_labels=outlet.has_labels,
+                has_unit=outlet.has_unit,
+                has_type=outlet.has_unit,
+                columns_before=outlet.columns_before,
+                columns_after=outlet.columns_after,
+                clock=outlet.clock,
+                chunk_samples=outlet.chunk_sizes[0] if outlet.chunk_sizes else 0,
+            )
+    known = ", ".join(outlet.program for outlet in profile.lsl) or "none"
+    raise WrongInput(f"{profile.title} has no LSL outlet of {program!r}; its profile knows: {known}")
+
+
+def stable_source_id(*facts: str) -> str:
+    """Give an id that is the same for the same facts on this computer, and no other."""
+    text = "\n".join((platform.node(), *facts))
+    return f"neurofb-{uuid.uuid5(uuid.NAMESPACE_OID, text)}"
+
+
+class Outlet:
+    """A numeric LSL stream whose every channel says its label, unit and type.
+
+    Parameters
+    ----------
+    name, type : str
+    channels : sequence of Channel
+    rate_hz : float
+    source_id : str, optional
+        By default made from the name, type and labels: stable on this computer.
+    manufacturer : str
+    look : Look
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channels: Sequence[Channel],
+        rate_hz: float,
+        type: str = "EEG",
+        source_id: str | None = None,
+        manufacturer: str = "neurofb",
+        look: Look | None = None,
+    ) -> None:
+        self.name = name
+        self.look = look = look or Look()
+        self._channels = tuple(channels)
+        self._before = [_extra(label) for label in look.columns_before]
+        self._after = [_extra(label) for label in look.columns_after]
+        labels = [channel.label for channel in self._channels]
+        self.source_id = source_id or stable_source_id(name, type, *labels)
+        columns = [*self._before, *self._channels, *self._after]
+        info = pylsl.StreamInfo(name, type, len(columns), rate_hz, look.value_format, self.source_id)
+        _describe(info, columns, manufacturer, look)
+        self.n_sent = 0
+        self._outlet: pylsl.StreamOutlet | None = pylsl.StreamOutlet(info, chunk_size=look.chunk_samples)
+        self._to_unit = np.array([1.0 / UNIT_UV.get(channel.unit, 1.0) for channel in self._channels])
+
+    def push(self, samples_uv: FloatArray, stamps_s: FloatArray | Sequence[float] | None = None) -> None:
+        """Send samples.
+
+        Parameters
+        ----------
+        samples_uv : ndarray, shape (n_samples, n_channels)
+            µV; sent in the unit of the stream.
+        stamps_s : ndarray, shape (n_samples,), optional
+            On LSL's clock; by default the last sample is stamped with the present and the others before it.
+        """
+        samples_uv = np.asarray(samples_uv, dtype=float)
+        if samples_uv.ndim != 2 or samples_uv.shape[1] != len(self._channels):
+            raise WrongShape(
+                f"the stream {self.name!r} takes samples of shape (n_samples, {len(self._channels)}), "
+                f"found {samples_uv.shape}"
+            )
+        if self._outlet is None:
+            raise WrongInput(f"the stream {self.name!r} is closed; make a new outlet to send more")
+        if not len(samples_uv):
+            return
+        if stamps_s is None and (self._before or self._after or self.look.clock == "unix"):
+            stamps_s = np.full(len(samples_uv), pylsl.local_clock())
+        values = self._with_columns(samples_uv * self._to_unit, stamps_s)
+        if stamps_s is None:
+            self._outlet.push_chunk(values)
+        else:
+            self._outlet.push_chunk(values, self._stamps(stamps_s).tolist())
+        self.n_sent += len(values)
+
+    def _stamps(self, stamps_s: FloatArray | Sequence[float]) -> FloatArray:
+        offset_s = UNIX_OFFSET_S if self.look.clock == "unix" else 0.0
+        return np.asarray(stamps_s, dtype=float) + offset_s
+
+    def _with_columns(self, values: FloatArray, stamps_s: FloatArray | Sequence[float] | None) -> FloatArray:
+        if stamps_s is None or not self.look.n_extra:
+            return values
+        counts = self.n_sent + np.arange(len(values))
+        shown = {"Counter": counts, "Timestamp": self._stamps(stamps_s)}
+        shown |= {"Battery": np.full(len(values), 100.0), "Validation": np.ones(len(values))}
+        silent = np.zeros(len(values))
+        before = [shown.get(column.type, silent) for column in self._before]
+        after = [shown.get(column.type, silent) for column in self._after]
+        return np.column_stack([*before, values, *after])
+
+    def has_listeners(self) -> bool:
+        """Say whether anybody is receiving the stream."""
+        return self._outlet is not None and bool(self._outlet.have_consumers())
+
+    def close(self) -> None:
+        """Take the stream off the network; harmless when it is closed."""
+        self._outlet = None
+
+
+class EegOutlet(Outlet):
+    """EEG in µV as an LSL stream.
+
+    Parameters
+    ----------
+    name : str
+    labels : sequence of str
+    rate_hz : float
+    unit : str
+        What the stream says and sends: ``microvolts``, ``volts``, ``millivolts`` or ``nanovolts``.
+    type, source_id, manufacturer, look
+        See ``Outlet``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        labels: Sequence[str],
+        rate_hz: float,
+        unit: str = "microvolts",
+        type: str = "EEG",
+        source_id: str | None = None,
+        manufacturer: str = "neurofb",
+        look: Look | None = None,
+    ) -> None:
+        if unit not in UNIT_UV:
+            raise WrongInput(f"EEG cannot be sent in {unit!r}; the unit is one of {', '.join(UNIT_UV)}")
+        channels = [Channel(label, unit) for label in labels]
+        super().__init__(name, channels, rate_hz, type, source_id, manufacturer, look)
+
+
+def _extra(label: str) -> Channel:
+    for kind in ("Counter", "Timestamp", "Battery", "Validation"):
+        if kind.lower() in label.lower():
+            return Channel(label, "none", kind)
+    return Channel(label, "microvolts" if "aux" in label.lower() else "none", "AUX")
+
+
+def _describe(info: pylsl.StreamInfo, columns: Sequence[Channel], manufacturer: str, look: Look) -> None:
+    """Write desc/channels/channel/{label,unit,type}, as the XDF EEG meta-data norm wants them."""
+    if not (look.has_labels or look.has_unit or look.has_type):
+        return
+    description = info.desc()
+    description.append_child_value("manufacturer", manufacturer)
+    channels = description.append_child("channels")
+    for column in columns:
+        channel = channels.append_child("channel")
+        for shown, key, text in (
+            (look.has_labels, "label", column.label),
+            (look.has_unit, "unit", column.unit),
+            (look.has_type, "type", column.type),
+        ):
+            if shown:
+                channel.append_child_value(key, text)
+
+
+class Ear:
+    """The newest sample of a stream that may come, go and come again, without ever waiting for it.
+
+    Parameters
+    ----------
+    name : str
+        The stream's name.
+    labels : sequence of str
+        The channels that are wanted.
+    """
+
+    def __init__(self, name: str, labels: Sequence[str]) -> None:
+        self.name = name
+        self._labels = tuple(labels)
+        self._resolver = pylsl.ContinuousResolver("name", name, forget_after=3.0)
+        self._inlet: pylsl.StreamInlet | None = None
+        self._columns: list[int] = []
+
+    def newest(self) -> tuple[float, ...] | None:
+        """Give the wanted channels of the newest sample since the last call; None if there was none.
+
+        Raises
+        ------
+        WrongInput
+            If the stream lacks one of the channels.
+        """
+        self._inlet = inlet = self._inlet or self._connect()
+        if inlet is None:
+            return None
+        try:
+            samples, stamps = inlet.pull_chunk(timeout=0.0)
+        except pylsl.LostError:  # gone without a source_id to come back under: look for it anew
+            self._inlet = None
+            return None
+        if not stamps:
+            return None
+        return tuple(float(samples[-1][column]) for column in self._columns)
+
+    def _connect(self) -> pylsl.StreamInlet | None:
+        found = self._resolver.results()
+        if not found:
+            return None
+        inlet = pylsl.StreamInlet(found[0], max_buflen=2, recover=True)
+        info = inlet.info(timeout=2.0)
+        labels = info.get_channel_labels() or []
+        missing = [label for label in self._labels if label not in labels]
+        if missing:
+            raise WrongInput(
+                f"the stream {self.name!r} has no channel {', '.join(missing)}; it has {labels}; "
+                "stop the program that sends it, or name its channels so"
+            )
+        self._columns = [labels.index(label) for label in self._labels]
+        return inlet
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._inlet = None

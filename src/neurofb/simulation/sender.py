@@ -1,0 +1,293 @@
+"""A simulated device on the network: EEG, the truth beside it, and ears for heat and feedback.
+
+In: a plan, a clock. Out: two LSL streams. Kept: how far the sending has come.
+
+Sending moves in steps of ``STEP_S``; the next step is due one step after the last was *due*, so that
+lateness does not add up. At a speed other than 1 the stream's time runs faster than the clock: samples and
+stamps keep their nominal distance, and the stamps run ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofb.chunk import FloatArray
+from neurofb.clock import Clock
+from neurofb.errors import WrongInput
+from neurofb.simulation.artifacts import ArtifactSettings
+from neurofb.simulation.faults import FaultPlan
+from neurofb.simulation.head import EyesState, Head, HeadSettings
+from neurofb.simulation.headset import Headset, Sent, settings_of
+from neurofb.simulation.learner import Learner, LearnerSettings
+from neurofb.simulation.outlet import Channel, Ear, EegOutlet, Look, Outlet, look_of, stable_source_id
+
+if TYPE_CHECKING:
+    from neurofb.devices import DeviceProfile
+
+STEP_S = 0.005
+#: LSL sends in the background, and drops what is not yet sent when an outlet closes.
+LINGER_S = 0.25
+STIMULUS_STREAM, STIMULUS_LABEL = "neurofb-stimulus", "measured_c"
+FEEDBACK_STREAM, FEEDBACK_LABELS = "neurofb-feedback", ("level", "usable")
+#: Feedback older than this teaches nothing.
+_FEEDBACK_LASTS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    """What is to be sent.
+
+    Attributes
+    ----------
+    profile : DeviceProfile
+    seed : int
+    eyes : {"open", "closed"}
+    speed : float
+        Seconds of EEG for each second of the clock.
+    faults : FaultPlan
+    learner : LearnerSettings or None
+        None for somebody who does not listen.
+    program : str or None
+        Whose outlet to imitate; None for a stream as it should be.
+    name : str or None
+        Name of the EEG stream; by default ``neurofb-simulated-<device>``, or the program's.
+    """
+
+    profile: DeviceProfile
+    seed: int = 0
+    eyes: EyesState = "open"
+    speed: float = 1.0
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    learner: LearnerSettings | None = None
+    program: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.eyes not in ("open", "closed"):
+            raise WrongInput(f"eyes are open or closed, found {self.eyes!r}")
+        if not (self.speed > 0 and np.isfinite(self.speed)):
+            raise WrongInput(f"the speed must be above 0, found {self.speed}; 1 is real time")
+
+    @property
+    def stream_name(self) -> str:
+        """The name of the EEG stream."""
+        if self.name is not None:
+            return self.name
+        for outlet in self.profile.lsl:
+            if outlet.program == self.program:
+                return outlet.names[0].replace("*", "simulated")
+        return f"neurofb-simulated-{self.profile.name}"
+
+
+def make_headset(plan: SendPlan, start_s: float = 0.0) -> Headset:
+    """Give the headset of a plan, on a head."""
+    profile, faults = plan.profile, plan.faults
+    artifacts = ArtifactSettings(scheduled=faults.artifacts, contacts=faults.contacts)
+    settings = HeadSettings(seed=plan.seed, eyes=((0.0, plan.eyes),), artifacts=artifacts)
+    places = [profile.position(label) for label in profile.labels]
+    head = Head(places, profile.rate_hz, settings, labels=profile.labels)
+    radio = settings_of(profile, seed=plan.seed, faults=faults.headset, **faults.steady)
+    return Headset(head, radio, profile.labels, start_s)
+
+
+def truth_channels(head: Head) -> list[Channel]:
+    """Give the columns of the truth stream; ``truth_values`` fills them."""
+    columns = [Channel("index", "none", "Index")]
+    for name in head.rhythm_names:
+        columns += [
+            Channel(f"{name}.amplitude", "microvolts", "Truth"),
+            Channel(f"{name}.phase", "rad", "Truth"),
+        ]
+    columns += [Channel(f"artifact.{kind}", "none", "Truth") for kind in head.artifact_kinds]
+    columns += [
+        Channel("pain", "none", "Truth"),
+        Channel("temperature", "celsius", "Truth"),
+        Channel("eyes_closed", "none", "Truth"),
+        Channel("lost", "none", "Truth"),
+        Channel("connected", "none", "Truth"),
+    ]
+    return columns
+
+
+def truth_values(sent: Sent) -> FloatArray:
+    """Give the truth of samples that were taken, lost or not, shape (n_samples, n_columns).
+
+    ``lost`` is the part of the channels that did not get through, ``connected`` is 0 during a disconnect.
+    """
+    truth, n_samples = sent.signal.truth, len(sent.true_s)
+    rhythms = np.stack([truth.amplitude_uv, truth.phase_rad], axis=2).reshape(n_samples, -1)
+    index = sent.signal.first_index + np.arange(n_samples)
+    rest = [truth.pain, truth.temperature_c, truth.eyes_closed]
+    fate = [np.full(n_samples, sent.lost.mean()), np.full(n_samples, float(sent.connected))]
+    return np.column_stack([index, rhythms, truth.artifacts, *rest, *fate])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the sending has come: seconds of EEG, how late the last step was, the learner's gain."""
+
+    stream_s: float
+    late_s: float
+    listeners: bool
+    connected: bool
+    gain: float
+
+
+class Sender:
+    """Sends what a headset gives, when it arrives.
+
+    Parameters
+    ----------
+    plan : SendPlan
+    clock : Clock
+        LSL's clock, or a faster one: stamps are its readings.
+    """
+
+    def __init__(self, plan: SendPlan, clock: Clock) -> None:
+        self.plan = plan
+        self._clock = clock
+        self._start_s = clock.now_s()
+        self.headset = headset = make_headset(plan, self._start_s)
+        headset.keep_signals = True
+        self._look: Look = look_of(plan.profile, plan.program)
+        # With the seed in it, two simulations of the same device have two ids, and each keeps its own.
+        self.source_id = stable_source_id(plan.stream_name, plan.profile.name, str(plan.seed))
+        self.eeg: EegOutlet | None = self._open_eeg()
+        self.truth = Outlet(
+            f"{plan.stream_name}-truth",
+            truth_channels(headset.head),
+            plan.profile.rate_hz,
+            type="Truth",
+            source_id=f"{self.source_id}-truth",
+            look=Look(value_format="double64"),
+        )
+        self._temperature_c = headset.head.settings.heat.rest_c
+        self._heat_ear = Ear(STIMULUS_STREAM, [STIMULUS_LABEL])
+        headset.head.temperature = self._temperature
+        self._learner = None if plan.learner is None else Learner(headset.head, plan.learner)
+        self._feedback_ear = None if plan.learner is None else Ear(FEEDBACK_STREAM, FEEDBACK_LABELS)
+        self._feedback: tuple[float, ...] = (0.0, 0.0)
+        self._feedback_age_s = np.inf
+        self._silent_s = 0.0
+
+    def _open_eeg(self) -> EegOutlet:
+        profile, plan = self.plan.profile, self.plan
+        kind = next((outlet.type for outlet in profile.lsl if outlet.program == plan.program), "EEG")
+        labels = next(
+            (o.labels for o in profile.lsl if o.program == plan.program and o.labels), profile.labels
+        )
+        maker = profile.manufacturer if plan.program else "neurofb"
+        return EegOutlet(
+            plan.stream_name, labels, profile.rate_hz, profile.unit, kind, self.source_id, maker, self._look
+        )
+
+    def _temperature(self, times_s: FloatArray) -> FloatArray:
+        return np.full(len(times_s), self._temperature_c)
+
+    def document(self) -> dict[str, Any]:
+        """Give what is sent, where, and what is listened to, as JSON can hold it."""
+        profile = self.plan.profile
+        listens = {"heat": STIMULUS_STREAM}
+        if self._feedback_ear is not None:
+            listens["feedback"] = FEEDBACK_STREAM
+        return {
+            "kind": "sending",
+            "device": profile.name,
+            "seed": self.plan.seed,
+            "eyes": self.plan.eyes,
+            "speed": self.plan.speed,
+            "eeg": self.plan.stream_name,
+            "labels": list(profile.labels),
+            "rate_hz": profile.rate_hz,
+            "unit": profile.unit,
+            "source_id": self.source_id,
+            "truth": self.truth.name,
+            "listens": listens,
+        }
+
+    def account(self) -> dict[str, Any]:
+        """Give what became of all samples so far, as JSON can hold it."""
+        ledger = self.headset.ledger
+        counts = {key: getattr(ledger, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
+        return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in ledger.entries]}
+
+    def run(self, duration_s: float | None, say: Callable[[Progress], None] = lambda _: None) -> Progress:
+        """Send ``duration_s`` seconds of EEG (None: until stopped), and say how it goes each second.
+
+        Whatever ends it, the streams are closed.
+        """
+        if duration_s is not None and not duration_s > 0:
+            raise WrongInput(f"the duration must be above 0 s, found {duration_s}")
+        progress = Progress(0.0, 0.0, False, True, 1.0)
+        try:
+            for progress in self._steps(duration_s):
+                if int(progress.stream_s) != int(progress.stream_s - STEP_S * self.plan.speed):
+                    say(progress)
+            if progress.listeners:
+                self._clock.wait_until(self._clock.now_s() + LINGER_S)
+        finally:
+            self.close()
+        return progress
+
+    def _steps(self, duration_s: float | None) -> Iterator[Progress]:
+        due_s, stream_s = self._start_s, 0.0
+        n_steps = 0
+        while duration_s is None or stream_s < duration_s:
+            n_steps += 1
+            due_s += STEP_S
+            self._clock.wait_until(due_s)
+            stream_s = n_steps * STEP_S * self.plan.speed
+            if duration_s is not None:
+                stream_s = min(stream_s, duration_s)
+            self._listen(STEP_S * self.plan.speed)
+            self._send(self._start_s + stream_s)
+            yield self._progress(stream_s, self._clock.now_s() - due_s)
+
+    def _progress(self, stream_s: float, late_s: float) -> Progress:
+        listeners = self.eeg is not None and self.eeg.has_listeners()
+        gain = 1.0 if self._learner is None else self._learner.gain
+        return Progress(stream_s, late_s, listeners, self.eeg is not None, gain)
+
+    def _listen(self, step_s: float) -> None:
+        heat = self._heat_ear.newest()
+        if heat is not None and np.isfinite(heat[0]):
+            self._temperature_c = heat[0]
+        if self._learner is None or self._feedback_ear is None:
+            return
+        heard = self._feedback_ear.newest()
+        self._feedback_age_s = 0.0 if heard is not None else self._feedback_age_s + step_s
+        self._feedback = heard or self._feedback
+        if self._feedback_age_s < _FEEDBACK_LASTS_S:
+            level, usable = self._feedback
+            self._learner.feel(level, step_s, usable > 0.5)
+
+    def _send(self, now_s: float) -> None:
+        arrivals = self.headset.advance_to(now_s)
+        connected = self.headset.connected(now_s)
+        if connected and self.eeg is None:  # back under the same source_id, with a new uid
+            self.eeg = self._open_eeg()
+        if self.eeg is not None and arrivals:
+            samples = np.concatenate([arrival.samples for arrival in arrivals])
+            self.eeg.push(samples, np.concatenate([arrival.stamps_s for arrival in arrivals]))
+        # The stream dies with the link, but not before LSL has sent what it was given.
+        self._silent_s = 0.0 if connected else self._silent_s + STEP_S
+        if self._silent_s > LINGER_S and self.eeg is not None:
+            self.eeg.close()
+            self.eeg = None
+        sent = self.headset.take_signals()
+        if sent:
+            values = np.concatenate([truth_values(each) for each in sent])
+            self.truth.push(values, np.concatenate([each.true_s for each in sent]))
+
+    def close(self) -> None:
+        """Take the streams off the network."""
+        if self.eeg is not None:
+            self.eeg.close()
+        self.truth.close()
+        self._heat_ear.close()
+        if self._feedback_ear is not None:
+            self._feedback_ear.close()
