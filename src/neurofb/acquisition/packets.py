@@ -1,0 +1,213 @@
+"""What lost and doubled packets leave in the values: zeros that are no EEG, and packets that come twice.
+
+In: samples in µV with their stamps. Out: the same with zero-filled packets turned to NaN and doubled ones left
+out, so that the ledger after this sees a plain gap. Kept: the last packets, and samples of a run that is not
+yet long enough to be judged; such runs are rare, so nothing is held as a rule.
+
+A packet that is the same as the one before, channel by channel, is dropped whatever its stamps say: if it was
+sent twice nothing is missing, and if it stands in for a lost one the ledger finds the gap.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.documents import Event
+
+#: Without a known packet size, all channels must be 0 for this many samples to be a filled-in packet.
+MIN_ZEROS = 8
+#: A packet shorter than this may repeat by chance.
+MIN_REPEAT = 4
+#: How many samples back the same stamp is looked for.
+HISTORY = 64
+
+
+class Rows(NamedTuple):
+    """Samples as they came: µV, and for each the corrected stamp, the raw stamp, arrival and count (or NaN)."""
+
+    samples: FloatArray
+    times: FloatArray
+
+
+STAMP, RECEIVED, ARRIVAL, COUNT = range(4)
+
+
+class PacketScreen:
+    """Finds zero-filled and repeated packets.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The channels, for the messages.
+    packet_samples : int
+        Samples of a packet; 1 if unknown.
+    lost : {"zeros", "gap"}
+        What the device leaves for a lost packet: with ``zeros`` each channel is judged by itself.
+    """
+
+    def __init__(
+        self, labels: tuple[str, ...], packet_samples: int = 1, lost: Literal["zeros", "gap"] = "gap"
+    ) -> None:
+        self.labels = labels
+        self.packet_samples = packet_samples
+        self.channelwise = lost == "zeros" and packet_samples >= MIN_REPEAT
+        self.min_zeros = packet_samples if self.channelwise else max(MIN_ZEROS, packet_samples)
+        self.n_zeroed = 0
+        self.n_repeated = 0
+        n = len(labels)
+        self._held = Rows(np.empty((0, n)), np.empty((0, 4)))
+        self._before = Rows(np.full((HISTORY, n), np.nan), np.full((HISTORY, 4), -np.inf))
+        self._ongoing = np.zeros(n, dtype=np.bool_)
+        self._in_run = np.zeros(n, dtype=np.int64)
+        self._run_from_s = np.zeros(n)
+        self._in_repeat = 0
+        self._stamps_differ = True
+        self._events: list[Event] = []
+
+    def __repr__(self) -> str:
+        return f"PacketScreen({self.labels!r}, packet_samples={self.packet_samples!r})"
+
+    @property
+    def n_held(self) -> int:
+        """How many samples wait to be judged."""
+        return len(self._held.samples)
+
+    def take_events(self) -> list[Event]:
+        """Give what was found since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def push(self, rows: Rows, final: bool = False) -> Rows:
+        """Give the samples that are judged; ``final`` if no more will come."""
+        n_held = len(self._held.samples)
+        if n_held:
+            rows = Rows(*(np.concatenate(pair) for pair in zip(self._held, rows, strict=True)))
+        n = len(rows.samples)
+        if n == 0:
+            return rows
+        together = np.concatenate((self._before.samples, rows.samples))
+        times = np.concatenate((self._before.times, rows.times))
+        zero = rows.samples == 0.0
+        suspicious = n_held or self._in_repeat or self._ongoing.any() or zero.any()
+        repeated = np.zeros(n, dtype=np.bool_)
+        if not suspicious:
+            suspicious = (times[HISTORY:, STAMP] <= times[HISTORY - 1 : -1, STAMP]).any()
+        if self.packet_samples >= MIN_REPEAT:
+            earlier = together[HISTORY - self.packet_samples : -self.packet_samples]
+            repeated = (rows.samples[:, 0] == earlier[:, 0]) & (rows.samples == earlier).all(axis=1)
+            suspicious = suspicious or repeated.any()
+        if suspicious:
+            return self._judge(rows, together, times, zero, repeated, final)
+        self._before = Rows(together[-HISTORY:], times[-HISTORY:])
+        return rows
+
+    def _judge(
+        self,
+        rows: Rows,
+        together: FloatArray,
+        times: FloatArray,
+        zero: NDArray[np.bool_],
+        repeated: NDArray[np.bool_],
+        final: bool,
+    ) -> Rows:
+        n = len(rows.samples)
+        flat = (rows.samples == together[HISTORY - 1 : -1]).all(axis=1)
+        repeated, open_repeat = self._repeats(repeated & ~flat, final)
+        drop = repeated | self._same_stamps(rows, together, times, flat)
+        if not self.channelwise:
+            zero = np.broadcast_to(zero.all(axis=1)[:, None] & (len(self.labels) > 1), zero.shape)
+        lost, open_zero = self._runs_of_zeros(zero, final)
+        done = min(open_repeat, open_zero)
+        self._held = Rows(rows.samples[done:].copy(), rows.times[done:].copy())
+        if done:
+            self._before = Rows(together[done : done + HISTORY], times[done : done + HISTORY])
+        self._account(lost[:done], rows.times[:done], drop[:done])
+        samples = np.where(lost[:done], np.nan, rows.samples[:done])
+        keep = ~drop[:done]
+        return Rows(samples[keep], rows.times[:done][keep]) if n else rows
+
+    def _repeats(self, repeated: NDArray[np.bool_], final: bool) -> tuple[NDArray[np.bool_], int]:
+        """Keep only runs of a whole packet; give also where a run begins that is still too short."""
+        out = np.zeros_like(repeated)
+        open_from = len(repeated)
+        for first, last in _runs(repeated):
+            length = last - first + (self._in_repeat if first == 0 else 0)
+            if length >= self.packet_samples:
+                out[first:last] = True
+            elif last == len(repeated) and not final:
+                open_from = first
+        return out, open_from
+
+    def _same_stamps(
+        self, rows: Rows, together: FloatArray, times: FloatArray, flat: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Find samples that came before with the same count or stamp and the same values."""
+        drop = np.zeros(len(rows.samples), dtype=np.bool_)
+        column = STAMP if np.isnan(rows.times[:, COUNT]).all() else COUNT
+        keys = times[:, column]
+        for i in np.flatnonzero(keys[HISTORY:] <= keys[HISTORY - 1 : -1]):
+            at = HISTORY + int(i)
+            same_key = keys[i:at] == keys[at]
+            same_values = (together[i:at] == together[at]).all(axis=1)
+            if (same_key & ~same_values).any() and column == STAMP:
+                self._stamps_differ = False  # stamped on arrival: a packet's samples share one
+            alone = not (same_values & ~same_key).any()
+            drop[i] = (same_key & same_values).any() and alone and (column == COUNT or self._stamps_differ)
+        return drop
+
+    def _runs_of_zeros(self, zero: NDArray[np.bool_], final: bool) -> tuple[NDArray[np.bool_], int]:
+        """Mark runs as long as a packet; give also where a run begins that is still too short to tell."""
+        lost = np.zeros(zero.shape, dtype=np.bool_)
+        open_from = len(zero)
+        for channel in np.flatnonzero(zero.any(axis=0)):
+            for first, last in _runs(zero[:, channel]):
+                if last - first >= self.min_zeros or (first == 0 and self._ongoing[channel]):
+                    lost[first:last, channel] = True
+                elif last == len(zero) and not final:
+                    open_from = min(open_from, first)
+        return lost, open_from
+
+    def _account(self, lost: NDArray[np.bool_], times: FloatArray, drop: NDArray[np.bool_]) -> None:
+        for first, last in _runs(drop):
+            self.n_repeated += last - first
+            self._say(
+                "repeat", float(times[first, STAMP]), last - first, "came twice; the second is left out"
+            )
+        self._in_repeat = self.packet_samples if len(drop) and drop[-1] else 0
+        if not len(lost):
+            return
+        ended: dict[tuple[float, int], list[str]] = {}
+        for channel in np.flatnonzero(lost.any(axis=0) | self._ongoing):
+            runs = _runs(lost[:, channel])
+            if self._ongoing[channel] and (not runs or runs[0][0] > 0):
+                self._end(channel, ended)
+            for first, last in runs:
+                if not (first == 0 and self._ongoing[channel]):
+                    self._run_from_s[channel] = times[first, STAMP]
+                self._in_run[channel] += last - first
+                if last < len(lost):
+                    self._end(channel, ended)
+        self._ongoing = lost[-1].copy()
+        self.n_zeroed += int(lost.sum())
+        for (time_s, n), channels in sorted(ended.items()):
+            self._say(
+                "zeros", time_s, n, f"were filled with zeros in {', '.join(channels)}", channels=channels
+            )
+
+    def _end(self, channel: int, ended: dict[tuple[float, int], list[str]]) -> None:
+        key = (float(self._run_from_s[channel]), int(self._in_run[channel]))
+        ended.setdefault(key, []).append(self.labels[channel])
+        self._in_run[channel] = 0
+
+    def _say(self, kind: str, time_s: float, n: int, what: str, **details: object) -> None:
+        self._events.append(Event(kind, time_s, f"{n} samples {what}", None, {"n_samples": n, **details}))
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Give the first index and the one after the last of each run of True."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
