@@ -12,7 +12,7 @@ Design:
     every instruction set.
 (d) The instruction set is chosen when the module is loaded, by the return type ``clones``: where compiler and
     loader know how (GCC on x86-64 Linux), the function is compiled for AVX-512, AVX2 and the baseline.
-    Elsewhere it is compiled once, for the baseline.
+    Elsewhere, and in checked builds, it is compiled once, for the baseline; the suite compares their bits.
 (e) A missing value is a NaN. It never enters a sum: filters note where it was and give NaN while it lies in
     their reach; averages leave it out and count what they have.
 (f) No directive stands here: ``setup.py`` sets them, so that NEUROFB_CHECKED=1 can build kernels that test
@@ -24,15 +24,15 @@ from libc.string cimport memmove
 
 cdef extern from *:
     """
-    #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+    #ifndef NEUROFB_CHECKED
+    #define NEUROFB_CHECKED 0
+    #endif
+    #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !NEUROFB_CHECKED
     #define NEUROFB_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
     #define NEUROFB_INSTRUCTION_SETS "avx512f, avx2, baseline"
     #else
     #define NEUROFB_CLONES
     #define NEUROFB_INSTRUCTION_SETS "baseline"
-    #endif
-    #ifndef NEUROFB_CHECKED
-    #define NEUROFB_CHECKED 0
     #endif
     #ifndef NEUROFB_FLAGS
     #define NEUROFB_FLAGS "unknown"
@@ -626,12 +626,12 @@ cdef clones _synchrony_read(
                 m[COHERENCE][q] = sqrt(sums[b, g, CROSS_RE, q] * sums[b, g, CROSS_RE, q]
                                        + sums[b, g, CROSS_IM, q] * sums[b, g, CROSS_IM, q]) / power
                 m[IMAGINARY][q] = sums[b, g, CROSS_IM, q] / power
-                unit_re = sums[b, g, UNIT_RE, q] / weight
-                unit_im = sums[b, g, UNIT_IM, q] / weight
+                # 0 * power is 0 where there is a number and NaN where there is none.
+                unit_re = sums[b, g, UNIT_RE, q] / weight + 0.0 * power
+                unit_im = sums[b, g, UNIT_IM, q] / weight + 0.0 * power
                 m[PLV][q] = sqrt(unit_re * unit_re + unit_im * unit_im)
                 mean = 1.0 - unit_re * unit_re
-                m[CIPLV][q] = _ratio(fabs(unit_im), sqrt(mean if not mean < 0.0 else 0.0))
-                # 0 * power is 0 where there is a number and NaN where there is none.
+                m[CIPLV][q] = _ratio(fabs(unit_im), sqrt(mean if not mean < 0.0 else 0.0)) + 0.0 * power
                 m[WPLI][q] = _ratio(fabs(sums[b, g, CROSS_IM, q]), sums[b, g, ABS_IM, q]) + 0.0 * power
                 m[WPLI2][q] = _ratio(
                     sums[b, g, CROSS_IM, q] * sums[b, g, CROSS_IM, q] - sums[b, g, NEAR_IM, q],

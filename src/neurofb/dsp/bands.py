@@ -21,7 +21,7 @@ from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
 from neurofb.dsp.rehearsal import rehearsed_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
-from neurofb.dsp.wiener import Grid, Taps, check_bands, design, envelope_correlation, target_response
+from neurofb.dsp.wiener import Bands, Grid, Taps, check_bands, design, envelope_correlation, target_response
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
 
 #: Taps stand at least this far apart (as a rate): denser ones add cost, not accuracy, to bands below 60 Hz.
@@ -35,7 +35,7 @@ class BandFilter:
 
     Parameters
     ----------
-    bands : mapping of str to (float, float)
+    bands : mapping of str to (float, float), or pairs of these
         Name → (low, high) in Hz: the edges an offline ``mne.filter.filter_data(x, rate, low, high)`` would get.
     rate_hz : float
         Sampling rate of the input.
@@ -64,7 +64,7 @@ class BandFilter:
 
     def __init__(
         self,
-        bands: Mapping[str, tuple[float, float]],
+        bands: Bands,
         rate_hz: float,
         n_channels: int,
         delay_s: float | Mapping[str, float],
@@ -77,8 +77,7 @@ class BandFilter:
         self._rate_hz = positive(rate_hz, "rate_hz")
         self._n_channels = count(n_channels, "n_channels")
         self._every = count(every, "every")
-        check_bands(dict(bands), self._rate_hz)
-        self._bands = {name: (float(low), float(high)) for name, (low, high) in bands.items()}
+        self._bands = check_bands(bands, self._rate_hz)
         self._delays_s = _delays(delay_s, self._bands)
         self._grid = _grid(self._bands, self._rate_hz, self._delays_s, length_s)
         self._targets = np.stack(

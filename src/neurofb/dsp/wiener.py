@@ -15,6 +15,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ from scipy import linalg, signal, special
 
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.errors import WrongInput
+
+#: Name → (low, high) in Hz, or pairs of these.
+Bands = Mapping[str, tuple[float, float]] | Iterable[tuple[str, tuple[float, float]]]
 
 #: The spectrum's floor under its largest value above 2 Hz: below it a baseline's spectrum says nothing.
 FLOOR = 1e-4
@@ -173,13 +177,17 @@ def envelope_correlation(agreement: FloatArray) -> FloatArray:
     return np.asarray(ratio, dtype=np.float64)
 
 
-def check_bands(bands: dict[str, tuple[float, float]], rate_hz: float) -> None:
-    """Refuse bands that this rate cannot carry, naming each."""
-    wrong = [words for name, edges in bands.items() if (words := _wrong_band(name, edges, rate_hz))]
-    if not bands:
+def check_bands(bands: Bands, rate_hz: float) -> dict[str, tuple[float, float]]:
+    """Give bands that this rate can carry; refuse others, naming each."""
+    pairs = list(bands.items() if isinstance(bands, Mapping) else bands)
+    names = [name for name, _ in pairs]
+    wrong = [f"two bands are named {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+    wrong += [words for name, edges in pairs if (words := _wrong_band(name, edges, rate_hz))]
+    if not pairs:
         wrong = ["no band was given; give a mapping name → (low, high) in Hz"]
     if wrong:
         raise WrongInput("; ".join(wrong))
+    return {name: (float(low), float(high)) for name, (low, high) in pairs}
 
 
 def _wrong_band(name: str, edges: tuple[float, float], rate_hz: float) -> str:

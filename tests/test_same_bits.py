@@ -1,0 +1,88 @@
+"""The kernels give the same bits everywhere: on every instruction set, checked or not, this year and next.
+
+Inputs are small whole numbers over powers of two, so that they are the same on every machine. The digests were taken
+once; the suite runs on kernels compiled for AVX-512, AVX2 and the baseline (each takes what the processor has) and
+again on checked kernels, which are compiled for the baseline only. A change here is a change in what a participant
+gets: a major version.
+"""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from neurofb import _kernels
+from neurofb.dsp.pairing import Pairing
+
+
+def exact(shape, seed):
+    return np.random.Generator(np.random.PCG64(seed)).integers(-1000, 1000, shape) / 64.0
+
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
+
+
+def band_filter_output():
+    n_channels, n_bands, n_taps, width = 11, 3, 60, 2
+    out = np.empty((150, n_bands, n_channels, 2))
+    _kernels.band_filter(
+        exact((300, n_channels), 1), 0, 2, exact((n_bands, 2, n_taps, 2, _kernels.LANES), 2),
+        np.zeros((width, n_channels)), np.full(n_channels, -1), np.zeros((700, 16)), n_taps * width,
+        np.zeros((_kernels.OUTPUTS, n_channels), np.int64), np.zeros((_kernels.OUTPUTS, n_bands, 2, 16)), out,
+    )  # fmt: skip
+    return digest(out[80:])
+
+
+def power_output():
+    z = exact((200, 2, 5, 2), 3)
+    exponential, box = np.empty((200, 2, 5)), np.empty((200, 2, 5))
+    _kernels.power_exponential(z, 0.96875, 1.0, np.zeros((2, 5)), np.zeros((2, 5)), exponential)
+    ring = np.full((30, 2, 5), np.nan)
+    _kernels.power_box(z, 1.0, ring, 0, np.zeros((2, 2, 5)), np.zeros((2, 5)), box)
+    return digest(exponential, box)
+
+
+def synchrony_output(window):
+    z, pairing = exact((120, 2, 11, 2), 4), Pairing.of("all", 11)
+    near = np.array([7, 12])
+    shape = (2, pairing.n_groups, _kernels.SUMS_PER_PAIR, _kernels.LANES)
+    ring = np.zeros((200, 2, _kernels.FIELDS, pairing.n_columns))
+    at = _kernels.store_columns(z, pairing.column_channel, ring, 0)
+    sums, out, weights = np.zeros(shape), np.empty((7, 2, 55)), np.empty((2, 55))
+    groups = (pairing.group_seed, pairing.group_column)
+    if window is None:
+        decay = 0.96875
+        powers = np.array([np.multiply.reduce(np.full(n + 1, decay)) for n in near])
+        _kernels.synchrony_exponential(ring, at, 120, *groups, near, powers, decay, sums)
+    else:
+        fresh, ahead = np.zeros(shape), np.zeros((2, 2, pairing.n_groups, 2, _kernels.LANES))
+        for start in range(0, 120, window):
+            now = start + window
+            _kernels.synchrony_box(ring, now, window, window, 0, *groups, near, sums, fresh, ahead)
+    _kernels.synchrony_read(sums, pairing.pair_of, np.ones(2), out, weights)
+    return digest(sums, out, weights)
+
+
+def cleaning_output():
+    x, out, flat = exact((300, 5), 6), np.empty((300, 5)), np.empty((300, 5))
+    _kernels.sos_filter(x, np.array([[0.5, -0.25, 0.125, 1, -0.75, 0.25]] * 2), np.zeros((2, 2, 5)), out)
+    _kernels.subtract_moving_mean(x, np.zeros((30, 5)), np.zeros((2, 5)), 0, flat)
+    regions = np.empty((300, 3))
+    _kernels.project(x, exact((5, 3), 7), regions)
+    return digest(out, flat, regions)
+
+
+@pytest.mark.parametrize(
+    "output, expected",
+    [
+        (band_filter_output, "04c2f83161344e74"),
+        (power_output, "effebe148d61685f"),
+        (lambda: synchrony_output(None), "0acc80230aa7399c"),
+        (lambda: synchrony_output(40), "a3ad80897157a7ae"),
+        (cleaning_output, "9802cb9a0468b55b"),
+    ],
+    ids=["bands", "power", "exponential synchrony", "box synchrony", "cleaning"],
+)
+def test_bits_are_the_recorded_ones(output, expected):
+    assert output() == expected
