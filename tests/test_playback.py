@@ -197,6 +197,22 @@ def test_hole_of_hours_is_not_laid_out(tmp_path: Path) -> None:
     assert any("a gap of 7200 s is played as 600 s" in note for note in recording.notes)
 
 
+@pytest.mark.parametrize(("hole_s", "missing"), [(0.6, 60), (1.0, 100), (37.0, 3700)])
+def test_hole_has_the_length_its_stamps_say(tmp_path: Path, hole_s: float, missing: int) -> None:
+    (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((300, 2)), "uV", hole_s=hole_s))
+    assert read_recording(tmp_path / "made.xdf").gaps() == [(150, missing)]
+
+
+def test_clock_set_back_joins_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((300, 2)), "uV", hole_s=-20.0))
+    recording = read_recording(tmp_path / "made.xdf")
+    assert recording.samples_uv.shape == (300, 2)
+    assert recording.gaps() == []
+    assert any(
+        "the clock was set back by 19.990 s; the samples before and after are" in n for n in recording.notes
+    )
+
+
 def test_xdf_channels_of_another_type_are_no_eeg(tmp_path: Path) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((10, 2)), "uV", types=("EEG", "AUX")))
     recording = read_recording(tmp_path / "made.xdf")
@@ -468,7 +484,7 @@ def test_nothing_comes_before_it_is_due() -> None:
 @pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
 def test_speed_is_how_soon_samples_come_not_what_they_are(speed: float) -> None:
     clock = ManualClock(3.0)
-    source = PlaybackSource(made_recording(), clock, chunk_samples=10, speed=speed)
+    source = PlaybackSource(made_recording(), clock, chunk_samples=7, speed=speed)
     source.start()
     n = 0
     while not source.finished:
@@ -502,6 +518,24 @@ def test_loop_goes_on_counting() -> None:
     assert [e.index for e in events if e.kind == "gap"] == [90, 190, 290, 390, 490]
     assert events[0].details == {"missing_samples": 10, "missing_s": 0.04}
     assert events[0].time_s == 90 / 250
+
+
+def test_one_channel_that_is_missing_is_no_gap() -> None:
+    samples_uv = made_recording(10).samples_uv
+    samples_uv[4, 1] = np.nan
+    clock = ManualClock()
+    source = PlaybackSource(Recording(("C3", "Cz", "C4"), 250.0, samples_uv), clock, chunk_samples=1)
+    chunk = all_of(source, clock, [1.0])[1]
+    assert np.isfinite(chunk.received_s).all()
+    assert np.isnan(chunk.samples).sum() == 1
+    assert [event.kind for event in source.take_events()] == ["ended"]
+
+
+def test_loop_of_a_single_sample() -> None:
+    clock = ManualClock()
+    source = PlaybackSource(made_recording(1), clock, chunk_samples=1, loop=True)
+    all_of(source, clock, [0.004, 0.004])
+    assert [(e.kind, e.index) for e in source.take_events()] == [("looped", 1), ("looped", 2)]
 
 
 def test_loop_pulled_in_one_go() -> None:
