@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -41,6 +42,49 @@ def show_devices(name: str | None, as_json: bool) -> None:
         show_table(profile.title, device_sheet.SHEET_HEADER, device_sheet.sheet_rows(profile))
     else:
         show_table("Devices", device_sheet.LIST_HEADER, device_sheet.list_rows())
+
+
+@commands.command("simulate")
+@click.argument("device")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same signal.")
+@click.option("--eyes", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@click.option("--speed", default=1.0, show_default=True, help="Seconds of EEG per second.")
+@click.option("--duration", type=float, help="Stop after so many seconds of EEG.  [default: never]")
+@click.option("--rate", type=float, help="Sampling rate in Hz, of those the device has.")
+@click.option("--fault", "faults", multiple=True, help="As stall@10+2, loss=0.05; 'help' lists all.")
+@click.option("--learn", type=float, help="Listen to the feedback and learn, at this rate per minute.")
+@click.option("--program", help="Look like the outlet of this program, as muselsl.")
+@click.option("--name", help="Name of the stream.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a document a line, for programs.")
+def simulate(device: str, as_json: bool, **options: Any) -> None:
+    """Send the EEG of a simulated head in DEVICE over LSL, with its faults, and the truth beside it.
+
+    DEVICE is the name of a profile, such as muse-2, or the path of a profile of your own. Stop with Ctrl-C.
+    """
+    from neurofb.simulation import commandline
+
+    commandline.simulate(device, commandline.Options(**options), as_json)
+
+
+@commands.command("play")
+@click.argument("file")
+@click.option("--speed", default=1.0, show_default=True, help="Seconds of EEG per second.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, on and on.")
+@click.option("--name", help="Name of the LSL stream.  [default: the name of the file]")
+@click.option("--stream", help="Which stream of an XDF file: its name, type or number.")
+@click.option("--device", help="The device that was recorded: gives labels and unit a file lacks.")
+@click.option("--chunk", default=8, show_default=True, help="How many samples are sent at once.")
+@click.option("--wait", is_flag=True, help="Begin when somebody listens.")
+def play(file: str, **options: Any) -> None:
+    """Send the EEG in FILE over LSL as if it were recorded now, with its labels, in microvolts.
+
+    FILE is EDF, BDF, GDF, BrainVision (.vhdr), FIF, EEGLAB (.set), XDF, or text of the OpenBCI GUI.
+    """
+    from pathlib import Path
+
+    from neurofb import player
+
+    player.run(Path(file), player.Options(**options))
 
 
 def main() -> None:
