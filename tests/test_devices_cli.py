@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -74,13 +74,13 @@ def test_json_is_the_whole_profile() -> None:
 
 def test_own_profile_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    document = (Path(cli.__file__).parents[2] / "devices" / "muse-2.toml").read_text("utf-8")
+    document = (files("neurofb._devices") / "muse-2.toml").read_text("utf-8")
     path.write_text(document.replace('"Muse 2"', '"My [odd] Muse"'), encoding="utf-8")
     assert "My [odd] Muse by InteraXon" in run(str(path)).output
 
 
 def test_table_on_a_terminal() -> None:
-    leader, follower = pty.openpty()
+    leader, follower = pytest.importorskip("pty").openpty()
     environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
     code = "from neurofb.cli import main; main()"
     process = subprocess.Popen(
