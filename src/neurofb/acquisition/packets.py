@@ -116,10 +116,10 @@ class PacketScreen:
     ) -> Rows:
         n = len(rows.samples)
         flat = (rows.samples == together[HISTORY - 1 : -1]).all(axis=1)
-        repeated, open_repeat = self._repeats(repeated & ~flat, final)
-        drop = repeated | self._same_stamps(rows, together, times, flat)
+        repeated, open_repeat = self._repeats(np.logical_and(repeated, ~flat), final)
+        drop = repeated | self._same_stamps(rows, together, times)
         if not self.channelwise:
-            zero = np.broadcast_to(zero.all(axis=1)[:, None] & (len(self.labels) > 1), zero.shape)
+            zero = np.broadcast_to(np.all(zero, axis=1, keepdims=True) & (len(self.labels) > 1), zero.shape)
         lost, open_zero = self._runs_of_zeros(zero, final)
         done = min(open_repeat, open_zero)
         self._held = Rows(rows.samples[done:].copy(), rows.times[done:].copy())
@@ -142,9 +142,7 @@ class PacketScreen:
                 open_from = first
         return out, open_from
 
-    def _same_stamps(
-        self, rows: Rows, together: FloatArray, times: FloatArray, flat: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _same_stamps(self, rows: Rows, together: FloatArray, times: FloatArray) -> NDArray[np.bool_]:
         """Find samples that came before with the same count or stamp and the same values."""
         drop = np.zeros(len(rows.samples), dtype=np.bool_)
         column = STAMP if np.isnan(rows.times[:, COUNT]).all() else COUNT
@@ -181,7 +179,7 @@ class PacketScreen:
         if not len(lost):
             return
         ended: dict[tuple[float, int], list[str]] = {}
-        for channel in np.flatnonzero(lost.any(axis=0) | self._ongoing):
+        for channel in np.flatnonzero(lost.any(axis=0) | self._ongoing).tolist():
             runs = _runs(lost[:, channel])
             if self._ongoing[channel] and (not runs or runs[0][0] > 0):
                 self._end(channel, ended)

@@ -1,0 +1,489 @@
+"""LSL in: the live clock, what streams there are, and one of them as a ``Source``.
+
+The way of a sample: liblsl's buffer → one preallocated array → columns of EEG in µV → ``Intake``, which places it.
+Stamps stay as they came: liblsl's own smoothing is switched off, because it hides gaps; ``timing`` does it.
+
+Two things may block for seconds and never do so in ``pull``: asking the sender for its clock, and looking for an
+outlet that died. Each has a thread of its own, which hands over finished results.
+
+Only this file and ``simulation/outlet.py`` know pylsl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+import pylsl
+
+from neurofb.acquisition.intake import Intake, Line
+from neurofb.acquisition.magnitude import MagnitudeCheck
+from neurofb.acquisition.source import SourceState
+from neurofb.acquisition.streams import Layout, Query, StreamFacts, choose, layout
+from neurofb.acquisition.watch import StreamWatch
+from neurofb.chunk import Chunk, FloatArray
+from neurofb.devices import DeviceProfile
+from neurofb.documents import Event
+from neurofb.errors import StreamMissing, WrongInput, WrongStream
+
+#: After the first stream that fits, others are waited for so long: two that fit must be seen as two.
+GRACE_S = 0.6
+POLL_S = 0.05
+FACTS_TIMEOUT_S = 2.0
+CORRECTION_TIMEOUT_S = 3.0
+CORRECTION_EVERY_S = 5.0
+#: Stamps further from this computer's clock than this are of another clock.
+FOREIGN_S = 120.0
+#: Stamps beyond this count from 1970: no computer has been up for 30 years.
+UNIX_S = 1e9
+
+_FORMATS = {
+    pylsl.cf_float32: ("float32", np.float32),
+    pylsl.cf_double64: ("double64", np.float64),
+    pylsl.cf_int32: ("int32", np.int32),
+    pylsl.cf_int16: ("int16", np.int16),
+    pylsl.cf_int8: ("int8", np.int8),
+    pylsl.cf_int64: ("int64", np.int64),
+    pylsl.cf_string: ("string", np.object_),
+}
+
+
+class LslClock:
+    """The live clock: LSL's, so that its readings compare with time stamps. It never runs backwards."""
+
+    def now_s(self) -> float:
+        """Give the present time in seconds."""
+        return float(pylsl.local_clock())
+
+    def wait_until(self, time_s: float) -> None:
+        """Return when ``now_s()`` has reached ``time_s``; at once if it already has."""
+        while (left_s := time_s - pylsl.local_clock()) > 0:
+            time.sleep(left_s)
+
+
+def find_streams(
+    query: Query | None = None, wait_s: float = 2.0, stop: threading.Event | None = None
+) -> list[tuple[StreamFacts, pylsl.StreamInfo]]:
+    """Look for streams on the network.
+
+    Parameters
+    ----------
+    query : Query, optional
+        Come back soon after the first stream that it accepts; without it, look for the whole time.
+    wait_s : float
+        How long to look, in seconds.
+    stop : threading.Event, optional
+        Set from outside to give up.
+
+    Returns
+    -------
+    list of (StreamFacts, pylsl.StreamInfo)
+        All that was seen, those that ``query`` does not accept as well.
+    """
+    pause = stop or threading.Event()
+    resolver = (
+        pylsl.ContinuousResolver(pred=query.predicate)
+        if query and query.predicate
+        else pylsl.ContinuousResolver()
+    )
+    until_s = pylsl.local_clock() + wait_s
+    seen: dict[str, tuple[StreamFacts, pylsl.StreamInfo]] = {}
+    while True:
+        for info in resolver.results():
+            if info.uid() not in seen:
+                seen[info.uid()] = (read_facts(info), info)
+                if query is not None and query.accepts(seen[info.uid()][0]):
+                    until_s = min(until_s, pylsl.local_clock() + GRACE_S)
+        if pylsl.local_clock() >= until_s or pause.wait(POLL_S):
+            return list(seen.values())
+
+
+def read_facts(info: pylsl.StreamInfo) -> StreamFacts:
+    """Ask a stream for its whole description; what it does not answer in time stays empty."""
+    inlet = pylsl.StreamInlet(info, max_buflen=1, recover=False)
+    # The outlet may have died since it was seen: then what its announcement said is all there is.
+    with contextlib.suppress(pylsl.util.TimeoutError, pylsl.util.LostError):
+        info = inlet.info(timeout=FACTS_TIMEOUT_S)
+    channels = list(_children(info.desc().child("channels"), "channel"))
+    labels = tuple(channel.child_value("label") for channel in channels)
+    units = tuple(channel.child_value("unit") for channel in channels)
+    whole = len(channels) == info.channel_count()
+    return StreamFacts(
+        name=info.name(),
+        type=info.type(),
+        source_id=info.source_id(),
+        uid=info.uid(),
+        hostname=info.hostname(),
+        n_channels=info.channel_count(),
+        rate_hz=info.nominal_srate(),
+        value_format=_FORMATS.get(info.channel_format(), ("undefined", np.object_))[0],
+        labels=labels if whole and all(labels) else (),
+        units=units if whole and any(units) else (),
+        manufacturer=info.desc().child_value("manufacturer"),
+    )
+
+
+def _children(element: pylsl.info.XMLElement, name: str) -> Iterator[pylsl.info.XMLElement]:
+    child = element.child(name)
+    while not child.empty():
+        yield child
+        child = child.next_sibling(name)
+
+
+class _Inlet:
+    """One connection: pulls into an array of its own."""
+
+    def __init__(self, facts: StreamFacts, info: pylsl.StreamInfo) -> None:
+        self.facts = facts
+        # No smoothing, and no recovery by liblsl: it goes by the source_id, and says nothing when it happens.
+        self.inlet = pylsl.StreamInlet(info, recover=False, processing_flags=pylsl.proc_none)
+        dtype = _FORMATS[info.channel_format()][1]
+        self._rows = max(256, round(facts.rate_hz))
+        self.values = np.zeros((self._rows, facts.n_channels), dtype=dtype)
+        self.stamps_s = np.zeros(self._rows)
+        self._error = ctypes.c_int()
+        self._pull = self.inlet.do_pull_chunk
+
+    def pull(self, timeout_s: float) -> int:
+        """Fill the arrays with what is there, waiting for the first sample if nothing is; give how many.
+
+        This is pylsl's ``pull_chunk(dest_obj=…, min_samples=1)`` without the arrays it makes each time.
+        """
+        n = self._fill(0, self._rows, 0.0)
+        if n or timeout_s <= 0.0:
+            return n
+        n = self._fill(0, 1, timeout_s)
+        return n + self._fill(n, self._rows - n, 0.0) if n else 0
+
+    def _fill(self, first: int, n: int, timeout_s: float) -> int:
+        values, stamps = self.values, self.stamps_s
+        n_values = self._pull(
+            self.inlet.obj,
+            ctypes.c_void_p(values.ctypes.data + first * values.strides[0]),
+            ctypes.c_void_p(stamps.ctypes.data + first * 8),
+            ctypes.c_size_t(n * values.shape[1]),
+            ctypes.c_size_t(n),
+            ctypes.c_double(timeout_s),
+            ctypes.byref(self._error),
+        )
+        pylsl.util.handle_error(self._error)
+        return int(n_values) // int(values.shape[1])
+
+    def correction_s(self, timeout_s: float) -> float:
+        """Ask for the sender's clock: what to add to its stamps."""
+        return float(self.inlet.time_correction(timeout=timeout_s))
+
+    def close(self) -> None:
+        """End the connection."""
+        self.inlet.close_stream()
+
+
+class LslSource:
+    """A stream on the network as a ``Source``: µV, placed, timed, and every trouble an event.
+
+    Parameters
+    ----------
+    query : Query
+        Which stream; its profile gives labels, unit and packets that the stream does not.
+    unit : str, optional
+        The unit, if both the stream and the profile are wrong about it.
+    wait_s : float
+        How long to look for the stream, in seconds.
+
+    Attributes
+    ----------
+    offsets : deque of (float, float)
+        Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
+    """
+
+    def __init__(self, query: Query, unit: str | None = None, wait_s: float = 10.0) -> None:
+        self.query = query
+        self.unit = unit
+        self.wait_s = wait_s
+        self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
+        self._layout: Layout | None = None
+        self._inlet: _Inlet | None = None
+        self._found: deque[_Inlet] = deque(maxlen=1)
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._searching = False
+        self._threads: list[threading.Thread] = []
+        self._events: list[Event] = []
+        self._offset_s = 0.0
+        self._by_arrival: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"LslSource({self.query!r}, unit={self.unit!r}, wait_s={self.wait_s!r})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Channel labels in the order of the columns."""
+        return self._opened().labels
+
+    @property
+    def rate_hz(self) -> float:
+        """The nominal rate."""
+        self._opened()
+        return self._intake.ledger.clock.nominal_hz
+
+    @property
+    def state(self) -> SourceState:
+        """What the source knows of its stream, as of the last ``pull``."""
+        return self._watch.state if self._layout else "waiting"
+
+    @property
+    def facts(self) -> StreamFacts:
+        """What the stream said of itself when it was opened."""
+        self._opened()
+        return self._facts
+
+    @property
+    def unit_from(self) -> str:
+        """Where the unit is known from, in words."""
+        return self._opened().unit_from
+
+    @property
+    def intake(self) -> Intake:
+        """The account of samples, and the sample clock with its stated error."""
+        self._opened()
+        return self._intake
+
+    def _opened(self) -> Layout:
+        if self._layout is None:
+            raise WrongInput("the source is not open yet: channels and rate are known after start()")
+        return self._layout
+
+    def start(self) -> None:
+        """Find the stream and open it.
+
+        Raises
+        ------
+        StreamMissing
+            If there is none, or several; the message lists what was seen.
+        WrongStream
+            If it contradicts the profile, or its labels or unit are known from nowhere.
+        """
+        seen = find_streams(self.query, self.wait_s)
+        facts = choose([each for each, _ in seen], self.query, self.wait_s)
+        info = next(info for each, info in seen if each.uid == facts.uid)
+        where = layout(facts, self.query.profile, self.unit)
+        rate_hz = facts.rate_hz or (self.query.profile.rate_hz if self.query.profile else 0.0)
+        if not rate_hz:
+            raise WrongStream(
+                f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
+            )
+        self._facts = facts
+        self._intake = Intake(where.labels, rate_hz, _line(self.query.profile))
+        self._watch = StreamWatch(facts.name, rate_hz, _burst_s(self.query.profile, facts))
+        self._check = MagnitudeCheck(rate_hz, float(where.scale_uv[0]), where.unit_from)
+        self._slice = _as_slice(where.columns)
+        self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
+        self._stopped.clear()
+        inlet = _Inlet(facts, info)
+        self._offset_s = self._first_correction(inlet)
+        try:
+            inlet.inlet.open_stream(timeout=CORRECTION_TIMEOUT_S)
+        except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
+            raise StreamMissing(
+                f"the stream {facts.describe()} was seen but cannot be opened ({error}). "
+                "Is its program still running, and may this computer reach it through the firewall?"
+            ) from error
+        self._inlet, self._layout = inlet, where
+        self._watch.open(pylsl.local_clock())
+        self._run(self._keep_offset, "neurofb-offset")
+
+    def pull(self, timeout_s: float = 0.0) -> Chunk:
+        """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        self._opened()
+        self._take_over()
+        inlet, n = self._inlet, 0
+        if inlet is None:
+            self._wake.wait(timeout_s)
+            self._wake.clear()
+        else:
+            try:
+                n = inlet.pull(timeout_s)
+            except pylsl.util.LostError:
+                self._lose()
+        now_s = pylsl.local_clock()
+        index = self._intake.ledger.next_index
+        if n == 0 or inlet is None:
+            self._events += self._watch.silence(now_s, index)
+            if self._watch.state == "lost" and not self._searching:
+                self._search()
+            return self._nothing()
+        self._events += self._watch.came(now_s, index)
+        return self._take_in(inlet, n, now_s)
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since the last call, in order."""
+        events, self._events = self._events, []
+        if self._layout:
+            events += self._intake.take_events()
+        return events
+
+    def flush(self) -> Chunk:
+        """Give the samples that are held in doubt, at the end of a session."""
+        self._opened()
+        return self._intake.flush()
+
+    def stop(self) -> None:
+        """Close the stream; harmless when it is closed."""
+        self._stopped.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(timeout=FACTS_TIMEOUT_S + CORRECTION_TIMEOUT_S + 1.0)
+        self._threads.clear()
+        if self._inlet is not None:
+            self._inlet.close()
+        self._inlet = None
+        self._found.clear()
+
+    def _take_in(self, inlet: _Inlet, n: int, now_s: float) -> Chunk:
+        raw = inlet.values[:n]
+        samples: FloatArray = raw[:, self._slice].astype(np.float64)
+        if self._scale is not None:
+            samples *= self._scale
+        received_s = inlet.stamps_s[:n].copy()
+        if self._by_arrival is None:
+            self._by_arrival = self._is_foreign(float(received_s[0]), now_s)
+        if self._by_arrival:
+            # The last sample came now; those before it were sent a period apart.
+            stamps_s = now_s - np.arange(n - 1, -1, -1) / self._intake.ledger.clock.nominal_hz
+        else:
+            stamps_s = received_s + self._offset_s
+        if not self._check.done:
+            self._events += self._check.push(samples, now_s)
+        counter = self._layout.counter if self._layout else None
+        counts = raw[:, counter].astype(np.float64) if counter is not None else np.nan
+        return self._intake.push(samples, stamps_s, received_s, now_s, counts)
+
+    def _nothing(self) -> Chunk:
+        empty = np.empty(0)
+        n_channels = len(self._intake.labels)
+        return Chunk(np.empty((0, n_channels)), self._intake.ledger.next_index, empty, empty)
+
+    def _is_foreign(self, received_s: float, now_s: float) -> bool:
+        difference_s = received_s + self._offset_s - now_s
+        if abs(difference_s) < FOREIGN_S:
+            return False
+        clock = "unix time (seconds since 1970)" if received_s > UNIX_S else "another clock"
+        self._events.append(
+            Event(
+                "foreign_clock",
+                now_s,
+                f"{self._facts.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
+                "are timed by their arrival instead. If its program can stamp with LSL's clock, switch that "
+                "on (muselsl: --lsltime)",
+                self._intake.ledger.next_index,
+                {"difference_s": difference_s, "received_s": received_s},
+            )
+        )
+        return True
+
+    def _first_correction(self, inlet: _Inlet) -> float:
+        try:
+            offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
+        except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
+            message = f"the clock of {inlet.facts.name!r} did not answer ({error}); its stamps are taken as they are"
+            self._events.append(Event("no_clock_offset", pylsl.local_clock(), message))
+            return 0.0
+        self.offsets.append((pylsl.local_clock(), offset_s))
+        return offset_s
+
+    def _keep_offset(self) -> None:
+        """Ask for the sender's clock again and again; runs in a thread, because an answer may take seconds."""
+        while not self._stopped.wait(CORRECTION_EVERY_S):
+            inlet = self._inlet
+            if inlet is None:
+                continue
+            try:
+                offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
+            except (pylsl.util.TimeoutError, pylsl.util.LostError):
+                continue  # no answer: the last one holds, and silence is watched in pull
+            if inlet is self._inlet:
+                self.offsets.append((pylsl.local_clock(), offset_s))
+                self._offset_s = offset_s
+
+    def _lose(self) -> None:
+        self._events += self._watch.cut(pylsl.local_clock(), self._intake.ledger.next_index)
+        self._inlet = None
+
+    def _search(self) -> None:
+        self._searching = True
+        self._run(self._look_again, "neurofb-search")
+
+    def _look_again(self) -> None:
+        """Look for the lost stream under a new uid, or for what silenced it to end; runs in a thread."""
+        old_uid = self._facts.uid
+        while not self._stopped.is_set() and self._watch.state == "lost":
+            again = [
+                (facts, info)
+                for facts, info in find_streams(None, 1.0, self._stopped)
+                if facts.uid != old_uid and facts.identity == self._facts.identity
+            ]
+            if len(again) != 1:
+                continue
+            inlet = _Inlet(*again[0])
+            try:
+                offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
+                inlet.inlet.open_stream(timeout=CORRECTION_TIMEOUT_S)
+            except (pylsl.util.TimeoutError, pylsl.util.LostError):
+                continue  # gone again: look on
+            self.offsets.append((pylsl.local_clock(), offset_s))
+            self._new_offset_s = offset_s
+            self._found.append(inlet)
+            self._wake.set()
+            return
+        self._searching = False
+
+    def _take_over(self) -> None:
+        if not self._found:
+            return
+        if self._inlet is not None:
+            self._inlet.close()
+        self._inlet = self._found.popleft()
+        before, self._facts = self._facts, self._inlet.facts
+        self._offset_s, self._by_arrival = self._new_offset_s, None
+        self._searching = False
+        self._intake.ledger.restart()
+        self._events.append(
+            Event(
+                "reopened",
+                pylsl.local_clock(),
+                f"{self._facts.name!r} is there again as another outlet; the session goes on with it",
+                self._intake.ledger.next_index,
+                {"uid_before": before.uid, "uid": self._facts.uid},
+            )
+        )
+
+    def _run(self, target: object, name: str) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+
+def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
+    """Give columns that stand together as a slice, which copies faster."""
+    first, n = columns[0], len(columns)
+    return slice(first, first + n) if columns == tuple(range(first, first + n)) else list(columns)
+
+
+def _line(profile: DeviceProfile | None) -> Line:
+    if profile is None or profile.packets is None:
+        return Line()
+    return Line(packet_samples=profile.packets.samples, lost=profile.packets.lost)
+
+
+def _burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
+    if profile is None:
+        return 0.0
+    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]
+    packet = profile.packets.samples if profile.packets else 1
+    return max([packet, *sizes[:1]]) / profile.rate_hz
