@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,27 @@ def test_loop_goes_on_until_it_is_interrupted(
     np.testing.assert_array_equal(stream["values"], samples_uv[rounds % 500].astype(np.float32))
     np.testing.assert_allclose(stream["stamps"] - stream["stamps"][0], rounds / RATE_HZ, atol=1e-6)
     assert "sample 500: the recording begins again; the samples do not join" in errors
+
+
+def test_progress_is_shown_on_a_terminal(environment: dict[str, str], file: Path) -> None:
+    leader, follower = pytest.importorskip("pty").openpty()
+    command = [*PLAY, str(file), "--name", f"shown-{uuid.uuid4().hex}", "--speed", "4"]
+    play = subprocess.Popen(
+        command, env={**environment, "TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=follower
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while part := os.read(leader, 4096):
+            shown += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(leader)
+    assert play.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "━━━" in text
+    assert "2 s" in text
+    assert "sample 200: 50 samples (0.200 s) are missing in the recording" in text
 
 
 @pytest.mark.parametrize(
