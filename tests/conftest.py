@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Streams of the tests meet on this machine only, and only with those of the same run: pylsl reads this once,
+# when it is first imported. KnownPeers, because a loopback has no multicast.
+_LSL_FOLDER = tempfile.TemporaryDirectory(prefix="neurofb-lsl-")
+_LSL_SETTINGS = Path(_LSL_FOLDER.name) / "lsl_api.cfg"
+_LSL_SETTINGS.write_text(
+    "[ports]\nIPv6 = disable\n[multicast]\nResolveScope = machine\n"
+    f"[lab]\nKnownPeers = {{127.0.0.1}}\nSessionID = neurofb-tests-{uuid.uuid4().hex}\n[log]\nlevel = -2\n",
+    "utf-8",
+)
+os.environ["LSLAPICFG"] = str(_LSL_SETTINGS)
 
 
 def pytest_sessionstart() -> None:

@@ -44,6 +44,23 @@ def show_devices(name: str | None, as_json: bool) -> None:
         show_table("Devices", device_sheet.LIST_HEADER, device_sheet.list_rows())
 
 
+@commands.command("streams")
+@click.option("--wait", "wait_s", default=2.0, show_default=True, help="How long to look, in seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def show_streams(wait_s: float, as_json: bool) -> None:
+    """List the LSL streams on the network: which device fits each, why, and what it does not say itself."""
+    import json
+
+    from neurofb import stream_sheet
+    from neurofb.tables import show_table
+
+    seen = stream_sheet.look(wait_s)
+    if as_json:
+        click.echo(json.dumps(stream_sheet.document(seen), indent=2, ensure_ascii=False))
+    else:
+        show_table("Streams", stream_sheet.HEADER, stream_sheet.rows(seen))
+
+
 @commands.command("simulate")
 @click.argument("device")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same signal.")
@@ -61,9 +78,9 @@ def simulate(device: str, as_json: bool, **options: Any) -> None:
 
     DEVICE is the name of a profile, such as muse-2, or the path of a profile of your own. Stop with Ctrl-C.
     """
-    from neurofb.simulation import commandline
+    from neurofb import simulator
 
-    commandline.simulate(device, commandline.Options(**options), as_json)
+    simulator.run(device, simulator.Options(**options), as_json)
 
 
 @commands.command("play")

@@ -244,7 +244,10 @@ class Ledger:
         if together > 0.3 * self.clock.nominal_hz:
             self._rough_s, self._together = 0.0, self.packet_samples
         else:
-            self._rough_s, self._together = statistics.median(sizes), max(self.packet_samples, round(together))
+            self._rough_s, self._together = (
+                statistics.median(sizes),
+                max(self.packet_samples, round(together)),
+            )
 
     def _suspicious_s(self) -> float:
         return max(0.5 * self._packet_s, 4.0 * self._rough_s)
