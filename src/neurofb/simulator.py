@@ -59,7 +59,7 @@ def _at_rate(profile: DeviceProfile, rate_hz: float | None) -> DeviceProfile:
     return profile.model_copy(update={"rate_hz": rate_hz})
 
 
-def simulate(device: str, options: Options, as_json: bool) -> None:
+def run(device: str, options: Options, as_json: bool) -> None:
     """Send until the time is over or somebody stops it, and say what is sent, how it goes and what it was."""
     if "help" in options.faults:
         click.echo(HOW)
