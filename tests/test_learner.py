@@ -1,0 +1,94 @@
+"""The simulated learner: rewarded rhythms grow, at the stated rate, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neurofb.errors import UnknownName, WrongInput
+from neurofb.simulation.head import Head, HeadSettings
+from neurofb.simulation.learner import Learner, LearnerSettings
+
+THETA = "frontal_midline.theta"
+
+
+def learner(rate_per_min: float, ceiling: float = 2.0) -> tuple[Learner, Head]:
+    head = Head(("Fz",), 250.0, HeadSettings(seed=4))
+    return Learner(head, LearnerSettings(THETA, rate_per_min, ceiling)), head
+
+
+def test_rate_0_cannot_learn_and_changes_no_bit() -> None:
+    someone, head = learner(0.0)
+    untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
+    for _ in range(20):
+        someone.feel(1.0, 0.25)
+        np.testing.assert_array_equal(head.generate(50).samples, untouched.generate(50).samples)
+    assert someone.gain == 1.0
+
+
+def test_under_reward_the_rhythm_grows_and_grows_to_its_ceiling() -> None:
+    someone, head = learner(0.5)
+    gains = []
+    for _ in range(600):
+        someone.feel(1.0, 1.0)
+        gains.append(someone.gain)
+    assert np.all(np.diff(gains) > 0)
+    assert gains[5] - 1 == pytest.approx(0.05, rel=0.05)
+    assert gains[-1] == pytest.approx(2 - np.exp(-0.5 * 10), rel=1e-9)
+    assert head.gain(THETA) == someone.gain
+    assert head.gain("posterior.alpha") == 1.0
+
+
+def test_the_growth_is_in_the_signal() -> None:
+    someone, head = learner(100.0, ceiling=3.0)
+    untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
+    someone.feel(1.0, 600.0)
+    column = head.rhythm_names.index(THETA)
+    grown, plain = (each.generate(1000).truth.amplitude_uv[:, column] for each in (head, untouched))
+    np.testing.assert_allclose(grown, 3 * plain)
+
+
+def test_it_does_not_matter_how_the_time_is_cut() -> None:
+    whole, pieces = learner(0.3)[0], learner(0.3)[0]
+    whole.feel(0.6, 60.0)
+    for _ in range(600):
+        pieces.feel(0.6, 0.1)
+    assert pieces.gain == pytest.approx(whole.gain, rel=1e-12)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.2), (0.5, 1.0)])
+def test_more_reward_and_a_higher_rate_teach_more(low: float, high: float) -> None:
+    gains = []
+    for level, rate in [(low, 0.1), (high, 0.1), (high, 0.2)]:
+        someone, _ = learner(rate)
+        someone.feel(level, 60.0)
+        gains.append(someone.gain)
+    assert gains[0] < gains[1] < gains[2]
+
+
+def test_neutral_and_unusable_feedback_teaches_nothing() -> None:
+    someone, _ = learner(1.0)
+    someone.feel(0.0, 60.0)
+    someone.feel(1.0, 60.0, usable=False)
+    someone.feel(float("nan"), 60.0)
+    someone.feel(-3.0, 60.0)
+    someone.feel(1.0, 0.0)
+    assert someone.gain == 1.0
+
+
+def test_a_level_beyond_1_counts_as_1() -> None:
+    full, beyond = learner(0.2)[0], learner(0.2)[0]
+    full.feel(1.0, 60.0)
+    beyond.feel(7.0, 60.0)
+    assert full.gain == beyond.gain
+
+
+def test_learners_that_cannot_be_are_refused() -> None:
+    with pytest.raises(WrongInput, match="0 \\(cannot learn\\) or more, found -1"):
+        LearnerSettings(rate_per_min=-1.0)
+    with pytest.raises(WrongInput, match="above 1, found 1"):
+        LearnerSettings(ceiling=1.0)
+    with pytest.raises(UnknownName, match="no rhythm 'theta'"):
+        Learner(Head(("Fz",), 250.0), LearnerSettings("theta"))
+    with pytest.raises(WrongInput, match="0 s or more, found -1"):
+        learner(0.1)[0].feel(1.0, -1.0)
