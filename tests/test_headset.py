@@ -10,6 +10,7 @@ import pytest
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.errors import UnknownName, WrongInput
+from neurofb.simulation.arrivals import Arrival
 from neurofb.simulation.artifacts import Artifact, BadContact
 from neurofb.simulation.faults import (
     ClockJump,
@@ -21,7 +22,7 @@ from neurofb.simulation.faults import (
     random_faults,
 )
 from neurofb.simulation.head import Head, HeadSettings
-from neurofb.simulation.headset import Arrival, Headset, HeadsetSettings, arrivals_until, settings_of
+from neurofb.simulation.headset import Headset, HeadsetSettings, arrivals_until, settings_of
 from neurofb.simulation.source import SimulatedSource
 
 RATE_HZ = 250.0

@@ -19,7 +19,7 @@ ORDER = [
     {"feedback"},
     {"protocol", "stimulation", "recording"},
     {"engine"},
-    {"player", "screens", "offline"},
+    {"player", "simulator", "screens", "offline"},
     {"cli"},
 ]
 #: Foreign packages and the only places that may import them.

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurofb.acquisition.lsl import LslClock
 from neurofb.acquisition.play import play, wait_for_listener
 from neurofb.acquisition.playback import PlaybackSource
 from neurofb.acquisition.recordings import read_recording
 from neurofb.devices import load_profile
-from neurofb.simulation.outlet import EegOutlet, SendingClock
+from neurofb.simulation.outlet import EegOutlet
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,7 +41,7 @@ def run(path: Path, options: Options) -> None:
     """Play a file as an LSL stream, and say what is sent, how far it is, and what happens."""
     profile = load_profile(options.device) if options.device else None
     recording = read_recording(path, options.stream, profile)
-    clock = SendingClock()
+    clock = LslClock()
     source = PlaybackSource(
         recording, clock, chunk_samples=options.chunk, speed=options.speed, loop=options.loop
     )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofb.acquisition.lsl import LslClock
 from neurofb.devices import load_profile
 from neurofb.errors import WrongInput
 from neurofb.simulation.faults import HOW, parse_faults
 from neurofb.simulation.head import EyesState
 from neurofb.simulation.learner import LearnerSettings
-from neurofb.simulation.outlet import SendingClock
 from neurofb.simulation.sender import Progress, Sender, SendPlan
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(device: str, options: Options, as_json: bool) -> None:
         return
     if options.duration is not None and not options.duration > 0:
         raise WrongInput(f"--duration must be above 0 s, found {options.duration:g}")
-    sender = Sender(plan_of(device, options), SendingClock())
+    sender = Sender(plan_of(device, options), LslClock())
     say_document(sender.document(), as_json)
     try:
         sender.run(options.duration, lambda progress: _say_progress(progress, as_json))

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownName, WrongInput, nearest
+from neurofb.simulation.arrivals import Arrival, Fate, LedgerEntry, Sent, SentLedger
 from neurofb.simulation.faults import ClockJump, Disconnect, Fault, LostPackets, Saturation, Stall
-from neurofb.simulation.head import Head, HeadSignal
+from neurofb.simulation.head import Head
 from neurofb.simulation.pulses import random_stream
 
 if TYPE_CHECKING:
     from neurofb.devices import DeviceProfile
 
 _F = TypeVar("_F")
-Fate = Literal["delivered", "zeros", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,98 +108,6 @@ def settings_of(profile: DeviceProfile, **others: Any) -> HeadsetSettings:
     if profile.packets is not None:
         known |= {"packet_samples": profile.packets.samples, "lost_as": profile.packets.lost}
     return HeadsetSettings(**(known | others))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
-    """One packet as the computer gets it.
-
-    Attributes
-    ----------
-    samples : ndarray, shape (n_samples, n_channels)
-        µV, with the converter's steps and rails, the DC level and the zeros of lost packets.
-    zeroed : ndarray of bool, shape (n_channels,)
-        Which channels are zeros because their packet was lost.
-    first_index : int
-        Place of the first sample among all that were taken.
-    stamps_s : ndarray, shape (n_samples,)
-        The time stamps that come with it.
-    true_s : ndarray, shape (n_samples,)
-        When the samples were really taken.
-    arrival_s : float
-    """
-
-    samples: FloatArray
-    zeroed: NDArray[np.bool_]
-    first_index: int
-    stamps_s: FloatArray
-    true_s: FloatArray
-    arrival_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sent:
-    """One packet as the head gave it, whatever became of it.
-
-    Attributes
-    ----------
-    signal : HeadSignal
-    true_s : ndarray, shape (n_samples,)
-        When its samples were really taken.
-    lost : ndarray of bool, shape (n_channels,)
-        Which channels did not get through.
-    connected : bool
-        Whether the link was up.
-    """
-
-    signal: HeadSignal
-    true_s: FloatArray
-    lost: NDArray[np.bool_]
-    connected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """A run of samples that did not get through.
-
-    ``fate`` is ``lost`` or ``zeros``, ``cause`` is ``radio``, ``fault`` or ``disconnect``; ``channel`` is the
-    column if only one was hit, else None; ``true_s`` is when the first was taken.
-    """
-
-    first_index: int
-    n_samples: int
-    fate: Fate
-    cause: str
-    true_s: float
-    channel: int | None = None
-
-
-class SentLedger:
-    """The exact account: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
-
-    def __init__(self) -> None:
-        self.sent = self.delivered = self.zeroed = self.lost = self.in_flight = 0
-        self.entries: list[LedgerEntry] = []
-
-    def enter(self, entry: LedgerEntry) -> None:
-        """Add a run of samples that did not get through, joined to the last one if it goes on from there."""
-        last = self.entries[-1] if self.entries else None
-        same = last is not None and (last.fate, last.cause, last.channel) == (
-            entry.fate,
-            entry.cause,
-            entry.channel,
-        )
-        if last is not None and same and last.first_index + last.n_samples == entry.first_index:
-            n_samples = last.n_samples + entry.n_samples
-            entry = LedgerEntry(last.first_index, n_samples, last.fate, last.cause, last.true_s, last.channel)
-            self.entries.pop()
-        self.entries.append(entry)
-
-    def __repr__(self) -> str:
-        return (
-            f"SentLedger(sent={self.sent}, delivered={self.delivered}, zeroed={self.zeroed}, "
-            f"lost={self.lost}, in_flight={self.in_flight})"
-        )
 
 
 class Headset:

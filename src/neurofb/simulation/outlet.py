@@ -7,7 +7,6 @@ Beside ``acquisition/lsl.py`` this is the only file that speaks with pylsl.
 from __future__ import annotations
 
 import platform
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,19 +25,6 @@ if TYPE_CHECKING:
 #: Added to LSL's clock to look like a stream that is stamped with unix time. The wall clock is not read:
 #: any number of this size does what the real ones do, and this one makes the same stamps every time.
 UNIX_OFFSET_S = 1_700_000_000.0
-
-
-class SendingClock:
-    """LSL's clock, by which samples are stamped and sent."""
-
-    def now_s(self) -> float:
-        """Give the present time in seconds."""
-        return float(pylsl.local_clock())
-
-    def wait_until(self, time_s: float) -> None:
-        """Return when ``now_s()`` has reached ``time_s``; at once if it already has."""
-        while (left_s := time_s - self.now_s()) > 0:
-            time.sleep(left_s)
 
 
 @dataclass(frozen=True, slots=True)

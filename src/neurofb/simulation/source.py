@@ -18,7 +18,8 @@ from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.documents import Event
 from neurofb.errors import WrongInput
-from neurofb.simulation.headset import Arrival, Headset
+from neurofb.simulation.arrivals import Arrival
+from neurofb.simulation.headset import Headset
 
 LOST_AFTER_S = 2.0
 

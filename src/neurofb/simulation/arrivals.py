@@ -1,0 +1,106 @@
+"""What is said about packets: how they arrived, what the head gave, and the exact account of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.simulation.head import HeadSignal
+
+Fate = Literal["zeros", "lost"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """One packet as the computer gets it.
+
+    Attributes
+    ----------
+    samples : ndarray, shape (n_samples, n_channels)
+        µV, with the converter's steps and rails, the DC level and the zeros of lost packets.
+    zeroed : ndarray of bool, shape (n_channels,)
+        Which channels are zeros because their packet was lost.
+    first_index : int
+        Place of the first sample among all that were taken.
+    stamps_s : ndarray, shape (n_samples,)
+        The time stamps that come with it.
+    true_s : ndarray, shape (n_samples,)
+        When the samples were really taken.
+    arrival_s : float
+    """
+
+    samples: FloatArray
+    zeroed: NDArray[np.bool_]
+    first_index: int
+    stamps_s: FloatArray
+    true_s: FloatArray
+    arrival_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """One packet as the head gave it, whatever became of it.
+
+    Attributes
+    ----------
+    signal : HeadSignal
+    true_s : ndarray, shape (n_samples,)
+        When its samples were really taken.
+    lost : ndarray of bool, shape (n_channels,)
+        Which channels did not get through.
+    connected : bool
+        Whether the link was up.
+    """
+
+    signal: HeadSignal
+    true_s: FloatArray
+    lost: NDArray[np.bool_]
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A run of samples that did not get through.
+
+    ``fate`` is ``lost`` or ``zeros``, ``cause`` is ``radio``, ``fault`` or ``disconnect``; ``channel`` is the
+    column if only one was hit, else None; ``true_s`` is when the first was taken.
+    """
+
+    first_index: int
+    n_samples: int
+    fate: Fate
+    cause: str
+    true_s: float
+    channel: int | None = None
+
+
+class SentLedger:
+    """The exact account: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
+
+    def __init__(self) -> None:
+        self.sent = self.delivered = self.zeroed = self.lost = self.in_flight = 0
+        self.entries: list[LedgerEntry] = []
+
+    def enter(self, entry: LedgerEntry) -> None:
+        """Add a run of samples that did not get through, joined to the last one if it goes on from there."""
+        last = self.entries[-1] if self.entries else None
+        same = last is not None and (last.fate, last.cause, last.channel) == (
+            entry.fate,
+            entry.cause,
+            entry.channel,
+        )
+        if last is not None and same and last.first_index + last.n_samples == entry.first_index:
+            n_samples = last.n_samples + entry.n_samples
+            entry = LedgerEntry(last.first_index, n_samples, last.fate, last.cause, last.true_s, last.channel)
+            self.entries.pop()
+        self.entries.append(entry)
+
+    def __repr__(self) -> str:
+        return (
+            f"SentLedger(sent={self.sent}, delivered={self.delivered}, zeroed={self.zeroed}, "
+            f"lost={self.lost}, in_flight={self.in_flight})"
+        )
