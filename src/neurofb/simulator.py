@@ -85,6 +85,7 @@ def _say_progress(progress: Progress, as_json: bool) -> None:
                     "listeners": progress.listeners,
                     "connected": progress.connected,
                     "gain": round(progress.gain, 6),
+                    "temperature_c": round(progress.temperature_c, 3),
                 }
             )
         )
@@ -92,7 +93,8 @@ def _say_progress(progress: Progress, as_json: bool) -> None:
     link = "sending" if progress.connected else "disconnected"
     heard = "heard" if progress.listeners else "nobody listens"
     learnt = f", rhythm × {progress.gain:.3f}" if progress.gain != 1.0 else ""
-    click.echo(f"\r{progress.stream_s:8.0f} s  {link}, {heard}{learnt}        ", nl=False, err=True)
+    heat = f", {progress.temperature_c:.1f} °C"
+    click.echo(f"\r{progress.stream_s:8.0f} s  {link}, {heard}{heat}{learnt}        ", nl=False, err=True)
 
 
 def say_document(document: dict[str, Any], as_json: bool) -> None:

@@ -29,7 +29,8 @@ from neurofb.simulation.outlet import Channel, Ear, EegOutlet, Look, Outlet, loo
 if TYPE_CHECKING:
     from neurofb.devices import DeviceProfile
 
-STEP_S = 0.005
+STEPS_PER_S = 200
+STEP_S = 1 / STEPS_PER_S
 #: LSL sends in the background, and drops what is not yet sent when an outlet closes.
 LINGER_S = 0.25
 STIMULUS_STREAM, STIMULUS_LABEL = "neurofb-stimulus", "measured_c"
@@ -56,6 +57,8 @@ class SendPlan:
         Whose outlet to imitate; None for a stream as it should be.
     name : str or None
         Name of the EEG stream; by default ``neurofb-simulated-<device>``, or the program's.
+    stimulus, feedback : str
+        Names of the streams that are listened to.
     """
 
     profile: DeviceProfile
@@ -66,6 +69,8 @@ class SendPlan:
     learner: LearnerSettings | None = None
     program: str | None = None
     name: str | None = None
+    stimulus: str = STIMULUS_STREAM
+    feedback: str = FEEDBACK_STREAM
 
     def __post_init__(self) -> None:
         if self.eyes not in ("open", "closed"):
@@ -129,13 +134,26 @@ def truth_values(sent: Sent) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the sending has come: seconds of EEG, how late the last step was, the learner's gain."""
+    """How far the sending has come.
+
+    Attributes
+    ----------
+    stream_s, late_s : float
+        Seconds of EEG that were sent, and how late the last step was.
+    listeners, connected : bool
+        Whether anybody receives the EEG, and whether the headset's link is up.
+    gain : float
+        What the learner's rhythm is multiplied by.
+    temperature_c : float
+        The temperature of the skin.
+    """
 
     stream_s: float
     late_s: float
     listeners: bool
     connected: bool
     gain: float
+    temperature_c: float
 
 
 class Sender:
@@ -167,10 +185,10 @@ class Sender:
             look=Look(value_format="double64"),
         )
         self._temperature_c = headset.head.settings.heat.rest_c
-        self._heat_ear = Ear(STIMULUS_STREAM, [STIMULUS_LABEL])
+        self._heat_ear = Ear(plan.stimulus, [STIMULUS_LABEL])
         headset.head.temperature = self._temperature
         self._learner = None if plan.learner is None else Learner(headset.head, plan.learner)
-        self._feedback_ear = None if plan.learner is None else Ear(FEEDBACK_STREAM, FEEDBACK_LABELS)
+        self._feedback_ear = None if plan.learner is None else Ear(plan.feedback, FEEDBACK_LABELS)
         self._feedback: tuple[float, ...] = (0.0, 0.0)
         self._feedback_age_s = np.inf
         self._silent_s = 0.0
@@ -192,9 +210,9 @@ class Sender:
     def document(self) -> dict[str, Any]:
         """Give what is sent, where, and what is listened to, as JSON can hold it."""
         profile = self.plan.profile
-        listens = {"heat": STIMULUS_STREAM}
+        listens = {"heat": self.plan.stimulus}
         if self._feedback_ear is not None:
-            listens["feedback"] = FEEDBACK_STREAM
+            listens["feedback"] = self.plan.feedback
         return {
             "kind": "sending",
             "device": profile.name,
@@ -223,10 +241,12 @@ class Sender:
         """
         if duration_s is not None and not duration_s > 0:
             raise WrongInput(f"the duration must be above 0 s, found {duration_s}")
-        progress = Progress(0.0, 0.0, False, True, 1.0)
+        progress = self._progress(0.0, 0.0)
         try:
+            said_s = 0
             for progress in self._steps(duration_s):
-                if int(progress.stream_s) != int(progress.stream_s - STEP_S * self.plan.speed):
+                if progress.stream_s >= said_s + 1:
+                    said_s = int(progress.stream_s)
                     say(progress)
             if progress.listeners:
                 self._clock.wait_until(self._clock.now_s() + LINGER_S)
@@ -241,7 +261,7 @@ class Sender:
             n_steps += 1
             due_s += STEP_S
             self._clock.wait_until(due_s)
-            stream_s = n_steps * STEP_S * self.plan.speed
+            stream_s = n_steps * self.plan.speed / STEPS_PER_S  # so that whole seconds are whole
             if duration_s is not None:
                 stream_s = min(stream_s, duration_s)
             self._listen(STEP_S * self.plan.speed)
@@ -251,7 +271,8 @@ class Sender:
     def _progress(self, stream_s: float, late_s: float) -> Progress:
         listeners = self.eeg is not None and self.eeg.has_listeners()
         gain = 1.0 if self._learner is None else self._learner.gain
-        return Progress(stream_s, late_s, listeners, self.eeg is not None, gain)
+        connected = self.headset.connected(self._start_s + stream_s)
+        return Progress(stream_s, late_s, listeners, connected, gain, self._temperature_c)
 
     def _listen(self, step_s: float) -> None:
         heat = self._heat_ear.newest()
