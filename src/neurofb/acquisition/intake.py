@@ -18,6 +18,8 @@ from neurofb.acquisition.timing import Jitter
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.documents import Event
 
+NO_COUNT = float("nan")
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -74,7 +76,7 @@ class Intake:
         stamps_s: FloatArray,
         received_s: FloatArray | None = None,
         arrivals_s: FloatArray | float = np.inf,
-        counts: FloatArray | float = np.nan,
+        counts: FloatArray | float = NO_COUNT,
     ) -> Chunk:
         """Take in samples; give those whose place is certain.
 
@@ -91,6 +93,16 @@ class Intake:
         counts : ndarray, shape (n_samples,), optional
             The device's own count of its samples.
         """
+        if len(samples) == 1 and not self._waiting and counts is NO_COUNT:
+            stamp_s = float(stamps_s[0])
+            if self.screen.passes_one(samples, stamp_s):
+                index = self.ledger.next_index
+                time_s = self.ledger.enter_one(stamp_s)
+                received_s = stamps_s if received_s is None else received_s
+                if time_s is not None:
+                    return Chunk(samples, index, received_s, np.array((time_s,)))
+                times = np.array(((stamp_s, float(received_s[0]), _one(arrivals_s), np.nan),))
+                return self._place(Rows(samples, times))
         times = np.empty((len(samples), 4))
         times[:, STAMP] = stamps_s
         times[:, RECEIVED] = stamps_s if received_s is None else received_s
@@ -140,3 +152,7 @@ class Intake:
             rest = Rows(waiting.samples[n_present:], waiting.times[n_present:])
             self._waiting = [rest] if len(rest.samples) else []
         return Chunk(samples, placed.first_index, received_s, placed.times_s)
+
+
+def _one(value: FloatArray | float) -> float:
+    return float(value) if isinstance(value, float) else float(np.asarray(value).reshape(-1)[0])

@@ -33,6 +33,8 @@ from neurofb.errors import WrongInput
 FUTURE_S = 0.25
 #: Levels that move by less are followed as stamps; larger ones are jumps of the sender's clock.
 FOLLOW_S = 0.25
+#: How long the stamps after a suspicious one must keep their level, at least.
+CONFIRM_S = 0.1
 #: Samples are never held in doubt for longer.
 MAX_HOLD_S = 2.0
 #: Missing time beyond this is taken for a new beginning of the sender's clock, not filled with NaN.
@@ -117,6 +119,7 @@ class Ledger:
         self._backwards = _Backwards()
         self._last_stamp_s = -math.inf
         self._last_count = math.nan
+        self._counted = False
         self._restarted = False
         self._rate_is_off = False
         self._limit_s = 0.0
@@ -175,7 +178,30 @@ class Ledger:
         rows[:, 0] = stamps_s
         rows[:, 1] = np.inf if arrivals_s is None else arrivals_s
         rows[:, 2] = np.nan if counts is None else counts
+        self._counted = counts is not None
         return self._place(np.concatenate((self._held, rows)), final=False)
+
+    def enter_one(self, stamp_s: float) -> float | None:
+        """Enter a single sample as ``push`` would and give its time; None, and nothing done, if in any doubt.
+
+        Headsets that send sample by sample take this way nearly always, and it must cost next to nothing.
+        """
+        index = self.next_index
+        if not self._started or self._cleared or len(self._held) or index + 1 >= self._block_end:
+            return None
+        time_s = self.clock.time_of(index)
+        placed_s = stamp_s - self._bias_s
+        if placed_s - time_s > self._limit_s or stamp_s < self._last_stamp_s or self._counted:
+            return None
+        self._last_stamp_s = stamp_s
+        row = self._n_block
+        self._block[row, 0] = index
+        self._block[row, 1] = placed_s
+        self._n_block = row + 1
+        self.next_index = index + 1
+        self.n_received += 1
+        self._restarted = False
+        return time_s
 
     def flush(self) -> Placed:
         """Decide on what is held, because no more samples will come."""
@@ -258,10 +284,13 @@ class Ledger:
         The chance that a packet is late by half a packet's duration falls exponentially with the number of
         packets looked at (late jitter), or the error of their median with its root (symmetric jitter).
         """
+        least = math.ceil(max(CONFIRM_S * self.clock.nominal_hz, 2 * self.packet_samples))
         ratio = self._rough_s / self._packet_s
+        if ratio < 0.02:
+            return least
         packets = 33.0 * ratio if self.clock.jitter == "late" else (11.0 * ratio) ** 2
         longest = max(2, int(0.5 * MAX_HOLD_S * self.clock.nominal_hz / self._together))
-        return self._together * min(max(2, 1 + math.ceil(packets)), longest)
+        return max(least, self._together * min(max(2, 1 + math.ceil(packets)), longest))
 
     def _noise_s(self, n: int) -> float:
         """Give how far the level of ``n`` samples may be off by chance, once in some hundred thousand times."""
@@ -322,6 +351,14 @@ class Ledger:
     def _judge(self, rows: FloatArray, final: bool) -> tuple[int, int, float]:
         """Look at ever more samples after a suspicious one until their level shows what it was."""
         batch = self._batch()
+        on_time_s = max(0.5 * self._packet_s, self._noise_s(batch))
+        if self._sharp:
+            on_time = self._late_s(rows) <= on_time_s
+            first = int(on_time.argmax())
+            if on_time[first]:
+                # One that is on time settles it: nothing was lost before it.
+                self._cleared = first
+                return self._certain(rows, min(first, self._block_end - self.next_index), final)
         before_s = self._level(self._late_s(rows[: batch // 2]))
         for size in range(batch, len(rows) + batch, batch):
             if size > len(rows) and not final:
@@ -329,7 +366,7 @@ class Ledger:
             late_s = self._late_s(rows[:size])
             # The edge is the lowest so far; the middle is that of the newest, for a burst that catches up.
             level_s = self._level(late_s if self._sharp else late_s[-batch:])
-            if level_s <= max(0.5 * self._packet_s, self._noise_s(size)):
+            if level_s <= on_time_s:
                 break
             caught_up = (before_s - level_s) / (batch * self._period_s)
             too_long = size * self._period_s > MAX_HOLD_S and caught_up < 0.25

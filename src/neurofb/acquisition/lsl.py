@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 import pylsl
 
-from neurofb.acquisition.intake import Intake, Line
+from neurofb.acquisition.intake import NO_COUNT, Intake, Line
 from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.streams import Layout, Query, StreamFacts, choose, layout
@@ -147,32 +147,45 @@ class _Inlet:
         self.values = np.zeros((self._rows, facts.n_channels), dtype=dtype)
         self.stamps_s = np.zeros(self._rows)
         self._error = ctypes.c_int()
+        self._error_at = ctypes.byref(self._error)
         self._pull = self.inlet.do_pull_chunk
+        # Made once: to make them for each call costs more than the call.
+        self._timeout_s = ctypes.c_double()
+        self._all = self._room(0, self._rows)
+        self._first = self._room(0, 1)
+        self._others = self._room(1, self._rows - 1)
+
+    def _room(
+        self, first: int, n: int
+    ) -> tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]:
+        n_channels = self.facts.n_channels
+        return (
+            ctypes.c_void_p(self.values.ctypes.data + first * self.values.strides[0]),
+            ctypes.c_void_p(self.stamps_s.ctypes.data + first * self.stamps_s.itemsize),
+            ctypes.c_size_t(n * n_channels),
+            ctypes.c_size_t(n),
+        )
 
     def pull(self, timeout_s: float) -> int:
         """Fill the arrays with what is there, waiting for the first sample if nothing is; give how many.
 
-        This is pylsl's ``pull_chunk(dest_obj=…, min_samples=1)`` without the arrays it makes each time.
+        This is pylsl's ``pull_chunk(dest_obj=…, min_samples=1)`` without what it makes anew each time.
         """
-        n = self._fill(0, self._rows, 0.0)
-        if n or timeout_s <= 0.0:
-            return n
-        n = self._fill(0, 1, timeout_s)
-        return n + self._fill(n, self._rows - n, 0.0) if n else 0
+        if timeout_s <= 0.0:
+            return self._fill(self._all, 0.0)
+        n = self._fill(self._first, timeout_s)
+        return n + self._fill(self._others, 0.0) if n else 0
 
-    def _fill(self, first: int, n: int, timeout_s: float) -> int:
-        values, stamps = self.values, self.stamps_s
-        n_values = self._pull(
-            self.inlet.obj,
-            ctypes.c_void_p(values.ctypes.data + first * values.strides[0]),
-            ctypes.c_void_p(stamps.ctypes.data + first * 8),
-            ctypes.c_size_t(n * values.shape[1]),
-            ctypes.c_size_t(n),
-            ctypes.c_double(timeout_s),
-            ctypes.byref(self._error),
-        )
-        pylsl.util.handle_error(self._error)
-        return int(n_values) // int(values.shape[1])
+    def _fill(
+        self,
+        room: tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t],
+        timeout_s: float,
+    ) -> int:
+        self._timeout_s.value = timeout_s
+        n_values: int = self._pull(self.inlet.obj, *room, self._timeout_s, self._error_at)
+        if self._error.value:
+            pylsl.util.handle_error(self._error)
+        return n_values // self.facts.n_channels
 
     def correction_s(self, timeout_s: float) -> float:
         """Ask for the sender's clock: what to add to its stamps."""
@@ -299,8 +312,9 @@ class LslSource:
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
-        self._opened()
-        self._take_over()
+        if self._found or self._layout is None:
+            self._opened()
+            self._take_over()
         inlet, n = self._inlet, 0
         if inlet is None:
             self._wake.wait(timeout_s)
@@ -360,7 +374,7 @@ class LslSource:
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
         counter = self._layout.counter if self._layout else None
-        counts = raw[:, counter].astype(np.float64) if counter is not None else np.nan
+        counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
         return self._intake.push(samples, stamps_s, received_s, now_s, counts)
 
     def _nothing(self) -> Chunk:

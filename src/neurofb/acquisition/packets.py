@@ -10,6 +10,7 @@ sent twice nothing is missing, and if it stands in for a lost one the ledger fin
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -60,8 +61,12 @@ class PacketScreen:
         self.n_repeated = 0
         n = len(labels)
         self._held = Rows(np.empty((0, n)), np.empty((0, 4)))
-        self._before = Rows(np.full((HISTORY, n), np.nan), np.full((HISTORY, 4), -np.inf))
+        # Each entry has one sample or more, so this many entries are always enough.
+        self._past: deque[tuple[FloatArray, FloatArray | float]] = deque(maxlen=HISTORY)
+        self._firsts: deque[float] = deque([np.nan] * packet_samples, maxlen=packet_samples)
+        self._last_stamp_s = -np.inf
         self._ongoing = np.zeros(n, dtype=np.bool_)
+        self._ongoing_any = False
         self._in_run = np.zeros(n, dtype=np.int64)
         self._run_from_s = np.zeros(n)
         self._in_repeat = 0
@@ -83,38 +88,67 @@ class PacketScreen:
 
     def push(self, rows: Rows, final: bool = False) -> Rows:
         """Give the samples that are judged; ``final`` if no more will come."""
-        n_held = len(self._held.samples)
-        if n_held:
+        if len(self._held.samples):
             rows = Rows(*(np.concatenate(pair) for pair in zip(self._held, rows, strict=True)))
         n = len(rows.samples)
         if n == 0:
             return rows
-        together = np.concatenate((self._before.samples, rows.samples))
-        times = np.concatenate((self._before.times, rows.times))
-        zero = rows.samples == 0.0
-        suspicious = n_held or self._in_repeat or self._ongoing.any() or zero.any()
-        repeated = np.zeros(n, dtype=np.bool_)
-        if not suspicious:
-            suspicious = (times[HISTORY:, STAMP] <= times[HISTORY - 1 : -1, STAMP]).any()
-        if self.packet_samples >= MIN_REPEAT:
-            earlier = together[HISTORY - self.packet_samples : -self.packet_samples]
-            repeated = (rows.samples[:, 0] == earlier[:, 0]) & (rows.samples == earlier).all(axis=1)
-            suspicious = suspicious or repeated.any()
-        if suspicious:
-            return self._judge(rows, together, times, zero, repeated, final)
-        self._before = Rows(together[-HISTORY:], times[-HISTORY:])
+        if self._suspicious(rows):
+            return self._judge(rows, final)
+        self._remember(rows)
         return rows
 
-    def _judge(
-        self,
-        rows: Rows,
-        together: FloatArray,
-        times: FloatArray,
-        zero: NDArray[np.bool_],
-        repeated: NDArray[np.bool_],
-        final: bool,
-    ) -> Rows:
-        n = len(rows.samples)
+    def passes_one(self, samples: FloatArray, stamp_s: float) -> bool:
+        """Say whether a single sample is beyond doubt, and remember it; if not, nothing is done."""
+        if len(self._held.samples) or self._in_repeat or self._ongoing_any or stamp_s <= self._last_stamp_s:
+            return False
+        first = float(samples[0, 0])
+        if first == 0.0 or (self.channelwise and not samples.all()):
+            return False
+        if self.packet_samples >= MIN_REPEAT:
+            if first == self._firsts[0]:
+                return False
+            self._firsts.append(first)
+        self._last_stamp_s = stamp_s
+        self._past.append((samples, stamp_s))
+        return True
+
+    def _suspicious(self, rows: Rows) -> bool:
+        if len(self._held.samples) or self._in_repeat or self._ongoing_any:
+            return True
+        stamps_s = rows.times[:, STAMP]
+        if stamps_s[0] <= self._last_stamp_s or (stamps_s[1:] <= stamps_s[:-1]).any():
+            return True
+        if not (rows.samples if self.channelwise else rows.samples[:, 0]).all():
+            return True
+        if self.packet_samples < MIN_REPEAT:
+            return False
+        firsts = np.concatenate((self._firsts, rows.samples[:, 0]))
+        return bool((firsts[: -self.packet_samples] == firsts[self.packet_samples :]).any())
+
+    def _remember(self, rows: Rows) -> None:
+        self._past.append((rows.samples[-HISTORY:], rows.times[-HISTORY:]))
+        self._last_stamp_s = float(rows.times[-1, STAMP])
+        self._firsts.extend(rows.samples[-self.packet_samples :, 0].tolist())
+
+    def _history(self) -> Rows:
+        """Give the last samples that were let through or left out, as one table."""
+        samples: list[FloatArray] = [np.full((HISTORY, len(self.labels)), np.nan)]
+        times: list[FloatArray] = [np.full((HISTORY, 4), -np.inf)]
+        for part, when in self._past:
+            samples.append(part)
+            times.append(np.array([[when, np.nan, np.nan, np.nan]]) if isinstance(when, float) else when)
+        return Rows(np.concatenate(samples)[-HISTORY:], np.concatenate(times)[-HISTORY:])
+
+    def _judge(self, rows: Rows, final: bool) -> Rows:
+        before = self._history()
+        together = np.concatenate((before.samples, rows.samples))
+        times = np.concatenate((before.times, rows.times))
+        zero = rows.samples == 0.0
+        repeated = np.zeros(len(zero), dtype=np.bool_)
+        if self.packet_samples >= MIN_REPEAT:
+            earlier = together[HISTORY - self.packet_samples : -self.packet_samples]
+            repeated = (rows.samples == earlier).all(axis=1)
         flat = (rows.samples == together[HISTORY - 1 : -1]).all(axis=1)
         repeated, open_repeat = self._repeats(np.logical_and(repeated, ~flat), final)
         drop = repeated | self._same_stamps(rows, together, times)
@@ -124,11 +158,12 @@ class PacketScreen:
         done = min(open_repeat, open_zero)
         self._held = Rows(rows.samples[done:].copy(), rows.times[done:].copy())
         if done:
-            self._before = Rows(together[done : done + HISTORY], times[done : done + HISTORY])
+            self._past.clear()
+            self._remember(Rows(together[: HISTORY + done], times[: HISTORY + done]))
         self._account(lost[:done], rows.times[:done], drop[:done])
         samples = np.where(lost[:done], np.nan, rows.samples[:done])
         keep = ~drop[:done]
-        return Rows(samples[keep], rows.times[:done][keep]) if n else rows
+        return Rows(samples[keep], rows.times[:done][keep])
 
     def _repeats(self, repeated: NDArray[np.bool_], final: bool) -> tuple[NDArray[np.bool_], int]:
         """Keep only runs of a whole packet; give also where a run begins that is still too short."""
@@ -190,6 +225,7 @@ class PacketScreen:
                 if last < len(lost):
                     self._end(channel, ended)
         self._ongoing = lost[-1].copy()
+        self._ongoing_any = bool(self._ongoing.any())
         self.n_zeroed += int(lost.sum())
         for (time_s, n), channels in sorted(ended.items()):
             self._say(
