@@ -284,6 +284,8 @@ def test_the_settings_of_a_device_come_from_its_profile() -> None:
         ({"loss": 1.0}, r"between 0 and 1, found loss = 1\.0"),
         ({"jitter_s": -0.1}, "0 or more"),
         ({"channelwise": True}, "lost_as = 'zeros'"),
+        ({"drift_ppm": -1e6}, "at most 100000 ppm"),
+        ({"seed": -1}, "from 0 on, found -1"),
         ({"faults": (Saturation(1.0, 1.0),)}, "rails_uv"),
         ({"faults": (Saturation(1.0, 1.0, ("Pz",)),), "rails_uv": (-1.0, 1.0)}, "no channel 'Pz'"),
     ],
@@ -323,6 +325,7 @@ def test_faults_are_read_from_words() -> None:
         ("loss=much", "'much' is no number"),
         ("jiter=0.1", "did you mean 'jitter'"),
         ("stall@1.2.3+1", r"'1\.2\.3' is no number"),
+        ("jitter=nan", "'nan' is no number"),
     ],
 )
 def test_faults_that_cannot_be_read_are_refused_with_how_to_write_them(text: str, match: str) -> None:

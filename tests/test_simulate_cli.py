@@ -220,6 +220,7 @@ def test_words_that_are_wrong_are_refused(device: str, options: Options, error: 
         (["muse-2", "--program", "BlueMuse"], 2, "no LSL outlet of 'BlueMuse'"),
         (["muse-2", "--duration", "0"], 2, "above 0 s, found 0"),
         (["muse-2", "--eyes", "shut"], 2, "'shut' is not one of"),
+        (["muse-2", "--seed", "-1"], 2, "-1 is not in the range"),
     ],
 )
 def test_wrong_input_is_one_message_and_its_exit_code(arguments: list[str], code: int, match: str) -> None:
@@ -286,4 +287,5 @@ def test_help_on_faults_shows_how_to_write_each() -> None:
 def test_an_imitated_program_lends_its_name_labels_and_type() -> None:
     assert plan_of("muse-2", Options(program="muselsl")).stream_name == "Muse"
     assert plan_of("muse-2", Options()).stream_name == "neurofb-simulated-muse-2"
+    assert make_headset(plan_of("muse-2", Options(stamps="arrival"))).settings.stamps == "arrival"
     assert plan_of("actichamp-32", Options(program="LSL-actiCHamp")).stream_name == "actiCHamp-simulated"

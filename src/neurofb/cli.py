@@ -63,13 +63,20 @@ def show_streams(wait_s: float, as_json: bool) -> None:
 
 @commands.command("simulate")
 @click.argument("device")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same signal.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same signal.",
+)
 @click.option("--eyes", type=click.Choice(["open", "closed"]), default="open", show_default=True)
 @click.option("--speed", default=1.0, show_default=True, help="Seconds of EEG per second.")
 @click.option("--duration", type=float, help="Stop after so many seconds of EEG.  [default: never]")
 @click.option("--rate", type=float, help="Sampling rate in Hz, of those the device has.")
 @click.option("--fault", "faults", multiple=True, help="As stall@10+2, loss=0.05; 'help' lists all.")
 @click.option("--learn", type=float, help="Listen to the feedback and learn, at this rate per minute.")
+@click.option("--stamps", type=click.Choice(["device", "arrival"]), default="device", show_default=True)
 @click.option("--program", help="Look like the outlet of this program, as muselsl.")
 @click.option("--name", help="Name of the stream.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a document a line, for programs.")

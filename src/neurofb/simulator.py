@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,6 +32,7 @@ class Options:
     rate: float | None = None
     faults: Sequence[str] = ()
     learn: float | None = None
+    stamps: Literal["device", "arrival"] = "device"
     program: str | None = None
     name: str | None = None
 
@@ -45,6 +46,7 @@ def plan_of(device: str, options: Options) -> SendPlan:
         speed=options.speed,
         faults=parse_faults(options.faults),
         learner=None if options.learn is None else LearnerSettings(rate_per_min=options.learn),
+        stamps=options.stamps,
         program=options.program,
         name=options.name,
     )

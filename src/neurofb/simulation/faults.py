@@ -6,6 +6,7 @@ Times are in seconds since the headset was started. On the command line a fault 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,9 +164,12 @@ def _timed(text: str) -> Fault | Artifact | BadContact:
 
 def _number(text: str, value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise WrongInput(f"{value!r} is no number in the fault {text!r}; {HOW}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise WrongInput(f"{value!r} is no number in the fault {text!r}; {HOW}")
+    return number
 
 
 def random_faults(

@@ -90,6 +90,8 @@ class HeadsetSettings:
             raise WrongInput(f"the lost part of the packets lies between 0 and 1, found loss = {self.loss}")
         if min(self.delay_s, self.jitter_s, self.interval_s, self.dc_spread_uv) < 0:
             raise WrongInput(f"delay_s, jitter_s, interval_s and dc_spread_uv are 0 or more, found {self}")
+        if not abs(self.drift_ppm) <= 1e5:
+            raise WrongInput(f"a clock drifts by at most 100000 ppm, found drift_ppm = {self.drift_ppm}")
         if self.channelwise and self.lost_as != "zeros":
             raise WrongInput("a packet of a single channel can only leave zeros: set lost_as = 'zeros'")
 

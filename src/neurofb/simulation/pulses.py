@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
+from neurofb.errors import WrongInput
 
 #: From seconds since the start and the duration in seconds (0 ≤ elapsed ≤ duration) to a height.
 Shape = Callable[[FloatArray, float], FloatArray]
@@ -25,6 +26,8 @@ def random_stream(seed: int, name: str) -> np.random.Generator:
 
     Each part has its own stream, named, so that switching one part off leaves all others as they were.
     """
+    if seed < 0:
+        raise WrongInput(f"a seed is a whole number from 0 on, found {seed}")
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(name.encode())])))
 
 

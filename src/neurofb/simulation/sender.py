@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class SendPlan:
     faults : FaultPlan
     learner : LearnerSettings or None
         None for somebody who does not listen.
+    stamps : {"device", "arrival"}
+        See ``HeadsetSettings``; many programs stamp samples only when they arrive.
     program : str or None
         Whose outlet to imitate; None for a stream as it should be.
     name : str or None
@@ -67,6 +69,7 @@ class SendPlan:
     speed: float = 1.0
     faults: FaultPlan = field(default_factory=FaultPlan)
     learner: LearnerSettings | None = None
+    stamps: Literal["device", "arrival"] = "device"
     program: str | None = None
     name: str | None = None
     stimulus: str = STIMULUS_STREAM
@@ -96,7 +99,7 @@ def make_headset(plan: SendPlan, start_s: float = 0.0) -> Headset:
     settings = HeadSettings(seed=plan.seed, eyes=((0.0, plan.eyes),), artifacts=artifacts)
     places = [profile.position(label) for label in profile.labels]
     head = Head(places, profile.rate_hz, settings, labels=profile.labels)
-    radio = settings_of(profile, seed=plan.seed, faults=faults.headset, **faults.steady)
+    radio = settings_of(profile, seed=plan.seed, stamps=plan.stamps, faults=faults.headset, **faults.steady)
     return Headset(head, radio, profile.labels, start_s)
 
 
