@@ -104,6 +104,35 @@ def test_what_is_received_is_what_the_seed_says_and_the_truth_lies_beside_it(nam
     assert np.all(truth[:, columns.index("eyes_closed")] == 1.0)
 
 
+def test_with_wait_not_a_sample_is_sent_before_somebody_listens(name: str) -> None:
+    arguments = [
+        "openbci-ganglion",
+        "--duration",
+        "1",
+        "--name",
+        name,
+        "--wait",
+        "--fault",
+        "loss@0.3+0.2",
+        "--json",
+    ]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as sender:
+        assert sender.stdout is not None
+        sender.stdout.readline()
+        inlet = listen(name)
+        stamps = []
+        while True:
+            _, stamp = inlet.pull_sample(timeout=0.2)
+            if stamp is None and sender.poll() is not None:
+                break
+            if stamp is not None:
+                stamps.append(stamp)
+        account = json.loads(sender.stdout.read().splitlines()[-1])
+    assert len(stamps) == account["delivered"]
+    assert account["lost"] == 40
+    assert np.diff(stamps).max() == pytest.approx(41 / 200, abs=1e-6)
+
+
 # on a manual clock
 
 

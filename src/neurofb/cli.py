@@ -79,6 +79,7 @@ def show_streams(wait_s: float, as_json: bool) -> None:
 @click.option("--stamps", type=click.Choice(["device", "arrival"]), default="device", show_default=True)
 @click.option("--program", help="Look like the outlet of this program, as muselsl.")
 @click.option("--name", help="Name of the stream.")
+@click.option("--wait", is_flag=True, help="Begin when somebody listens.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a document a line, for programs.")
 def simulate(device: str, as_json: bool, **options: Any) -> None:
     """Send the EEG of a simulated head in DEVICE over LSL, with its faults, and the truth beside it.

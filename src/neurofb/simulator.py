@@ -35,6 +35,7 @@ class Options:
     stamps: Literal["device", "arrival"] = "device"
     program: str | None = None
     name: str | None = None
+    wait: bool = False
 
 
 def plan_of(device: str, options: Options) -> SendPlan:
@@ -71,6 +72,8 @@ def run(device: str, options: Options, as_json: bool) -> None:
     sender = Sender(plan_of(device, options), LslClock())
     say_document(sender.document(), as_json)
     try:
+        if options.wait:
+            sender.wait_for_listener()
         sender.run(options.duration, lambda progress: _say_progress(progress, as_json))
     finally:
         say_document(sender.account(), as_json)

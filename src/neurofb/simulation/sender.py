@@ -237,6 +237,12 @@ class Sender:
         counts = {key: getattr(ledger, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
         return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in ledger.entries]}
 
+    def wait_for_listener(self) -> None:
+        """Wait until somebody receives the EEG, and let the head begin then, so that no sample goes unheard."""
+        while self.eeg is not None and not self.eeg.has_listeners():
+            self._clock.wait_until(self._clock.now_s() + STEP_S)
+        self._start_s = self.headset.start_s = self._clock.now_s()
+
     def run(self, duration_s: float | None, say: Callable[[Progress], None] = lambda _: None) -> Progress:
         """Send ``duration_s`` seconds of EEG (None: until stopped), and say how it goes each second.
 
