@@ -9,8 +9,11 @@ import numpy as np
 from scipy import signal
 
 
-def band_filter(x, taps, width):
-    """Complex FIR of each band: taps (n_bands, n_channels, n_taps) on the mean of ``width`` samples."""
+def band_filter(x, taps, reach, width):
+    """Complex FIR of each band: taps (n_bands, n_channels, n_taps) on the mean of ``width`` samples.
+
+    ``reach`` is how many samples back each band looks: NaN while one of them is missing.
+    """
     n_bands, n_channels, n_taps = taps.shape
     z = np.empty((len(x), n_bands, n_channels), complex)
     for c in range(n_channels):
@@ -19,10 +22,11 @@ def band_filter(x, taps, width):
             spread = np.zeros(n_taps * width, complex)
             spread[::width] = taps[b, c]
             z[:, b, c] = np.convolve(averaged, spread)[: len(x)]
-        missing = np.concatenate([np.ones(n_taps * width, bool), np.isnan(x[:, c])])
-        for n in range(len(x)):
-            if missing[n + 1 : n + 1 + n_taps * width].any():
-                z[n, :, c] = np.nan
+        for b in range(n_bands):
+            missing = np.concatenate([np.ones(reach[b], bool), np.isnan(x[:, c])])
+            for n in range(len(x)):
+                if missing[n + 1 : n + 1 + reach[b]].any():
+                    z[n, b, c] = np.nan
     return z
 
 
@@ -33,7 +37,9 @@ def power_box(z, window, least):
         part = p[max(0, n - window + 1) : n + 1]
         there = ~np.isnan(part)
         enough = (there.sum(axis=0) >= least) & there[-1]
-        out[n] = np.where(enough, np.where(there, part, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1), np.nan)
+        out[n] = np.where(
+            enough, np.where(there, part, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1), np.nan
+        )
     return out
 
 

@@ -44,8 +44,8 @@ def test_matches_oracle(rate_hz, n_channels):
     x = noise(int(2.2 * rate_hz), n_channels)
     x[int(1.5 * rate_hz), 0] = np.nan
     bands = BandFilter(BANDS, rate_hz, n_channels, 0.1)
-    width = round(bands.reach_s * rate_hz) // bands.taps.shape[2]
-    expected = slow_filter(x, bands.taps, width)
+    width = max(1, round(rate_hz / 250))
+    expected = slow_filter(x, bands.taps, np.round(bands.reach_s * rate_hz).astype(int), width)
     z = bands.process(x)
     assert np.array_equal(np.isnan(z), np.isnan(expected))
     assert np.isfinite(z).any()
@@ -57,7 +57,12 @@ def test_each_channel_has_its_own_design():
     x[:, 4] = np.cumsum(x[:, 4])
     bands = BandFilter(BANDS, 250, 10, 0.05, baseline_spectrum(x, 250))
     assert not np.allclose(bands.taps[:, 4], bands.taps[:, 5])
-    np.testing.assert_allclose(bands.process(x[:600]), slow_filter(x[:600], bands.taps, 1), rtol=1e-10, atol=1e-9)
+    np.testing.assert_allclose(
+        bands.process(x[:600]),
+        slow_filter(x[:600], bands.taps, np.round(bands.reach_s * 250).astype(int), 1),
+        rtol=1e-10,
+        atol=1e-9,
+    )
 
 
 CHUNKINGS = st.one_of(
@@ -114,7 +119,9 @@ def test_every_kth_output_is_the_kth_of_all(every):
 def test_layout_of_the_input_makes_no_difference(disguise):
     x = noise(700, 4)
     given_before = x.copy()
-    assert same_bits(BandFilter(BANDS, 250, 4, 0.1).process(disguise(x)), BandFilter(BANDS, 250, 4, 0.1).process(x))
+    assert same_bits(
+        BandFilter(BANDS, 250, 4, 0.1).process(disguise(x)), BandFilter(BANDS, 250, 4, 0.1).process(x)
+    )
     assert np.array_equal(x, given_before)
 
 
@@ -123,11 +130,13 @@ def test_gap_is_flagged_for_exactly_as_long_as_it_reaches():
     spoiled = x.copy()
     spoiled[1000:1012, 0] = np.nan
     clean, z = BandFilter(BANDS, 250, 2, 0.1).process(x), BandFilter(BANDS, 250, 2, 0.1).process(spoiled)
-    unusable = np.isnan(z[:, :, 0])
-    assert unusable[:249].all()  # not yet filled
-    assert not unusable[249:1000].any()
-    assert unusable[1000 : 1011 + 250].all()
-    assert not unusable[1011 + 250 :].any()
+    reach = np.round(BandFilter(BANDS, 250, 2, 0.1).reach_s * 250).astype(int)
+    assert reach.tolist() == [250, 188, 125]
+    for b, unusable in enumerate(np.isnan(z[:, :, 0]).T):
+        assert unusable[: reach[b] - 1].all()  # not yet filled
+        assert not unusable[reach[b] - 1 : 1000].any()
+        assert unusable[1000 : 1011 + reach[b]].all()
+        assert not unusable[1011 + reach[b] :].any()
     assert same_bits(np.ascontiguousarray(z[1261:, :, 0]), np.ascontiguousarray(clean[1261:, :, 0]))
     assert same_bits(np.ascontiguousarray(z[:, :, 1]), np.ascontiguousarray(clean[:, :, 1]))
 
@@ -135,10 +144,10 @@ def test_gap_is_flagged_for_exactly_as_long_as_it_reaches():
 def test_offset_and_drift_give_nothing_and_a_step_is_forgotten_within_a_second():
     n = np.arange(2000.0)[:, None]
     z = BandFilter(BANDS, 250, 1, 0.1).process(60_000 + 3 * n)
-    assert np.nanmax(np.abs(z)) < 1e-6
+    assert np.nanmax(np.abs(z)) < 1e-4  # µV, of 60 mV
     stepped = BandFilter(BANDS, 250, 1, 0.1).process(np.where(n >= 1000, 60_000.0, 0.0))
     assert np.abs(stepped[1000:1249]).max() > 100
-    assert np.abs(stepped[1250:]).max() < 1e-6
+    assert np.abs(stepped[1250:]).max() < 1e-4
 
 
 @pytest.mark.parametrize("delay_s", [0.05, 0.1, 0.2])
@@ -159,7 +168,8 @@ def test_taps_are_the_least_squares_solution():
     rate, n = 128, 60_000
     rng = np.random.default_rng(5)
     x = np.fft.irfft(
-        np.fft.rfft(rng.standard_normal(n)) * np.sqrt(prior_spectrum(rate).at(np.fft.rfftfreq(n, 1 / rate))[0])
+        np.fft.rfft(rng.standard_normal(n))
+        * np.sqrt(prior_spectrum(rate).at(np.fft.rfftfreq(n, 1 / rate))[0])
     )
     bands = BandFilter({"alpha": (8, 12)}, rate, 1, 8 / rate)
     target = np.roll(offline_band(x[:, None], 8, 12, rate)[:, 0], 8)
@@ -185,7 +195,9 @@ def test_expected_correlation_is_what_gaussian_noise_shows():
     rate, n = 250, 250 * 400
     rng = np.random.default_rng(2)
     spectrum = prior_spectrum(rate)
-    x = np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * np.sqrt(spectrum.at(np.fft.rfftfreq(n, 1 / rate))[0]))
+    x = np.fft.irfft(
+        np.fft.rfft(rng.standard_normal(n)) * np.sqrt(spectrum.at(np.fft.rfftfreq(n, 1 / rate))[0])
+    )
     for delay_s in (0.0, 0.05, 0.1):
         bands = BandFilter(BANDS, rate, 1, delay_s, spectrum)
         np.testing.assert_allclose(bands.rehearse(x[:, None]), bands.expected_correlation, atol=0.03)
@@ -196,7 +208,7 @@ def test_more_delay_is_more_accurate_and_says_so():
     assert np.all(np.diff(expected, axis=0) > 0)
     assert envelope_correlation(np.array([0.0, 1.0])) == pytest.approx([0, 1])
     assert BandFilter({"alpha": (8, 12)}, 250, 2, 0.1).describe() == [
-        "alpha 8–12 Hz at 100 ms delay: expected r = 0.99"
+        "alpha 8–12 Hz at 100 ms delay: expected r = 0.98"
     ]
 
 
@@ -228,7 +240,10 @@ def test_adaptation_follows_a_changed_spectrum():
     flat = Spectrum(np.array([0.0, 125.0]), np.ones(2))
     kwargs = {"bands": {"alpha": (8, 12)}, "rate_hz": rate, "n_channels": 1, "delay_s": 0.0}
     adaptive = BandFilter(**kwargs, spectrum=flat, adapt_s=10)
-    fixed, informed = BandFilter(**kwargs, spectrum=flat), BandFilter(**kwargs, spectrum=baseline_spectrum(x, rate))
+    fixed, informed = (
+        BandFilter(**kwargs, spectrum=flat),
+        BandFilter(**kwargs, spectrum=baseline_spectrum(x, rate)),
+    )
     target = np.abs(offline_band(x, 8, 12, rate)[:, 0])
     r = [
         np.corrcoef(np.abs(f.process(x)[30 * rate : -rate, 0, 0]), target[30 * rate : -rate])[0, 1]
@@ -266,8 +281,14 @@ GOOD = {"bands": BANDS, "rate_hz": 250, "n_channels": 4, "delay_s": 0.1}
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"bands": {"gamma": (60, 130)}}, r"band 'gamma' reaches 130 Hz; at 250 Hz .* below the Nyquist frequency 125 Hz"),
-        ({"bands": {"alpha": (12, 8)}}, r"band 'alpha' needs 0 < low < high in Hz, found \(12, 8\); it is upside down"),
+        (
+            {"bands": {"gamma": (60, 130)}},
+            r"band 'gamma' reaches 130 Hz; at 250 Hz .* below the Nyquist frequency 125 Hz",
+        ),
+        (
+            {"bands": {"alpha": (12, 8)}},
+            r"band 'alpha' needs 0 < low < high in Hz, found \(12, 8\); it is upside down",
+        ),
         ({"bands": {"alpha": (0, 8)}}, r"needs 0 < low < high"),
         ({"bands": {"alpha": 8}}, r"band 'alpha' needs two edges \(low, high\) in Hz, found 8"),
         ({"bands": {"a": (12, 8), "b": (1, 200)}}, r"band 'a' .*; band 'b' "),
@@ -281,7 +302,10 @@ GOOD = {"bands": BANDS, "rate_hz": 250, "n_channels": 4, "delay_s": 0.1}
         ({"n_channels": 2.5}, r"n_channels needs a whole number of at least 1, found 2\.5"),
         ({"every": 0}, r"every needs a whole number"),
         ({"spectrum": np.ones(5)}, r"spectrum needs a Spectrum"),
-        ({"spectrum": Spectrum(np.array([0.0, 125]), np.ones((3, 2)))}, r"has 3 rows; 4 channels need 1 row or 4"),
+        (
+            {"spectrum": Spectrum(np.array([0.0, 125]), np.ones((3, 2)))},
+            r"has 3 rows; 4 channels need 1 row or 4",
+        ),
     ],
 )
 def test_refuses(change, message):
@@ -301,7 +325,10 @@ def test_refuses_a_delay_for_an_unknown_band():
         (np.zeros(4), r"For one sample, pass x\[np.newaxis, :\]"),
         (np.zeros((5, 4), complex), r"samples need real numbers in µV, found an array of complex128"),
         (np.array([["a"] * 4]), r"samples need real numbers in µV"),
-        (np.array([[1, 2, 3, 4], [1, 2, np.inf, 4]]), r"sample 1, channel 2 is inf: samples are finite µV, or NaN"),
+        (
+            np.array([[1, 2, 3, 4], [1, 2, np.inf, 4]]),
+            r"sample 1, channel 2 is inf: samples are finite µV, or NaN",
+        ),
     ],
 )
 def test_refuses_samples_and_keeps_its_state(samples, message):
@@ -329,7 +356,12 @@ def test_a_baseline_that_tells_nothing_is_refused(samples, message):
 
 @pytest.mark.parametrize(
     "freqs, density, error",
-    [([0, 0], [1, 1], WrongInput), ([0, 1], [1, 1, 1], WrongShape), ([0, 1], [1, -1], WrongInput), ([0, 1], [0, 0], WrongInput)],
+    [
+        ([0, 0], [1, 1], WrongInput),
+        ([0, 1], [1, 1, 1], WrongShape),
+        ([0, 1], [1, -1], WrongInput),
+        ([0, 1], [0, 0], WrongInput),
+    ],
 )
 def test_a_spectrum_that_is_none_is_refused(freqs, density, error):
     with pytest.raises(error):

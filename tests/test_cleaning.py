@@ -17,7 +17,9 @@ STAGES = {
 
 def test_offset_removal_matches_oracle():
     x = noise(900, 3) + [60_000, -100_000, 0]
-    np.testing.assert_allclose(OffsetRemoval(3, 250).process(x), triangular_mean_removed(x, 125), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(
+        OffsetRemoval(3, 250).process(x), triangular_mean_removed(x, 125), rtol=0, atol=1e-8
+    )
 
 
 def test_notch_matches_oracle():
@@ -73,5 +75,7 @@ def test_line_noise_goes_and_alpha_stays():
 
 
 def test_refuses_a_notch_the_rate_cannot_carry():
-    with pytest.raises(WrongInput, match="a notch at 60 Hz, 4 Hz wide, needs a rate above 124 Hz; found 100 Hz"):
+    with pytest.raises(
+        WrongInput, match="a notch at 60 Hz, 4 Hz wide, needs a rate above 124 Hz; found 100 Hz"
+    ):
         LineNotch(60, 1, 100)

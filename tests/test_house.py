@@ -12,7 +12,18 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Inwards, towards the words: a room may import those of its own line and of lines above it.
 ORDER = [
-    {"errors", "clock", "chunk", "documents", "positions", "columns", "units", "_kernels", "_devices", "devices"},
+    {
+        "errors",
+        "clock",
+        "chunk",
+        "documents",
+        "positions",
+        "columns",
+        "units",
+        "_kernels",
+        "_devices",
+        "devices",
+    },
     {"acquisition", "simulation", "dsp"},
     {"features"},
     {"pipeline"},
@@ -43,7 +54,11 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [f"{node.module}.{name.name}" for name in node.names] if node.module == "neurofb" else [node.module]
+            found += (
+                [f"{node.module}.{name.name}" for name in node.names]
+                if node.module == "neurofb"
+                else [node.module]
+            )
     return found
 
 
@@ -60,7 +75,9 @@ def test_imports_point_inwards(path):
     assert rank(own) >= 0, f"{own} has no place in the house: give it one in ORDER"
     for module in imports(path):
         if module.startswith("neurofb.") and room(module) not in ("__version__", own):
-            assert 0 <= rank(room(module)) <= rank(own), f"{relative} imports {module}, which lies further out"
+            assert 0 <= rank(room(module)) <= rank(own), (
+                f"{relative} imports {module}, which lies further out"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())
@@ -77,7 +94,9 @@ def test_no_stage_reads_a_wall_clock(path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute):
             words = ast.unparse(node)
-            assert words not in ("datetime.now", "datetime.datetime.now"), f"{path.name}:{node.lineno} {words}"
+            assert words not in ("datetime.now", "datetime.datetime.now"), (
+                f"{path.name}:{node.lineno} {words}"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())

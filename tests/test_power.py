@@ -43,7 +43,8 @@ def test_exponential_matches_oracle():
 def test_chunks_make_no_difference(sizes, kind):
     z = bands_with_gaps()
     assert same_bits(
-        in_chunks(BandPower(2, 3, 100, **{kind: 0.4}).process, z, sizes), BandPower(2, 3, 100, **{kind: 0.4}).process(z)
+        in_chunks(BandPower(2, 3, 100, **{kind: 0.4}).process, z, sizes),
+        BandPower(2, 3, 100, **{kind: 0.4}).process(z),
     )
 
 
@@ -83,7 +84,9 @@ def test_power_is_the_variance_in_the_band():
     n = np.arange(250 * 20)
     sine = 10 * np.sin(2 * np.pi * 10 * n / 250)[:, None]
     bands = BandFilter({"alpha": (8, 12)}, 250, 1, 0.1)
-    assert BandPower(1, 1, 250, window_s=1).process(bands.process(sine))[-1, 0, 0] == pytest.approx(50, rel=0.05)
+    assert BandPower(1, 1, 250, window_s=1).process(bands.process(sine))[-1, 0, 0] == pytest.approx(
+        50, rel=0.05
+    )
 
 
 def test_shares_decibels_and_regions():
@@ -113,11 +116,15 @@ def test_refuses_settings(settings_, message):
 def test_refuses_what_is_no_power():
     with pytest.raises(WrongShape, match=r"complex bands need shape \(n_samples, 2, 3\), found \(5, 3, 2\)"):
         BandPower(2, 3, 100, window_s=1).process(np.zeros((5, 3, 2), complex))
-    with pytest.raises(WrongInput, match="a band filter's complex output is needed, found an array of float64"):
+    with pytest.raises(
+        WrongInput, match="a band filter's complex output is needed, found an array of float64"
+    ):
         BandPower(2, 3, 100, window_s=1).process(np.zeros((5, 2, 3)))
     with pytest.raises(WrongInput, match="infinite"):
         BandPower(2, 3, 100, window_s=1).process(np.full((5, 2, 3), np.inf + 0j))
-    with pytest.raises(UnknownName, match="relative to band 'gama', which is not there; did you mean 'gamma'"):
+    with pytest.raises(
+        UnknownName, match="relative to band 'gama', which is not there; did you mean 'gamma'"
+    ):
         relative_power(np.ones((2, 1)), ["alpha", "gamma"], "gama")
     with pytest.raises(WrongShape, match=r"for 2 bands, found \(3, 1\)"):
         relative_power(np.ones((3, 1)), ["a", "b"])

@@ -29,7 +29,9 @@ def test_a_bad_channel_is_dropped_even_when_it_is_missing():
     out = regions(LABELS, GROUPS, bad=["O1"], reference="average").process(x)
     good = np.delete(x, 4, axis=1)
     mean = good.mean(axis=1)
-    np.testing.assert_allclose(out, np.stack([x[:, 0] - mean, x[:, [3, 5]].mean(axis=1) - mean], axis=1), atol=1e-12)
+    np.testing.assert_allclose(
+        out, np.stack([x[:, 0] - mean, x[:, [3, 5]].mean(axis=1) - mean], axis=1), atol=1e-12
+    )
     assert np.isnan(regions(LABELS, GROUPS).process(x)[:, 1]).all()
 
 
@@ -52,7 +54,9 @@ def test_laplacian_matches_oracle_and_forgets_the_reference():
     x = noise(50, 6)
     stage = laplacian(LABELS, positions)
     np.testing.assert_allclose(stage.process(x), slow_laplacian(x, positions, 4), atol=1e-12)
-    np.testing.assert_allclose(stage.process(x + 1000 * rng.standard_normal((50, 1))), stage.process(x), atol=1e-9)
+    np.testing.assert_allclose(
+        stage.process(x + 1000 * rng.standard_normal((50, 1))), stage.process(x), atol=1e-9
+    )
     assert not laplacian(LABELS, positions, bad=["C3"]).weights[1, [0, 2, 3, 4, 5]].any()
 
 
@@ -100,7 +104,9 @@ def test_ssd_makes_the_rhythm_easier_to_foretell():
     def accuracy(signal):
         from neurofb.dsp.spectrum import baseline_spectrum
 
-        bands = BandFilter({"alpha": (8, 12)}, 250, signal.shape[1], 0.0, baseline_spectrum(signal[:7500], 250))
+        bands = BandFilter(
+            {"alpha": (8, 12)}, 250, signal.shape[1], 0.0, baseline_spectrum(signal[:7500], 250)
+        )
         return bands.rehearse(signal[7500:]).max()
 
     assert accuracy(component.process(x)) > accuracy(x) + 0.02
@@ -127,20 +133,48 @@ def test_composition_is_doing_one_after_the_other():
 @pytest.mark.parametrize(
     "make, error, message",
     [
-        (lambda: regions(LABELS, {"x": ["Oz"]}), UnknownName, "region 'x' names channel 'Oz', which is not there"),
+        (
+            lambda: regions(LABELS, {"x": ["Oz"]}),
+            UnknownName,
+            "region 'x' names channel 'Oz', which is not there",
+        ),
         (lambda: regions(LABELS, GROUPS, bad=["Cz"]), UnknownName, "bad channels names channel 'Cz'"),
-        (lambda: regions(LABELS, GROUPS, bad=["Fz"]), WrongInput, "region 'frontal' has no usable weight left: Fz dropped"),
+        (
+            lambda: regions(LABELS, GROUPS, bad=["Fz"]),
+            WrongInput,
+            "region 'frontal' has no usable weight left: Fz dropped",
+        ),
         (lambda: rereference(LABELS, "linked"), WrongInput, 'a reference is "average" or a list of channels'),
-        (lambda: rereference(LABELS, ["C3"], bad=["C3"]), WrongInput, "the reference has no good channel left"),
+        (
+            lambda: rereference(LABELS, ["C3"], bad=["C3"]),
+            WrongInput,
+            "the reference has no good channel left",
+        ),
         (lambda: laplacian(LABELS, np.zeros((5, 3))), WrongShape, r"positions need shape \(6, 3\)"),
-        (lambda: laplacian(LABELS, np.zeros((6, 3)), n_neighbours=6), WrongInput, "needs at least 7 good channels"),
+        (
+            lambda: laplacian(LABELS, np.zeros((6, 3)), n_neighbours=6),
+            WrongInput,
+            "needs at least 7 good channels",
+        ),
         (lambda: ssd(noise(500, 3), 250, 10), WrongShape, "at least 10 s long"),
         (lambda: ssd(noise(5000, 3), 250, 4), WrongInput, "needs flanks from -1 to 9 Hz"),
-        (lambda: ssd(noise(5000, 3), 250, 10, n_components=4), WrongInput, "n_components lies between 1 and 3"),
-        (lambda: SpatialFilter(np.ones(3)), WrongShape, r"weights need shape \(n_channels, n_outputs\), found \(3,\)"),
+        (
+            lambda: ssd(noise(5000, 3), 250, 10, n_components=4),
+            WrongInput,
+            "n_components lies between 1 and 3",
+        ),
+        (
+            lambda: SpatialFilter(np.ones(3)),
+            WrongShape,
+            r"weights need shape \(n_channels, n_outputs\), found \(3,\)",
+        ),
         (lambda: SpatialFilter([[np.nan]]), WrongInput, "weights must be finite"),
         (lambda: SpatialFilter(np.ones((2, 2)), ["a"]), WrongShape, "2 outputs need as many names, found 1"),
-        (lambda: SpatialFilter(np.ones((2, 2))).after(SpatialFilter(np.ones((2, 3)))), WrongShape, "has 3 outputs"),
+        (
+            lambda: SpatialFilter(np.ones((2, 2))).after(SpatialFilter(np.ones((2, 3)))),
+            WrongShape,
+            "has 3 outputs",
+        ),
     ],
 )
 def test_refuses(make, error, message):

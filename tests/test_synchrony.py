@@ -69,7 +69,9 @@ def spectral_epochs(z, method):
     """MNE-Connectivity with every sample an epoch: its means over epochs are ours over samples."""
     n, n_channels = len(z), z.shape[1]
     info = mne.create_info(n_channels, 100.0, "eeg")
-    spectrum = mne.time_frequency.EpochsSpectrumArray(z[:, :, None], info, freqs=np.array([10.0]), verbose=False)
+    spectrum = mne.time_frequency.EpochsSpectrumArray(
+        z[:, :, None], info, freqs=np.array([10.0]), verbose=False
+    )
     found = spectral_connectivity_epochs(spectrum, method=method, verbose=False)
     return np.array([part.get_data("dense")[:, :, 0] for part in np.atleast_1d(found)])
 
@@ -117,7 +119,12 @@ def test_box_equals_mne_connectivity_over_time_and_its_envelope_correlation():
         info, z.T[None, :, None, :], np.arange(200) / RATE, np.array([10.0])
     )
     found = spectral_connectivity_time(
-        tfr, freqs=np.array([10.0]), method=["coh", "plv", "ciplv", "wpli"], sm_times=0, average=True, verbose=False
+        tfr,
+        freqs=np.array([10.0]),
+        method=["coh", "plv", "ciplv", "wpli"],
+        sm_times=0,
+        average=True,
+        verbose=False,
     )
     lower = np.tril_indices(4, -1)
     order = np.lexsort((lower[0], lower[1]))
@@ -208,7 +215,9 @@ def filtered_noise(kind, seconds, n_channels, seed, delay_s=0.1):
         x = np.fft.irfft(np.fft.rfft(x, axis=0) / np.sqrt(np.maximum(freqs, 0.5))[:, None], n, axis=0)
     baseline = baseline_spectrum(x[: 78 * rate], rate)
     shared = Spectrum(baseline.freqs_hz, baseline.density.mean(axis=0))
-    bands = BandFilter({"theta": (4, 8), "alpha": (8, 12), "beta": (13, 30)}, rate, n_channels, delay_s, shared)
+    bands = BandFilter(
+        {"theta": (4, 8), "alpha": (8, 12), "beta": (13, 30)}, rate, n_channels, delay_s, shared
+    )
     return bands, bands.process(x[-int(seconds * rate) - 2 * rate :])[2 * rate :]
 
 
@@ -363,8 +372,11 @@ def test_identical_channels_are_coherent_and_not_lagged():
         ({"window_s": 2, "pairs": [(0, 1), (1, 0)]}, "a pair of channels is given twice"),
         ({"window_s": 2, "pairs": []}, "pairs needs at least one"),
         ({"window_s": 2, "pairs": [(0.5, 1)]}, "of whole numbers"),
-        ({"window_s": 0.1}, r"this window ever holds 1\.\d independent samples .* at least \d\.\d times as long"),
-        ({"window_s": 2, "autocorrelation": "none"}, 'array, None or "independent", found \'none\''),
+        (
+            {"window_s": 0.1},
+            r"this window ever holds 1\.\d independent samples .* at least \d\.\d times as long",
+        ),
+        ({"window_s": 2, "autocorrelation": "none"}, "array, None or \"independent\", found 'none'"),
         ({"window_s": 2, "autocorrelation": np.ones((2, 5))}, r"autocorrelation needs shape \(1, n_lags\)"),
         ({"window_s": 2, "autocorrelation": np.zeros((1, 5))}, "autocorrelation is 1 at lag 0"),
         ({"window_s": 2, "n_channels": 1}, "synchrony needs at least two channels, found 1"),

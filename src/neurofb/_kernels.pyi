@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
@@ -25,7 +26,8 @@ def band_filter(
     x: FloatArray,
     index: int,
     every: int,
-    taps: FloatArray,
+    taps: NDArray[np.float32],
+    n_taps: _Indices,
     raw: FloatArray,
     missing_at: _Indices,
     line: FloatArray,

@@ -2,7 +2,7 @@
 
 Design:
 
-(a) One dtype (float64), one order (C, samples first, channels last), typed memoryviews, no NumPy headers.
+(a) One dtype (float64; filter taps alone are float32, see (g)), one order (C, samples first, channels last), typed memoryviews, no NumPy headers.
     Complex numbers arrive as a last axis of two: real, imaginary.
 (b) The classes of ``neurofb.dsp`` check types and shapes, allocate every workspace and keep the state; a kernel
     allocates nothing, raises nothing inside its loops and holds no lock. Arguments are marked IN, STATE, WORK, OUT.
@@ -17,6 +17,9 @@ Design:
     their reach; averages leave it out and count what they have.
 (f) No directive stands here: ``setup.py`` sets them, so that NEUROFB_CHECKED=1 can build kernels that test
     every index.
+(g) A bank for 64 channels and 6 bands has 1.5 MB of taps in float64, and a single output fetches each of them once:
+    memory, not arithmetic, sets its cost. In float32 they fit the cache. Only the design is rounded (and its sum
+    mended, so that an offset still gives nothing); samples, products and sums are float64.
 """
 
 from libc.math cimport NAN, fabs, isinf, sqrt
@@ -168,22 +171,23 @@ cdef inline void _add(double* total, double* correction, double value) noexcept 
 
 cdef clones _fir_one(
     const double[:, ::1] line, Py_ssize_t row, Py_ssize_t stride,
-    const double[:, :, :, :, ::1] taps, double[:, :, :, ::1] work
+    const float[:, :, ::1] taps, const long long[::1] n_taps, double[:, :, :, ::1] work
 ) noexcept nogil:
     """One output of every band and channel: work[0]."""
     cdef double re[LANES_]
     cdef double im[LANES_]
+    cdef double value
     cdef Py_ssize_t b, g, h, k, q, shared = taps.shape[1] == 1
     for b in range(taps.shape[0]):
         for g in range(line.shape[1] // LANES_):
             h = 0 if shared else g
             for q in range(LANES_):
-                re[q] = 0.0
-                im[q] = 0.0
-            for k in range(taps.shape[2]):
+                re[q] = im[q] = 0.0
+            for k in range(n_taps[b]):
                 for q in range(LANES_):
-                    re[q] = re[q] + taps[b, h, k, 0, q] * line[row - k * stride, LANES_ * g + q]
-                    im[q] = im[q] + taps[b, h, k, 1, q] * line[row - k * stride, LANES_ * g + q]
+                    value = line[row - k * stride, LANES_ * g + q]
+                    re[q] = re[q] + taps[b, h, 2 * LANES_ * k + q] * value
+                    im[q] = im[q] + taps[b, h, 2 * LANES_ * k + LANES_ + q] * value
             for q in range(LANES_):
                 work[0, b, 0, LANES_ * g + q] = re[q]
                 work[0, b, 1, LANES_ * g + q] = im[q]
@@ -191,7 +195,7 @@ cdef clones _fir_one(
 
 cdef clones _fir_four(
     const double[:, ::1] line, Py_ssize_t row, Py_ssize_t step, Py_ssize_t stride,
-    const double[:, :, :, :, ::1] taps, double[:, :, :, ::1] work
+    const float[:, :, ::1] taps, const long long[::1] n_taps, double[:, :, :, ::1] work
 ) noexcept nogil:
     """Four outputs ``step`` rows apart, the same sums in the same order as ``_fir_one``: work[0:4]."""
     cdef double re[OUTPUTS_][LANES_]
@@ -203,14 +207,13 @@ cdef clones _fir_four(
             h = 0 if shared else g
             for m in range(OUTPUTS_):
                 for q in range(LANES_):
-                    re[m][q] = 0.0
-                    im[m][q] = 0.0
-            for k in range(taps.shape[2]):
+                    re[m][q] = im[m][q] = 0.0
+            for k in range(n_taps[b]):
                 for m in range(OUTPUTS_):
                     for q in range(LANES_):
                         value = line[row + m * step - k * stride, LANES_ * g + q]
-                        re[m][q] = re[m][q] + taps[b, h, k, 0, q] * value
-                        im[m][q] = im[m][q] + taps[b, h, k, 1, q] * value
+                        re[m][q] = re[m][q] + taps[b, h, 2 * LANES_ * k + q] * value
+                        im[m][q] = im[m][q] + taps[b, h, 2 * LANES_ * k + LANES_ + q] * value
             for m in range(OUTPUTS_):
                 for q in range(LANES_):
                     work[m, b, 0, LANES_ * g + q] = re[m][q]
@@ -241,22 +244,24 @@ cdef inline void _append(
 
 
 cdef inline void _give(
-    const double[:, :, :, ::1] work, Py_ssize_t m, const long long[:, ::1] missed, Py_ssize_t since,
-    double[:, :, :, ::1] out, Py_ssize_t row
+    const double[:, :, :, ::1] work, Py_ssize_t m, const long long[:, ::1] missed, Py_ssize_t index,
+    const long long[::1] n_taps, Py_ssize_t width, double[:, :, :, ::1] out, Py_ssize_t row
 ) noexcept nogil:
-    """Copy output m, NaN for a channel that missed a sample at index ``since`` or later."""
-    cdef Py_ssize_t b, c
-    for c in range(out.shape[2]):
-        for b in range(out.shape[1]):
-            out[row, b, c, 0] = work[m, b, 0, c] if missed[m, c] < since else NAN
-            out[row, b, c, 1] = work[m, b, 1, c] if missed[m, c] < since else NAN
+    """Copy output m, that of sample ``index``: NaN where a band's taps reach back to a missing sample."""
+    cdef Py_ssize_t b, c, reach
+    for b in range(out.shape[1]):
+        reach = n_taps[b] * width
+        for c in range(out.shape[2]):
+            out[row, b, c, 0] = work[m, b, 0, c] if index - missed[m, c] >= reach else NAN
+            out[row, b, c, 1] = work[m, b, 1, c] if index - missed[m, c] >= reach else NAN
 
 
 def band_filter(
     const double[:, ::1] x,                 # IN     (samples, channels)
     Py_ssize_t index,                       # IN     samples seen before x
     Py_ssize_t every,                       # IN     give outputs where (index + 1) % every == 0
-    const double[:, :, :, :, ::1] taps,     # IN     (bands, lane groups or 1, taps, 2, LANES)
+    const float[:, :, ::1] taps,            # IN     (bands, lane groups or 1, most taps × (re, im) × LANES)
+    const long long[::1] n_taps,            # IN     (bands,) how many taps a band has
     double[:, ::1] raw,                     # STATE  (width, channels): averaged before the taps, their stride
     long long[::1] missing_at,              # STATE  (channels,) index of the last missing sample
     double[:, ::1] line,                    # STATE  (rows, padded channels), averaged samples in a row
@@ -267,8 +272,7 @@ def band_filter(
 ):
     """Run a bank of complex FIR filters; give the row of the line that the next sample will take."""
     cdef Py_ssize_t width = raw.shape[0]
-    cdef Py_ssize_t reach = taps.shape[2] * width
-    cdef Py_ssize_t keep = reach + OUTPUTS_ * every
+    cdef Py_ssize_t keep = taps.shape[2] // (2 * LANES_) * width + OUTPUTS_ * every
     cdef Py_ssize_t n, c, m, newest = 0, waiting = 0, given = 0, first = 0
     with nogil:
         for n in range(x.shape[0]):
@@ -288,14 +292,14 @@ def band_filter(
                 missed[waiting, c] = missing_at[c]
             waiting += 1
             if waiting == OUTPUTS_:
-                _fir_four(line, first, every, width, taps, work)
+                _fir_four(line, first, every, width, taps, n_taps, work)
                 for m in range(OUTPUTS_):
-                    _give(work, m, missed, newest - (OUTPUTS_ - 1 - m) * every - reach + 1, out, given + m)
+                    _give(work, m, missed, newest - (OUTPUTS_ - 1 - m) * every, n_taps, width, out, given + m)
                 given += OUTPUTS_
                 waiting = 0
         for m in range(waiting):
-            _fir_one(line, first + m * every, width, taps, work[m:])
-            _give(work, m, missed, newest - (waiting - 1 - m) * every - reach + 1, out, given + m)
+            _fir_one(line, first + m * every, width, taps, n_taps, work[m:])
+            _give(work, m, missed, newest - (waiting - 1 - m) * every, n_taps, width, out, given + m)
     return end
 
 
@@ -608,48 +612,62 @@ cdef inline double _ratio(double part, double whole) noexcept nogil:
     return part / whole if whole != 0.0 else 0.0
 
 
+cdef inline double _correlation(
+    double n, double xy, double x, double xx, double y, double yy
+) noexcept nogil:
+    """Correlation from sums; NaN where one of the two does not vary."""
+    cdef double spread = (n * xx - x * x) * (n * yy - y * y)
+    return (n * xy - x * y) / sqrt(spread if spread > 0.0 else NAN)
+
+
+cdef inline void _measures(
+    const double[:, :, :, ::1] sums, Py_ssize_t b, Py_ssize_t g, Py_ssize_t q, double least, double (*m)[LANES_]
+) noexcept nogil:
+    """Every measure of one pair."""
+    cdef double weight = sums[b, g, WEIGHT, q]
+    cdef double power = sums[b, g, POWER_X, q] * sums[b, g, POWER_Y, q]
+    # 1 / geometric mean of the powers; NaN, and with it every measure, where there is not enough or no signal.
+    cdef double scale = 1.0 / sqrt(power if weight >= least and power > 0.0 else NAN)
+    cdef double nothing = 0.0 * scale
+    cdef double cross_re = sums[b, g, CROSS_RE, q]
+    cdef double cross_im = sums[b, g, CROSS_IM, q]
+    cdef double unit_re = sums[b, g, UNIT_RE, q]
+    cdef double unit_im = sums[b, g, UNIT_IM, q]
+    cdef double size = sums[b, g, ABS_IM, q]
+    cdef double rest = weight * weight - unit_re * unit_re
+    m[COHERENCE][q] = sqrt(cross_re * cross_re + cross_im * cross_im) * scale
+    m[IMAGINARY][q] = cross_im * scale
+    m[PLV][q] = sqrt(unit_re * unit_re + unit_im * unit_im) / weight + nothing
+    m[CIPLV][q] = _ratio(fabs(unit_im), sqrt(rest if rest > 0.0 else 0.0)) + nothing
+    m[WPLI][q] = _ratio(fabs(cross_im), size) + nothing
+    m[WPLI2][q] = _ratio(cross_im * cross_im - sums[b, g, NEAR_IM, q],
+                         size * size - sums[b, g, NEAR_ABS, q]) + nothing
+    # |x| against the part of |y| orthogonal to x, and the other way round. Σ|x|·orth = Σ|v|.
+    m[AEC][q] = 0.5 * (
+        _correlation(weight, size, sums[b, g, AMP_X, q], sums[b, g, POWER_X, q],
+                     sums[b, g, ORTH_X, q], sums[b, g, ORTH_X2, q])
+        + _correlation(weight, size, sums[b, g, AMP_Y, q], sums[b, g, POWER_Y, q],
+                       sums[b, g, ORTH_Y, q], sums[b, g, ORTH_Y2, q])) + nothing
+
+
 cdef clones _synchrony_read(
     const double[:, :, :, ::1] sums, const long long[:, ::1] pair_of, const double[::1] least_weight,
     double[:, :, ::1] out, double[:, ::1] weight_out
 ) noexcept nogil:
     cdef double m[N_MEASURES][LANES_]
-    cdef double weight, power, unit_re, unit_im, mean, gap_x, gap_y, spread_x, spread_y
     cdef Py_ssize_t b, g, k, p, q
     for b in range(sums.shape[0]):
         for g in range(sums.shape[1]):
             for q in range(LANES_):
-                weight = sums[b, g, WEIGHT, q]
-                if not weight >= least_weight[b]:
-                    weight = NAN
-                power = sqrt(sums[b, g, POWER_X, q] * sums[b, g, POWER_Y, q])
-                power = power if weight == weight and power > 0.0 else NAN
-                m[COHERENCE][q] = sqrt(sums[b, g, CROSS_RE, q] * sums[b, g, CROSS_RE, q]
-                                       + sums[b, g, CROSS_IM, q] * sums[b, g, CROSS_IM, q]) / power
-                m[IMAGINARY][q] = sums[b, g, CROSS_IM, q] / power
-                # 0 * power is 0 where there is a number and NaN where there is none.
-                unit_re = sums[b, g, UNIT_RE, q] / weight + 0.0 * power
-                unit_im = sums[b, g, UNIT_IM, q] / weight + 0.0 * power
-                m[PLV][q] = sqrt(unit_re * unit_re + unit_im * unit_im)
-                mean = 1.0 - unit_re * unit_re
-                m[CIPLV][q] = _ratio(fabs(unit_im), sqrt(mean if not mean < 0.0 else 0.0)) + 0.0 * power
-                m[WPLI][q] = _ratio(fabs(sums[b, g, CROSS_IM, q]), sums[b, g, ABS_IM, q]) + 0.0 * power
-                m[WPLI2][q] = _ratio(
-                    sums[b, g, CROSS_IM, q] * sums[b, g, CROSS_IM, q] - sums[b, g, NEAR_IM, q],
-                    sums[b, g, ABS_IM, q] * sums[b, g, ABS_IM, q] - sums[b, g, NEAR_ABS, q]) + 0.0 * power
-                # Correlation of |x| with the part of |y| orthogonal to x, and the other way round.
-                mean = sums[b, g, ABS_IM, q] / weight
-                gap_x = mean - sums[b, g, ORTH_X, q] / weight * (sums[b, g, AMP_X, q] / weight)
-                gap_y = mean - sums[b, g, ORTH_Y, q] / weight * (sums[b, g, AMP_Y, q] / weight)
-                mean = sums[b, g, ORTH_X, q] / weight
-                spread_x = sums[b, g, ORTH_X2, q] / weight - mean * mean
-                mean = sums[b, g, AMP_X, q] / weight
-                spread_x = spread_x * (sums[b, g, POWER_X, q] / weight - mean * mean)
-                mean = sums[b, g, ORTH_Y, q] / weight
-                spread_y = sums[b, g, ORTH_Y2, q] / weight - mean * mean
-                mean = sums[b, g, AMP_Y, q] / weight
-                spread_y = spread_y * (sums[b, g, POWER_Y, q] / weight - mean * mean)
-                m[AEC][q] = 0.5 * (gap_x / sqrt(spread_x if spread_x > 0.0 else NAN)
-                                   + gap_y / sqrt(spread_y if spread_y > 0.0 else NAN))
+                _measures(sums, b, g, q, least_weight[b], m)
+            p = pair_of[g, 0]
+            if pair_of[g, LANES_ - 1] == p + LANES_ - 1:
+                for k in range(N_MEASURES):
+                    for q in range(LANES_):
+                        out[k, b, p + q] = m[k][q]
+                for q in range(LANES_):
+                    weight_out[b, p + q] = sums[b, g, WEIGHT, q]
+                continue
             for q in range(LANES_):
                 p = pair_of[g, q]
                 if p >= 0:

@@ -21,11 +21,22 @@ from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
 from neurofb.dsp.rehearsal import rehearsed_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
-from neurofb.dsp.wiener import Bands, Grid, Taps, check_bands, design, envelope_correlation, target_response
+from neurofb.dsp.wiener import (
+    Bands,
+    Grid,
+    Taps,
+    check_bands,
+    design,
+    envelope_correlation,
+    single_precision,
+    target_response,
+)
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
 
 #: Taps stand at least this far apart (as a rate): denser ones add cost, not accuracy, to bands below 60 Hz.
 TAP_RATE_HZ = 250.0
+#: A band's taps reach back this many cycles of its lower edge: more add nothing that can be measured.
+CYCLES = 6.0
 #: Frequencies of a design lie this close together.
 DESIGN_STEP_HZ = 0.125
 
@@ -50,7 +61,8 @@ class BandFilter:
         Give only each ``every``-th output, at 1/``every`` of the cost: those of samples n with
         (n + 1) % every == 0, counted from 0.
     length_s : float, optional
-        Reach of the taps into the past. Default 1 s, 2 s where a band begins under 4 Hz, at least twice the delay.
+        Reach of all bands' taps into the past. Default: six cycles of a band's lower edge, at least 0.5 s and at
+        most 1 s (2 s below 4 Hz), and no less than 0.4 s more than the delay.
     adapt_s : float, optional
         Time constant of a running spectrum from which taps are designed anew while samples come, cross-faded
         over 1 s. Default: never.
@@ -90,9 +102,10 @@ class BandFilter:
         self._allocate()
 
     def _allocate(self) -> None:
-        n_taps, width = self._grid.n_taps, self._grid.width
+        width = self._grid.width
         padded = -(-self._n_channels // _kernels.LANES) * _kernels.LANES
-        reach = n_taps * width
+        reach = max(self._grid.n_taps) * width
+        self._n_taps = np.array(self._grid.n_taps, np.int64)
         self._raw = np.zeros((width, self._n_channels))
         self._missing_at = np.full(self._n_channels, -1, np.int64)
         self._line = np.zeros((4 * (reach + _kernels.OUTPUTS * self._every), padded))
@@ -134,14 +147,16 @@ class BandFilter:
         return self._delays_s.copy()
 
     @property
-    def reach_s(self) -> float:
-        """Seconds of the past that an output depends on; as long, a gap or a jump is felt."""
-        return self._grid.n_taps * self._grid.width / self._rate_hz
+    def reach_s(self) -> FloatArray:
+        """Seconds of the past that each band's output depends on, shape (n_bands,); as long, a gap or jump is felt."""
+        return np.array(self._grid.n_taps) * self._grid.width / self._rate_hz
 
     @property
     def taps(self) -> ComplexArray:
-        """Taps in force, complex, shape (n_bands, n_channels, n_taps), newest sample first."""
-        parts = self._lanes.transpose(0, 1, 4, 2, 3).reshape(self.n_bands, -1, self._grid.n_taps, 2)
+        """Taps in force, complex, shape (n_bands, n_channels, most taps), newest sample first, 0 beyond a band's own."""
+        n_taps = max(self._grid.n_taps)
+        lanes = self._lanes.reshape(self.n_bands, -1, n_taps, 2, _kernels.LANES)
+        parts = lanes.transpose(0, 1, 4, 2, 3).reshape(self.n_bands, -1, n_taps, 2).astype(np.float64)
         taps: ComplexArray = parts[..., 0] + 1j * parts[..., 1]
         if taps.shape[1] < self._n_channels:  # one design, shared by all
             taps = np.repeat(taps[:, :1], self._n_channels, axis=1)
@@ -178,7 +193,7 @@ class BandFilter:
         Parameters
         ----------
         baseline : array_like, shape (n_samples, n_channels)
-            µV; at least three times `reach_s` long.
+            µV; at least three times the longest `reach_s`.
 
         Returns
         -------
@@ -186,9 +201,10 @@ class BandFilter:
             Correlation of the envelopes; NaN for a channel with missing samples throughout.
         """
         x = samples_2d(baseline, self._n_channels)
-        if len(x) < 3 * self.reach_s * self._rate_hz:
+        least_s = 3 * float(self.reach_s.max())
+        if len(x) < least_s * self._rate_hz:
             raise WrongInput(
-                f"a rehearsal needs at least {3 * self.reach_s:g} s, found {len(x) / self._rate_hz:.1f} s"
+                f"a rehearsal needs at least {least_s:g} s, found {len(x) / self._rate_hz:.1f} s"
             )
         again = copy.copy(self)
         again._every, again._adaptation = 1, None
@@ -247,7 +263,7 @@ class BandFilter:
         z = np.empty((n_outputs, self.n_bands, self._n_channels), np.complex128)
         parts = z.view(np.float64).reshape(*z.shape, 2)
         self._end = _kernels.band_filter(
-            x, self._index, self._every, self._lanes, self._raw, self._missing_at,
+            x, self._index, self._every, self._lanes, self._n_taps, self._raw, self._missing_at,
             self._line, self._end, self._missed, self._work, parts,
         )  # fmt: skip
         self._index += len(x)
@@ -265,7 +281,9 @@ class BandFilter:
             designs = designs * self._n_channels
             self._agreement = np.repeat(self._agreement, self._n_channels, axis=1)
         n_groups = -(-len(designs) // _kernels.LANES)
-        self._lanes = np.zeros((self.n_bands, n_groups, self._grid.n_taps, 2, _kernels.LANES))
+        self._lanes = np.zeros(
+            (self.n_bands, n_groups, max(self._grid.n_taps) * 2 * _kernels.LANES), np.float32
+        )
         if len(designs) == 1:
             designs = designs * _kernels.LANES
         for channel, one in enumerate(designs):
@@ -276,8 +294,9 @@ class BandFilter:
 
     def _set_taps(self, channel: int, taps: ComplexArray) -> None:
         group, lane = divmod(channel, _kernels.LANES)
-        self._lanes[:, group, :, 0, lane] = taps.real
-        self._lanes[:, group, :, 1, lane] = taps.imag
+        lanes = self._lanes.reshape(self.n_bands, -1, max(self._grid.n_taps), 2, _kernels.LANES)
+        lanes[:, group, :, 0, lane] = single_precision(taps.real)
+        lanes[:, group, :, 1, lane] = single_precision(taps.imag)
 
     def _adapt(self, due: tuple[int, FloatArray] | None) -> None:
         """Go one step on in every cross-fade; begin one if a channel's design is due."""
@@ -326,18 +345,20 @@ def _delays(delay_s: float | Mapping[str, float], bands: Mapping[str, object]) -
 def _grid(
     bands: Mapping[str, tuple[float, float]], rate_hz: float, delays_s: FloatArray, length_s: float | None
 ) -> Grid:
-    lowest = min(low for low, _ in bands.values())
+    lows = np.array([low for low, _ in bands.values()])
     if length_s is None:
-        length_s = max(1.0 if lowest >= 4 else 2.0, 2 * float(delays_s.max()))
-    length_s = positive(length_s, "length_s")
-    if delays_s.max() >= length_s:
+        longest = np.where(lows >= 4, 1.0, 2.0)
+        lengths_s = np.maximum(np.clip(CYCLES / lows, 0.5, longest), delays_s + 0.4)
+    else:
+        lengths_s = np.full(len(lows), positive(length_s, "length_s"))
+    if np.any(delays_s >= lengths_s):
         raise WrongInput(
-            f"delay_s {delays_s.max():g} s needs taps that reach further back than length_s {length_s:g} s"
+            f"delay_s {delays_s.max():g} s needs taps that reach further back than length_s {lengths_s[0]:g} s"
         )
     width = max(1, round(rate_hz / TAP_RATE_HZ))
-    n_taps = max(8, math.ceil(length_s * rate_hz / width))
-    longest_s = 4 * 3.3 / min(2.0, lowest)  # four lengths of the longest target: nothing wraps around
-    n_freqs = fft.next_fast_len(math.ceil(rate_hz * max(1 / DESIGN_STEP_HZ, longest_s, 4 * length_s)))
+    n_taps = tuple(max(8, math.ceil(length * rate_hz / width)) for length in lengths_s)
+    target_s = 4 * 3.3 / min(2.0, lows.min())  # four lengths of the longest target: nothing wraps around
+    n_freqs = fft.next_fast_len(math.ceil(rate_hz * max(1 / DESIGN_STEP_HZ, target_s, 4 * lengths_s.max())))
     return Grid(rate_hz, n_taps, width, n_freqs)
 
 

@@ -51,7 +51,7 @@ def complex_parts(z: ArrayLike, n_bands: int, n_channels: int) -> FloatArray:
         )
     array = np.ascontiguousarray(array, dtype=np.complex128)
     parts: NDArray[np.float64] = array.view(np.float64).reshape(*array.shape, 2)
-    if np.isinf(parts).any():
+    if _kernels.first_infinite(parts.reshape(-1, 2)) >= 0:
         raise WrongInput("complex bands hold an infinite value; they are finite, or NaN where unusable")
     return parts
 

@@ -110,8 +110,6 @@ class Synchrony:
             self._fresh = np.zeros(shape)
             self._ahead = np.zeros((2, *shape[:2], 2, _kernels.LANES))
         self._decay_near: FloatArray = np.power(self._decay, self._near + 1.0)
-        self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
-        self._weights = np.zeros((self._n_bands, self._pairing.n_pairs))
         self._at: int = 0
         self._pending: int = 0
         self._age: int = 0
@@ -254,13 +252,16 @@ class Synchrony:
 
     def _measure(self, name: str) -> FloatArray:
         self._read()
-        values: FloatArray = self._out[_kernels.MEASURES.index(name)].copy()
+        values: FloatArray = self._out[_kernels.MEASURES.index(name)]
         return values
 
     def _read(self) -> None:
         if self._read_out:
             return
         self._take_in()
+        # New arrays each time: what was given out before stays as it is.
+        self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
+        self._weights = np.empty((self._n_bands, self._pairing.n_pairs))
         _kernels.synchrony_read(
             self._sums, self._pairing.pair_of, self._least_weight, self._out, self._weights
         )

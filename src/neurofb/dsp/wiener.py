@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg, signal, special
 
 from neurofb.chunk import ComplexArray, FloatArray
@@ -39,8 +40,8 @@ class Taps:
 
     Attributes
     ----------
-    taps : ndarray, complex, shape (n_bands, n_taps)
-        On samples ``width`` apart, newest first.
+    taps : ndarray, complex, shape (n_bands, max(n_taps))
+        On samples ``width`` apart, newest first; 0 beyond a band's own number.
     agreement : ndarray, shape (n_bands,)
         η, the squared coherence of the output with the delayed target under the spectrum, 0–1.
     autocorrelation : ndarray, complex, shape (n_bands, n_lags)
@@ -60,14 +61,16 @@ class Grid:
     ----------
     rate_hz : float
         Input rate.
-    n_taps, width : int
-        Number of taps; samples averaged before each tap and between taps.
+    n_taps : tuple of int
+        Number of taps of each band.
+    width : int
+        Samples averaged before each tap, and from tap to tap.
     n_freqs : int
         Length of the discrete Fourier transform over the whole circle.
     """
 
     rate_hz: float
-    n_taps: int
+    n_taps: tuple[int, ...]
     width: int
     n_freqs: int
 
@@ -125,12 +128,14 @@ def design(targets: FloatArray, delays_s: FloatArray, density: FloatArray, grid:
     """
     power = _floored(density, grid)
     mean_of = np.exp(-2j * np.pi * np.outer(grid.freqs_hz / grid.rate_hz, np.arange(grid.width))).mean(axis=1)
-    lags = np.arange(grid.n_taps) * grid.width
+    lags = np.arange(max(grid.n_taps)) * grid.width
     column = np.fft.ifft(power * np.abs(mean_of) ** 2).real[lags]
     column[0] *= 1 + 1e-9
     shift = np.exp(-2j * np.pi * grid.freqs_hz * delays_s[:, None])
     cross = np.fft.ifft(power * targets * shift * mean_of.conj(), axis=1)[:, lags]
-    taps = _constrained(column, cross)
+    taps = np.zeros_like(cross)
+    for band, n_taps in enumerate(grid.n_taps):
+        taps[band, :n_taps] = _constrained(column[:n_taps], cross[band, :n_taps])
     variance = (power * targets**2).mean(axis=1)
     explained = np.einsum("bk,bk->b", cross.conj(), taps).real
     output = np.einsum("bk,bk->b", taps.conj(), linalg.matmul_toeplitz(column, taps.T).T).real
@@ -145,23 +150,31 @@ def _floored(density: FloatArray, grid: Grid) -> FloatArray:
 
 
 def _constrained(column: FloatArray, cross: ComplexArray) -> ComplexArray:
-    """Solve Toeplitz(column) h = cross with Σ h = Σ k h = 0, by the method of Lagrange multipliers."""
-    n_taps = len(column)
-    ramp = np.linspace(-1.0, 1.0, n_taps)
-    constraints = np.stack([np.ones(n_taps), ramp], axis=1)
-    wanted = np.concatenate([cross.real.T, cross.imag.T, constraints], axis=1)
+    """Solve Toeplitz(column) h = cross with Σ h = Σ k h = 0, by Lagrange multipliers."""
+    constraints = np.stack([np.ones(len(column)), np.linspace(-1.0, 1.0, len(column))], axis=1)
+    wanted = np.column_stack([cross.real, cross.imag, constraints])
     solved = linalg.solve_toeplitz(column, wanted, check_finite=False)
-    n_bands = len(cross)
-    free = solved[:, :n_bands] + 1j * solved[:, n_bands : 2 * n_bands]
-    reach = solved[:, 2 * n_bands :]
+    free, reach = solved[:, 0] + 1j * solved[:, 1], solved[:, 2:]
     excess = np.linalg.solve(constraints.T @ reach, constraints.T @ free)
-    taps: ComplexArray = (free - reach @ excess).T
+    taps: ComplexArray = free - reach @ excess
     return taps
+
+
+def single_precision(taps: FloatArray) -> NDArray[np.float32]:
+    """Round taps, shape (n_bands, n_taps), to float32 so that their sum stays what it was: an offset gives nothing.
+
+    The smallest tap in use, whose last place is finest, takes up what rounding adds to the others.
+    """
+    rounded = taps.astype(np.float32)
+    smallest = (np.arange(len(taps)), np.where(taps == 0, np.inf, np.abs(taps)).argmin(axis=1))
+    rounded[smallest] = 0.0
+    rounded[smallest] = taps.sum(axis=1) - rounded.sum(axis=1, dtype=np.float64)
+    return rounded
 
 
 def _autocorrelation(taps: ComplexArray, power: FloatArray, grid: Grid) -> ComplexArray:
     response = np.zeros((len(taps), grid.n_freqs), complex)
-    response[:, np.arange(grid.n_taps) * grid.width] = taps
+    response[:, np.arange(taps.shape[1]) * grid.width] = taps
     covariance = np.fft.ifft(np.abs(np.fft.fft(response, axis=1)) ** 2 * power, axis=1)
     half: ComplexArray = covariance[:, : grid.n_freqs // 2] / covariance[:, :1].real
     return half

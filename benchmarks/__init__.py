@@ -1,0 +1,1 @@
+"""Speed and accuracy, with peers measured in the same run: ``python -m benchmarks``."""

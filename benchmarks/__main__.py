@@ -1,0 +1,102 @@
+"""Runs every benchmark, prints a row as soon as it is known, writes results.json.
+
+python -m benchmarks [--short] [NAME ...]     NAME is a file bench_NAME.py; default: all
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before NumPy: peers and we alike run on one core.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PACKAGES = ("neurofb", "numpy", "scipy", "mne", "mne-connectivity", "brainflow", "pylsl", "Cython")
+
+
+def main() -> int:
+    """Run the benchmarks that are asked for; exit code 1 if a target was missed."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    arguments.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
+    arguments.add_argument("--short", action="store_true", help="a short form, to see that they run")
+    arguments.add_argument("--out", type=Path, default=HERE / "results.json", help="where to write the results")
+    chosen = arguments.parse_args()
+    known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    unknown = [name for name in chosen.names if name not in known]
+    if unknown:
+        arguments.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
+    results = [shown for name in chosen.names or known for shown in run(name, chosen.short)]
+    if not chosen.names:
+        chosen.out.write_text(json.dumps({**machine(), "short": chosen.short, "rows": results}, indent=1) + "\n")
+        print(f"\nwritten: {chosen.out}")
+    missed = [result["name"] for result in results if result["meets_target"] is False]
+    print(f"{len(results)} rows, {len(missed)} below target" + "".join(f"\n  missed: {name}" for name in missed))
+    return bool(missed) and not chosen.short
+
+
+def run(name: str, short: bool) -> Iterator[dict[str, Any]]:
+    """Print and give the rows of one benchmark."""
+    print(f"\n== {name} ==", flush=True)
+    for result in importlib.import_module(f"benchmarks.bench_{name}").rows(short):
+        mark = {True: "ok", False: "MISSED", None: ""}[result["meets_target"]]
+        ratio = "" if result["ratio"] is None else f"  {result['ratio']:.4g}×"
+        target = "" if result["target"] is None else f"  (target {result['target']})"
+        print(f"{mark:>6}  {result['name']}: {result['value']:.4g} {result['unit']}{ratio}{target}")
+        for line in (result["peer"], result["detail"]):
+            if line:
+                print(f"          {line}")
+        sys.stdout.flush()
+        yield result
+
+
+def machine() -> dict[str, Any]:
+    """Say where and with what the results were measured."""
+    from neurofb import _kernels
+
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "compiler_flags": _kernels.FLAGS,
+        "instruction_sets": _kernels.INSTRUCTION_SETS,
+        "checked_kernels": _kernels.CHECKED,
+    }
+
+
+def processor() -> str:
+    """Give the processor's name and the vector instructions it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    vectors = [name for name in ("avx512f", "avx2") if name in facts.get("flags", "").split()]
+    return f"{facts.get('model name', platform.machine())} ({', '.join(vectors) or 'baseline'})"
+
+
+def version(name: str) -> str | None:
+    """Give the installed version of a package, None if it is absent."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
