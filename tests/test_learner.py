@@ -83,6 +83,29 @@ def test_a_level_beyond_1_counts_as_1() -> None:
     assert full.gain == beyond.gain
 
 
+def test_a_study_in_which_only_those_who_can_learn_do() -> None:
+    """A baseline, a threshold, ten blocks of reward for theta above it: amplitude rises block by block, or not."""
+    amplitudes = {}
+    for rate_per_min in (0.0, 0.2):
+        someone, head = learner(rate_per_min)
+        column = head.rhythm_names.index(THETA)
+        threshold_uv = np.median(head.generate(60 * 250).truth.amplitude_uv[:, column])
+        blocks = []
+        for _ in range(10):
+            block = []
+            for _ in range(120):
+                amplitude_uv = head.generate(250).truth.amplitude_uv[:, column]
+                someone.feel(float(np.mean(amplitude_uv > threshold_uv)), 1.0)
+                block.append(np.sqrt(np.mean(amplitude_uv**2)))
+            blocks.append(np.mean(block))
+        amplitudes[rate_per_min] = np.array(blocks)
+    ratio = amplitudes[0.2] / amplitudes[0.0]
+    assert np.all(np.diff(ratio) > 0)
+    assert ratio[-1] > 1.5
+    slope = np.polyfit(np.arange(10), amplitudes[0.0] / amplitudes[0.0].mean(), 1)[0]
+    assert abs(slope) < 0.03
+
+
 def test_learners_that_cannot_be_are_refused() -> None:
     with pytest.raises(WrongInput, match="0 \\(cannot learn\\) or more, found -1"):
         LearnerSettings(rate_per_min=-1.0)

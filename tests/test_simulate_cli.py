@@ -68,7 +68,10 @@ def test_what_is_received_is_what_the_seed_says_and_the_truth_lies_beside_it(nam
             document = json.loads(sender.stdout.readline())
             truth_inlet, eeg_inlet = listen(f"{name}-truth"), listen(name)
             eeg, eeg_s = receive(eeg_inlet, 300)
-            truth, truth_s = receive(truth_inlet, 900)
+            truth, truth_s = receive(truth_inlet, 100)
+            while truth_s[-1] < eeg_s[-1]:
+                more, more_s = receive(truth_inlet, 100)
+                truth, truth_s = np.concatenate([truth, more]), np.concatenate([truth_s, more_s])
             progress = json.loads(sender.stdout.readline())
         finally:
             sender.send_signal(signal.SIGINT)
