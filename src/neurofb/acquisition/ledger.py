@@ -120,6 +120,7 @@ class Ledger:
         self._last_stamp_s = -math.inf
         self._last_count = math.nan
         self._counted = False
+        self._noting = True
         self._restarted = False
         self._rate_is_off = False
         self._limit_s = 0.0
@@ -304,7 +305,12 @@ class Ledger:
         if self._cleared:
             n = min(n, self._cleared)
             self._cleared -= n
+            # Where stamps are sharp, those known to be late say nothing about the line.
+            self._noting = not self._sharp
             return n, 0, 0.0
+        self._noting = True
+        if self.next_index == 0:
+            return 1, 0, 0.0
         if not math.isnan(rows[0, 2]):
             if not math.isnan(self._last_count):
                 return self._by_counter(rows, n)
@@ -334,10 +340,11 @@ class Ledger:
             missing = missing % modulus + modulus * max(0, round((late - missing % modulus) / modulus))
         self._last_count = rows[0, 2] - 1
         if not modulus and missing < 0:
-            self._say(
-                "counter", f"the counter went from {rows[0, 2] - steps[0]:g} to {rows[0, 2]:g}: begun anew"
-            )
+            last = float(rows[0, 2] - steps[0])
+            self._say("counter", f"the counter went from {last:g} to {rows[0, 2]:g}: it begins again there")
             missing = max(0, round(late))
+            if missing == 0 and rows[0, 2] <= 1.0:
+                self.counter_modulus = int(last + 1.0 - rows[0, 2])
         if missing == 0:
             return 1, 0, 0.0
         self._say_gap(missing, "the counter")
@@ -363,6 +370,8 @@ class Ledger:
         for size in range(batch, len(rows) + batch, batch):
             if size > len(rows) and not final:
                 return 0, 0, 0.0
+            if size > len(rows) and self._rough_s > 0.02 * self._packet_s:
+                break  # too few came at the end to tell a loss from jitter
             late_s = self._late_s(rows[:size])
             # The edge is the lowest so far; the middle is that of the newest, for a burst that catches up.
             level_s = self._level(late_s if self._sharp else late_s[-batch:])
@@ -404,10 +413,11 @@ class Ledger:
         return self.clock.jitter == "late" or self._rough_s < 0.1 * self._packet_s
 
     def _enter(self, stamps_s: FloatArray, n: int) -> None:
-        rows = self._block[self._n_block : self._n_block + n]
-        rows[:, 0] = np.arange(self.next_index, self.next_index + n)
-        rows[:, 1] = stamps_s
-        self._n_block += n
+        if self._noting:
+            rows = self._block[self._n_block : self._n_block + n]
+            rows[:, 0] = np.arange(self.next_index, self.next_index + n)
+            rows[:, 1] = stamps_s
+            self._n_block += n
         self.next_index += n
         self.n_received += n
         self._restarted = False
@@ -440,7 +450,7 @@ class Ledger:
     def _close(self, block: FloatArray) -> int:
         late_s = block[:, 1] - self.clock.times_at(block[:, 0])
         level_s = self._level(late_s) if self._sharp else float(late_s.mean())
-        known = self.clock.n_steady >= MIN_BLOCKS
+        known = self.clock.n_steady >= MIN_BLOCKS and not self._counted
         # Late jitter has a long tail on one side.
         tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
         limit_s = max(0.5 * self._packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)

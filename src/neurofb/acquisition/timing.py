@@ -80,7 +80,7 @@ class SampleClock:
         self._from_s = 0.0
         self._slope_s = self._period_s
         self._offset_s = 0.0
-        self._deviation = 0.0
+        self._deviation = self._believed = 0.0
         #: Twice the standard error of the newest times, and the scatter of the blocks about the line.
         self.error_s = math.inf
         self.scatter_s = 0.0
@@ -93,7 +93,7 @@ class SampleClock:
     def start(self, time_s: float, deviation: float = 0.0) -> None:
         """Say when sample 0 was and how far the period is off, relatively: the best guess before any block."""
         self._zero_s = self._from_s = float(time_s)
-        self._deviation = deviation
+        self._deviation = self._believed = deviation
         self._slope_s = self._period_s * (1.0 + deviation)
 
     @property
@@ -149,7 +149,7 @@ class SampleClock:
         """Begin a block at ``first_index``, heading for where the fit will be at its end."""
         here_s = self.time_of(first_index)
         ahead = self.block_samples
-        target_s = self._fitted_s(first_index + ahead)
+        target_s = float(self._fitted_s(first_index + ahead))
         slope_s = (target_s - here_s) / ahead
         self._slope_s = min(max(slope_s, 0.5 * self._period_s), 2.0 * self._period_s)
         self._from_index, self._from_s = first_index, here_s
@@ -198,8 +198,9 @@ class SampleClock:
         at, y = table[:, columns[0]], table[:, columns[1]]
         newest_at = table[-1, MEAN_AT]
         x = (at - newest_at) * self._period_s
+        y = y - self._believed * x
         weight = table[:, N] / self.block_samples
-        offset, deviation = float(np.median(y)), self._deviation
+        offset, deviation = float(np.median(y)), self._deviation - self._believed
         scale, spread = 0.0, 0.0
         for _ in range(4):
             residual = y - offset - deviation * x
@@ -212,7 +213,7 @@ class SampleClock:
             for _ in range(6):
                 w = weight * np.where(y - offset - deviation * x > 0, LATE_WEIGHT, 1.0)
                 offset, deviation, spread = _line(x, y, w, scale)
-        self._offset_s, self._deviation = offset, deviation
+        self._offset_s, self._deviation = offset, self._believed + deviation
         self.error_s, self.scatter_s = 2.0 * scale * spread, scale
 
 
