@@ -389,6 +389,13 @@ def test_closing_the_eyes_raises_posterior_alpha_and_stops_blinks() -> None:
     assert sizes["closed"][0] / sizes["open"][0] > 1.8
 
 
+def test_eyes_that_are_closed_leave_nothing_of_blinks_and_gaze_shifts() -> None:
+    settings = HeadSettings(
+        rhythms=(), noise=SILENCE, eyes=((0.0, "closed"),), artifacts=ArtifactSettings({"jaw": 0.0})
+    )
+    assert not np.abs(Head(("Fp1", "F7"), RATE_HZ, settings).generate(int(60 * RATE_HZ)).samples).max() > 1e-9
+
+
 def test_the_eyes_can_change_in_between() -> None:
     settings = quiet(eyes=((0.0, "open"), (60.0, "closed")))
     truth = Head(("Oz",), RATE_HZ, settings).generate(int(120 * RATE_HZ)).truth
