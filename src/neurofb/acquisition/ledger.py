@@ -213,7 +213,7 @@ class Ledger:
         present: list[NDArray[np.bool_]] = []
         times: list[FloatArray] = []
         if not self._started and len(rows) and (len(rows) >= self.clock.block_samples or final):
-            self._start(rows)
+            self._start(rows[: self.clock.block_samples])
         done = 0 if self._started else len(rows)
         self._held = rows[:0] if self._started else rows
         bias_s = self._bias_s
@@ -227,6 +227,7 @@ class Ledger:
                 present.append(np.ones(n, dtype=np.bool_))
                 times.append(self.clock.times_of(self.next_index, n))
                 self._enter(rows[done : done + n, 0], n)
+                self._noting = True
                 self._last_count = rows[done + n - 1, 2]
                 done += n
             elif jump_s:
@@ -308,7 +309,6 @@ class Ledger:
             # Where stamps are sharp, those known to be late say nothing about the line.
             self._noting = not self._sharp
             return n, 0, 0.0
-        self._noting = True
         if self.next_index == 0:
             return 1, 0, 0.0
         if not math.isnan(rows[0, 2]):
@@ -359,20 +359,18 @@ class Ledger:
         """Look at ever more samples after a suspicious one until their level shows what it was."""
         batch = self._batch()
         on_time_s = max(0.5 * self._packet_s, self._noise_s(batch))
-        if self._sharp:
-            on_time = self._late_s(rows) <= on_time_s
-            first = int(on_time.argmax())
-            if on_time[first]:
-                # One that is on time settles it: nothing was lost before it.
-                self._cleared = first
-                return self._certain(rows, min(first, self._block_end - self.next_index), final)
         before_s = self._level(self._late_s(rows[: batch // 2]))
         for size in range(batch, len(rows) + batch, batch):
+            late_s = self._late_s(rows[:size])
+            on_time = late_s <= on_time_s
+            first = int(on_time.argmax())
+            if self._sharp and on_time[first]:
+                # One that is on time settles it: nothing was lost before it.
+                return self._clear(rows, max(1, first), final)
             if size > len(rows) and not final:
                 return 0, 0, 0.0
             if size > len(rows) and self._rough_s > 0.02 * self._packet_s:
                 break  # too few came at the end to tell a loss from jitter
-            late_s = self._late_s(rows[:size])
             # The edge is the lowest so far; the middle is that of the newest, for a burst that catches up.
             level_s = self._level(late_s if self._sharp else late_s[-batch:])
             if level_s <= on_time_s:
@@ -382,8 +380,12 @@ class Ledger:
             if caught_up < 0.125 or too_long or (final and size >= len(rows)):
                 return self._verdict(rows, level_s)
             before_s = level_s
-        self._cleared = min(size, len(rows))
-        return self._certain(rows, min(self._cleared, self._block_end - self.next_index), final)
+        return self._clear(rows, min(size, len(rows)), final)
+
+    def _clear(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
+        """Let ``n`` samples pass that were late but not after a loss."""
+        self._cleared = n
+        return self._certain(rows, min(n, self._block_end - self.next_index), final)
 
     def _late_s(self, rows: FloatArray) -> FloatArray:
         return rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
