@@ -31,7 +31,9 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     arguments.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     arguments.add_argument("--short", action="store_true", help="a short form, to see that they run")
-    arguments.add_argument("--out", type=Path, default=HERE / "results.json", help="where to write the results")
+    arguments.add_argument(
+        "--out", type=Path, default=HERE / "results.json", help="where to write the results"
+    )
     chosen = arguments.parse_args()
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     unknown = [name for name in chosen.names if name not in known]
@@ -39,10 +41,14 @@ def main() -> int:
         arguments.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
     results = [shown for name in chosen.names or known for shown in run(name, chosen.short)]
     if not chosen.names:
-        chosen.out.write_text(json.dumps({**machine(), "short": chosen.short, "rows": results}, indent=1) + "\n")
+        chosen.out.write_text(
+            json.dumps({**machine(), "short": chosen.short, "rows": results}, indent=1) + "\n"
+        )
         print(f"\nwritten: {chosen.out}")
     missed = [result["name"] for result in results if result["meets_target"] is False]
-    print(f"{len(results)} rows, {len(missed)} below target" + "".join(f"\n  missed: {name}" for name in missed))
+    print(
+        f"{len(results)} rows, {len(missed)} below target" + "".join(f"\n  missed: {name}" for name in missed)
+    )
     return bool(missed) and not chosen.short
 
 

@@ -74,17 +74,30 @@ def cost_per_sample(chain: Chain) -> Iterator[dict[str, Any]]:
     what = "64 channels, 6 bands, 2,016 pairs, 250 Hz"
     filters = median_us(lambda: chain.bands.process(chain.next(1)))
     one = median_us(lambda: [chain.take(1) for _ in range(8)]) / 8
-    yield row(f"{what}: every sample, one by one", one, "µs/sample", at_most=100, detail=f"filters alone {filters:.1f} µs")
+    yield row(
+        f"{what}: every sample, one by one",
+        one,
+        "µs/sample",
+        at_most=100,
+        detail=f"filters alone {filters:.1f} µs",
+    )
     eight = median_us(lambda: chain.take(8)) / 8
     yield row(f"{what}: every sample, in chunks of 8", eight, "µs/sample", at_most=100)
     fourth = Chain(every=4)
     yield row(
-        f"{what}: every 4th sample", median_us(lambda: [fourth.take(1) for _ in range(32)]) / 32, "µs/sample", at_most=30
+        f"{what}: every 4th sample",
+        median_us(lambda: [fourth.take(1) for _ in range(32)]) / 32,
+        "µs/sample",
+        at_most=30,
     )
     yield row(f"{what}: all seven measures read out", median_us(chain.read), "µs", at_most=150)
     z = chain.bands.process(chain.next(8))
     box = Synchrony.of(chain.bands, window_s=WINDOW_S)
-    yield row("the same pairs over an exact box window, chunks of 8", median_us(lambda: box.process(z)) / 8, "µs/sample")
+    yield row(
+        "the same pairs over an exact box window, chunks of 8",
+        median_us(lambda: box.process(z)) / 8,
+        "µs/sample",
+    )
 
 
 def against_connectivity(chain: Chain, short: bool) -> Iterator[dict[str, Any]]:
@@ -153,7 +166,13 @@ def against_power(chain: Chain) -> Iterator[dict[str, Any]]:
     welch = median_us(lambda: mne.time_frequency.psd_array_welch(window, RATE_HZ, n_fft=n, verbose=False))
     what = "band power of 64 channels and 6 bands, one update"
     yield row(
-        what, ours, "µs", at_least=8, peer="mne.time_frequency.psd_array_welch (2 s)", peer_value=welch, ratio=welch / ours
+        what,
+        ours,
+        "µs",
+        at_least=8,
+        peer="mne.time_frequency.psd_array_welch (2 s)",
+        peer_value=welch,
+        ratio=welch / ours,
     )
     try:
         from brainflow.data_filter import DataFilter

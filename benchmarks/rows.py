@@ -50,7 +50,11 @@ def row(
         "unit": unit,
         "target": target,
         "meets_target": meets,
-        "peer": None if peer is None else f"{peer}: {peer_value:.4g} {unit}" if peer_value is not None else peer,
+        "peer": None
+        if peer is None
+        else f"{peer}: {peer_value:.4g} {unit}"
+        if peer_value is not None
+        else peer,
         "ratio": ratio,
         "detail": detail,
     }

@@ -1,6 +1,6 @@
 """Takes offset and line noise out of broadband signals.
 
-The band filters need neither: their taps ignore offset and drift, and are designed around line noise. These stages
+The band filters need neither: their taps ignore an offset, and are designed around drift and line noise. These stages
 are for what looks at the whole band: displays, quality marks, muscle and eye indices.
 
 In and out: samples ``(n_samples, n_channels)`` in µV. A missing sample comes out as NaN; inside, the last value

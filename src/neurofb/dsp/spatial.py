@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, signal
+from scipy import linalg
 
 from neurofb import _kernels
 from neurofb.chunk import FloatArray
 from neurofb.dsp.checks import positive, samples_2d
+from neurofb.dsp.rehearsal import offline_band
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
 
 
@@ -234,9 +235,8 @@ def ssd(
 def _band_covariance(x: FloatArray, low_hz: float, high_hz: float, rate_hz: float) -> FloatArray:
     whole: NDArray[np.bool_] = np.asarray(np.isfinite(x).all(axis=1))
     filled = np.where(whole[:, None], x, np.nanmean(x, axis=0))
-    sos = signal.butter(3, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")
     margin = round(rate_hz)
-    banded = signal.sosfiltfilt(sos, filled - filled.mean(axis=0), axis=0)[margin:-margin]
+    banded = offline_band(filled, low_hz, high_hz, rate_hz).real[margin:-margin]
     covariance: FloatArray = np.cov(banded[whole[margin:-margin]].T).reshape(x.shape[1], x.shape[1])
     return covariance
 
