@@ -1,0 +1,33 @@
+"""What every feature gives: a number with its place in the stream, and whether it may be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureValue:
+    """One value of one feature.
+
+    Attributes
+    ----------
+    name : str
+        The feature, as the protocol names it.
+    value : float
+        In the feature's unit; NaN where there is none.
+    index : int
+        The newest sample it is made of, counted as in ``Chunk.first_index``.
+    usable : bool
+        Whether it may earn feedback now.
+    why : str
+        Why not, in words that a person at the screen understands; empty when usable.
+    delay_s : float
+        How late the filters make it: declared, not measured.
+    """
+
+    name: str
+    value: float
+    index: int
+    usable: bool
+    why: str = ""
+    delay_s: float = 0.0
