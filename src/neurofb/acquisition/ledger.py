@@ -8,9 +8,10 @@ differ in what follows: after a loss the stamps *stay* late, after a delay they 
 suspicious stamp are held, by count, until the level they keep is known; nothing is held otherwise. A loss
 that hides in the jitter is found when two blocks of half a second stay late, and is entered there.
 
-Lost samples come in whole packets, so the level is rounded to packets where it agrees with them. With late or
-no jitter up to half a packet's duration the account is exact; single samples lost below the jitter cannot be
-counted from stamps by anyone, and need a counter column.
+Lost samples come in whole packets, so the level is rounded to packets. Measured with 5 % of packets of 47 ms
+lost, three disconnections and 300 ppm drift: the account is exact with late jitter up to 10 ms and symmetric
+jitter up to 10 ms; with 20 ms it may be off by some packets in ten minutes, and with no losses it is exact there,
+too. Single samples lost below the jitter cannot be counted from stamps by anyone, and need a counter column.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class Ledger:
         self._bias_s = 0.0
         self._held = np.empty((0, 3))
         self._cleared = 0
+        self._cleared_burst = False
         size = self.clock.block_samples
         self._block = np.empty((size, 2))
         self._n_block = 0
@@ -306,8 +308,7 @@ class Ledger:
         if self._cleared:
             n = min(n, self._cleared)
             self._cleared -= n
-            # Where stamps are sharp, those known to be late say nothing about the line.
-            self._noting = not self._sharp
+            self._noting = not self._cleared_burst
             return n, 0, 0.0
         if self.next_index == 0:
             return 1, 0, 0.0
@@ -385,6 +386,8 @@ class Ledger:
     def _clear(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
         """Let ``n`` samples pass that were late but not after a loss."""
         self._cleared = n
+        # The burst after a stall says nothing about the line, unlike everyday lateness.
+        self._cleared_burst = float(self._late_s(rows[:n]).max()) > max(CONFIRM_S, 12.0 * self._rough_s)
         return self._certain(rows, min(n, self._block_end - self.next_index), final)
 
     def _late_s(self, rows: FloatArray) -> FloatArray:

@@ -190,6 +190,9 @@ def choose(found: Sequence[StreamFacts], query: Query, waited_s: float) -> Strea
         If there is none or more than one; the message lists what was seen.
     """
     wanted = [facts for facts in found if query.accepts(facts)]
+    if query.profile is not None and len(wanted) > 1:
+        profile = query.profile
+        wanted = [facts for facts in wanted if not fit(facts, profile).against] or wanted
     if len(wanted) == 1:
         return wanted[0]
     if wanted:

@@ -35,6 +35,8 @@ WINDOW_S = 300.0
 RATE_PRIOR = 2e-4
 #: Weight of what lies above the line against what lies below it, in the ``late`` fit.
 LATE_WEIGHT = 0.01
+#: How many standard errors make a deviation certain there, where few stamps bear the line.
+LATE_SURE = 8.0
 #: Skewness (0 symmetric, 1 all on one side) above which jitter counts as late, below which as symmetric; of
 #: few blocks more is asked, three times their own scatter.
 SKEW_LATE, SKEW_SYMMETRIC, SKEW_SCATTER = 0.15, 0.1, 0.3
@@ -212,7 +214,7 @@ class SampleClock:
             weight = np.where(y - offset - deviation * x < -8.0 * scale, 0.0, weight)
             for _ in range(6):
                 w = weight * np.where(y - offset - deviation * x > 0, LATE_WEIGHT, 1.0)
-                offset, deviation, spread = _line(x, y, w, scale)
+                offset, deviation, spread = _line(x, y, w, scale, sure=LATE_SURE)
         self._offset_s, self._deviation = offset, self._believed + deviation
         self.error_s, self.scatter_s = 2.0 * scale * spread, scale
 
@@ -222,13 +224,18 @@ def _scale(residual: FloatArray) -> float:
     return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
 
 
-def _line(x: FloatArray, y: FloatArray, w: FloatArray, scale: float) -> tuple[float, float, float]:
-    """Give offset at x = 0, slope, and the offset's standard error for unit noise; the slope's prior is 0."""
+def _line(
+    x: FloatArray, y: FloatArray, w: FloatArray, scale: float, sure: float = 3.0
+) -> tuple[float, float, float]:
+    """Give offset at x = 0, slope, and the offset's standard error for unit noise; the slope's prior is 0.
+
+    A slope of ``sure`` standard errors is certain.
+    """
     sw, swx, swxx = float(w.sum()), float(w @ x), float(w @ (x * x))
     swy, swxy = float(w @ y), float(w @ (x * y))
     free = sw * swxx - swx * swx
     slope = (sw * swxy - swx * swy) / free if free > 0 else 0.0
-    certain = free > 0 and abs(slope) > 5.0 * scale * math.sqrt(sw / free)
+    certain = free > 0 and abs(slope) > sure * scale * math.sqrt(sw / free)
     swxx += (scale / (max(RATE_PRIOR, abs(slope)) if certain else RATE_PRIOR)) ** 2
     determinant = sw * swxx - swx * swx
     slope = (sw * swxy - swx * swy) / determinant
