@@ -40,7 +40,9 @@ class Chunk:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2:
-            raise WrongShape(f"a chunk needs samples of shape (n_samples, n_channels), found {self.samples.shape}")
+            raise WrongShape(
+                f"a chunk needs samples of shape (n_samples, n_channels), found {self.samples.shape}"
+            )
         n = len(self.samples)
         if self.received_s.shape != (n,) or self.times_s.shape != (n,):
             raise WrongShape(
@@ -54,4 +56,4 @@ class Chunk:
     @property
     def n_channels(self) -> int:
         """How many channels each sample has."""
-        return self.samples.shape[1]
+        return int(self.samples.shape[1])
