@@ -51,6 +51,7 @@ def synchrony_output(window):
     ring = np.zeros((200, 2, _kernels.FIELDS, pairing.n_columns))
     at = _kernels.store_columns(z, pairing.column_channel, ring, 0)
     sums, out, weights = np.zeros(shape), np.empty((7, 2, 55)), np.empty((2, 55))
+    peak = np.zeros((2, pairing.n_groups, _kernels.LANES))
     groups = (pairing.group_seed, pairing.group_column)
     if window is None:
         decay = 0.96875
@@ -60,8 +61,8 @@ def synchrony_output(window):
         fresh, ahead = np.zeros(shape), np.zeros((2, 2, pairing.n_groups, 2, _kernels.LANES))
         for start in range(0, 120, window):
             now = start + window
-            _kernels.synchrony_box(ring, now, window, window, 0, *groups, near, sums, fresh, ahead)
-    _kernels.synchrony_read(sums, pairing.pair_of, np.ones(2), out, weights)
+            _kernels.synchrony_box(ring, now, window, window, 0, *groups, near, sums, fresh, ahead, peak)
+    _kernels.synchrony_read(sums, peak, pairing.pair_of, np.ones(2), out, weights)
     return digest(sums, out, weights)
 
 

@@ -67,7 +67,7 @@ def test_matches_oracle(window, pairs, autocorrelation):
 
 def spectral_epochs(z, method):
     """MNE-Connectivity with every sample an epoch: its means over epochs are ours over samples."""
-    n, n_channels = len(z), z.shape[1]
+    n_channels = z.shape[1]
     info = mne.create_info(n_channels, 100.0, "eeg")
     spectrum = mne.time_frequency.EpochsSpectrumArray(
         z[:, :, None], info, freqs=np.array([10.0]), verbose=False
@@ -314,6 +314,28 @@ def test_a_gap_touches_only_its_own_pairs_and_only_for_the_window():
             np.testing.assert_allclose(ours.debiased_wpli2(), clean.debiased_wpli2(), rtol=1e-9)
         if in_window:
             assert (ours.effective_samples()[0, :2] < clean.effective_samples()[0, :2]).all()
+
+
+@pytest.mark.parametrize("size", [30, 1e3, 1e5])
+def test_what_an_artifact_leaves_in_a_box_is_exact_or_not_a_number(size):
+    """An electrode off for half a second: when it has left the window, its fourth power has left rounding behind."""
+    z = complex_noise(1400, 1, 2)
+    z[300:350] *= size
+    synchrony = Synchrony(2, 1, RATE, window_s=2)
+    near = round(synchrony.near_s[0] * RATE)
+    hidden = []
+    for n in range(0, 1400, 10):
+        synchrony.process(z[n : n + 10])
+        if n >= 550:
+            part = z[n - 190 : n + 10, 0]
+            expected = slow_synchrony(part[:, 0], part[:, 1], np.ones(200), near)
+            value = synchrony.debiased_wpli2()[0, 0]
+            hidden.append(np.isnan(value))
+            assert hidden[-1] or value == pytest.approx(expected["debiased_wpli2"], abs=1e-4)
+            assert synchrony.coherence()[0, 0] == pytest.approx(expected["coherence"], abs=1e-4)
+            assert synchrony.aec_orth()[0, 0] == pytest.approx(expected["aec_orth"], abs=1e-4)
+    assert any(hidden) == (size > 30)
+    assert not any(hidden[20:])  # sums were begun anew within a window
 
 
 def test_too_little_is_not_a_number():

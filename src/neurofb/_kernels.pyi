@@ -72,7 +72,13 @@ def synchrony_box(
     sums: FloatArray,
     fresh: FloatArray,
     ahead: FloatArray,
+    peak: FloatArray,
 ) -> None: ...
 def synchrony_read(
-    sums: FloatArray, pair_of: _Indices, least_weight: FloatArray, out: FloatArray, weight_out: FloatArray
+    sums: FloatArray,
+    peak: FloatArray,
+    pair_of: _Indices,
+    least_weight: FloatArray,
+    out: FloatArray,
+    weight_out: FloatArray,
 ) -> None: ...

@@ -527,10 +527,11 @@ def synchrony_exponential(
 cdef clones _synchrony_box(
     const double[:, :, :, ::1] ring, Py_ssize_t at, Py_ssize_t pending, Py_ssize_t window, Py_ssize_t age,
     const long long[::1] group_seed, const long long[::1] group_column, const long long[::1] near,
-    double[:, :, :, ::1] sums, double[:, :, :, ::1] fresh, double[:, :, :, :, ::1] ahead
+    double[:, :, :, ::1] sums, double[:, :, :, ::1] fresh, double[:, :, :, :, ::1] ahead, double[:, :, ::1] peak
 ) noexcept nogil:
     cdef double a[N_SUMS][LANES_]
     cdef double f[N_SUMS][LANES_]
+    cdef double highest[LANES_]
     cdef double next_[2][LANES_]
     cdef double fresh_next[2][LANES_]
     cdef double im, oldest, joins, leaves
@@ -543,6 +544,7 @@ cdef clones _synchrony_box(
                 for k in range(N_SUMS):
                     a[k][q] = sums[b, g, k, q]
                     f[k][q] = fresh[b, g, k, q]
+                highest[q] = peak[b, g, q]
                 for k in range(2):
                     next_[k][q] = ahead[0, b, g, k, q]
                     fresh_next[k][q] = ahead[1, b, g, k, q]
@@ -557,6 +559,7 @@ cdef clones _synchrony_box(
                     leaves = _lagged(ring, left, b, x, y + q)
                     _take_in(ring, row, b, x, y + q, q, 1.0, 1.0, a)
                     _take_in_near(im, leaves, q, 1.0, 1.0, a)
+                    highest[q] = a[NEAR_ABS][q] if a[NEAR_ABS][q] > highest[q] else highest[q]
                     _take_in(ring, row, b, x, y + q, q, 1.0, 1.0, f)
                     # What left before the fresh sums began was never in them.
                     _take_in_near(im, leaves if age + n >= near[b] else 0.0, q, 1.0, 1.0, f)
@@ -577,10 +580,12 @@ cdef clones _synchrony_box(
                         for k in range(N_SUMS):
                             a[k][q] = f[k][q]
                             f[k][q] = 0.0
+                        highest[q] = a[NEAR_ABS][q]
                         for k in range(2):
                             next_[k][q] = fresh_next[k][q]
                             fresh_next[k][q] = 0.0
             for q in range(LANES_):
+                peak[b, g, q] = highest[q]
                 for k in range(N_SUMS):
                     sums[b, g, k, q] = a[k][q]
                     fresh[b, g, k, q] = f[k][q]
@@ -601,10 +606,11 @@ def synchrony_box(
     double[:, :, :, ::1] sums,              # STATE  (bands, groups, SUMS_PER_PAIR, LANES)
     double[:, :, :, ::1] fresh,             # STATE  the same, begun anew with every window
     double[:, :, :, :, ::1] ahead,          # STATE  (2, bands, groups, 2, LANES) v, |v| near after the oldest
+    double[:, :, ::1] peak,                 # STATE  (bands, groups, LANES) highest NEAR_ABS since they began anew
 ):
     """Take the pending samples into the sums over a window and take out those that leave it."""
     with nogil:
-        _synchrony_box(ring, at, pending, window, age, group_seed, group_column, near, sums, fresh, ahead)
+        _synchrony_box(ring, at, pending, window, age, group_seed, group_column, near, sums, fresh, ahead, peak)
 
 
 cdef inline double _ratio(double part, double whole) noexcept nogil:
@@ -621,7 +627,8 @@ cdef inline double _correlation(
 
 
 cdef inline void _measures(
-    const double[:, :, :, ::1] sums, Py_ssize_t b, Py_ssize_t g, Py_ssize_t q, double least, double (*m)[LANES_]
+    const double[:, :, :, ::1] sums, Py_ssize_t b, Py_ssize_t g, Py_ssize_t q, double peak, double least,
+    double (*m)[LANES_]
 ) noexcept nogil:
     """Every measure of one pair."""
     cdef double weight = sums[b, g, WEIGHT, q]
@@ -635,13 +642,15 @@ cdef inline void _measures(
     cdef double unit_im = sums[b, g, UNIT_IM, q]
     cdef double size = sums[b, g, ABS_IM, q]
     cdef double rest = weight * weight - unit_re * unit_re
+    cdef double far = size * size - sums[b, g, NEAR_ABS, q]
+    # A sum of fourth powers that was high and fell holds the rounding of its height, some 1e-14 of it.
+    cdef double known = 1e-9 * (peak if peak > sums[b, g, NEAR_ABS, q] else sums[b, g, NEAR_ABS, q])
     m[COHERENCE][q] = sqrt(cross_re * cross_re + cross_im * cross_im) * scale
     m[IMAGINARY][q] = cross_im * scale
     m[PLV][q] = sqrt(unit_re * unit_re + unit_im * unit_im) / weight + nothing
     m[CIPLV][q] = _ratio(fabs(unit_im), sqrt(rest if rest > 0.0 else 0.0)) + nothing
     m[WPLI][q] = _ratio(fabs(cross_im), size) + nothing
-    m[WPLI2][q] = _ratio(cross_im * cross_im - sums[b, g, NEAR_IM, q],
-                         size * size - sums[b, g, NEAR_ABS, q]) + nothing
+    m[WPLI2][q] = _ratio(cross_im * cross_im - sums[b, g, NEAR_IM, q], far if far >= known else NAN) + nothing
     # |x| against the part of |y| orthogonal to x, and the other way round. Σ|x|·orth = Σ|v|.
     m[AEC][q] = 0.5 * (
         _correlation(weight, size, sums[b, g, AMP_X, q], sums[b, g, POWER_X, q],
@@ -651,15 +660,15 @@ cdef inline void _measures(
 
 
 cdef clones _synchrony_read(
-    const double[:, :, :, ::1] sums, const long long[:, ::1] pair_of, const double[::1] least_weight,
-    double[:, :, ::1] out, double[:, ::1] weight_out
+    const double[:, :, :, ::1] sums, const double[:, :, ::1] peak, const long long[:, ::1] pair_of,
+    const double[::1] least_weight, double[:, :, ::1] out, double[:, ::1] weight_out
 ) noexcept nogil:
     cdef double m[N_MEASURES][LANES_]
     cdef Py_ssize_t b, g, k, p, q
     for b in range(sums.shape[0]):
         for g in range(sums.shape[1]):
             for q in range(LANES_):
-                _measures(sums, b, g, q, least_weight[b], m)
+                _measures(sums, b, g, q, peak[b, g, q], least_weight[b], m)
             p = pair_of[g, 0]
             if pair_of[g, LANES_ - 1] == p + LANES_ - 1:
                 for k in range(N_MEASURES):
@@ -678,6 +687,7 @@ cdef clones _synchrony_read(
 
 def synchrony_read(
     const double[:, :, :, ::1] sums,        # IN     (bands, groups, SUMS_PER_PAIR, LANES)
+    const double[:, :, ::1] peak,           # IN     (bands, groups, LANES) of synchrony_box; 0 where none is kept
     const long long[:, ::1] pair_of,        # IN     (groups, LANES) place in the output, -1 for padding
     const double[::1] least_weight,         # IN     (bands,) below it there is no value
     double[:, :, ::1] out,                  # OUT    (len(MEASURES), bands, pairs)
@@ -685,4 +695,4 @@ def synchrony_read(
 ):
     """Read every measure out of the sums; NaN where there is not enough."""
     with nogil:
-        _synchrony_read(sums, pair_of, least_weight, out, weight_out)
+        _synchrony_read(sums, peak, pair_of, least_weight, out, weight_out)

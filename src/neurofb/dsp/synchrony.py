@@ -106,6 +106,7 @@ class Synchrony:
         self._ring = np.zeros((reach + BLOCK + 2, self._n_bands, _kernels.FIELDS, self._pairing.n_columns))
         shape = (self._n_bands, self._pairing.n_groups, _kernels.SUMS_PER_PAIR, _kernels.LANES)
         self._sums = np.zeros(shape)
+        self._peak = np.zeros((*shape[:2], _kernels.LANES))
         if self._window is not None:
             self._fresh = np.zeros(shape)
             self._ahead = np.zeros((2, *shape[:2], 2, _kernels.LANES))
@@ -182,6 +183,7 @@ class Synchrony:
                 self._sums,
                 self._fresh,
                 self._ahead,
+                self._peak,
             )
             self._age = (self._age + n) % self._window
             self._pending -= n
@@ -227,6 +229,8 @@ class Synchrony:
 
         Σ v v' / Σ |v||v'| over all pairs of samples too far apart to repeat each other (`near_s`). With
         ``autocorrelation="independent"`` these are all pairs but each sample with itself, the textbook's formula.
+        NaN where rounding hides it: over a box, for up to a window more after an artifact some hundred times the
+        signal has left, until the sums are begun anew.
         """
         return self._measure("debiased_wpli2")
 
@@ -263,7 +267,7 @@ class Synchrony:
         self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
         self._weights = np.empty((self._n_bands, self._pairing.n_pairs))
         _kernels.synchrony_read(
-            self._sums, self._pairing.pair_of, self._least_weight, self._out, self._weights
+            self._sums, self._peak, self._pairing.pair_of, self._least_weight, self._out, self._weights
         )
         self._read_out = True
 
