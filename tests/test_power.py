@@ -66,6 +66,14 @@ def test_a_huge_artifact_leaves_nothing_behind_in_a_box():
     np.testing.assert_allclose(after, 0.5, rtol=1e-12)
 
 
+def test_not_even_garbage_stays_in_a_box():
+    """What a broken driver can send, up to float32's limit, is gone when the sum has been begun anew."""
+    z = bands_with_gaps(400)
+    z[195:215] *= 3e38
+    after = BandPower(2, 3, 100, window_s=0.5).process(z)[300:]
+    np.testing.assert_allclose(after, power_box(z, 50, 25)[300:], rtol=1e-12)
+
+
 def test_a_day_of_samples_does_not_drift():
     """24 h at 25 Hz with artifacts of a million times the power, against the window summed anew."""
     rng = np.random.default_rng(0)

@@ -40,7 +40,7 @@ def power_output():
     exponential, box = np.empty((200, 2, 5)), np.empty((200, 2, 5))
     _kernels.power_exponential(z, 0.96875, 1.0, np.zeros((2, 5)), np.zeros((2, 5)), exponential)
     ring = np.full((30, 2, 5), np.nan)
-    _kernels.power_box(z, 1.0, ring, 0, np.zeros((2, 2, 5)), np.zeros((2, 5)), box)
+    _kernels.power_box(z, 1.0, ring, 0, *np.zeros((2, 2, 2, 5)), np.zeros((2, 5)), box)
     return digest(exponential, box)
 
 

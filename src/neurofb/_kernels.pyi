@@ -45,6 +45,7 @@ def power_box(
     ring: FloatArray,
     at: int,
     total: FloatArray,
+    fresh: FloatArray,
     weight: FloatArray,
     out: FloatArray,
 ) -> int: ...

@@ -342,6 +342,7 @@ def power_box(
     double[:, :, ::1] ring,             # STATE  (window, bands, channels), NaN for what is missing
     Py_ssize_t at,                      # STATE  row of the oldest value
     double[:, :, ::1] total,            # STATE  (2, bands, channels) running sum: leading part, correction
+    double[:, :, ::1] fresh,            # STATE  the same, begun anew whenever the ring begins again
     double[:, ::1] weight,              # STATE  (bands, channels) values in the window
     double[:, :, ::1] out,              # OUT    (samples, bands, channels)
 ):
@@ -356,10 +357,16 @@ def power_box(
                     oldest = ring[at, b, c]
                     if power == power:
                         _add(&total[0, b, c], &total[1, b, c], power)
+                        _add(&fresh[0, b, c], &fresh[1, b, c], power)
                         weight[b, c] += 1.0
                     if oldest == oldest:
                         _add(&total[0, b, c], &total[1, b, c], -oldest)
                         weight[b, c] -= 1.0
+                    if at + 1 == ring.shape[0]:
+                        # A sum that only ever grew replaces one that also shrank: rounding cannot build up.
+                        total[0, b, c] = fresh[0, b, c]
+                        total[1, b, c] = fresh[1, b, c]
+                        fresh[0, b, c] = fresh[1, b, c] = 0.0
                     ring[at, b, c] = power
                     if power == power and weight[b, c] >= least_weight:
                         out[n, b, c] = (total[0, b, c] + total[1, b, c]) / weight[b, c]

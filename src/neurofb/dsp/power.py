@@ -62,7 +62,7 @@ class BandPower:
         if window_s is not None:
             length = max(1, round(positive(window_s, "window_s") * rate_hz))
             self._ring = np.full((length, *self._shape), np.nan)
-            self._sums = np.zeros((2, *self._shape))
+            self._sums, self._fresh = np.zeros((2, 2, *self._shape))
             self._at = 0
             self._least = least_filled * length
             self._decay = None
@@ -78,7 +78,7 @@ class BandPower:
         out = np.empty(parts.shape[:3])
         if self._decay is None:
             self._at = _kernels.power_box(
-                parts, self._least, self._ring, self._at, self._sums, self._weight, out
+                parts, self._least, self._ring, self._at, self._sums, self._fresh, self._weight, out
             )
         else:
             _kernels.power_exponential(parts, self._decay, self._least, self._total, self._weight, out)
