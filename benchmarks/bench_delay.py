@@ -206,13 +206,13 @@ def echt_taps(band: tuple[float, float], length: int, order: int, back: int) -> 
     )
 
 
-def rectified(r: Recording, delay_s: float) -> np.ndarray:
+def rectified(r: Recording, _delay_s: float) -> np.ndarray:
     sos = signal.butter(4, r.band, "bandpass", fs=RATE_HZ, output="sos")
     n = RATE_HZ // 4
     return signal.lfilter(np.ones(n) / n, [1], np.abs(signal.sosfilt(sos, r.x)))
 
 
-def fft_power(r: Recording, delay_s: float) -> np.ndarray:
+def fft_power(r: Recording, _delay_s: float) -> np.ndarray:
     window = np.hanning(RATE_HZ)
     freqs = np.fft.rfftfreq(RATE_HZ, 1 / RATE_HZ)
     inside = (freqs >= r.band[0]) & (freqs <= r.band[1])

@@ -22,7 +22,7 @@ SEND = """
 import sys, time
 from neurofb.acquisition.lsl import LslClock
 from neurofb.simulation.sender import Sender
-from neurofb.simulator import Options, plan_of
+from neurofb.console.simulator import Options, plan_of
 sender = Sender(plan_of(sys.argv[1], Options(rate=float(sys.argv[2]), name=sys.argv[3])), LslClock())
 print("ready", flush=True)
 sys.stdin.readline()
@@ -99,8 +99,8 @@ def cpu_percent(code: str, first: object, lasting_s: float, with_truth: bool) ->
 
 def made_per_second(lasting_s: float) -> float:
     """Give seconds of EEG per second, from head and headset in this process."""
+    from neurofb.console.simulator import Options, plan_of
     from neurofb.simulation.sender import make_headset
-    from neurofb.simulator import Options, plan_of
 
     headset = make_headset(plan_of(DEVICE, Options(rate=RATE_HZ)))
     headset.advance_to(1.0)

@@ -31,9 +31,13 @@ def pytest_sessionstart() -> None:
     built, source = Path(_kernels.__file__), ROOT / "src/neurofb/_kernels.pyx"
     rebuild = "python setup.py build_ext --inplace"
     if wanted != _kernels.CHECKED:
-        pytest.exit(f"these kernels are {'' if _kernels.CHECKED else 'not '}checked; run: make test-checked", 2)
+        pytest.exit(
+            f"these kernels are {'' if _kernels.CHECKED else 'not '}checked; run: make test-checked", 2
+        )
     if source.stat().st_mtime > built.stat().st_mtime:
-        pytest.exit(f"{built.name} is older than _kernels.pyx: the tests would test the past. Run: {rebuild}", 2)
+        pytest.exit(
+            f"{built.name} is older than _kernels.pyx: the tests would test the past. Run: {rebuild}", 2
+        )
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from reference import triangular_mean_removed, notch
+from reference import notch, triangular_mean_removed
 from test_bands import CHUNKINGS, in_chunks, noise, same_bits
 
 from neurofb.dsp.cleaning import LineNotch, OffsetRemoval

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from neurofb.columns import columns_of_profile, columns_on_head
 from neurofb.devices import load_profile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.positions import is_position, standard_label, standard_labels
 from neurofb.errors import WrongStream
-from neurofb.positions import is_position, standard_label, standard_labels
 from neurofb.units import unit_uv
 
 

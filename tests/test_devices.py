@@ -10,8 +10,8 @@ import pytest
 
 from neurofb import devices
 from neurofb.devices import DeviceProfile, load_profile, profile_names
+from neurofb.devices.positions import is_position
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile
-from neurofb.positions import is_position
 
 GOOD = """\
 name = "two-ears"

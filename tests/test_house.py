@@ -12,35 +12,29 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Inwards, towards the words: a room may import those of its own line and of lines above it.
 ORDER = [
-    {
-        "errors",
-        "clock",
-        "chunk",
-        "documents",
-        "positions",
-        "columns",
-        "units",
-        "_kernels",
-        "_devices",
-        "devices",
-    },
+    {"errors", "clock", "chunk", "documents", "units", "tomlfile", "_kernels", "_devices"},
+    {"devices"},
     {"acquisition", "simulation", "dsp"},
     {"features"},
     {"pipeline"},
     {"feedback"},
     {"protocol", "stimulation", "recording"},
     {"engine"},
-    {"player", "simulator", "screens", "offline"},
+    {"console", "screens", "offline"},
     {"cli"},
 ]
 #: Foreign packages and the only places that may import them.
 HOMES = {
-    "pylsl": {"acquisition/lsl.py", "simulation/outlet.py"},
-    "mne": {"offline/", "acquisition/recordings.py", "acquisition/recorded.py", "dsp/spatial.py"},
+    "pylsl": {"acquisition/lsl.py", "acquisition/lsl_streams.py", "simulation/outlet.py"},
+    "mne": {"offline/", "acquisition/recordings.py", "dsp/spatial.py"},
+    "pyxdf": {"offline/", "recording/", "acquisition/recorded_xdf.py"},
     "mne_bids": {"offline/"},
     "PySide6": {"screens/"},
     "pyqtgraph": {"screens/"},
+    "rich": {"console/"},
+    "click": {"cli.py", "console/"},
     "brainflow": set(),
+    "mne_connectivity": set(),
 }
 
 

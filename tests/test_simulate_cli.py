@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from neurofb.cli import commands
 from neurofb.clock import ManualClock
+from neurofb.console.simulator import Options, plan_of
 from neurofb.devices import load_profile
 from neurofb.errors import UnknownDevice, UnknownName, WrongInput
 from neurofb.simulation.faults import parse_faults
@@ -24,7 +25,6 @@ from neurofb.simulation.headset import arrivals_until
 from neurofb.simulation.learner import LearnerSettings
 from neurofb.simulation.outlet import Channel, Outlet
 from neurofb.simulation.sender import Progress, Sender, SendPlan, make_headset, truth_channels
-from neurofb.simulator import Options, plan_of
 
 #: In a shell's background job SIGINT is ignored from birth; here it must not be.
 COMMAND = [

@@ -30,9 +30,9 @@ def show_devices(name: str | None, as_json: bool) -> None:
     """
     import json
 
-    from neurofb import device_sheet
+    from neurofb.console import devices as device_sheet
+    from neurofb.console.tables import show_table
     from neurofb.devices import load_profile
-    from neurofb.tables import show_table
 
     profile = load_profile(name) if name else None
     if as_json:
@@ -51,8 +51,8 @@ def show_streams(wait_s: float, as_json: bool) -> None:
     """List the LSL streams on the network: which device fits each, why, and what it does not say itself."""
     import json
 
-    from neurofb import stream_sheet
-    from neurofb.tables import show_table
+    from neurofb.console import streams as stream_sheet
+    from neurofb.console.tables import show_table
 
     seen = stream_sheet.look(wait_s)
     if as_json:
@@ -86,7 +86,7 @@ def simulate(device: str, as_json: bool, **options: Any) -> None:
 
     DEVICE is the name of a profile, such as muse-2, or the path of a profile of your own. Stop with Ctrl-C.
     """
-    from neurofb import simulator
+    from neurofb.console import simulator
 
     simulator.run(device, simulator.Options(**options), as_json)
 
@@ -107,7 +107,7 @@ def play(file: str, **options: Any) -> None:
     """
     from pathlib import Path
 
-    from neurofb import player
+    from neurofb.console import player
 
     player.run(Path(file), player.Options(**options))
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from neurofb.acquisition.recorded import Recording, limited_gap, with_gaps
 from neurofb.chunk import FloatArray
-from neurofb.columns import columns_of_profile
 from neurofb.devices import DeviceProfile, load_profile
+from neurofb.devices.columns import columns_of_profile
 from neurofb.errors import WrongFile
 
 #: Which profile lends its labels to a file that names none, by number of channels.

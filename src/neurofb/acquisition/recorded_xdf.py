@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from neurofb.acquisition.recorded import Recording, limited_gap, with_gaps
-from neurofb.columns import columns_of_profile, columns_on_head
 from neurofb.devices import DeviceProfile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.positions import standard_labels
 from neurofb.errors import StreamMissing, WrongFile, WrongStream
-from neurofb.positions import standard_labels
 from neurofb.units import unit_uv
 
 #: A hole this long ends a segment. Radio headsets send bursts up to 0.2 s apart: those are no holes.

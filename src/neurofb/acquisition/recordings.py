@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from neurofb.acquisition.recorded import Recording
-from neurofb.columns import columns_of_profile, columns_on_head
 from neurofb.devices import DeviceProfile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.positions import standard_labels
 from neurofb.errors import UnknownFile, WrongFile, nearest
-from neurofb.positions import standard_labels
 
 #: Endings of the files that MNE reads with its one function for all formats.
 _MNE_ENDINGS = (".edf", ".bdf", ".gdf", ".vhdr", ".fif", ".fif.gz", ".set")

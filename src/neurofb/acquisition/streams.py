@@ -16,10 +16,10 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from neurofb.chunk import FloatArray
-from neurofb.columns import columns_of_profile, columns_on_head
 from neurofb.devices import DeviceProfile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.positions import standard_labels
 from neurofb.errors import StreamMissing, WrongStream, nearest
-from neurofb.positions import standard_labels
 from neurofb.units import unit_uv
 
 #: Columns in which devices count their samples, in small letters without blanks.

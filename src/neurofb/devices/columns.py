@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurofb.devices import DeviceProfile
+from neurofb.devices.positions import OLD_POSITIONS, is_position, standard_label, standard_labels
+from neurofb.devices.profile import DeviceProfile
 from neurofb.errors import WrongStream
-from neurofb.positions import OLD_POSITIONS, is_position, standard_label, standard_labels
 
 
 def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from neurofb.device_tables import (
+from neurofb.devices.positions import OLD_POSITIONS, is_position
+from neurofb.devices.tables import (
     HardwareFilter,
     Number,
     OtherStream,
@@ -26,7 +27,6 @@ from neurofb.device_tables import (
     Text,
 )
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
-from neurofb.positions import OLD_POSITIONS, is_position
 from neurofb.tomlfile import Place, parse_toml, several
 
 __all__ = [

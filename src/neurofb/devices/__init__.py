@@ -1,0 +1,29 @@
+"""What is known of each headset and amplifier, and the words for electrodes.
+
+``profile`` reads a TOML profile (``devices/*.toml`` or a user's own) into a checked model, ``tables`` holds the parts
+of that model, ``positions`` the names of the 10-05 system, ``columns`` finds the EEG among a stream's columns.
+"""
+
+from neurofb.devices.profile import (
+    UNIT_UV,
+    DeviceProfile,
+    HardwareFilter,
+    OtherStream,
+    Outlet,
+    Packets,
+    QualityLimits,
+    load_profile,
+    profile_names,
+)
+
+__all__ = [
+    "UNIT_UV",
+    "DeviceProfile",
+    "HardwareFilter",
+    "OtherStream",
+    "Outlet",
+    "Packets",
+    "QualityLimits",
+    "load_profile",
+    "profile_names",
+]
