@@ -11,11 +11,25 @@ import math
 from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from neurofb.feedback.settings import ThresholdSettings
 
 #: 1-up/2-down settles where two successes in a row are as likely as not: p² = ½ (Levitt 1971).
 ONE_UP_TWO_DOWN = math.sqrt(0.5)
+#: How much of what was missed is leaned against: after each trial, and after each block, where more was seen.
+LEAN_AT_ONCE = 0.2
+LEAN_BETWEEN_BLOCKS = 0.5
+#: The rate aimed at stays this far from none and all, where percentiles say nothing.
+LEAST_AIM = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The threshold in use, and the share of scores above it since the last proposal (NaN if there were none)."""
+
+    threshold: float
+    success_rate: float
 
 
 class ThresholdRule:
@@ -27,9 +41,9 @@ class ThresholdRule:
     def trial(self, score: float) -> None:
         """Take in the score of a value that stands for a trial."""
 
-    def proposal(self, threshold: float) -> float:
-        """Give where the threshold should be, now that it is at ``threshold``."""
-        return threshold
+    def proposal(self, used: Used) -> float:
+        """Give where the threshold should be next."""
+        return used.threshold
 
 
 def quantile_for(scores: Sequence[float], success_rate: float) -> float:
@@ -87,10 +101,16 @@ class RecentScores:
 
 
 class Percentile(ThresholdRule):
-    """The percentile of the last ``memory_s`` of clean time; the baseline fills it at first."""
+    """The percentile of the last ``memory_s`` of clean time; the baseline fills it at first.
+
+    Where power drifts, the percentile of what was is not that of what comes, and successes exceed their promise
+    for as long as the drift lasts. So the rate that is aimed at leans against what was missed (adaptive conformal
+    inference, Gibbs & Candès 2021), which keeps the promise in the long run whatever the scores do.
+    """
 
     def __init__(self, settings: ThresholdSettings, baseline: Sequence[float], baseline_s: float) -> None:
-        self._success_rate = settings.success_rate
+        self._promised = self._aim = settings.success_rate
+        self._lean = LEAN_AT_ONCE if settings.change == "at once" else LEAN_BETWEEN_BLOCKS
         self._recent = RecentScores(settings.memory_s)
         for score in baseline:
             self._recent.push(score, baseline_s / len(baseline))
@@ -99,9 +119,12 @@ class Percentile(ThresholdRule):
         """Remember the score."""
         self._recent.push(score, clean_s)
 
-    def proposal(self, threshold: float) -> float:  # noqa: ARG002 — a percentile does not ask where it was
+    def proposal(self, used: Used) -> float:
         """Give the percentile."""
-        return quantile_for(self._recent.ordered, self._success_rate)
+        if not math.isnan(used.success_rate):
+            self._aim += self._lean * (self._promised - used.success_rate)
+            self._aim = min(max(self._aim, LEAST_AIM), 1 - LEAST_AIM)
+        return quantile_for(self._recent.ordered, self._aim)
 
 
 class Staircase(ThresholdRule):
@@ -151,9 +174,9 @@ class Staircase(ThresholdRule):
             return 1.0
         return 0.0 if success else -1.0
 
-    def proposal(self, threshold: float) -> float:
+    def proposal(self, used: Used) -> float:
         """Give the mean place since the last proposal."""
-        place = self._sum / self._count if self._count else threshold
+        place = self._sum / self._count if self._count else used.threshold
         self._sum, self._count = 0.0, 0
         return place
 
@@ -175,17 +198,19 @@ class Settled(ThresholdRule):
         if self._times_set < 2:
             self._recent.push(score, clean_s)
 
-    def proposal(self, threshold: float) -> float:
+    def proposal(self, used: Used) -> float:
         """Give the percentile of the clean minutes when they are full, else the same threshold."""
         asked = self._settings
         if self._times_set == 2:
-            return threshold
+            return used.threshold
         # Sums of steps that are no binary fractions fall short by rounding alone.
         enough_s = (asked.recheck_s if self._times_set else asked.clean_s) * (1 - 1e-9)
         if self._recent.clean_s < enough_s:
-            return threshold
-        if self._times_set == 1 and (asked.too_hard <= self._recent.share_above(threshold) <= asked.too_easy):
-            return threshold
+            return used.threshold
+        if self._times_set == 1 and (
+            asked.too_hard <= self._recent.share_above(used.threshold) <= asked.too_easy
+        ):
+            return used.threshold
         place = quantile_for(self._recent.ordered, asked.success_rate)
         self._times_set += 1
         self._recent = RecentScores(asked.recheck_s)

@@ -110,7 +110,7 @@ class ThresholdSettings(Table):
         default=0.65, description="the share of clean time above threshold, between 0 and 1"
     )
     memory_s: Positive = Field(
-        default=120.0, description="the seconds of clean EEG that a percentile looks back on"
+        default=60.0, description="the seconds of clean EEG that a percentile looks back on"
     )
     trial_s: Positive = Field(
         default=1.0, description="the seconds after which one value counts as the next trial"
@@ -191,9 +191,21 @@ class LevelSettings(Table):
         default=0.4, description=f"how long the fade to neutral takes: 0 to {NEUTRAL_WITHIN_S:g} s"
     )
     stale_s: Annotated[Positive, Field(le=NEUTRAL_WITHIN_S)] = Field(
+        validate_default=True,
         default=0.3,
         description=f"after how long without a value the feature is stale: up to {NEUTRAL_WITHIN_S:g} s",
     )
+
+    @field_validator("stale_s")
+    @classmethod
+    def _leaves_time_to_fade(cls, value: float, info: ValidationInfo) -> float:
+        fade_s = info.data.get("fade_s")
+        if fade_s is not None and value + fade_s > NEUTRAL_WITHIN_S:
+            raise ValueError(
+                f"stale_s and fade_s together are at most {NEUTRAL_WITHIN_S:g} s, so that a stream that stops "
+                f"leaves the level neutral within 1 s; fade_s is {fade_s:g} s"
+            )
+        return value
 
 
 class RewardSettings(Table):

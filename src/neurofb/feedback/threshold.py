@@ -16,6 +16,7 @@ from neurofb.feedback.rules import (
     Settled,
     Staircase,
     ThresholdRule,
+    Used,
     quantile_for,
 )
 from neurofb.feedback.settings import Direction, ThresholdSettings
@@ -89,7 +90,7 @@ class Threshold:
             assert self.promised is not None  # settings hold z for a fixed one
             self.start = quantile_for(ordered, self.promised)
         self.score = self.start
-        self.block, self.total = Success(), Success()
+        self.block, self.total, self._since = Success(), Success(), Success()
         self._rule = self._rule_of(settings, baseline)
         self._elapsed, self._trial_samples = Elapsed(rate_hz), max(1, round(settings.trial_s * rate_hz))
         self._trial: int | None = None
@@ -123,7 +124,7 @@ class Threshold:
         promised rate is that of all values, and successive trials are less alike than successive values.
         """
         success = score > self.score
-        for tally in (self.block, self.total):
+        for tally in (self._since, self.block, self.total):
             tally.values += 1
             tally.above += success
             tally.above_start += score > self.start
@@ -144,7 +145,8 @@ class Threshold:
         return ended
 
     def _move(self) -> None:
-        proposal = self._rule.proposal(self.score)
+        proposal = self._rule.proposal(Used(self.score, self._since.rate))
+        self._since = Success()
         if self._settings.rule != "settled":  # set twice at most: a bound would leave it short for good
             most = self._settings.max_change_z
             proposal = min(max(proposal, self.score - most), self.score + most)
