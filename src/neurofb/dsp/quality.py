@@ -1,0 +1,244 @@
+"""Says of each channel, four times a second, whether it is EEG: ok, noisy, flat, railed, line noise, detached, missing.
+
+In: samples ``(n_samples, n_channels)`` in µV as recorded (before any filter or reference), in quarters of a second cut
+by sample index. Out: a state and a reason for each channel. Kept between quarters: the measures of the last second.
+
+A Riemannian distance of the covariance (pyriemann's potato) was considered and left out: at 4 channels it says what
+these measures say, but not which channel or why, and on a bad channel it closes the gate for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb import _kernels
+from neurofb.chunk import FloatArray
+from neurofb.devices import QualityLimits
+from neurofb.dsp.checks import count, positive
+
+State = Literal["ok", "noisy", "flat", "railed", "line noise", "detached", "missing"]
+#: Quarters that are judged together.
+QUARTERS = 4
+#: Mains this many times over the limit of a poor contact are those of a wire that touches nothing.
+DETACHED_LINE = 5.0
+#: A quarter with this many samples at a rail, or at its own extreme where rails are unknown, is cut off.
+RAILED_SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """How a channel is.
+
+    Attributes
+    ----------
+    state : str
+        ``ok``, or what is wrong.
+    why : str
+        The same with the number that decided it; empty if ok.
+    """
+
+    state: State
+    why: str = ""
+
+
+OK = ChannelState("ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """What an amplifier can give: needed to know a rail when it is seen.
+
+    Attributes
+    ----------
+    rails_uv : (float, float) or None
+        Lowest and highest value.
+    dc_level_uv : float
+        Where a silent channel rests.
+    """
+
+    rails_uv: tuple[float, float] | None = None
+    dc_level_uv: float = 0.0
+
+
+class ChannelQuality:
+    """Judges every channel by the last second.
+
+    Parameters
+    ----------
+    n_channels : int
+    rate_hz : float
+    n_samples : int
+        Length of a quarter.
+    limits : QualityLimits
+        From the device profile.
+    converter : Converter
+    line_hz : float, optional
+        Frequency of the mains; left out: 50 and 60 Hz, whichever is stronger.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        rate_hz: float,
+        n_samples: int,
+        limits: QualityLimits,
+        converter: Converter | None = None,
+        line_hz: float | None = None,
+    ) -> None:
+        self._n_channels, self._n_samples = count(n_channels, "n_channels"), count(n_samples, "n_samples")
+        self._limits, self._converter = limits, converter or Converter()
+        mains = [hz for hz in ((50.0, 60.0) if line_hz is None else (line_hz,)) if hz < rate_hz / 2 - 4]
+        self._line = _line_weights(mains, positive(rate_hz, "rate_hz"), self._n_samples)
+        self._measures = np.full((QUARTERS, len(_MEASURES), self._n_channels), np.nan)
+        self._states: tuple[ChannelState, ...] = (OK,) * self._n_channels
+
+    @property
+    def states(self) -> tuple[ChannelState, ...]:
+        """How each channel is, as of the last quarter."""
+        return self._states
+
+    def process(self, quarter: FloatArray) -> tuple[ChannelState, ...]:
+        """Take in the next quarter, shape (n_samples, n_channels), and give how each channel now is."""
+        self._measures[:-1] = self._measures[1:]
+        self._measures[-1] = self._measure(quarter)
+        suspects = self._suspects()
+        if suspects.any():
+            self._states = tuple(
+                self._judge(channel) if suspect else OK for channel, suspect in enumerate(suspects)
+            )
+        else:
+            self._states = (OK,) * self._n_channels
+        return self._states
+
+    def _measure(self, x: FloatArray) -> FloatArray:
+        """Give deviation, line amplitude, level, samples at a rail and share of missing samples of a quarter."""
+        missing = np.isnan(x)
+        share = np.add.reduce(missing, axis=0) / len(x)
+        if share.any():
+            present = np.maximum(len(x) - np.add.reduce(missing, axis=0), 1)
+            level = np.add.reduce(np.where(missing, 0.0, x), axis=0) / present
+            x = np.where(missing, level, x)
+        else:
+            level = np.add.reduce(x, axis=0) / len(x)
+        around = x - level
+        deviation = np.sqrt(np.add.reduce(around * around, axis=0) / len(x))
+        out = np.stack([deviation, self._line_uv(around), level, self._at_rails(x, missing), share])
+        out[:3, share == 1.0] = np.nan
+        return out
+
+    def _line_uv(self, around: FloatArray) -> FloatArray:
+        if not self._line.size:
+            return np.zeros(self._n_channels)
+        parts = np.empty((self._n_channels, self._line.shape[1]))
+        _kernels.project(np.ascontiguousarray(around.T), self._line, parts)
+        squared = parts[:, 0::2] ** 2 + parts[:, 1::2] ** 2
+        amplitude: FloatArray = np.sqrt(np.maximum.reduce(squared, axis=1))
+        return amplitude
+
+    def _at_rails(self, x: FloatArray, missing: NDArray[np.bool_]) -> FloatArray:
+        rails_uv = self._converter.rails_uv
+        if rails_uv is not None:
+            low, high = rails_uv
+            margin = 1e-3 * (high - low)
+            beyond = (x <= low + margin) | (x >= high - margin)
+        else:
+            top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
+            # Where nobody knows the rails, only a plateau at a high extreme gives them away.
+            far = np.maximum(top, -bottom) > 20 * self._limits.noisy_uv
+            beyond = ((x == top) | (x == bottom)) & (top > bottom) & far
+        return np.asarray(np.add.reduce(beyond & ~missing, axis=0), dtype=float)
+
+    def _suspects(self) -> NDArray[np.bool_]:
+        """Give which channels break any limit; what breaks none need not be looked at one by one."""
+        deviation, line, level, rails, share = _last_second(self._measures)
+        limits = self._limits
+        wrong: NDArray[np.bool_] = (
+            (deviation[1] < limits.flat_uv) | (deviation[0] > limits.noisy_uv) | (line > limits.line_uv)
+        )
+        wrong |= np.abs(level - self._converter.dc_level_uv) > limits.max_dc_uv
+        wrong |= (rails >= RAILED_SAMPLES) | (share >= 0.5)
+        return wrong
+
+    def _judge(self, channel: int) -> ChannelState:
+        """Give the state of one channel, the first that applies: each explains those below it."""
+        deviation, line, level, rails, share = (each[..., channel] for each in _last_second(self._measures))
+        limits, off_uv = self._limits, abs(float(level) - self._converter.dc_level_uv)
+        rest_uv = float(np.sqrt(max(float(deviation[0]) ** 2 - float(line) ** 2 / 2, 0.0)))
+        if share >= 0.5:
+            return ChannelState("missing", f"{100 * share:.0f} % of the last second did not come")
+        if rails >= RAILED_SAMPLES:
+            return ChannelState("railed", f"{rails:.0f} samples cut off in the last second")
+        if off_uv > limits.max_dc_uv:
+            return ChannelState("detached", f"its level is {off_uv:.0f} µV off, limit {limits.max_dc_uv:g}")
+        if deviation[1] < limits.flat_uv:
+            return ChannelState("flat", f"deviation {deviation[1]:.3g} µV, limit {limits.flat_uv:g}")
+        if line > DETACHED_LINE * limits.line_uv:
+            return ChannelState("detached", f"{line:.0f} µV of mains: it touches nothing")
+        if line > limits.line_uv:
+            return ChannelState("line noise", f"{line:.0f} µV of mains, limit {limits.line_uv:g}")
+        if rest_uv > limits.noisy_uv:
+            return ChannelState("noisy", f"deviation {rest_uv:.0f} µV, limit {limits.noisy_uv:g}")
+        return OK
+
+
+_MEASURES = ("deviation", "line", "level", "rails", "share")
+
+
+def _last_second(measures: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Sum up the quarters: deviation (second least, most), line (second least), level, rail samples, missing share.
+
+    The second least of four: one quarter with a blink in it makes no channel noisy, nor two. The most, for flatness:
+    all four must be flat.
+    """
+    known = measures[~np.isnan(measures[:, 4, 0])]
+    ordered = np.sort(known[:, :2], axis=0)  # NaN last
+    second = min(1, len(known) - 1)
+    deviation = np.stack([ordered[second, 0], np.maximum.reduce(known[:, 0], axis=0)])
+    line: FloatArray = ordered[second, 1]
+    return deviation, line, known[-1, 2], np.add.reduce(known[:, 3], axis=0), known[:, 4].mean(axis=0)
+
+
+def _line_weights(mains: Sequence[float], rate_hz: float, n_samples: int) -> FloatArray:
+    """Give the columns (cos, sin for each frequency) whose product with a quarter is the amplitude there."""
+    window = np.hanning(n_samples + 2)[1:-1]
+    scaled = 2.0 * window / window.sum()
+    turns = np.arange(n_samples)[:, None] * (2 * np.pi * np.asarray(mains)[None, :] / rate_hz)
+    parts = np.stack([np.cos(turns), np.sin(turns)], axis=-1).reshape(n_samples, -1)
+    return np.ascontiguousarray(scaled[:, None] * parts)
+
+
+class Membership:
+    """Which channels are in use: one that is bad for long leaves, one that is good for longer comes back.
+
+    Parameters
+    ----------
+    n_channels : int
+    leave_after, return_after : int
+        Successive quarters: 2 s and 5 s.
+    """
+
+    def __init__(self, n_channels: int, leave_after: int = 8, return_after: int = 20) -> None:
+        self._leave_after, self._return_after = leave_after, return_after
+        self._bad_for = [0] * n_channels
+        self._good_for = [0] * n_channels
+        self.out = [False] * n_channels
+
+    def update(self, states: Sequence[ChannelState]) -> list[int]:
+        """Take in a quarter's states; give the channels that have just left or come back."""
+        changed = []
+        for channel, state in enumerate(states):
+            bad = state.state != "ok"
+            self._bad_for[channel] = self._bad_for[channel] + 1 if bad else 0
+            self._good_for[channel] = 0 if bad else self._good_for[channel] + 1
+            out = self.out[channel]
+            if (not out and self._bad_for[channel] >= self._leave_after) or (
+                out and self._good_for[channel] >= self._return_after
+            ):
+                self.out[channel] = not out
+                changed.append(channel)
+        return changed

@@ -1,0 +1,132 @@
+"""Decides for each feature whether it may be used now, and says in a person's words why not.
+
+In: what the artifact finder and the channel quality say, hop by hop. Out: a reason, empty if the feature may be used.
+Kept between hops: when each artifact was last seen, for a filter rings on after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, ArtifactFinder
+from neurofb.dsp.hops import Hops
+from neurofb.dsp.quality import OK, ChannelState
+from neurofb.features.declared import Check
+
+_LONG_AGO = -(10**9)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a feature is watched for.
+
+    Attributes
+    ----------
+    places : tuple of tuple of int
+        Columns of each place it is made of; a place without a good channel leaves nothing to measure.
+    checks : tuple of str
+        Artifacts that count.
+    after_s : float
+        How long after an artifact was last seen the feature still rings of it.
+    after_jump_s : float
+        The same after a jump, which reaches as far as the filter's taps.
+    """
+
+    places: tuple[tuple[int, ...], ...]
+    checks: tuple[Check, ...]
+    after_s: float
+    after_jump_s: float
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Columns of all places."""
+        return tuple(dict.fromkeys(channel for place in self.places for channel in place))
+
+
+class Gate:
+    """Remembers artifacts and answers for features.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    eyes : tuple of int
+        Columns that see the eyes.
+    hops : Hops
+    """
+
+    def __init__(self, labels: Sequence[str], eyes: tuple[int, ...], hops: Hops) -> None:
+        self._labels, self._eyes, self._hops = tuple(labels), eyes, hops
+        n = len(labels)
+        self._blink = _LONG_AGO
+        self._muscle_any, self._muscle_where = _LONG_AGO, 0
+        self._moved, self._jumped, self._muscle = [_LONG_AGO] * n, [_LONG_AGO] * n, [_LONG_AGO] * n
+        self._newest = _LONG_AGO
+        self._states: Sequence[ChannelState] = (OK,) * n
+        self._out: Sequence[bool] = (False,) * n
+        self._all_well = True
+
+    def judge_channels(self, states: Sequence[ChannelState], out: Sequence[bool]) -> None:
+        """Take in how channels are and which have left."""
+        self._states, self._out = states, tuple(out)
+        self._all_well = all(state is OK for state in states) and not any(out)
+
+    def look(self, hop: int, finder: ArtifactFinder) -> None:
+        """Note the artifacts of this hop; called when the finder says there are some."""
+        swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
+        self._newest = hop
+        for channel in range(len(self._labels)):
+            trusted = not self._out[channel] and self._states[channel].state == "ok"
+            if swing[channel] > 1:
+                if channel not in self._eyes:
+                    self._moved[channel] = hop
+                elif trusted:
+                    self._blink = hop
+            if jumped[channel] > 1:
+                self._jumped[channel] = hop
+            if muscle[channel] > MUSCLE_OWN_DB:
+                self._muscle[channel] = hop
+            if trusted and muscle[channel] > MUSCLE_ANY_DB:
+                self._muscle_any, self._muscle_where = hop, channel
+
+    def reason(self, hop: int, watch: Watch) -> str:
+        """Give why a feature may not be used at this hop; empty if it may."""
+        if not self._all_well:
+            why = self._contact(watch)
+            if why:
+                return why
+        since = hop - self._newest
+        if since > self._hops.count(max(watch.after_s, watch.after_jump_s)):
+            return ""
+        return self._artifact(hop, watch)
+
+    def _contact(self, watch: Watch) -> str:
+        for place in watch.places:
+            if place and all(self._out[channel] for channel in place):
+                lost = ", ".join(self._labels[channel] for channel in place)
+                return f"bad contact: no channel left of {lost}"
+        for channel in watch.channels:
+            state = self._states[channel]
+            if state.state != "ok" and not self._out[channel]:
+                return f"bad contact: {self._labels[channel]} {state.state}, {state.why}"
+        return ""
+
+    def _artifact(self, hop: int, watch: Watch) -> str:
+        after = hop - self._hops.count(watch.after_s)
+        used = [channel for channel in watch.channels if not self._out[channel]]
+        if "jump" in watch.checks:
+            after_jump = hop - self._hops.count(watch.after_jump_s)
+            for channel in used:
+                if self._jumped[channel] >= after_jump:
+                    return f"jump: {self._labels[channel]}"
+                if self._moved[channel] >= after:
+                    return f"movement: {self._labels[channel]}"
+        if "blink" in watch.checks and self._blink >= after:
+            return "blink"
+        if "muscle" in watch.checks:
+            for channel in used:
+                if self._muscle[channel] >= after:
+                    return f"muscle: {self._labels[channel]}"
+            if self._muscle_any >= after:
+                return f"muscle: {self._labels[self._muscle_where]}"
+        return ""

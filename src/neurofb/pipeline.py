@@ -1,0 +1,345 @@
+"""The loop: samples in, features out. The same object live and offline, a pure function of samples and settings.
+
+In: chunks as a source gives them. Out: ``FeatureValue`` for every feature at every hop (slow ones at every
+``slow``-th), and events. Kept: the hop that is being filled, and the states of all stages. It never reads a clock:
+time travels with the samples, windows are cut by sample index.
+
+One hop::
+
+    samples → band filter → [reference] → power     → power, ratio, asymmetry ┐
+        │          │                  └→ synchrony  → synchrony               ├→ gate → values
+        │          └→ muscle band ┐                                           │
+        ├→ artifact finder ←──────┘ → muscle and ocular index, gate ──────────┘
+        └→ channel quality (each quarter of a second) → who is in use from the next hop on, gate
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neurofb.chunk import Chunk, ComplexArray, FloatArray
+from neurofb.devices import DeviceProfile
+from neurofb.documents import Event
+from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
+from neurofb.dsp.hops import Hops
+from neurofb.dsp.power import BandPower
+from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
+from neurofb.dsp.spatial import SpatialFilter, rereference
+from neurofb.dsp.spectrum import Spectrum
+from neurofb.errors import WrongInput, WrongShape
+from neurofb.features.checks import check_features
+from neurofb.features.declared import (
+    USUAL_IAF_HZ,
+    MuscleIndex,
+    OcularIndex,
+    SynchronyOf,
+    band_hz,
+    is_relative,
+)
+from neurofb.features.gate import Gate
+from neurofb.features.meters import (
+    Bank,
+    IndexMeter,
+    Meter,
+    PowerMeter,
+    Reference,
+    SynchronyMeter,
+    project_complex,
+)
+from neurofb.features.montage import Montage
+from neurofb.features.presets import AnyFeature, preset
+from neurofb.features.value import FeatureValue
+
+_NOT_YET, _GAP = "not enough data yet", "gap: samples are missing"
+
+
+class Pipeline:
+    """From samples to features.
+
+    Parameters
+    ----------
+    features : sequence of declared features, optional
+        What to compute. Default: the preset ``frontal_midline_theta``.
+    montage : Montage or DeviceProfile
+        Labels, regions and limits of the headset.
+    rate_hz : float
+        Sampling rate of the stream.
+    reference : "average" or sequence of str, optional
+        Re-reference to the mean of all good channels, or of these. Default: as recorded.
+    iaf_hz : float, optional
+        The participant's alpha peak, which relative bands follow; 10 Hz if nobody measured it, and an event says so.
+    calibration : Calibration, optional
+        Limits for blinks, jumps and muscle from the participant's baseline. Default: assumed ones.
+    spectrum : Spectrum, optional
+        The participant's baseline spectrum, for which the band filters are designed. Default: a documented prior.
+    line_hz : float, optional
+        50 or 60; default: both are looked for.
+
+    Raises
+    ------
+    WrongInput
+        If a feature cannot be computed; the message lists every problem of every feature.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[AnyFeature] | None,
+        montage: Montage | DeviceProfile,
+        rate_hz: float,
+        *,
+        reference: Reference = None,
+        iaf_hz: float | None = None,
+        calibration: Calibration | None = None,
+        spectrum: Spectrum | None = None,
+        line_hz: float | None = None,
+    ) -> None:
+        self.montage = montage = montage if isinstance(montage, Montage) else Montage.of(montage)
+        self.features = tuple([preset()] if features is None else features)
+        check_features(self.features, montage, rate_hz, iaf_hz)
+        self.hops = hops = Hops.at(rate_hz)
+        n = len(montage.labels)
+        self._bank = Bank.of(self.features, hops, n, iaf_hz, spectrum)
+        self._reference, self._eyes = reference, eye_channels(montage.positions)
+        self._finder = ArtifactFinder(n, rate_hz, hops.hop, calibration or Calibration.assumed(n))
+        quarter = hops.hop * hops.slow
+        self._quality = ChannelQuality(n, rate_hz, quarter, montage.limits, montage.converter, line_hz)
+        self._membership = Membership(n)
+        self._gate = Gate(montage.labels, self._eyes, hops)
+        self._meters = [self._meter(feature, iaf_hz) for feature in self.features]
+        self._powers = {
+            meter.declared.smoothing_s: self._power(meter.declared.smoothing_s)
+            for meter in self._meters
+            if isinstance(meter, PowerMeter)
+        }
+        self._limits = {
+            each.name: limit for each in self.features if (limit := getattr(each, "limit", None)) is not None
+        }
+        self._mix = self._mixing()
+        self._block, self._quarter = np.full((hops.hop, n), np.nan), np.full((quarter, n), np.nan)
+        self._next_index: int | None = None
+        self._first_hop, self._time_s = 0, math.nan
+        self._events: list[Event] = []
+        self._calibration_due: tuple[int, Calibration] | None = None
+        self._iaf_hz = iaf_hz
+        self._assumed_iaf = iaf_hz is None and any(is_relative(b) for f in self.features for b in f.bands)
+
+    # -- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def channel_states(self) -> dict[str, ChannelState]:
+        """How each channel is, as of the last quarter of a second."""
+        return dict(zip(self.montage.labels, self._quality.states, strict=True))
+
+    @property
+    def channels_out(self) -> tuple[str, ...]:
+        """Channels that have left the features because they were bad for long."""
+        return tuple(
+            label for label, out in zip(self.montage.labels, self._membership.out, strict=True) if out
+        )
+
+    def describe(self) -> list[str]:
+        """Give a line for each feature: bands as resolved, delay and how often it comes."""
+        lines = []
+        for meter in self._meters:
+            edges = [band_hz(band, self._iaf_hz) for band in meter.declared.bands]
+            bands = " and ".join(f"{low:g}–{high:g} Hz" for low, high in edges) or "an index of artifacts"
+            rate_hz = self.hops.slow_hz if meter.slow else self.hops.fast_hz
+            lines.append(
+                f"{meter.declared.name}: {meter.declared.kind}, {bands}, {1000 * meter.delay_s:.0f} ms filter delay, "
+                f"{rate_hz:.1f} values/s"
+            )
+        return lines
+
+    def __repr__(self) -> str:
+        names = ", ".join(feature.name for feature in self.features)
+        return f"<Pipeline of {names}: {len(self.montage.labels)} channels at {self.hops.rate_hz:g} Hz>"
+
+    # -- what it does ------------------------------------------------------------------------------------------
+
+    def push(self, chunk: Chunk) -> list[FeatureValue]:
+        """Take in samples and give the values that became due, in the order of time and declaration."""
+        x = chunk.samples
+        if chunk.n_channels != len(self.montage.labels):
+            raise WrongShape(
+                f"a chunk needs {len(self.montage.labels)} channels, as the montage has; found {chunk.n_channels}"
+            )
+        values: list[FeatureValue] = []
+        if not len(x):
+            return values
+        values += self._go_to(chunk.first_index)
+        hop, start = self.hops.hop, 0
+        while start < len(x):
+            filled = self._at % hop
+            stop = min(len(x), start + hop - filled)
+            self._block[filled : filled + stop - start] = x[start:stop]
+            self._at += stop - start
+            start = stop
+            if self._at % hop == 0:
+                self._time_s = chunk.times_s.item(stop - 1)
+                values += self._hop()
+        self._next_index = self._at
+        return values
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def calibrate(self, calibration: Calibration, from_index: int | None = None) -> None:
+        """Put limits from a baseline in force with the first hop that begins at ``from_index`` or later.
+
+        Give the index that the event ``calibrated`` names to do the same again offline. Default: the next hop.
+        """
+        if len(calibration.swing_uv) != len(self.montage.labels):
+            raise WrongShape(
+                f"{len(self.montage.labels)} channels need a calibration of as many, found {len(calibration.swing_uv)}"
+            )
+        self._calibration_due = (-1 if from_index is None else from_index, calibration)
+
+    # -- one hop -----------------------------------------------------------------------------------------------
+
+    def _go_to(self, index: int) -> list[FeatureValue]:
+        """Go on at a sample index; samples that were left out on the way are missing ones."""
+        hop = self.hops.hop
+        if self._next_index is None:
+            self._at = index // hop * hop
+            self._first_hop = self._at // hop
+        elif index < self._next_index:
+            raise WrongInput(
+                f"samples go on from {self._next_index}, found a chunk from {index}: a sample is taken once, in order"
+            )
+        values: list[FeatureValue] = []
+        while self._at < index:
+            filled = self._at % hop
+            n = min(hop - filled, index - self._at)
+            self._block[filled : filled + n] = np.nan
+            self._at += n
+            if self._at % hop == 0:
+                values += self._hop()
+        return values
+
+    def _hop(self) -> list[FeatureValue]:
+        """Compute everything for the hop that is now full."""
+        block, hop = self._block, self._at // self.hops.hop - 1
+        if self._assumed_iaf:
+            self._assumed_iaf = False
+            self._say(
+                "assumed",
+                f"the alpha peak is not known: bands relative to it take {USUAL_IAF_HZ:g} Hz for it",
+            )
+        if self._calibration_due is not None and hop * self.hops.hop >= self._calibration_due[0]:
+            self._recalibrate(hop * self.hops.hop)
+        z = self._bank.filter.process(block)
+        if self._finder.process(block, z[:, -1]):
+            self._gate.look(hop, self._finder)
+        values = self._values(hop, z)
+        self._judge(hop, block)
+        return values
+
+    def _values(self, hop: int, z: ComplexArray) -> list[FeatureValue]:
+        mixed = z if self._mix is None else project_complex(self._mix, z)
+        powers = {smoothing_s: power.process(mixed)[-1] for smoothing_s, power in self._powers.items()}
+        is_slow = (hop + 1) % self.hops.slow == 0
+        numbers: dict[str, tuple[float, str]] = {}
+        for meter in self._meters:
+            why = self._gate.reason(hop, meter.watch)
+            if isinstance(meter, PowerMeter):
+                value = meter.value(powers[meter.declared.smoothing_s])
+            elif isinstance(meter, IndexMeter):
+                value = meter.value(self._finder)
+            else:
+                meter.take(z[:, meter.band], bool(why))
+                if not is_slow:
+                    continue
+                value = meter.value()
+            if not why and math.isnan(value):
+                why = self._nothing(hop, meter)
+            numbers[meter.declared.name] = (value, why)
+        index = self._at - 1
+        return [
+            FeatureValue(name, value, index, not why, why, meter.delay_s)
+            for meter in self._meters
+            if (name := meter.declared.name) in numbers
+            for value, why in [self._inhibited(meter, numbers)]
+        ]
+
+    def _inhibited(self, meter: Meter, numbers: dict[str, tuple[float, str]]) -> tuple[float, str]:
+        value, why = numbers[meter.declared.name]
+        for name in meter.declared.inhibits:
+            level = numbers[name][0]
+            if not why and not level <= self._limits[name]:
+                why = f"{name} is over its limit" if level == level else f"{name} is not known"
+        return value, why
+
+    def _nothing(self, hop: int, meter: Meter) -> str:
+        """Give why there is no value: the beginning, or a gap."""
+        needed_s = meter.reach_s + 0.5
+        if isinstance(meter, SynchronyMeter):
+            return _NOT_YET
+        return _NOT_YET if hop - self._first_hop < self.hops.count(needed_s) else _GAP
+
+    def _judge(self, hop: int, block: FloatArray) -> None:
+        """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on."""
+        at = hop % self.hops.slow
+        n = self.hops.hop
+        self._quarter[at * n : (at + 1) * n] = block
+        if at != self.hops.slow - 1:
+            return
+        states = self._quality.process(self._quarter)
+        changed = self._membership.update(states)
+        self._gate.judge_channels(states, self._membership.out)
+        if changed:
+            for channel in changed:
+                self._announce(channel, states[channel])
+            for meter in self._meters:
+                meter.use(self._membership.out)
+            self._mix = self._mixing()
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def _meter(self, feature: AnyFeature, iaf_hz: float | None) -> Meter:
+        if isinstance(feature, SynchronyOf):
+            return SynchronyMeter(feature, self.montage, self._bank, iaf_hz, self._reference)
+        if isinstance(feature, MuscleIndex | OcularIndex):
+            return IndexMeter(feature, self.montage, self._eyes)
+        return PowerMeter(feature, self.montage, self._bank, iaf_hz)
+
+    def _power(self, smoothing_s: float) -> BandPower:
+        shape = (len(self._bank.keys), len(self.montage.labels))
+        return BandPower(*shape, self._bank.filter.output_rate_hz, time_constant_s=smoothing_s)
+
+    def _mixing(self) -> SpatialFilter | None:
+        """Give the re-reference to the channels in use; None to leave all as recorded."""
+        if self._reference is None:
+            return None
+        named = self.montage.labels if isinstance(self._reference, str) else self._reference
+        bad = self.channels_out
+        if all(label in bad for label in named):
+            bad = ()  # nothing left to refer to; the gate closes for the channels themselves
+        return rereference(self.montage.labels, self._reference, bad=bad)
+
+    def _recalibrate(self, index: int) -> None:
+        assert self._calibration_due is not None
+        calibration, self._calibration_due = self._calibration_due[1], None
+        self._finder.calibrate(calibration)
+        self._say("calibrated", f"artifact limits from {calibration.source}, from sample {index} on", index)
+
+    def _announce(self, channel: int, state: ChannelState) -> None:
+        """Say that a channel has left or come back, and whose weights changed."""
+        label, out = self.montage.labels[channel], self._membership.out[channel]
+        touched = [meter.declared.name for meter in self._meters if channel in meter.watch.channels]
+        details: dict[str, Any] = {"channel": label, "state": state.state, "features": touched}
+        whose = f"; the weights of {', '.join(touched)} change" if touched else ""
+        if out:
+            message = f"{label} is {state.state} ({state.why}) and leaves from sample {self._at} on{whose}"
+            self._say("channel_left", message, self._at, **details)
+        else:
+            message = f"{label} is good again and comes back from sample {self._at} on{whose}"
+            self._say("channel_back", message, self._at, **details)
+
+    def _say(self, kind: str, message: str, index: int | None = None, **details: Any) -> None:
+        self._events.append(Event(kind, self._time_s, message, index, details))
