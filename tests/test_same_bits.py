@@ -62,7 +62,7 @@ def synchrony_output(window):
         for start in range(0, 120, window):
             now = start + window
             _kernels.synchrony_box(ring, now, window, window, 0, *groups, near, sums, fresh, ahead, peak)
-    _kernels.synchrony_read(sums, peak, pairing.pair_of, np.ones(2), out, weights)
+    _kernels.synchrony_read(sums, peak, pairing.pair_of, np.ones_like(peak), out, weights)
     return digest(sums, out, weights)
 
 

@@ -241,6 +241,45 @@ def test_independent_noises_read_as_no_synchrony(kind, window_s, shape):
     assert np.mean(levels) == pytest.approx(0.05, abs=0.02)
 
 
+@pytest.mark.parametrize("window_s", [2, 4, 8])
+def test_independent_rhythms_read_as_no_synchrony(window_s):
+    """Four of eight channels have an alpha of their own, 1.2 Hz wide: with a baseline, none reads as synchrony."""
+    rate, n_runs = 125, 200
+    rng = np.random.default_rng(window_s)
+    n = (n_runs * window_s + 100) * rate
+    freqs = np.fft.rfftfreq(n, 1 / rate)[:, None]
+    rhythm = np.arange(8) >= 4
+    density = 1 / np.maximum(freqs, 0.5) + 5 * rhythm * np.exp(-0.5 * ((freqs - 10) / 0.5) ** 2)
+    x = np.fft.irfft(np.fft.rfft(rng.standard_normal((n, 8)), axis=0) * np.sqrt(density), n, axis=0) * 20
+    bands = BandFilter({"alpha": (8, 12)}, rate, 8, 0.1, baseline_spectrum(x[: 90 * rate], rate))
+    z = bands.process(x[-(n_runs * window_s + 2) * rate :])[2 * rate :]
+    synchrony = Synchrony.of(bands, window_s=window_s)
+    lagged, squared, above = [], [], []
+    for part in np.array_split(z, n_runs):
+        synchrony.process(part)
+        lagged.append(synchrony.debiased_wpli2()[0])
+        squared.append(synchrony.debiased_coherence2()[0])
+        above.append((synchrony.coherence() > synchrony.null_level("coherence"))[0])
+    first, second = synchrony.pairs.T
+    for kind in (rhythm[first], ~rhythm[second]):  # both have the rhythm, neither has
+        assert abs(np.mean(lagged, axis=0)[kind].mean()) < 0.04 / np.sqrt(window_s)
+        assert abs(np.mean(squared, axis=0)[kind].mean()) < 0.05 / np.sqrt(window_s)
+        assert np.mean(above, axis=0)[kind].mean() < 0.1
+    mixed = ~rhythm[first] & rhythm[second]
+    assert np.mean(above, axis=0)[mixed].mean() < 0.05
+    samples = synchrony.effective_samples()[0]
+    assert samples[rhythm[first]].max() < samples[mixed].min() < samples[~rhythm[second]].min()
+
+
+def test_a_pair_that_never_has_enough_is_not_a_number_others_are():
+    slow = np.exp(-0.5 * (np.arange(200) / 60) ** 2)
+    quick = np.exp(-0.5 * (np.arange(200) / 5) ** 2)
+    synchrony = Synchrony(4, 1, RATE, window_s=2, autocorrelation=[[quick, quick, slow, slow]])
+    synchrony.process(complex_noise(300, 1, 4))
+    assert np.isnan(synchrony.coherence()[0]).tolist() == [False] * 5 + [True]
+    assert np.isnan(synchrony.effective_samples()[0]).tolist() == [False] * 5 + [True]
+
+
 @pytest.mark.parametrize("n_samples", [6, 9, 16, 40])
 def test_null_levels_hold_for_independent_samples(n_samples):
     rng = np.random.default_rng(n_samples)
@@ -399,8 +438,12 @@ def test_identical_channels_are_coherent_and_not_lagged():
             r"this window ever holds 1\.\d independent samples .* at least \d\.\d times as long",
         ),
         ({"window_s": 2, "autocorrelation": "none"}, "array, None or \"independent\", found 'none'"),
-        ({"window_s": 2, "autocorrelation": np.ones((2, 5))}, r"autocorrelation needs shape \(1, n_lags\)"),
-        ({"window_s": 2, "autocorrelation": np.zeros((1, 5))}, "autocorrelation is 1 at lag 0"),
+        (
+            {"window_s": 2, "autocorrelation": np.ones((1, 3, 5))},
+            r"autocorrelation needs shape \(1, 4 or 1, n_lags\), found \(1, 3, 5\)",
+        ),
+        ({"window_s": 2, "autocorrelation": np.zeros((1, 1, 5))}, "autocorrelation is 1 at lag 0"),
+        ({"time_constant_s": 1e-9}, "this window ever holds"),
         ({"window_s": 2, "n_channels": 1}, "synchrony needs at least two channels, found 1"),
         ({"window_s": 2, "least_samples": -1}, "least_samples needs a finite number above 0"),
     ],

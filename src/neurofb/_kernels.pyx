@@ -668,14 +668,14 @@ cdef inline void _measures(
 
 cdef clones _synchrony_read(
     const double[:, :, :, ::1] sums, const double[:, :, ::1] peak, const long long[:, ::1] pair_of,
-    const double[::1] least_weight, double[:, :, ::1] out, double[:, ::1] weight_out
+    const double[:, :, ::1] least_weight, double[:, :, ::1] out, double[:, ::1] weight_out
 ) noexcept nogil:
     cdef double m[N_MEASURES][LANES_]
     cdef Py_ssize_t b, g, k, p, q
     for b in range(sums.shape[0]):
         for g in range(sums.shape[1]):
             for q in range(LANES_):
-                _measures(sums, b, g, q, peak[b, g, q], least_weight[b], m)
+                _measures(sums, b, g, q, peak[b, g, q], least_weight[b, g, q], m)
             p = pair_of[g, 0]
             if pair_of[g, LANES_ - 1] == p + LANES_ - 1:
                 for k in range(N_MEASURES):
@@ -696,7 +696,7 @@ def synchrony_read(
     const double[:, :, :, ::1] sums,        # IN     (bands, groups, SUMS_PER_PAIR, LANES)
     const double[:, :, ::1] peak,           # IN     (bands, groups, LANES) of synchrony_box; 0 where none is kept
     const long long[:, ::1] pair_of,        # IN     (groups, LANES) place in the output, -1 for padding
-    const double[::1] least_weight,         # IN     (bands,) below it there is no value
+    const double[:, :, ::1] least_weight,   # IN     (bands, groups, LANES) below it there is no value
     double[:, :, ::1] out,                  # OUT    (len(MEASURES), bands, pairs)
     double[:, ::1] weight_out,              # OUT    (bands, pairs) sum of the weights
 ):

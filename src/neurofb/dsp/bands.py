@@ -153,7 +153,7 @@ class BandFilter:
 
     @property
     def taps(self) -> ComplexArray:
-        """Taps in force, complex, shape (n_bands, n_channels, most taps), newest sample first, 0 beyond a band's own."""
+        """Taps in force, complex, shape (n_bands, n_channels, most taps), newest first; 0 beyond a band's own."""
         n_taps = max(self._grid.n_taps)
         lanes = self._lanes.reshape(self.n_bands, -1, n_taps, 2, _kernels.LANES)
         parts = lanes.transpose(0, 1, 4, 2, 3).reshape(self.n_bands, -1, n_taps, 2).astype(np.float64)
@@ -177,12 +177,12 @@ class BandFilter:
 
     @property
     def autocorrelation(self) -> ComplexArray:
-        """Autocorrelation of the output under the spectrum, at the output's rate, shape (n_bands, n_lags).
+        """Autocorrelation of the output under the spectrum, at the output's rate, shape (n_bands, n_rows, n_lags).
 
-        The mean over channels; 1 at lag 0. `Synchrony` needs it to know how many samples are independent.
+        One row for each channel, or one for all where they share a design; 1 at lag 0. `Synchrony` needs it to
+        know how many samples are independent.
         """
-        mean: ComplexArray = self._autocorrelation.mean(axis=1)[:, :: self._every]
-        return mean
+        return self._autocorrelation[:, :, :: self._every].copy()
 
     def rehearse(self, baseline: ArrayLike) -> FloatArray:
         """Measure on a baseline how well this filter's envelope follows the offline one.

@@ -8,6 +8,10 @@ x = Σ √λₖ gₖ eₖ in the eigenvectors of the window's weighted covarianc
 
 because coherence is the squared cosine between two independent random directions. Its inverse is the effective
 number of independent samples N: E[coh²] = 1/N exactly, as it is for N truly independent samples.
+
+Two channels with different autocorrelations (a clear rhythm in one) have a mean of tr(A B), where tr(A²) and tr(B²)
+are the means for two channels of each kind. By Cauchy and Schwarz it is at most √(tr A² · tr B²): N = √(Nx Ny) is
+cautious for such a pair and exact for a pair of one kind.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import signal, stats
 
 from neurofb.chunk import ComplexArray, FloatArray
@@ -46,11 +51,13 @@ def default_autocorrelation(rate_hz: float) -> ComplexArray:
 
 
 def near_samples(autocorrelation: ComplexArray) -> int:
-    """Give the lag up to which the lagged cross-products of two such channels still resemble each other.
+    """Give the lag up to which the lagged cross-products of two of the channels still resemble each other.
 
-    The product's autocorrelation is |r|²; the last lag at which it exceeds `NEAR_CORRELATION`.
+    The product's autocorrelation is |rx||ry|; the last lag at which it exceeds `NEAR_CORRELATION` for any pair of
+    the channels, shape (n_channels, n_lags), or for two of one kind, shape (1, n_lags).
     """
-    return int(np.flatnonzero(np.abs(autocorrelation) ** 2 > NEAR_CORRELATION)[-1])
+    highest = np.sort(np.abs(autocorrelation), axis=0)[-2:]
+    return int(np.flatnonzero(highest[0] * highest[-1] > NEAR_CORRELATION)[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,42 +66,62 @@ class Independence:
 
     Attributes
     ----------
-    weights : ndarray
+    weights : ndarray, shape (n_fills,)
         Sums of weights, ascending: a window being filled.
-    samples : ndarray
-        Effective number of independent samples at each.
+    samples : ndarray, shape (n_pairs or 1, n_fills)
+        Effective number of independent samples at each; one row serves all pairs.
     """
 
     weights: FloatArray
     samples: FloatArray
 
     def at(self, weight: FloatArray) -> FloatArray:
-        """Give the effective number at a sum of weights."""
-        return np.interp(weight, self.weights, self.samples)
+        """Give the effective number of each pair at its sum of weights, shape (n_pairs,)."""
+        if len(self.samples) == 1:
+            shared: FloatArray = np.interp(weight, self.weights, self.samples[0])
+            return shared
+        rows = np.arange(len(self.samples))
+        above = np.clip(np.searchsorted(self.weights, weight), 1, len(self.weights) - 1)
+        low, high = self.weights[above - 1], self.weights[above]
+        part = np.clip((weight - low) / (high - low), 0.0, 1.0)
+        numbers: FloatArray = (1 - part) * self.samples[rows, above - 1] + part * self.samples[rows, above]
+        return numbers
 
-    def weight_for(self, samples: float) -> float:
-        """Give the sum of weights at which that many samples are reached; infinite if never."""
-        if samples > self.samples[-1]:
-            return math.inf
-        return float(np.interp(samples, self.samples, self.weights))
+    def weight_for(self, samples: float) -> FloatArray:
+        """Give each row's sum of weights at which that many samples are reached; infinite if never."""
+        return np.array(
+            [
+                np.interp(samples, row, self.weights) if samples <= row[-1] else math.inf
+                for row in self.samples
+            ]
+        )
 
 
-def independence(weights: FloatArray, autocorrelation: ComplexArray, n_steps: int = 16) -> Independence:
+def independence(
+    weights: FloatArray, autocorrelation: ComplexArray, pairs: NDArray[np.int64], n_steps: int = 16
+) -> Independence:
     """Tabulate the effective number while a window fills.
 
     Parameters
     ----------
     weights : ndarray
         Weight of each sample of the full window, newest first.
-    autocorrelation : ndarray, complex
-        Of the channels, lag 0 first, in samples.
+    autocorrelation : ndarray, complex, shape (n_channels or 1, n_lags)
+        Of the channels, lag 0 first, in samples; one row serves all.
+    pairs : ndarray, shape (n_pairs, 2)
+        Channels of each pair.
     n_steps : int
         Number of fill levels looked at.
     """
     fills = np.unique(np.geomspace(1, len(weights), n_steps).round().astype(int))
-    sums = np.cumsum(weights)[fills - 1]
-    numbers = np.maximum.accumulate([effective_samples(weights[:fill], autocorrelation) for fill in fills])
-    return Independence(np.concatenate([[0.0], sums]), np.concatenate([[0.0], numbers]))
+    sums = np.concatenate([[0.0], np.cumsum(weights)[fills - 1]])
+    numbers = np.zeros((len(autocorrelation), len(sums)))
+    for row in range(len(autocorrelation)) if len(autocorrelation) == 1 else np.unique(pairs):
+        own = [effective_samples(weights[:fill], autocorrelation[row]) for fill in fills]
+        numbers[row, 1:] = np.maximum.accumulate(own)
+    if len(numbers) > 1:
+        numbers = np.sqrt(numbers[pairs[:, 0]] * numbers[pairs[:, 1]])
+    return Independence(sums, numbers)
 
 
 def effective_samples(weights: FloatArray, autocorrelation: ComplexArray) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb import _kernels
+from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
 
 Indices = NDArray[np.int64]
@@ -51,6 +52,11 @@ class Pairing:
     def n_groups(self) -> int:
         """Number of groups."""
         return len(self.group_seed)
+
+    def in_lanes(self, values: FloatArray) -> FloatArray:
+        """Lay out values, shape (n_bands, n_pairs or 1), as the sums lie: (n_bands, n_groups, LANES); padding ∞."""
+        everywhere = np.broadcast_to(values, (len(values), self.n_pairs))
+        return np.ascontiguousarray(np.where(self.pair_of >= 0, everywhere[:, self.pair_of], np.inf))
 
     @classmethod
     def of(cls, pairs: Literal["all"] | Sequence[tuple[int, int]], n_channels: int) -> Pairing:
