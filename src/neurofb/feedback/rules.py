@@ -18,10 +18,13 @@ from neurofb.feedback.settings import ThresholdSettings
 #: 1-up/2-down settles where two successes in a row are as likely as not: p² = ½ (Levitt 1971).
 ONE_UP_TWO_DOWN = math.sqrt(0.5)
 #: How much of what was missed is leaned against: after each trial, and after each block, where more was seen.
-LEAN_AT_ONCE = 0.2
+LEAN_AT_ONCE = 0.3
 LEAN_BETWEEN_BLOCKS = 0.5
 #: The rate aimed at stays this far from none and all, where percentiles say nothing.
 LEAST_AIM = 0.02
+#: At once, what was missed is remembered this far beyond none and all, so that it is made good; between blocks it
+#: is not, lest a whole block pays for the one before.
+MOST_OWED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class Percentile(ThresholdRule):
 
     def __init__(self, settings: ThresholdSettings, baseline: Sequence[float], baseline_s: float) -> None:
         self._promised = self._aim = settings.success_rate
-        self._lean = LEAN_AT_ONCE if settings.change == "at once" else LEAN_BETWEEN_BLOCKS
+        at_once = settings.change == "at once"
+        self._lean = LEAN_AT_ONCE if at_once else LEAN_BETWEEN_BLOCKS
+        self._owed = MOST_OWED if at_once else 0.0
         self._recent = RecentScores(settings.memory_s)
         for score in baseline:
             self._recent.push(score, baseline_s / len(baseline))
@@ -123,8 +128,8 @@ class Percentile(ThresholdRule):
         """Give the percentile."""
         if not math.isnan(used.success_rate):
             self._aim += self._lean * (self._promised - used.success_rate)
-            self._aim = min(max(self._aim, LEAST_AIM), 1 - LEAST_AIM)
-        return quantile_for(self._recent.ordered, self._aim)
+            self._aim = min(max(self._aim, -self._owed), 1 + self._owed)
+        return quantile_for(self._recent.ordered, min(max(self._aim, LEAST_AIM), 1 - LEAST_AIM))
 
 
 class Staircase(ThresholdRule):

@@ -69,7 +69,7 @@ def _in_words(model: type[BaseModel], place: tuple[str | int, ...], detail: Any)
         return f"{spelled}: missing; needed is {needed}"
     words = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     right = f"; needed is {needed}" if needed and detail["type"] != "value_error" else ""
-    return f"{spelled or 'the whole'}: found {str(detail['input'])[:80]!r}: {words}{right}"
+    return f"{spelled or 'the whole'}: found {repr(detail['input'])[:80]}: {words}{right}"
 
 
 class BaselineSettings(Table):
@@ -113,7 +113,7 @@ class ThresholdSettings(Table):
         default=60.0, description="the seconds of clean EEG that a percentile looks back on"
     )
     trial_s: Positive = Field(
-        default=1.0, description="the seconds after which one value counts as the next trial"
+        default=0.5, description="the seconds after which one value counts as the next trial"
     )
     step_z: Positive = Field(default=0.3, description="a staircase's first step in SD")
     least_step_z: Positive = Field(
