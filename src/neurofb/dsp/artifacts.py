@@ -30,11 +30,11 @@ from neurofb.errors import WrongInput, WrongShape
 MUSCLE_HZ, MUSCLE_DELAY_S = (28.0, 38.0), 0.05
 SWING_S, SMOOTHED_HOPS, MUSCLE_S = 0.5, 3, 0.1
 #: Limits: so many times the median swing of the baseline, between these bounds in µV.
-SWING_TIMES, SWING_BOUNDS_UV = 3.0, (30.0, 400.0)
+SWING_TIMES, SWING_BOUNDS_UV = 2.5, (30.0, 400.0)
 #: A jump is so many times the median swing within one hop, at least this many µV.
 JUMP_TIMES, JUMP_LEAST_UV = 6.0, 60.0
 #: dB over the usual muscle power: on a channel that a feature uses, and on any other.
-MUSCLE_OWN_DB, MUSCLE_ANY_DB = 6.0, 9.0
+MUSCLE_OWN_DB, MUSCLE_ANY_DB = 7.0, 9.0
 SHORTEST_BASELINE_S = 6.0
 
 _EYES = re.compile(r"^(Fp|AFp|AF|AFF|F)(z|\d+h?)$")

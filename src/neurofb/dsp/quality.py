@@ -24,8 +24,11 @@ from neurofb.dsp.checks import count, positive
 State = Literal["ok", "noisy", "flat", "railed", "line noise", "detached", "missing"]
 #: Quarters that are judged together.
 QUARTERS = 4
-#: Mains this many times over the limit of a poor contact are those of a wire that touches nothing.
+#: Mains this many times over the limit of a poor contact are those of a wire that touches nothing …
 DETACHED_LINE = 5.0
+#: … if they are also this many times those of the other channels. Mains that all have alike come from the room: every
+#: channel of a real recording by a battery amplifier without notch had 100 to 500 µV, with good EEG below them.
+OWN_LINE = 3.0
 #: A quarter with this many samples at a rail, or at its own extreme where rails are unknown, is cut off.
 RAILED_SAMPLES = 3
 
@@ -40,10 +43,18 @@ class ChannelState:
         ``ok``, or what is wrong.
     why : str
         The same with the number that decided it; empty if ok.
+    tolerable : bool
+        Whether features may use it all the same: mains that all channels share do not reach the bands.
     """
 
     state: State
     why: str = ""
+    tolerable: bool = False
+
+    @property
+    def bad(self) -> bool:
+        """Whether nothing should be made of this channel."""
+        return self.state != "ok" and not self.tolerable
 
 
 OK = ChannelState("ok")
@@ -177,12 +188,16 @@ class ChannelQuality:
             return ChannelState("detached", f"its level is {off_uv:.0f} µV off, limit {limits.max_dc_uv:g}")
         if deviation[1] < limits.flat_uv:
             return ChannelState("flat", f"deviation {deviation[1]:.3g} µV, limit {limits.flat_uv:g}")
-        if line > DETACHED_LINE * limits.line_uv:
+        own = self._n_channels < 3 or line > OWN_LINE * np.median(_last_second(self._measures)[1])
+        if own and line > DETACHED_LINE * limits.line_uv:
             return ChannelState("detached", f"{line:.0f} µV of mains: it touches nothing")
-        if line > limits.line_uv:
-            return ChannelState("line noise", f"{line:.0f} µV of mains, limit {limits.line_uv:g}")
         if rest_uv > limits.noisy_uv:
             return ChannelState("noisy", f"deviation {rest_uv:.0f} µV, limit {limits.noisy_uv:g}")
+        if line > limits.line_uv:
+            where = "" if own else ", as all channels"
+            return ChannelState(
+                "line noise", f"{line:.0f} µV of mains{where}, limit {limits.line_uv:g}", not own
+            )
         return OK
 
 
@@ -232,7 +247,7 @@ class Membership:
         """Take in a quarter's states; give the channels that have just left or come back."""
         changed = []
         for channel, state in enumerate(states):
-            bad = state.state != "ok"
+            bad = state.bad
             self._bad_for[channel] = self._bad_for[channel] + 1 if bad else 0
             self._good_for[channel] = 0 if bad else self._good_for[channel] + 1
             out = self.out[channel]

@@ -69,14 +69,14 @@ class Gate:
     def judge_channels(self, states: Sequence[ChannelState], out: Sequence[bool]) -> None:
         """Take in how channels are and which have left."""
         self._states, self._out = states, tuple(out)
-        self._all_well = all(state is OK for state in states) and not any(out)
+        self._all_well = not any(state.bad for state in states) and not any(out)
 
     def look(self, hop: int, finder: ArtifactFinder) -> None:
         """Note the artifacts of this hop; called when the finder says there are some."""
         swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
         self._newest = hop
         for channel in range(len(self._labels)):
-            trusted = not self._out[channel] and self._states[channel].state == "ok"
+            trusted = not self._out[channel] and not self._states[channel].bad
             if swing[channel] > 1:
                 if channel not in self._eyes:
                     self._moved[channel] = hop
@@ -107,7 +107,7 @@ class Gate:
                 return f"bad contact: no channel left of {lost}"
         for channel in watch.channels:
             state = self._states[channel]
-            if state.state != "ok" and not self._out[channel]:
+            if state.bad and not self._out[channel]:
                 return f"bad contact: {self._labels[channel]} {state.state}, {state.why}"
         return ""
 

@@ -120,7 +120,9 @@ class PowerMeter:
         self._upper, self._lower = bands[0], bands[-1]
         self.delay_s = bank.keys[self._upper][2]
         self.reach_s = bank.reach_s(bands)
-        self.watch = Watch(self._places, declared.checks, 2 * declared.smoothing_s, self.reach_s)
+        self.watch = Watch(
+            self._places, declared.checks, self.delay_s + 2 * declared.smoothing_s, self.reach_s
+        )
         self.use([False] * len(montage.labels))
 
     def use(self, out: Sequence[bool]) -> None:
