@@ -30,6 +30,8 @@ SEGMENT_S = 4.0
 SMOOTHED_BINS, DEGREE = 11, 5
 #: How far a peak must stand out: standard deviations over the line, and share over the next peak.
 OVER_LINE_SD, OVER_NEXT = 1.0, 0.2
+#: A bump of less quality than this is one that noise makes, too (ours, not from the description).
+LEAST_QUALITY = 1.5
 LEAST_CHANNELS = 3
 SHORTEST_S = 20.0
 
@@ -113,16 +115,15 @@ def alpha_frequency(
 def _spectra(x: FloatArray, rate_hz: float) -> tuple[FloatArray, FloatArray]:
     """Give frequencies and one density per channel that is whole for long enough and not flat."""
     length = round(SEGMENT_S * rate_hz)
-    window = signal.get_window("hamming", length)
     densities = []
     for channel in x.T:
         segments = [channel[i : i + length] for i in range(0, len(channel) - length + 1, length // 2)]
         whole = [each for each in segments if np.isfinite(each).all() and np.ptp(each) > 0]
         if (len(whole) + 1) * SEGMENT_S / 2 >= SHORTEST_S:
-            _, density = signal.periodogram(np.stack(whole), rate_hz, window, detrend="constant", axis=1)
+            _, density = signal.periodogram(np.stack(whole), rate_hz, "hamming", detrend="constant", axis=1)
             densities.append(density.mean(axis=0))
-    freqs_hz = np.fft.rfftfreq(length, 1 / rate_hz)
-    return freqs_hz, np.array(densities)
+    freqs_hz: FloatArray = np.asarray(np.fft.rfftfreq(length, 1 / rate_hz), dtype=np.float64)
+    return freqs_hz, np.array(densities, dtype=np.float64)
 
 
 class _Smooth:
@@ -154,7 +155,8 @@ class _Smooth:
         inside.sort(key=lambda i: -self.density[i])
         if len(inside) > 1 and self.density[inside[0]] < (1 + OVER_NEXT) * self.density[inside[1]]:
             return None
-        return self._described(inside[0])
+        described = self._described(inside[0])
+        return described if described.quality >= LEAST_QUALITY else None
 
     def _over_line(self, i: int) -> float:
         return float((np.log10(self.density[i]) - np.log10(self.line[i])) / self.spread)
