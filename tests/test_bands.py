@@ -294,12 +294,15 @@ GOOD = {"bands": BANDS, "rate_hz": 250, "n_channels": 4, "delay_s": 0.1}
         ({"bands": {"alpha": 8}}, r"band 'alpha' needs two edges \(low, high\) in Hz, found 8"),
         ({"bands": {"a": (12, 8), "b": (1, 200)}}, r"band 'a' .*; band 'b' "),
         ({"bands": {}}, r"no band was given"),
+        ({"bands": None}, r"bands is a mapping name → \(low, high\) in Hz, or pairs of these; found None"),
+        ({"bands": [("alpha", 8, 12)]}, r"or pairs of these; found \[\('alpha', 8, 12\)\]"),
         ({"bands": [("alpha", (8, 12)), ("alpha", (9, 13))]}, r"two bands are named 'alpha'"),
         ({"delay_s": -0.1}, r"delay_s is -0\.1 s: an output cannot be earlier than its sample"),
         ({"delay_s": float("nan")}, r"delay_s needs a finite number of seconds, found nan"),
         ({"delay_s": {"theta": 0.1, "alpha": 0.1}}, r"no delay is given for 'beta'"),
         ({"delay_s": 2.0, "length_s": 1.0}, r"needs taps that reach further back than length_s 1 s"),
         ({"rate_hz": 0}, r"rate_hz needs a finite number above 0, found 0"),
+        ({"rate_hz": True}, r"rate_hz needs a finite number above 0, found True"),
         ({"n_channels": 2.5}, r"n_channels needs a whole number of at least 1, found 2\.5"),
         ({"every": 0}, r"every needs a whole number"),
         ({"spectrum": np.ones(5)}, r"spectrum needs a Spectrum"),
@@ -326,6 +329,8 @@ def test_refuses_a_delay_for_an_unknown_band():
         (np.zeros(4), r"For one sample, pass x\[np.newaxis, :\]"),
         (np.zeros((5, 4), complex), r"samples need real numbers in µV, found an array of complex128"),
         (np.array([["a"] * 4]), r"samples need real numbers in µV"),
+        ([[1.0, 2.0], [3.0]], "rows of different lengths are no array"),
+        (np.ma.masked_less(np.zeros((5, 4)), 1), r"mask would be lost; give values\.filled\(np\.nan\)"),
         (
             np.array([[1, 2, 3, 4], [1, 2, np.inf, 4]]),
             r"sample 1, channel 2 is inf: samples are finite µV, or NaN",
@@ -346,7 +351,12 @@ def test_refuses_samples_and_keeps_its_state(samples, message):
     "samples, message",
     [
         (np.zeros((1000, 2)), "a baseline needs at least 6 s without gaps; found 4.0 s"),
-        (np.full((5000, 2), np.nan), "with 0 whole segments"),
+        (
+            np.column_stack([noise(5000, 1), np.full(5000, np.nan)]),
+            r"Leave out channels \[1\], which never came",
+        ),
+        (np.full((5000, 2), np.inf), "sample 0, channel 0 is inf"),
+        (np.zeros(5000), r"a baseline needs shape \(n_samples, n_channels\), found \(5000,\)"),
         (np.column_stack([np.zeros(5000), noise(5000, 1)]), r"channels \[0\] are flat"),
     ],
 )

@@ -79,3 +79,5 @@ def test_refuses_a_notch_the_rate_cannot_carry():
         WrongInput, match="a notch at 60 Hz, 4 Hz wide, needs a rate above 124 Hz; found 100 Hz"
     ):
         LineNotch(60, 1, 100)
+    with pytest.raises(WrongInput, match="width_hz needs a finite number above 0, found nan"):
+        LineNotch(50, 1, 250, float("nan"))

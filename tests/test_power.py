@@ -104,6 +104,7 @@ def test_shares_decibels_and_regions():
     assert np.isnan(relative_power(np.zeros((2, 1)), ["a", "b"])).all()
     np.testing.assert_allclose(decibels(power, 4.0)[0, 0, :2], [-6.0206, 0.0], atol=1e-4)
     assert np.isnan(decibels(0.0))
+    assert np.isnan(decibels(1.0, 0.0))
     np.testing.assert_allclose(region_power(power, [[0, 1], [1, 2], [2]])[0, 0], [2.5, 4.0, np.nan])
 
 
@@ -113,7 +114,9 @@ def test_shares_decibels_and_regions():
         ({}, "say either window_s .* or time_constant_s"),
         ({"window_s": 1, "time_constant_s": 1}, "one of them; found window_s=1, time_constant_s=1"),
         ({"window_s": -1}, "window_s needs a finite number above 0, found -1"),
-        ({"window_s": 1, "least_filled": 0}, "least_filled is a share above 0 and at most 1, found 0"),
+        ({"window_s": True}, "window_s needs a finite number above 0, found True"),
+        ({"window_s": 1, "least_filled": 0}, "least_filled needs a finite number above 0, found 0"),
+        ({"window_s": 1, "least_filled": 1.5}, "least_filled is a share above 0 and at most 1, found 1.5"),
     ],
 )
 def test_refuses_settings(settings_, message):
@@ -138,3 +141,10 @@ def test_refuses_what_is_no_power():
         relative_power(np.ones((3, 1)), ["a", "b"])
     with pytest.raises(WrongInput, match="a region needs at least one channel between 0 and 2, found"):
         region_power(np.ones(3), [[3]])
+    with pytest.raises(WrongInput, match=r"a region names a channel twice: \[0, 0\]"):
+        region_power(np.ones(3), [[0, 0]])
+    with pytest.raises(WrongInput, match="no region was given"):
+        region_power(np.ones(3), [])
+    for bands, whole in ((["a", "b"], []), (["a", "a"], None)):
+        with pytest.raises(WrongInput, match="at least one band, each counted once"):
+            relative_power(np.ones((2, 1)), bands, whole)

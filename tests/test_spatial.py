@@ -42,6 +42,8 @@ def test_references():
     )
     linked = rereference(LABELS, ["C3", "C4"]).process(x)
     np.testing.assert_allclose(linked, x - x[:, 1:3].mean(axis=1, keepdims=True), atol=1e-12)
+    # A channel named twice is no heavier.
+    np.testing.assert_allclose(rereference(LABELS, ["C3", "C4", "C3"]).process(x), linked, atol=1e-12)
     # After the average reference, the recording's own reference makes no difference.
     other = x - x[:, [0]]
     average = regions(LABELS, GROUPS, reference="average")
@@ -144,6 +146,14 @@ def test_composition_is_doing_one_after_the_other():
             WrongInput,
             "region 'frontal' has no usable weight left: Fz dropped",
         ),
+        (lambda: regions(LABELS, GROUPS, bad="O1"), WrongInput, r"bad channels are a list .* give \['O1'\]"),
+        (lambda: rereference(LABELS, "average", bad=["Cz"]), UnknownName, "bad channels names channel 'Cz'"),
+        (
+            lambda: laplacian(LABELS, np.eye(6)[:, :3], bad=["Cz"]),
+            UnknownName,
+            "bad channels names channel 'Cz'",
+        ),
+        (lambda: rereference(["a", "b", "a"], "average"), WrongInput, "two channels are named 'a'"),
         (lambda: rereference(LABELS, "linked"), WrongInput, 'a reference is "average" or a list of channels'),
         (
             lambda: rereference(LABELS, ["C3"], bad=["C3"]),
@@ -156,7 +166,14 @@ def test_composition_is_doing_one_after_the_other():
             WrongInput,
             "needs at least 7 good channels",
         ),
-        (lambda: ssd(noise(500, 3), 250, 10), WrongShape, "at least 10 s long"),
+        (lambda: ssd(noise(500, 3), 250, 10), WrongShape, "at least 10 s long; found 2.0 s"),
+        (
+            lambda: ssd(np.column_stack([noise(5000, 2), np.full(5000, np.nan)]), 250, 10),
+            WrongShape,
+            r"0\.0 s of them with every channel\. Leave out channels \[2\], which never came",
+        ),
+        (lambda: ssd(np.zeros((5000, 2)), 250, 10), WrongInput, "every channel of the baseline is flat"),
+        (lambda: ssd(noise(5000, 3), 250, 10, half_width_hz=-1), WrongInput, "half_width_hz needs"),
         (lambda: ssd(noise(5000, 3), 250, 4), WrongInput, "needs flanks from -1 to 9 Hz"),
         (
             lambda: ssd(noise(5000, 3), 250, 10, n_components=4),

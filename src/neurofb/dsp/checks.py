@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,15 +35,32 @@ def samples_2d(samples: ArrayLike, n_channels: int) -> FloatArray:
 
 
 def _real_numbers(samples: ArrayLike) -> FloatArray:
-    array = np.asarray(samples)
+    array = _array(samples)
     if array.dtype.kind not in "iuf":
         raise WrongInput(f"samples need real numbers in µV, found an array of {array.dtype}")
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
+def _array(values: ArrayLike) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise WrongInput("a masked array was given, whose mask would be lost; give values.filled(np.nan)")
+    try:
+        return np.asarray(values)
+    except ValueError as failure:
+        raise WrongShape(f"rows of different lengths are no array: {failure}") from failure
+
+
+def recording_2d(samples: ArrayLike, what: str) -> FloatArray:
+    """Give a whole recording as float64 ``(n_samples, n_channels)`` with whatever number of channels it has."""
+    shape = _array(samples).shape
+    if len(shape) != 2 or shape[1] < 1:
+        raise WrongShape(f"{what} needs shape (n_samples, n_channels), found {shape}")
+    return samples_2d(samples, shape[1])
+
+
 def complex_parts(z: ArrayLike, n_bands: int, n_channels: int) -> FloatArray:
     """Give complex ``(n_samples, n_bands, n_channels)`` as float64 with a last axis (real, imaginary)."""
-    array = np.asarray(z)
+    array = _array(z)
     if array.dtype.kind != "c":
         raise WrongInput(f"a band filter's complex output is needed, found an array of {array.dtype}")
     if array.ndim != 3 or array.shape[1:] != (n_bands, n_channels):
@@ -65,7 +83,8 @@ def count(value: int, name: str) -> int:
 
 def positive(value: float, name: str) -> float:
     """Give ``value`` if it is finite and above zero."""
-    if not (isinstance(value, int | float | np.number) and math.isfinite(value) and value > 0):
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value > 0):
         raise WrongInput(f"{name} needs a finite number above 0, found {value!r}")
     return float(value)
 

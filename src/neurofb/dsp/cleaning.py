@@ -112,6 +112,7 @@ class LineNotch:
 
     def __init__(self, line_hz: float, n_channels: int, rate_hz: float, width_hz: float = 4.0) -> None:
         line_hz, rate_hz = positive(line_hz, "line_hz"), positive(rate_hz, "rate_hz")
+        width_hz = positive(width_hz, "width_hz")
         self._n_channels = count(n_channels, "n_channels")
         self.notches_hz = tuple(np.arange(line_hz, rate_hz / 2 - width_hz / 2, line_hz).tolist())
         if not self.notches_hz:
@@ -119,9 +120,7 @@ class LineNotch:
                 f"a notch at {line_hz:g} Hz, {width_hz:g} Hz wide, needs a rate above "
                 f"{2 * line_hz + width_hz:g} Hz; found {rate_hz:g} Hz"
             )
-        coefficients = [
-            signal.iirnotch(f, f / positive(width_hz, "width_hz"), fs=rate_hz) for f in self.notches_hz
-        ]
+        coefficients = [signal.iirnotch(f, f / width_hz, fs=rate_hz) for f in self.notches_hz]
         self._sos = np.ascontiguousarray([[*b, *a] for b, a in coefficients])
         self._steady = signal.sosfilt_zi(self._sos)
         self._state = np.zeros((len(self._sos), 2, self._n_channels))

@@ -56,7 +56,7 @@ class BandPower:
         self._shape = (count(n_bands, "n_bands"), count(n_channels, "n_channels"))
         rate_hz = positive(rate_hz, "rate_hz")
         window_or_decay(window_s, time_constant_s)
-        if not 0 < least_filled <= 1:
+        if positive(least_filled, "least_filled") > 1:
             raise WrongInput(f"least_filled is a share above 0 and at most 1, found {least_filled!r}")
         self._weight = np.zeros(self._shape)
         if window_s is not None:
@@ -110,6 +110,8 @@ def relative_power(
             f"power needs shape (..., {len(bands)}, n_channels) for {len(bands)} bands, found {power.shape}"
         )
     names = list(bands) if whole is None else [whole] if isinstance(whole, str) else list(whole)
+    if not names or len(set(names)) < len(names):
+        raise WrongInput(f"the whole is made of at least one band, each counted once; found {names}")
     for name in names:
         if name not in bands:
             raise UnknownName(f"relative to band {name!r}, which is not there; {nearest(name, bands)}")
@@ -119,7 +121,7 @@ def relative_power(
 
 
 def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
-    """Give 10·log₁₀(power / reference) in dB; NaN where power is 0, which has no logarithm.
+    """Give 10·log₁₀(power / reference) in dB; NaN where one of them is 0, which has no logarithm.
 
     Parameters
     ----------
@@ -128,7 +130,9 @@ def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
     reference : array_like
         µV², broadcast against ``power``: 1 µV², or a baseline.
     """
-    ratio = np.asarray(power, dtype=np.float64) / np.asarray(reference, dtype=np.float64)
+    power, reference = np.asarray(power, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    shape = np.broadcast_shapes(power.shape, reference.shape)
+    ratio = np.divide(power, reference, out=np.full(shape, np.nan), where=reference > 0)
     levels: FloatArray = 10.0 * np.log10(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
     return levels
 
@@ -148,13 +152,17 @@ def region_power(power: ArrayLike, regions: Sequence[Sequence[int]]) -> FloatArr
     ndarray, shape (..., n_regions)
         NaN for a region without any usable channel.
     """
-    power = np.asarray(power, dtype=np.float64)
+    power = np.atleast_1d(np.asarray(power, dtype=np.float64))
+    if not len(regions):
+        raise WrongInput("no region was given; give the channel indices of each")
     means = []
     for channels in regions:
-        if len(channels) == 0 or not all(0 <= c < power.shape[-1] for c in channels):
+        if len(channels) == 0 or not set(channels) <= set(range(power.shape[-1])):
             raise WrongInput(
                 f"a region needs at least one channel between 0 and {power.shape[-1] - 1}, found {list(channels)}"
             )
+        if len(set(channels)) < len(channels):
+            raise WrongInput(f"a region names a channel twice: {list(channels)}")
         part = power[..., list(channels)]
         usable = ~np.isnan(part)
         n_usable = usable.sum(axis=-1)

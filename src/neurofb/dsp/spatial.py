@@ -16,7 +16,7 @@ from scipy import linalg
 
 from neurofb import _kernels
 from neurofb.chunk import FloatArray
-from neurofb.dsp.checks import positive, samples_2d
+from neurofb.dsp.checks import count, positive, recording_2d, samples_2d
 from neurofb.dsp.rehearsal import offline_band
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
 
@@ -93,6 +93,7 @@ def regions(
     WrongInput
         For a region or reference without a single good channel; it says which channels were dropped.
     """
+    _check_labels(labels, bad)
     matrix = np.zeros((len(labels), len(groups)))
     for column, (region, members) in enumerate(groups.items()):
         weights = members if isinstance(members, Mapping) else dict.fromkeys(members, 1.0)
@@ -109,8 +110,6 @@ def _region_weights(
     column = np.zeros(len(labels))
     for label, weight in weights.items():
         column[_index(label, labels, f"region {region!r}")] = 0.0 if label in bad else float(weight)
-    for label in bad:
-        _index(label, labels, "bad channels")
     total = column.sum()
     if abs(total) < 1e-12 * max(1.0, np.abs(column).max()):
         dropped = [label for label in weights if label in bad]
@@ -131,7 +130,8 @@ def rereference(
         raise WrongInput(
             f'a reference is "average" or a list of channels such as ["TP9", "TP10"], found {reference!r}'
         )
-    named = labels if isinstance(reference, str) else reference
+    _check_labels(labels, bad)
+    named = labels if isinstance(reference, str) else list(dict.fromkeys(reference))
     rows = [_index(label, labels, "the reference") for label in named if label not in bad]
     if not rows:
         raise WrongInput("the reference has no good channel left; choose others")
@@ -162,6 +162,7 @@ def laplacian(
     places = np.asarray(positions, dtype=np.float64)
     if places.shape != (len(labels), 3) or not np.isfinite(places).all():
         raise WrongShape(f"positions need shape ({len(labels)}, 3), finite, found {places.shape}")
+    _check_labels(labels, bad)
     good = np.array([label not in bad for label in labels])
     if not 2 <= n_neighbours < good.sum():
         raise WrongInput(
@@ -211,13 +212,18 @@ def ssd(
     SpatialFilter
         Components scaled to the mean amplitude of the channels, signed so that the largest weight is positive.
     """
-    x = np.asarray(baseline, dtype=np.float64)
+    x = recording_2d(baseline, "SSD's baseline")
     rate_hz = positive(rate_hz, "rate_hz")
-    if x.ndim != 2 or len(x) < 10 * rate_hz:
+    centre_hz, half_width_hz = positive(centre_hz, "centre_hz"), positive(half_width_hz, "half_width_hz")
+    n_whole = int(np.isfinite(x).all(axis=1).sum())
+    if n_whole < 10 * rate_hz:
+        absent = np.flatnonzero(np.isnan(x).all(axis=0)).tolist()
         raise WrongShape(
-            f"SSD needs a baseline of (n_samples, n_channels), at least 10 s long; found {x.shape}"
+            f"SSD needs a baseline at least 10 s long; found {len(x) / rate_hz:.1f} s, "
+            f"{n_whole / rate_hz:.1f} s of them with every channel"
+            + (f". Leave out channels {absent}, which never came" if absent else "")
         )
-    if not 1 <= n_components <= x.shape[1]:
+    if count(n_components, "n_components") > x.shape[1]:
         raise WrongInput(f"n_components lies between 1 and {x.shape[1]} channels, found {n_components}")
     low, high = centre_hz - half_width_hz, centre_hz + half_width_hz
     if low - 3 <= 0 or high + 3 >= rate_hz / 2:
@@ -243,6 +249,8 @@ def _band_covariance(x: FloatArray, low_hz: float, high_hz: float, rate_hz: floa
 
 def _best_ratios(band: FloatArray, flanks: FloatArray, n_components: int) -> FloatArray:
     """Solve the generalised eigenproblem in the subspace that the data span (an average reference loses one)."""
+    if not np.trace(flanks) > 0:
+        raise WrongInput("every channel of the baseline is flat: there is no rhythm to train for")
     values, vectors = np.linalg.eigh(band + flanks)
     kept = vectors[:, values > 1e-9 * values[-1]]
     inner_band, inner_flanks = kept.T @ band @ kept, kept.T @ flanks @ kept
@@ -258,6 +266,16 @@ def _best_ratios(band: FloatArray, flanks: FloatArray, n_components: int) -> Flo
     largest = np.abs(weights).argmax(axis=0)
     signed: FloatArray = weights * np.sign(weights[largest, np.arange(n_components)])
     return signed
+
+
+def _check_labels(labels: Sequence[str], bad: Sequence[str]) -> None:
+    twice = sorted({label for label in labels if list(labels).count(label) > 1})
+    if twice:
+        raise WrongInput(f"two channels are named {', '.join(map(repr, twice))}; give each a name of its own")
+    if isinstance(bad, str):
+        raise WrongInput(f"bad channels are a list of labels, found {bad!r}; give [{bad!r}]")
+    for label in bad:
+        _index(label, labels, "bad channels")
 
 
 def _index(label: str, labels: Sequence[str], where: str) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import signal
 
 from neurofb.chunk import FloatArray
-from neurofb.dsp.checks import positive
+from neurofb.dsp.checks import positive, recording_2d
 from neurofb.errors import WrongInput, WrongShape
 
 #: Seconds of a Welch segment; 2 s resolve what a filter of 1–2 s can use (accuracy is flat from 2 to 8 s).
@@ -80,15 +80,15 @@ def baseline_spectrum(samples: ArrayLike, rate_hz: float) -> Spectrum:
         If fewer than 6 s are whole, or a channel is flat.
     """
     rate_hz = positive(rate_hz, "rate_hz")
-    x = np.asarray(samples, dtype=np.float64)
-    if x.ndim != 2:
-        raise WrongShape(f"a baseline needs shape (n_samples, n_channels), found {x.shape}")
+    x = recording_2d(samples, "a baseline")
     length = round(SEGMENT_S * rate_hz)
     segments = _whole_segments(x, length)
     if len(segments) * length / 4 < (SHORTEST_BASELINE_S - SEGMENT_S) * rate_hz:
+        absent = np.flatnonzero(np.isnan(x).all(axis=0)).tolist()
         raise WrongInput(
             f"a baseline needs at least {SHORTEST_BASELINE_S:g} s without gaps; found {len(x) / rate_hz:.1f} s, "
             f"with {len(segments)} whole segments of {SEGMENT_S:g} s"
+            + (f". Leave out channels {absent}, which never came" if absent else "")
         )
     flat = np.flatnonzero(np.ptp(x, axis=0) == 0)
     if len(flat):

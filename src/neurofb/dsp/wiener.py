@@ -191,7 +191,12 @@ def envelope_correlation(agreement: FloatArray) -> FloatArray:
 
 def check_bands(bands: Bands, rate_hz: float) -> dict[str, tuple[float, float]]:
     """Give bands that this rate can carry; refuse others, naming each."""
-    pairs = list(bands.items() if isinstance(bands, Mapping) else bands)
+    try:
+        pairs = [(name, edges) for name, edges in (bands.items() if isinstance(bands, Mapping) else bands)]
+    except (TypeError, ValueError) as failure:
+        raise WrongInput(
+            f"bands is a mapping name → (low, high) in Hz, or pairs of these; found {bands!r}"
+        ) from failure
     names = [name for name, _ in pairs]
     wrong = [f"two bands are named {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
     wrong += [words for name, edges in pairs if (words := _wrong_band(name, edges, rate_hz))]
