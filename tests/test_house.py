@@ -112,7 +112,7 @@ def test_a_start_loads_nothing_heavy(start):
 
 
 def test_processing_allocates_nothing_that_stays():
-    """A hundred thousand samples one by one: no memory is held that was not held after the first thousand."""
+    """Twenty thousand samples one by one: no memory is held that was not held after the first two thousand."""
     import tracemalloc
 
     import numpy as np
