@@ -20,7 +20,7 @@ DEVICE, RATE_HZ, N_CHANNELS = "actichamp-64", 1000.0, 64
 #: Sends in a process of its own and prints its CPU time, without that of starting.
 SEND = """
 import sys, time
-from neurofb.acquisition.lsl import LslClock
+from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.simulation.sender import Sender
 from neurofb.console.simulator import Options, plan_of
 sender = Sender(plan_of(sys.argv[1], Options(rate=float(sys.argv[2]), name=sys.argv[3])), LslClock())

@@ -13,7 +13,8 @@ import pylsl
 import pytest
 from sending import BOUND_S, MUSE, Pulled, Sender, outlet, unique
 
-from neurofb.acquisition.lsl import LslClock, LslSource
+from neurofb.acquisition.lsl import LslSource
+from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.acquisition.source import Source
 from neurofb.acquisition.streams import Query
 from neurofb.devices import load_profile

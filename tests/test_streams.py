@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sending import MUSE, outlet, unique
 
-from neurofb.acquisition.lsl import find_streams
+from neurofb.acquisition.lsl_streams import find_streams
 from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.acquisition.streams import Query, StreamFacts, best_fits, choose, fit, layout
 from neurofb.devices import load_profile, profile_names

@@ -17,14 +17,13 @@ too. Single samples lost below the jitter cannot be counted from stamps by anyon
 from __future__ import annotations
 
 import math
-import statistics
-from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofb.acquisition.findings import Findings
+from neurofb.acquisition.judge import Judge
 from neurofb.acquisition.timing import Jitter, SampleClock
 from neurofb.chunk import FloatArray
 from neurofb.documents import Event
@@ -34,16 +33,10 @@ from neurofb.errors import WrongInput
 FUTURE_S = 0.25
 #: Levels that move by less are followed as stamps; larger ones are jumps of the sender's clock.
 FOLLOW_S = 0.25
-#: How long the stamps after a suspicious one must keep their level, at least.
-CONFIRM_S = 0.1
-#: Samples are never held in doubt for longer.
-MAX_HOLD_S = 2.0
 #: Missing time beyond this is taken for a new beginning of the sender's clock, not filled with NaN.
 MAX_GAP_S = 3600.0
 #: Blocks before a level can be judged.
 MIN_BLOCKS = 4
-RATE_LIMIT = 0.005
-SUMMARY_S = 60.0
 
 
 class Placed(NamedTuple):
@@ -56,15 +49,6 @@ class Placed(NamedTuple):
     first_index: int
     present: NDArray[np.bool_]
     times_s: FloatArray
-
-
-@dataclass(slots=True)
-class _Backwards:
-    """Stamps that ran backwards since the last event that said so."""
-
-    n: int = 0
-    largest_s: float = 0.0
-    said_s: float = -math.inf
 
 
 class Ledger:
@@ -97,14 +81,14 @@ class Ledger:
         if packet_samples < 1:
             raise WrongInput(f"a packet holds at least 1 sample, found {packet_samples}")
         self.clock = SampleClock(rate_hz, jitter)
+        self.judge = Judge(self.clock, packet_samples)
+        self.findings = Findings(self.clock)
         self.packet_samples = packet_samples
         self.counter_modulus = counter_modulus
         self.n_received = 0
         self.n_missing = 0
         self.next_index = 0
         self._period_s = 1.0 / rate_hz
-        self._packet_s = packet_samples / rate_hz
-        self._events: list[Event] = []
         self._started = False
         self._bias_s = 0.0
         self._held = np.empty((0, 3))
@@ -114,18 +98,11 @@ class Ledger:
         self._block = np.empty((size, 2))
         self._n_block = 0
         self._block_end = size
-        self._roughness: deque[tuple[int, int, float]] = deque(maxlen=60)
-        self._rough_s = 0.0
-        self._together = packet_samples
         self._off_level_s = 0.0
-        self._backwards = _Backwards()
-        self._last_stamp_s = -math.inf
         self._last_count = math.nan
         self._counted = False
         self._noting = True
         self._restarted = False
-        self._rate_is_off = False
-        self._limit_s = 0.0
 
     def __repr__(self) -> str:
         return f"Ledger(rate_hz={self.clock.nominal_hz!r}, packet_samples={self.packet_samples!r})"
@@ -137,8 +114,7 @@ class Ledger:
 
     def take_events(self) -> list[Event]:
         """Give what was found since the last call, in order."""
-        events, self._events = self._events, []
-        return events
+        return self.findings.take()
 
     def push(
         self,
@@ -164,12 +140,12 @@ class Ledger:
         """
         n = len(stamps_s)
         if n:
-            self._note_backwards(stamps_s)
+            self.findings.look_backwards(self.next_index, stamps_s)
         if self._started and not len(self._held) and counts is None and not self._cleared:
             if self.next_index + n < self._block_end:
                 times_s = self.clock.times_of(self.next_index, n)
                 stamps_s = stamps_s - self._bias_s if self._bias_s else stamps_s
-                if not (stamps_s - times_s > self._limit_s).any():
+                if not (stamps_s - times_s > self.judge.limit_s).any():
                     first_index = self.next_index
                     self._enter(stamps_s, n)
                     return Placed(first_index, np.ones(n, dtype=np.bool_), times_s)
@@ -194,9 +170,9 @@ class Ledger:
             return None
         time_s = self.clock.time_of(index)
         placed_s = stamp_s - self._bias_s
-        if placed_s - time_s > self._limit_s or stamp_s < self._last_stamp_s or self._counted:
+        if placed_s - time_s > self.judge.limit_s or stamp_s < self.findings.last_stamp_s or self._counted:
             return None
-        self._last_stamp_s = stamp_s
+        self.findings.last_stamp_s = stamp_s
         row = self._n_block
         self._block[row, 0] = index
         self._block[row, 1] = placed_s
@@ -215,7 +191,7 @@ class Ledger:
         present: list[NDArray[np.bool_]] = []
         times: list[FloatArray] = []
         if not self._started and len(rows) and (len(rows) >= self.clock.block_samples or final):
-            self._start(rows[: self.clock.block_samples])
+            self._start(rows[: self.clock.block_samples, 0])
         done = 0 if self._started else len(rows)
         self._held = rows[:0] if self._started else rows
         bias_s = self._bias_s
@@ -247,61 +223,10 @@ class Ledger:
             np.concatenate(times) if times else np.empty(0),
         )
 
-    def _start(self, rows: FloatArray) -> None:
-        """Guess level, rate and roughness from the first half second, where packets may be missing already."""
-        late_s = rows[:, 0] - rows[0, 0] - np.arange(len(rows)) * self._period_s
-        self._note_roughness(late_s)
-        deviation = 0.0
-        lag = max(4, 2 * self.packet_samples)
-        if len(rows) > 2 * lag and self._rough_s < 0.1 * self._period_s:
-            deviation = float(np.median(late_s[lag:] - late_s[:-lag])) / (lag * self._period_s)
-            late_s -= deviation * np.arange(len(rows)) * self._period_s
-        beginning = late_s[: 2 * self._together]
-        level_s = self._level(beginning)
-        self.clock.start(float(rows[0, 0] + level_s), deviation)
+    def _start(self, stamps_s: FloatArray) -> None:
+        level_s, deviation = self.judge.first_guess(stamps_s)
+        self.clock.start(float(stamps_s[0] + level_s), deviation)
         self._started = True
-        self._limit_s = self._suspicious_s()
-
-    def _note_roughness(self, late_s: FloatArray) -> None:
-        """Measure the jitter by the steps back to the line: lost samples make steps forward only."""
-        steps = np.diff(late_s)
-        back = -steps[steps < -0.02 * self._period_s]
-        self._roughness.append((len(late_s), len(back), float(np.median(back)) if len(back) else 0.0))
-        seen, n_back, _ = np.sum(self._roughness, axis=0)
-        sizes = [size for _, n, size in self._roughness if n]
-        # Stamps that step together: half of the steps go back, one between any two such groups.
-        together = seen / (2.0 * n_back) if n_back else math.inf
-        if together > 0.3 * self.clock.nominal_hz:
-            self._rough_s, self._together = 0.0, self.packet_samples
-        else:
-            self._rough_s, self._together = (
-                statistics.median(sizes),
-                max(self.packet_samples, round(together)),
-            )
-
-    def _suspicious_s(self) -> float:
-        return max(0.5 * self._packet_s, 4.0 * self._rough_s)
-
-    def _batch(self) -> int:
-        """Give how many samples must follow a suspicious one before their level can be trusted.
-
-        The chance that a packet is late by half a packet's duration falls exponentially with the number of
-        packets looked at (late jitter), or the error of their median with its root (symmetric jitter).
-        """
-        least = math.ceil(max(CONFIRM_S * self.clock.nominal_hz, 2 * self.packet_samples))
-        ratio = self._rough_s / self._packet_s
-        if ratio < 0.02:
-            return least
-        packets = 33.0 * ratio if self.clock.jitter == "late" else (11.0 * ratio) ** 2
-        longest = max(2, int(0.5 * MAX_HOLD_S * self.clock.nominal_hz / self._together))
-        return max(least, self._together * min(max(2, 1 + math.ceil(packets)), longest))
-
-    def _noise_s(self, n: int) -> float:
-        """Give how far the level of ``n`` samples may be off by chance, once in some hundred thousand times."""
-        others = max(1.0, n / self._together - 1.0)
-        if self.clock.jitter == "late":
-            return 16.0 * self._rough_s / others
-        return 4.0 * self._rough_s if self._sharp else 5.5 * self._rough_s / math.sqrt(others)
 
     def _certain(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
         """Give how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
@@ -317,13 +242,25 @@ class Ledger:
                 return self._by_counter(rows, n)
             n = 1
         expected_s = self.clock.times_of(self.next_index, n)
-        suspicious = rows[:n, 0] - expected_s > self._limit_s
+        suspicious = rows[:n, 0] - expected_s > self.judge.limit_s
         first = int(suspicious.argmax())
         if not suspicious[first]:
             return n, 0, 0.0
         if first:
             return first, 0, 0.0
-        return self._judge(rows, final)
+        late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
+        verdict = self.judge.verdict(late_s, final)
+        if verdict is None:
+            return 0, 0, 0.0
+        if verdict.n_late:
+            self._cleared = verdict.n_late
+            self._cleared_burst = self.judge.is_burst(late_s[: verdict.n_late])
+            return self._certain(rows, min(verdict.n_late, self._block_end - self.next_index), final)
+        if rows[0, 0] - rows[0, 1] > FUTURE_S or verdict.level_s > MAX_GAP_S:
+            return 0, 0, verdict.level_s
+        missing = self.judge.n_missing(verdict.level_s, self._restarted)
+        self.findings.say_gap(self.next_index, missing, "the time stamps")
+        return 0, missing, 0.0
 
     def _by_counter(self, rows: FloatArray, n: int) -> tuple[int, int, float]:
         """Place by the counter; its steps are exact up to whole turns, which the stamps tell apart."""
@@ -342,80 +279,19 @@ class Ledger:
         self._last_count = rows[0, 2] - 1
         if not modulus and missing < 0:
             last = float(rows[0, 2] - steps[0])
-            self._say("counter", f"the counter went from {last:g} to {rows[0, 2]:g}: it begins again there")
+            self.findings.say_counter(self.next_index, last, rows[0, 2])
             missing = max(0, round(late))
             if missing == 0 and rows[0, 2] <= 1.0:
                 self.counter_modulus = int(last + 1.0 - rows[0, 2])
         if missing == 0:
             return 1, 0, 0.0
-        self._say_gap(missing, "the counter")
+        self.findings.say_gap(self.next_index, missing, "the counter")
         return 0, missing, 0.0
 
     def restart(self) -> None:
         """Say that the stream was opened anew: a counter may begin at any number."""
         self._last_count = math.nan
         self._restarted = True
-
-    def _judge(self, rows: FloatArray, final: bool) -> tuple[int, int, float]:
-        """Look at ever more samples after a suspicious one until their level shows what it was."""
-        batch = self._batch()
-        on_time_s = max(0.5 * self._packet_s, self._noise_s(batch))
-        before_s = self._level(self._late_s(rows[: batch // 2]))
-        for size in range(batch, len(rows) + batch, batch):
-            late_s = self._late_s(rows[:size])
-            on_time = late_s <= on_time_s
-            first = int(on_time.argmax())
-            if self._sharp and on_time[first]:
-                # One that is on time settles it: nothing was lost before it.
-                return self._clear(rows, max(1, first), final)
-            if size > len(rows) and not final:
-                return 0, 0, 0.0
-            if size > len(rows) and self._rough_s > 0.02 * self._packet_s:
-                break  # too few came at the end to tell a loss from jitter
-            # The edge is the lowest so far; the middle is that of the newest, for a burst that catches up.
-            level_s = self._level(late_s if self._sharp else late_s[-batch:])
-            if level_s <= on_time_s:
-                break
-            caught_up = (before_s - level_s) / (batch * self._period_s)
-            too_long = size * self._period_s > MAX_HOLD_S and caught_up < 0.25
-            if caught_up < 0.125 or too_long or (final and size >= len(rows)):
-                return self._verdict(rows, level_s)
-            before_s = level_s
-        return self._clear(rows, min(size, len(rows)), final)
-
-    def _clear(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
-        """Let ``n`` samples pass that were late but not after a loss."""
-        self._cleared = n
-        # The burst after a stall says nothing about the line, unlike everyday lateness.
-        self._cleared_burst = float(self._late_s(rows[:n]).max()) > max(CONFIRM_S, 12.0 * self._rough_s)
-        return self._certain(rows, min(n, self._block_end - self.next_index), final)
-
-    def _late_s(self, rows: FloatArray) -> FloatArray:
-        return rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
-
-    def _verdict(self, rows: FloatArray, level_s: float) -> tuple[int, int, float]:
-        if rows[0, 0] - rows[0, 1] > FUTURE_S or level_s > MAX_GAP_S:
-            return 0, 0, level_s
-        missing = self._whole_packets(level_s)
-        self._say_gap(missing, "the time stamps")
-        return 0, missing, 0.0
-
-    def _whole_packets(self, level_s: float) -> int:
-        """Round to packets, or to samples where a device began anew and its packets may stand anywhere."""
-        samples = level_s * self.clock.rate_hz
-        packets = max(1, round(samples / self.packet_samples))
-        off_s = abs(samples - packets * self.packet_samples) * self._period_s
-        if self._restarted and off_s > max(0.1 * self._packet_s, 2.0 * self._rough_s):
-            return max(1, round(samples))
-        return packets * self.packet_samples
-
-    def _level(self, late_s: FloatArray) -> float:
-        """Give where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
-        return float(late_s.min()) if self._sharp else float(np.median(late_s))
-
-    @property
-    def _sharp(self) -> bool:
-        return self.clock.jitter == "late" or self._rough_s < 0.1 * self._packet_s
 
     def _enter(self, stamps_s: FloatArray, n: int) -> None:
         if self._noting:
@@ -447,24 +323,23 @@ class Ledger:
         block = self._block[: self._n_block]
         missing = self._close(block) if len(block) else 0
         self.clock.next_block(self.next_index)
-        self._limit_s = self._suspicious_s()
         self._n_block = 0
         self._block_end += self.clock.block_samples
         return missing
 
     def _close(self, block: FloatArray) -> int:
         late_s = block[:, 1] - self.clock.times_at(block[:, 0])
-        level_s = self._level(late_s) if self._sharp else float(late_s.mean())
+        level_s = self.judge.level_s(late_s) if self.judge.sharp else float(late_s.mean())
         known = self.clock.n_steady >= MIN_BLOCKS and not self._counted
         # Late jitter has a long tail on one side.
         tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
-        limit_s = max(0.5 * self._packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
+        limit_s = max(0.5 * self.judge.packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
         if known and abs(level_s) > limit_s and len(block) > self.clock.block_samples // 4:
             return self._off_level(level_s)
         self._off_level_s = 0.0
-        self._note_roughness(late_s)
+        self.judge.note(late_s)
         self.clock.add_block(block[:, 0], block[:, 1])
-        self._note_rate()
+        self.findings.look_at_rate(self.next_index)
         return 0
 
     def _off_level(self, level_s: float) -> int:
@@ -474,8 +349,9 @@ class Ledger:
             return 0
         self._off_level_s = 0.0
         if level_s > 0:
-            missing = self._whole_packets(level_s)
-            self._say_gap(missing, "the level of the time stamps; their place is known to a second")
+            missing = self.judge.n_missing(level_s, self._restarted)
+            found_by = "the level of the time stamps; their place is known to a second"
+            self.findings.say_gap(self.next_index, missing, found_by)
             return missing
         self._jump(level_s, followed=level_s > -FOLLOW_S)
         return 0
@@ -485,65 +361,4 @@ class Ledger:
             self.clock.follow(jump_s)
         else:
             self._bias_s += jump_s
-        self._say(
-            "clock_jump",
-            f"the sender's time stamps jumped by {jump_s:+.3f} s; "
-            + ("the clock follows" if followed else "the clock goes on as before; no samples are missing"),
-            jump_s=jump_s,
-            followed=followed,
-        )
-
-    def _say(self, kind: str, message: str, **details: object) -> None:
-        index = self.next_index
-        self._events.append(Event(kind, self.clock.time_of(index), message, index, details))
-
-    def _say_gap(self, missing: int, found_by: str) -> None:
-        seconds = missing * self._period_s
-        self._say(
-            "gap",
-            f"{missing} samples ({seconds:.3f} s) are missing from sample {self.next_index} on, found by {found_by}",
-            n_samples=missing,
-            duration_s=seconds,
-            found_by=found_by,
-        )
-
-    def _note_backwards(self, stamps_s: FloatArray) -> None:
-        first_s, last_s = self._last_stamp_s, float(stamps_s[-1])
-        self._last_stamp_s = last_s
-        if len(stamps_s) == 1:
-            if last_s >= first_s:
-                return
-            back = np.array([first_s - last_s])
-        else:
-            back = -np.diff(stamps_s, prepend=first_s)
-            back = back[back > 0]
-            if not len(back):
-                return
-        note = self._backwards
-        note.n += len(back)
-        note.largest_s = max(note.largest_s, float(back.max()))
-        if last_s - note.said_s < SUMMARY_S:
-            return
-        self._say(
-            "backwards",
-            f"{note.n} time stamps ran backwards, by up to {1e3 * note.largest_s:.1f} ms; the smooth clock does not",
-            n_stamps=note.n,
-            largest_s=note.largest_s,
-        )
-        self._backwards = _Backwards(said_s=last_s)
-
-    def _note_rate(self) -> None:
-        if not self.clock.settled:
-            return
-        off = self.clock.rate_hz / self.clock.nominal_hz - 1.0
-        if abs(off) > RATE_LIMIT and not self._rate_is_off:
-            self._rate_is_off = True
-            self._say(
-                "rate",
-                f"samples come at {self.clock.rate_hz:.2f} Hz, {100 * off:+.2f} % off the nominal "
-                f"{self.clock.nominal_hz:g} Hz; if the stream loses single samples, this is how it shows",
-                rate_hz=self.clock.rate_hz,
-                nominal_hz=self.clock.nominal_hz,
-            )
-        elif abs(off) < 0.5 * RATE_LIMIT:
-            self._rate_is_off = False
+        self.findings.say_jump(self.next_index, jump_s, followed)

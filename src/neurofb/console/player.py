@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurofb.acquisition.lsl import LslClock
+from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.acquisition.play import play, wait_for_listener
 from neurofb.acquisition.playback import PlaybackSource
 from neurofb.acquisition.recordings import read_recording

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from neurofb.acquisition.lsl import LslClock
+from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.devices import load_profile
 from neurofb.errors import WrongInput
 from neurofb.simulation.faults import HOW, parse_faults

@@ -20,7 +20,7 @@ def look(wait_s: float) -> list[tuple[StreamFacts, list[Fit]]]:
     StreamMissing
         If there are none.
     """
-    from neurofb.acquisition.lsl import find_streams
+    from neurofb.acquisition.lsl_streams import find_streams
 
     seen = [facts for facts, _ in find_streams(wait_s=wait_s)]
     if not seen:

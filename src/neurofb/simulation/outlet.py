@@ -1,7 +1,7 @@
 """Streams that go out over LSL: EEG as our own streams look, or as other programs' look.
 
 In: samples in µV and their time stamps on LSL's clock. Out: an LSL stream. Kept: how many samples were sent.
-Beside ``acquisition/lsl.py`` this is the only file that speaks with pylsl.
+Beside ``acquisition/lsl.py`` and ``lsl_streams.py`` this is the only file that speaks with pylsl.
 """
 
 from __future__ import annotations
