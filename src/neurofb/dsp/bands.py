@@ -33,8 +33,11 @@ from neurofb.dsp.wiener import (
 )
 from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
 
-#: Taps stand at least this far apart (as a rate): denser ones add cost, not accuracy, to bands below 60 Hz.
+#: Taps stand at least this far apart (as a rate): denser ones add cost, not accuracy, to bands below 50 Hz.
 TAP_RATE_HZ = 250.0
+#: Yet no further apart than this many to a cycle of the highest edge: the mean over ``width`` samples, which keeps
+#: out what lies above their Nyquist frequency, falls off slowly.
+TAPS_PER_CYCLE = 4.5
 #: A band's taps reach back this many cycles of its lower edge: more add nothing that can be measured.
 CYCLES = 6.0
 #: Frequencies of a design lie this close together.
@@ -70,8 +73,8 @@ class BandFilter:
     Notes
     -----
     A missing sample (NaN) makes the outputs of its channel NaN while it lies in the taps' reach, and so do the
-    samples before the first. Rates above 375 Hz are averaged over ``width`` samples before taps that far apart; the
-    design accounts for it.
+    samples before the first. Samples that come faster than the bands need (above 375 Hz for bands below 50 Hz) are
+    averaged over ``width`` of them before taps that far apart; the design accounts for it.
     """
 
     def __init__(
@@ -355,7 +358,8 @@ def _grid(
         raise WrongInput(
             f"delay_s {delays_s.max():g} s needs taps that reach further back than length_s {lengths_s[0]:g} s"
         )
-    width = max(1, round(rate_hz / TAP_RATE_HZ))
+    highest = max(high for _, high in bands.values())
+    width = max(1, min(round(rate_hz / TAP_RATE_HZ), int(rate_hz / (TAPS_PER_CYCLE * highest))))
     n_taps = tuple(max(8, math.ceil(length * rate_hz / width)) for length in lengths_s)
     target_s = 4 * 3.3 / min(2.0, lows.min())  # four lengths of the longest target: nothing wraps around
     n_freqs = fft.next_fast_len(math.ceil(rate_hz * max(1 / DESIGN_STEP_HZ, target_s, 4 * lengths_s.max())))
