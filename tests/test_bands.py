@@ -385,6 +385,11 @@ def test_a_baseline_that_tells_nothing_is_refused(samples, message):
         baseline_spectrum(samples, 250)
 
 
+def test_the_prior_is_the_same_at_every_rate():
+    freqs = np.linspace(1, 50, 99)
+    np.testing.assert_allclose(prior_spectrum(20_000).at(freqs), prior_spectrum(250).at(freqs), rtol=0.05)
+
+
 @pytest.mark.parametrize(
     "freqs, density, error",
     [
