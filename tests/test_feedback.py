@@ -9,8 +9,10 @@ from feedback_parts import EMG, HOP, MEASURES, RATE_HZ, THETA, baseline, feedbac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.power import BandPower
 from neurofb.errors import UnknownName, WrongInput
-from neurofb.feedback.baseline import Measure
+from neurofb.feedback.baseline import BaselineCollector, Measure
 from neurofb.feedback.feedback import Feedback
 from neurofb.feedback.settings import FeedbackSettings, checked
 
@@ -313,6 +315,31 @@ def test_nothing_unusable_is_ever_rewarded(events, content, silences):
             before = sample.level
         if silence > at(0.9):
             assert before == neutral
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_half_of_a_step_within_120_ms_of_the_filters_delay(seed):
+    """Theta's amplitude doubles at 70 s: filter (0.1 s), power (time constant 0.1 s), z-score and level, all as used."""
+    rng, delay_s = np.random.default_rng(seed), 0.1
+    t = np.arange(at(80)) / RATE_HZ
+    theta = 8 * np.sqrt(2) * np.sin(2 * np.pi * 6 * t + rng.uniform(0, 2 * np.pi)) * np.where(t < 70, 1, 2)
+    x = (theta + 2 * rng.standard_normal(len(t)))[:, None]
+    z = BandFilter({"theta": (4, 8)}, RATE_HZ, 1, delay_s).process(x)
+    power = BandPower(1, 1, RATE_HZ, time_constant_s=0.1).process(z)[HOP - 1 :: HOP, 0, 0]
+    stream = [value(p, HOP - 1 + k * HOP) for k, p in enumerate(power) if np.isfinite(p)]
+    measure = Measure("theta", 0.1, log=True)
+    collector = BaselineCollector(measure, "rest", RATE_HZ)
+    collector.take(v for v in stream if v.index < at(65))
+    wide = checked(FeedbackSettings, {"feature": "theta", "level": {"span_z": 1000.0}}, "it")
+    loop = Feedback(wide, {"theta": measure}, [collector.finish()], ["rest"], RATE_HZ)
+    loop.start_block("rest")
+    samples = loop.step(stream)
+    before = np.mean([s.level for s in samples if at(66) < s.index < at(70)])
+    after = np.mean([s.level for s in samples if s.index > at(74)])
+    for share, within_s in ((0.5, 0.120), (0.9, 0.400)):
+        goal = before + share * (after - before)
+        reached = next(s.index for s in samples if s.index >= at(70) and s.level >= goal)
+        assert reached / RATE_HZ - 70 <= delay_s + within_s
 
 
 @pytest.mark.parametrize(
