@@ -319,7 +319,7 @@ def test_nothing_unusable_is_ever_rewarded(events, content, silences):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_half_of_a_step_within_120_ms_of_the_filters_delay(seed):
-    """Theta's amplitude doubles at 70 s: filter (0.1 s), power (time constant 0.1 s), z-score and level, all as used."""
+    """Theta's amplitude doubles at 70 s: filter (0.1 s), power (time constant 0.1 s), z-score, level."""
     rng, delay_s = np.random.default_rng(seed), 0.1
     t = np.arange(at(80)) / RATE_HZ
     theta = 8 * np.sqrt(2) * np.sin(2 * np.pi * 6 * t + rng.uniform(0, 2 * np.pi)) * np.where(t < 70, 1, 2)
