@@ -158,11 +158,20 @@ class ChannelQuality:
             margin = 1e-3 * (high - low)
             beyond = (x <= low + margin) | (x >= high - margin)
         else:
-            top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
-            # Where nobody knows the rails, only a plateau at a high extreme gives them away.
-            far = np.maximum(top, -bottom) > 20 * self._limits.noisy_uv
-            beyond = ((x == top) | (x == bottom)) & (top > bottom) & far
+            return self._at_plateaus(x, missing)
         return np.asarray(np.add.reduce(beyond & ~missing, axis=0), dtype=float)
+
+    def _at_plateaus(self, x: FloatArray, missing: NDArray[np.bool_]) -> FloatArray:
+        """Where nobody knows the rails, only a plateau at a far extreme gives them away."""
+        top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
+        far = (np.maximum(top, -bottom) > 20 * self._limits.noisy_uv) & (top > bottom)
+        if not far.any():
+            return np.zeros(self._n_channels)
+        there = ~missing
+        counts = np.maximum(
+            np.add.reduce((x == top) & there, axis=0), np.add.reduce((x == bottom) & there, axis=0)
+        )
+        return np.where(far & (counts >= RAILED_SAMPLES), counts, 0).astype(np.float64)
 
     def _suspects(self) -> NDArray[np.bool_]:
         """Give which channels break any limit; what breaks none need not be looked at one by one."""

@@ -110,7 +110,7 @@ class Power(_Smoothed):
         default="db", description='"absolute", "relative" or "db"'
     )
     whole: Band = Field(
-        default=(1.0, 40.0), description="what a relative power is a share of, in Hz, as [1.0, 40.0]"
+        default=(3.0, 40.0), description="what a relative power is a share of, in Hz, as [3.0, 40.0]"
     )
 
     @property
