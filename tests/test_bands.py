@@ -227,6 +227,8 @@ def test_accuracy_at_other_rates_is_what_it_says(rate_hz):
 def test_more_delay_is_more_accurate_and_says_so():
     expected = [BandFilter(BANDS, 250, 1, d).expected_correlation[:, 0] for d in (0, 0.05, 0.1, 0.2)]
     assert np.all(np.diff(expected, axis=0) > 0)
+    # A long delay gets taps that reach on both sides of it.
+    assert np.all(BandFilter(BANDS, 250, 1, 1.2).expected_correlation[:, 0] > expected[-1])
     assert envelope_correlation(np.array([0.0, 1.0])) == pytest.approx([0, 1])
     assert BandFilter({"alpha": (8, 12)}, 250, 2, 0.1).describe() == [
         "alpha 8–12 Hz at 100 ms delay: expected r = 0.98"
@@ -272,6 +274,20 @@ def test_adaptation_follows_a_changed_spectrum():
     ]
     assert r[1] > r[0] + 0.05
     assert r[1] > r[2] - 0.02
+
+
+def test_adaptation_fades_from_taps_to_taps_within_a_second():
+    """The first design falls due after 4 s; every sixteenth of a second taps go a sixteenth of the way."""
+    x = noise(250 * 10, 1)
+    bands = BandFilter({"alpha": (8, 12)}, 250, 1, 0.1, adapt_s=5)
+    taps = []
+    for start in range(0, 1400, 16):  # a tick is 16 samples
+        bands.process(x[start : start + 16])
+        taps.append(bands.taps[0, 0])
+    way = [np.linalg.norm(t - taps[0]) / np.linalg.norm(taps[-1] - taps[0]) for t in taps]
+    np.testing.assert_allclose(way[:63], 0, atol=1e-6)
+    np.testing.assert_allclose(way[63:79], np.arange(1, 17) / 16, atol=1e-4)
+    np.testing.assert_allclose(way[79:], 1, atol=1e-6)
 
 
 def test_adaptation_leaves_a_flat_or_absent_channel_alone():
