@@ -137,7 +137,7 @@ def measures(x, calibration, hop):
     rows = []
     for start in range(0, len(x) - hop + 1, hop):
         block = x[start : start + hop]
-        finder.process(block, bands.process(block)[:, 0])
+        finder.process(block, bands.process(block)[-1, 0])
         rows.append(np.stack([finder.swing, finder.jumped, finder.muscle_db]))
     return np.array(rows)
 

@@ -234,7 +234,7 @@ class Pipeline:
         if self._calibration_due is not None and hop * self.hops.hop >= self._calibration_due[0]:
             self._recalibrate(hop * self.hops.hop)
         z = self._bank.filter.process(block)
-        if self._finder.process(block, z[:, -1]):
+        if self._finder.process(block, z[-1, -1]):
             self._gate.look(hop, self._finder)
         values = self._values(hop, z)
         self._judge(hop, block)

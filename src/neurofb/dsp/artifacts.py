@@ -102,7 +102,7 @@ class Calibration:
         swings, muscles = [], []
         for start in range(0, len(x) - hop + 1, hop):
             block = x[start : start + hop]
-            finder.process(block, bands.process(block)[:, 0])
+            finder.process(block, bands.process(block)[-1, 0])
             swings.append(finder.swing_uv)
             muscles.append(np.where(np.isnan(block).any(axis=0), np.nan, finder.muscle_uv2))
         return cls._of_measures(np.array(swings), np.array(muscles), hop / rate_hz)
@@ -139,8 +139,10 @@ class ArtifactFinder:
 
     def __init__(self, n_channels: int, rate_hz: float, hop: int, calibration: Calibration) -> None:
         hop_s = hop / rate_hz
-        self._share = 1.0 / hop
-        self._before = np.full((2, n_channels), np.nan)
+        # Sums, not means: what is constant stands in the limits, which are computed once.
+        self._scale = np.array([1.0 / (SMOOTHED_HOPS * hop), 1.0 / hop, 1.0])
+        self._before = np.full(n_channels, np.nan)
+        self._before_that = self._before
         self._smooth = np.full((max(2, round(SWING_S / hop_s)), n_channels), np.nan)
         self._at = 0
         self._gain = 1.0 - math.exp(-hop_s / MUSCLE_S)
@@ -159,6 +161,7 @@ class ArtifactFinder:
         self._muscle_usual = np.array(calibration.muscle_uv2)
         self._limits[0], self._limits[1] = calibration.swing_uv, calibration.jump_uv
         self._limits[2] = self._muscle_usual * 10 ** (MUSCLE_OWN_DB / 10)
+        self._limits /= self._scale[:, None]
 
     def process(self, block: FloatArray, muscle: ComplexArray) -> bool:
         """Take in the next hop and give whether anything is over a limit.
@@ -166,34 +169,32 @@ class ArtifactFinder:
         Parameters
         ----------
         block : ndarray, shape (hop, n_channels)
-        muscle : ndarray, complex, shape (n_outputs, n_channels)
-            The band `MUSCLE_HZ` of the same hop.
+        muscle : ndarray, complex, shape (n_channels,)
+            The band `MUSCLE_HZ` at the end of the hop: its envelope changes little within one.
         """
         swing, step, power = self._measures
-        mean = np.add.reduce(block, axis=0)
-        mean *= self._share
-        np.subtract(mean, self._before[1], out=step)
+        total = np.add.reduce(block, axis=0)
+        np.subtract(total, self._before, out=step)
         np.abs(step, out=step)
         smooth = self._smooth[self._at]
-        np.add.reduce(self._before, axis=0, out=smooth)
-        smooth += mean
-        smooth *= 1.0 / SMOOTHED_HOPS
-        self._before[0] = self._before[1]
-        self._before[1] = mean
+        np.add(self._before_that, self._before, out=smooth)
+        smooth += total
+        self._before_that, self._before = self._before, total
         self._at = self._at + 1 if self._at + 1 < len(self._smooth) else 0
-        np.subtract(
-            np.maximum.reduce(self._smooth, axis=0), np.minimum.reduce(self._smooth, axis=0), out=swing
-        )
+        np.subtract(np.maximum.reduce(self._smooth), np.minimum.reduce(self._smooth), out=swing)
         self._follow(power, muscle)
-        return bool((self._measures > self._limits).any())
+        return bool(np.logical_or.reduce(self._measures > self._limits, axis=None))
 
     def _follow(self, power: FloatArray, muscle: ComplexArray) -> None:
         """Go on with the running muscle power; where there is none now, the last stands."""
-        parts = np.ascontiguousarray(muscle).view(np.float64)
-        sums = np.add.reduce(parts * parts, axis=0)
-        now = (sums[0::2] + sums[1::2]) * (0.5 / len(parts))
-        new = power + self._gain * (now - power)
-        if math.isnan(float(np.add.reduce(new))):
+        real, imaginary = muscle.real, muscle.imag
+        now = real * real
+        now += imaginary * imaginary
+        now *= 0.5
+        new = now - power
+        new *= self._gain
+        new += power
+        if math.isnan(np.add.reduce(new)):
             new = np.where(np.isnan(now), power, new)
             new = np.where(np.isnan(new), now, new)
         power[:] = new
@@ -201,7 +202,7 @@ class ArtifactFinder:
     @property
     def swing_uv(self) -> FloatArray:
         """Swing of each channel, µV."""
-        swing: FloatArray = self._measures[0].copy()
+        swing: FloatArray = self._measures[0] * self._scale[0]
         return swing
 
     @property

@@ -9,6 +9,7 @@ these measures say, but not which channel or why, and on a bad channel it closes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -106,7 +107,9 @@ class ChannelQuality:
         mains = [hz for hz in ((50.0, 60.0) if line_hz is None else (line_hz,)) if hz < rate_hz / 2 - 4]
         self._line = _line_weights(mains, positive(rate_hz, "rate_hz"), self._n_samples)
         self._measures = np.full((QUARTERS, len(_MEASURES), self._n_channels), np.nan)
-        self._states: tuple[ChannelState, ...] = (OK,) * self._n_channels
+        self._fine = [True] * QUARTERS
+        self._all_ok = (OK,) * self._n_channels
+        self._states: tuple[ChannelState, ...] = self._all_ok
 
     @property
     def states(self) -> tuple[ChannelState, ...]:
@@ -116,31 +119,52 @@ class ChannelQuality:
     def process(self, quarter: FloatArray) -> tuple[ChannelState, ...]:
         """Take in the next quarter, shape (n_samples, n_channels), and give how each channel now is."""
         self._measures[:-1] = self._measures[1:]
-        self._measures[-1] = self._measure(quarter)
-        suspects = self._suspects()
-        if suspects.any():
+        self._measure(quarter, self._measures[-1])
+        self._fine = [*self._fine[1:], self._is_fine(self._measures[-1])]
+        if all(self._fine):  # then nothing that is judged over a second can be wrong, either
+            self._states = self._all_ok
+        else:
+            suspects = self._suspects()
             self._states = tuple(
                 self._judge(channel) if suspect else OK for channel, suspect in enumerate(suspects)
             )
-        else:
-            self._states = (OK,) * self._n_channels
         return self._states
 
-    def _measure(self, x: FloatArray) -> FloatArray:
-        """Give deviation, line amplitude, level, samples at a rail and share of missing samples of a quarter."""
-        missing = np.isnan(x)
-        share = np.add.reduce(missing, axis=0) / len(x)
-        if share.any():
-            present = np.maximum(len(x) - np.add.reduce(missing, axis=0), 1)
+    def _measure(self, x: FloatArray, out: FloatArray) -> None:
+        """Write a quarter's deviation, line amplitude, level, samples at a rail and share of missing ones."""
+        n = len(x)
+        missing, out[4] = None, 0.0
+        level = np.add.reduce(x, axis=0) / n
+        if math.isnan(np.add.reduce(level)):
+            missing = np.isnan(x)
+            out[4] = np.add.reduce(missing, axis=0) / n
+            present = np.maximum(n - np.add.reduce(missing, axis=0), 1)
             level = np.add.reduce(np.where(missing, 0.0, x), axis=0) / present
             x = np.where(missing, level, x)
-        else:
-            level = np.add.reduce(x, axis=0) / len(x)
         around = x - level
-        deviation = np.sqrt(np.add.reduce(around * around, axis=0) / len(x))
-        out = np.stack([deviation, self._line_uv(around), level, self._at_rails(x, missing), share])
-        out[:3, share == 1.0] = np.nan
-        return out
+        out[0] = np.sqrt(np.add.reduce(around * around, axis=0) / n)
+        out[1] = self._line_uv(around)
+        out[2] = level
+        out[3] = self._at_rails(x, missing)
+        if missing is not None:
+            out[:3, out[4] == 1.0] = np.nan
+
+    def _is_fine(self, measures: FloatArray) -> bool:
+        """Say whether no channel breaks any limit in this quarter: a few numbers instead of one look at each."""
+        most, least = (
+            np.maximum.reduce(measures, axis=1).tolist(),
+            np.minimum.reduce(measures, axis=1).tolist(),
+        )
+        limits, rest_uv = self._limits, self._converter.dc_level_uv
+        return bool(
+            least[0] >= limits.flat_uv
+            and most[0] <= limits.noisy_uv
+            and most[1] <= limits.line_uv
+            and most[2] - rest_uv <= limits.max_dc_uv
+            and rest_uv - least[2] <= limits.max_dc_uv
+            and most[3] == 0
+            and most[4] == 0
+        )
 
     def _line_uv(self, around: FloatArray) -> FloatArray:
         if not self._line.size:
@@ -151,7 +175,7 @@ class ChannelQuality:
         amplitude: FloatArray = np.sqrt(np.maximum.reduce(squared, axis=1))
         return amplitude
 
-    def _at_rails(self, x: FloatArray, missing: NDArray[np.bool_]) -> FloatArray:
+    def _at_rails(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
         rails_uv = self._converter.rails_uv
         if rails_uv is not None:
             low, high = rails_uv
@@ -159,15 +183,17 @@ class ChannelQuality:
             beyond = (x <= low + margin) | (x >= high - margin)
         else:
             return self._at_plateaus(x, missing)
-        return np.asarray(np.add.reduce(beyond & ~missing, axis=0), dtype=float)
+        if missing is not None:
+            beyond &= ~missing
+        return np.asarray(np.add.reduce(beyond, axis=0), dtype=float)
 
-    def _at_plateaus(self, x: FloatArray, missing: NDArray[np.bool_]) -> FloatArray:
+    def _at_plateaus(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
         """Where nobody knows the rails, only a plateau at a far extreme gives them away."""
         top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
         far = (np.maximum(top, -bottom) > 20 * self._limits.noisy_uv) & (top > bottom)
         if not far.any():
             return np.zeros(self._n_channels)
-        there = ~missing
+        there = True if missing is None else ~missing
         counts = np.maximum(
             np.add.reduce((x == top) & there, axis=0), np.add.reduce((x == bottom) & there, axis=0)
         )
