@@ -81,6 +81,7 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
                 for name, method in methods.items()
             }
             yield from compared(kind, delay_s, target, scores)
+            yield from above_peers(kind, delay_s, scores)
     yield from prediction(recordings)
 
 
@@ -96,6 +97,22 @@ def compared(
         peer=f"best of the others: {best}", peer_value=medians[best],
         detail=f"{others}; above weighted cFIR in {wins} of {len(scores['neurofb'])} recordings",
     )  # fmt: skip
+
+
+def above_peers(kind: str, delay_s: float, scores: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """By how much the median lies above each peer's: above both cFIRs up to 100 ms, far above the rest."""
+    medians = {name: float(np.median(values)) for name, values in scores.items()}
+    for name, margin in {"cFIR": 0.0, "weighted cFIR": 0.0, "ecHT": 0.01}.items():
+        if delay_s <= 0.1:
+            yield row(
+                f"alpha envelope, {kind}, {1000 * delay_s:.0f} ms late: median r above {name}",
+                medians["neurofb"] - medians[name], "r", at_least=margin, peer=name, peer_value=medians[name],
+            )  # fmt: skip
+    for name in ("Butterworth + rectify", "1 s FFT"):
+        yield row(
+            f"alpha envelope, {kind}, {1000 * delay_s:.0f} ms late: median r above {name}",
+            medians["neurofb"] - medians[name], "r", at_least=0.2, peer=name, peer_value=medians[name],
+        )  # fmt: skip
 
 
 def prediction(recordings: list[Recording]) -> Iterator[dict[str, Any]]:
