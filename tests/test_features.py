@@ -124,6 +124,12 @@ def test_other_refusals():
     slow = SynchronyOf(name="slow", between=(O1, O2), band=(8.0, 12.0))
     with pytest.raises(WrongInput, match="'slow', a slow feature; choose a power, muscle or ocular"):
         check_features([power(inhibits=("slow",)), slow], MONTAGE, RATE_HZ)
+    with pytest.raises(
+        WrongInput, match=r"the reference names channel .A1., which is not there; .*there are"
+    ):
+        Pipeline([power()], MONTAGE, RATE_HZ, reference=["A1", "T8"])
+    with pytest.raises(WrongInput, match=r'a reference is "average" or a list of channels .*found .REST.'):
+        Pipeline([power()], MONTAGE, RATE_HZ, reference="REST")
     with pytest.raises(WrongInput, match="a montage needs labels, each once"):
         Montage(("Fz", "Fz"))
 

@@ -248,6 +248,67 @@ def test_a_place_without_channels_says_so():
     assert pipeline.channel_states["Fz"].state == "flat"
 
 
+def test_a_row_of_large_blinks_is_not_taken_for_bad_contact_of_the_forehead_only():
+    x = head(8, 7, artifacts=NO_ARTIFACTS).samples
+    row = np.tile(np.hanning(75), 6)[:, None] * 600
+    x[1000 : 1000 + len(row), :2] += row
+    values = run(Pipeline([posterior_alpha()], MONTAGE, RATE_HZ), x)
+    during = [value for value in values if 1040 < value.index < 1000 + len(row)]
+    assert {value.why for value in during} == {"blink"}
+
+
+def test_the_last_forehead_channel_says_what_is_lost():
+    contacts = tuple(BadContact(label, 1.0, 20.0, "off") for label in ("Fp1", "Fp2"))
+    x = head(6, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
+    pipeline = Pipeline([posterior_alpha()], MONTAGE, RATE_HZ)
+    values = run(pipeline, x)
+    messages = [event.message for event in pipeline.take_events() if event.kind == "channel_left"]
+    assert len(messages) == 2
+    assert all("blinks are no longer seen" in message for message in messages)
+    assert values[-1].usable
+
+
+@pytest.mark.parametrize("reference, names", [(["T7", "T8"], "T7, T8"), ("average", "")])
+def test_a_bad_reference_makes_all_features_unusable(reference, names):
+    contacts = tuple(BadContact(label, 4.0, 20.0, "off") for label in ("T7", "T8"))
+    x = head(12, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
+    pipeline = Pipeline([frontal_midline_theta(), ONE_OF_EACH[4]], MONTAGE, RATE_HZ, reference=reference)
+    values = run(pipeline, x)
+    assert any(value.usable for value in values if value.index < 4 * RATE_HZ)
+    assert not any(value.usable for value in values if 4.2 * RATE_HZ < value.index < 6 * RATE_HZ)
+    if names:
+        assert values[-1].why == f"bad contact: no channel left of {names}"
+    else:  # the average goes on without them
+        assert set(pipeline.channels_out) == {"T7", "T8"}
+        assert np.mean([value.usable for value in values if value.index > 9 * RATE_HZ]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "feature, label, hz", [(frontal_midline_theta(), "Fz", 6.0), (posterior_alpha(), "Oz", 10.0)]
+)
+def test_a_doubled_rhythm_is_seen_soon(feature, label, hz):
+    """50 % of the change in dB within the filter's delay and 120 ms, 90 % within the delay and 400 ms."""
+    columns = [MONTAGE.labels.index(name) for name in MONTAGE.channels(feature.at)]
+    assert MONTAGE.labels.index(label) in columns
+    n = int(20 * RATE_HZ)
+    times = np.arange(n) / RATE_HZ
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        start_s = 10 + 0.013 * seed
+        x = 2 * rng.standard_normal((n, len(MONTAGE.labels)))
+        uv = np.where(times < start_s, 10.0, 20.0)
+        x[:, columns] += (uv * np.sin(2 * np.pi * hz * times + rng.uniform(0, 2 * np.pi)))[:, None]
+        values = Pipeline([feature], MONTAGE, RATE_HZ).push(chunk(x))
+        value = np.array([each.value for each in values])
+        after_s = np.array([(each.index + 1) / RATE_HZ for each in values]) - start_s
+        before, later = value[(after_s > -5) & (after_s < -1)].mean(), value[after_s > 3].mean()
+        assert later - before == pytest.approx(6.0, abs=0.3)
+        share = (value - before) / (later - before)
+        half_s, most_s = (after_s[(after_s > 0) & (share >= part)][0] for part in (0.5, 0.9))
+        assert half_s <= values[0].delay_s + 0.120
+        assert most_s <= values[0].delay_s + 0.400
+
+
 def test_calibration_begins_where_it_is_told():
     x = head(8, artifacts=NO_ARTIFACTS).samples
     pipeline = Pipeline(None, MONTAGE, RATE_HZ, iaf_hz=10.0)

@@ -99,7 +99,7 @@ class Pipeline:
     ) -> None:
         self.montage = montage = montage if isinstance(montage, Montage) else Montage.of(montage)
         self.features = tuple([preset()] if features is None else features)
-        check_features(self.features, montage, rate_hz, iaf_hz)
+        check_features(self.features, montage, rate_hz, iaf_hz, reference)
         self.hops = hops = Hops.at(rate_hz)
         n = len(montage.labels)
         self._bank = Bank.of(self.features, hops, n, iaf_hz, spectrum)
@@ -179,7 +179,8 @@ class Pipeline:
             self._at += stop - start
             start = stop
             if self._at % hop == 0:
-                self._time_s = chunk.times_s.item(stop - 1)
+                time_s = chunk.times_s.item(stop - 1)
+                self._time_s = self._time_s if math.isnan(time_s) else time_s
                 values += self._hop()
         self._next_index = self._at
         return values
@@ -306,7 +307,7 @@ class Pipeline:
             return SynchronyMeter(feature, self.montage, self._bank, iaf_hz, self._reference)
         if isinstance(feature, MuscleIndex | OcularIndex):
             return IndexMeter(feature, self.montage, self._eyes)
-        return PowerMeter(feature, self.montage, self._bank, iaf_hz)
+        return PowerMeter(feature, self.montage, self._bank, iaf_hz, self._reference)
 
     def _power(self, smoothing_s: float) -> BandPower:
         shape = (len(self._bank.keys), len(self.montage.labels))
@@ -319,7 +320,7 @@ class Pipeline:
         named = self.montage.labels if isinstance(self._reference, str) else self._reference
         bad = self.channels_out
         if all(label in bad for label in named):
-            bad = ()  # nothing left to refer to; the gate closes for the channels themselves
+            bad = ()  # nothing left to refer to; the gate is closed
         return rereference(self.montage.labels, self._reference, bad=bad)
 
     def _recalibrate(self, index: int) -> None:
@@ -334,6 +335,8 @@ class Pipeline:
         touched = [meter.declared.name for meter in self._meters if channel in meter.watch.channels]
         details: dict[str, Any] = {"channel": label, "state": state.state, "features": touched}
         whose = f"; the weights of {', '.join(touched)} change" if touched else ""
+        if out and channel in self._eyes and all(self._membership.out[eye] for eye in self._eyes):
+            whose += "; blinks are no longer seen by the forehead"
         if out:
             message = f"{label} is {state.state} ({state.why}) and leaves from sample {self._at} on{whose}"
             self._say("channel_left", message, self._at, **details)

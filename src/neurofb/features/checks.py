@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from neurofb.dsp.artifacts import MUSCLE_HZ, eye_channels
 from neurofb.dsp.hops import Hops
+from neurofb.dsp.spatial import rereference
 from neurofb.dsp.wiener import check_bands
 from neurofb.errors import NeurofbError, WrongInput, nearest
 from neurofb.features.declared import (
@@ -26,7 +27,11 @@ GAMMA_HZ = 30.0
 
 
 def problems(
-    features: Sequence[AnyFeature], montage: Montage, rate_hz: float, iaf_hz: float | None = None
+    features: Sequence[AnyFeature],
+    montage: Montage,
+    rate_hz: float,
+    iaf_hz: float | None = None,
+    reference: str | Sequence[str] | None = None,
 ) -> list[str]:
     """Give everything that keeps these features from being computed, in words; empty if nothing does.
 
@@ -38,6 +43,8 @@ def problems(
         Sampling rate of the stream.
     iaf_hz : float, optional
         The individual alpha frequency that relative bands follow; 10 Hz if unknown.
+    reference : "average" or sequence of str, optional
+        What every channel is to be re-referenced to.
     """
     found = [] if features else ["no feature is declared; declare at least one"]
     names = [feature.name for feature in features]
@@ -45,6 +52,11 @@ def problems(
         f"two features are named {name!r}; each needs its own"
         for name in sorted({n for n in names if names.count(n) > 1})
     ]
+    if reference is not None:
+        try:
+            rereference(montage.labels, reference)
+        except NeurofbError as error:
+            found.append(str(error))
     try:
         Hops.at(rate_hz)
     except WrongInput as error:
@@ -61,10 +73,14 @@ def problems(
 
 
 def check_features(
-    features: Sequence[AnyFeature], montage: Montage, rate_hz: float, iaf_hz: float | None = None
+    features: Sequence[AnyFeature],
+    montage: Montage,
+    rate_hz: float,
+    iaf_hz: float | None = None,
+    reference: str | Sequence[str] | None = None,
 ) -> None:
     """Refuse features that this montage or rate cannot give; the message lists every problem."""
-    found = problems(features, montage, rate_hz, iaf_hz)
+    found = problems(features, montage, rate_hz, iaf_hz, reference)
     if found:
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         raise WrongInput("\n".join([f"the features have {count}:", *(f"  {each}" for each in found)]))

@@ -15,6 +15,9 @@ from neurofb.dsp.quality import OK, ChannelState
 from neurofb.features.declared import Check
 
 _LONG_AGO = -(10**9)
+#: States in which a channel may speak for others. A row of blinks or a clenched jaw makes channels noisy: just then
+#: they must be heard. One that stays noisy leaves after 2 s.
+_SEEING = ("ok", "noisy", "line noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Gate:
         swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
         self._newest = hop
         for channel in range(len(self._labels)):
-            trusted = not self._out[channel] and not self._states[channel].bad
+            trusted = not self._out[channel] and self._states[channel].state in _SEEING
             if swing[channel] > 1:
                 if channel not in self._eyes:
                     self._moved[channel] = hop

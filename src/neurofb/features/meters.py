@@ -112,7 +112,12 @@ class PowerMeter:
     slow = False
 
     def __init__(
-        self, declared: Power | Ratio | Asymmetry, montage: Montage, bank: Bank, iaf_hz: float | None
+        self,
+        declared: Power | Ratio | Asymmetry,
+        montage: Montage,
+        bank: Bank,
+        iaf_hz: float | None,
+        reference: Reference,
     ) -> None:
         self.declared = declared
         self._places = tuple(montage.columns(place) for place in declared.places)
@@ -120,9 +125,9 @@ class PowerMeter:
         self._upper, self._lower = bands[0], bands[-1]
         self.delay_s = bank.keys[self._upper][2]
         self.reach_s = bank.reach_s(bands)
-        self.watch = Watch(
-            self._places, declared.checks, self.delay_s + 2 * declared.smoothing_s, self.reach_s
-        )
+        watched = _watched(self._places, montage, reference)
+        after_s = self.delay_s + 2 * declared.smoothing_s
+        self.watch = Watch(watched, declared.checks, after_s, self.reach_s)
         self.use([False] * len(montage.labels))
 
     def use(self, out: Sequence[bool]) -> None:
@@ -165,7 +170,7 @@ class SynchronyMeter:
         self.delay_s = bank.keys[self.band][2]
         self.reach_s = bank.reach_s([self.band])
         places = tuple(montage.columns(place) for place in declared.between)
-        self.watch = Watch(places, declared.checks, 0.2, self.reach_s)
+        self.watch = Watch(_watched(places, montage, reference), declared.checks, 0.2, self.reach_s)
         self._synchrony = Synchrony(
             len(places),
             1,
@@ -179,8 +184,10 @@ class SynchronyMeter:
     def use(self, out: Sequence[bool]) -> None:
         """Leave channels out that are bad; their weight goes to the others of the place."""
         bad = [label for label, gone in zip(self._labels, out, strict=True) if gone]
-        whole = all(any(label not in bad for label in group) for group in self._groups.values())
-        # A place without a channel left gives nothing until one comes back.
+        named = () if self._reference is None or isinstance(self._reference, str) else (self._reference,)
+        needed = (*self._groups.values(), *named)
+        whole = all(any(label not in bad for label in group) for group in needed)
+        # A place or a reference without a channel left gives nothing until one comes back.
         self._spatial: SpatialFilter | None = (
             regions(self._labels, self._groups, bad=bad, reference=self._reference) if whole else None
         )
@@ -231,6 +238,25 @@ class IndexMeter:
             return math.nan
         measured = finder.muscle_db if self._muscle else finder.swing
         return float(np.maximum.reduce(measured[self._columns]))
+
+
+#: Up to so many channels, each weighs enough in an average reference to spoil it.
+SMALL_AVERAGE = 16
+
+
+def _watched(
+    places: tuple[tuple[int, ...], ...], montage: Montage, reference: Reference
+) -> tuple[tuple[int, ...], ...]:
+    """Give the places to watch: a feature's own, and the reference, which is in every channel.
+
+    Of an average of many channels a single one is not felt; it is not watched.
+    """
+    if reference is None:
+        return places
+    if isinstance(reference, str):
+        n = len(montage.labels)
+        return (*places, tuple(range(n))) if n <= SMALL_AVERAGE else places
+    return (*places, tuple(montage.labels.index(label) for label in reference))
 
 
 Meter = PowerMeter | SynchronyMeter | IndexMeter
