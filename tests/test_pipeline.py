@@ -237,6 +237,17 @@ def test_bad_channels_leave_with_an_event_and_come_back():
     assert np.mean([v.usable for v in values if left.index + 300 < v.index < 14 * RATE_HZ]) > 0.9
 
 
+@pytest.mark.parametrize("kind, within_s", [("off", 0.6), ("noisy", 0.8), ("flat", 0.8)])
+def test_bad_contact_is_noticed_soon(kind, within_s):
+    for onset_s in (4.0, 4.1, 4.2):
+        contacts = (BadContact("Fz", onset_s, 20.0, kind),)
+        settings = ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)
+        values = run(Pipeline(None, MONTAGE, RATE_HZ), head(8, 6, artifacts=settings).samples)
+        assert any(value.usable for value in values if value.index < onset_s * RATE_HZ)
+        assert not any(value.usable for value in values if value.index > (onset_s + within_s) * RATE_HZ)
+        assert values[-1].why.startswith("bad contact: ")
+
+
 def test_a_place_without_channels_says_so():
     contacts = (BadContact("Fz", 3.0, 20.0, "flat"),)
     x = head(12, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples

@@ -240,15 +240,15 @@ _MEASURES = ("deviation", "line", "level", "rails", "share")
 
 
 def _last_second(measures: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Sum up the quarters: deviation (second least, most), line (second least), level, rail samples, missing share.
+    """Sum up the quarters: deviation (second least; most of two), line (second least), level, rails, missing share.
 
-    The second least of four: one quarter with a blink in it makes no channel noisy, nor two. The most, for flatness:
-    all four must be flat.
+    The second least of four: one quarter with a blink in it makes no channel noisy, nor two. For flatness the last two
+    must be flat: a brain is never silent for half a second.
     """
     known = measures[~np.isnan(measures[:, 4, 0])]
     ordered = np.sort(known[:, :2], axis=0)  # NaN last
     second = min(1, len(known) - 1)
-    deviation = np.stack([ordered[second, 0], np.maximum.reduce(known[:, 0], axis=0)])
+    deviation = np.stack([ordered[second, 0], np.maximum.reduce(known[-2:, 0], axis=0)])
     line: FloatArray = ordered[second, 1]
     return deviation, line, known[-1, 2], np.add.reduce(known[:, 3], axis=0), known[:, 4].mean(axis=0)
 
