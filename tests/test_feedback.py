@@ -108,6 +108,25 @@ def test_the_latest_word_on_what_was_expected_counts():
     assert loop.step([value(2.0, 408)])[0].usable
 
 
+def test_a_word_that_was_far_off_is_taken_back_by_the_next():
+    loop = feedback()
+    loop.step(values([2.0] * 8))
+    loop.step([], 100_000)
+    assert not loop.step([value(2.0, 64)], 70)[0].usable
+    assert loop.step([value(2.0, 72)], 78)[0].usable
+
+
+def test_a_pulse_that_an_artifact_cut_does_not_go_on_after_it():
+    loop = feedback(reward={"kind": "discrete", "hold_s": 1.0, "refractory_s": 2.0})
+    assert loop.step([value(2.0, 0)])[0].reward
+    bad, after = loop.step([value(2.0, 8, usable=False), value(2.0, 16)])
+    assert (bad.reward, after.reward, after.usable) == (False, False, True)
+    assert loop.step([value(2.0, 8 + at(2.0))])[0].reward
+    assert not loop.step([], 624)[0].reward
+    assert not loop.step([value(2.0, 624)])[0].reward
+    assert loop.step([value(2.0, 624 + at(2.0))])[0].reward
+
+
 def test_word_of_what_is_expected_changes_nothing_while_values_come():
     zs = np.random.default_rng(0).standard_normal(200)
     quiet, told = feedback(), feedback()

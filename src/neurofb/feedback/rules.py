@@ -206,8 +206,6 @@ class Settled(ThresholdRule):
     def proposal(self, used: Used) -> float:
         """Give the percentile of the clean minutes when they are full, else the same threshold."""
         asked = self._settings
-        if self._times_set == 2:
-            return used.threshold
         # Sums of steps that are no binary fractions fall short by rounding alone.
         enough_s = (asked.recheck_s if self._times_set else asked.clean_s) * (1 - 1e-9)
         if self._recent.clean_s < enough_s:
