@@ -13,6 +13,7 @@ import pylsl
 import pytest
 from sending import BOUND_S, MUSE, Pulled, Sender, outlet, unique
 
+from neurofb.acquisition import lsl, lsl_streams
 from neurofb.acquisition.lsl import LslSource
 from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.acquisition.source import Source
@@ -129,6 +130,64 @@ def test_an_outlet_that_dies_and_comes_back_goes_on_in_the_same_session() -> Non
     pulled.source.stop()
 
 
+def test_two_that_could_be_the_lost_one_are_shown_and_neither_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, wanted = unique("Hydra"), [2]
+
+    def find_all(*arguments: object) -> list:
+        """Look as always, but see nothing before both are seen: LSL shows them one after the other."""
+        seen = lsl_streams.find_streams(*arguments)  # type: ignore[arg-type]
+        return seen if sum(facts.name == name for facts, _ in seen) >= wanted[0] else []
+
+    kept = [outlet(name)]
+    pulled = opened(name)
+    monkeypatch.setattr(lsl, "find_streams", find_all)
+    Sender(kept[0]).send(0, 300)
+    pulled.until(lambda: pulled.source.state == "flowing")
+    kept.clear()
+    pulled.until(lambda: "lost" in pulled.kinds)
+    kept += [outlet(name), outlet(name)]
+    pulled.until(lambda: "several" in pulled.kinds)
+    event = pulled.event("several")
+    assert len(event.details["uids"]) == 2
+    assert all(uid in event.message for uid in event.details["uids"])
+    assert "None is taken until only one is left" in event.message
+    assert pulled.source.state == "lost"
+    wanted[0] = 1
+    del kept[0]
+    pulled.until(lambda: "reopened" in pulled.kinds)
+    assert pulled.kinds.count("several") == 1
+    assert pulled.event("reopened").details["uid"] in event.details["uids"]
+    pulled.source.stop()
+
+
+def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 100 h ahead and -33 ppm; what LSL would measure of it, this test says.
+    name, ahead_s, drift = unique("Elsewhere"), 360_000.0, -33e-6
+    sender = Sender(outlet(name), offset_s=ahead_s)
+
+    def correction_s(inlet: object, timeout_s: float) -> float:
+        return -(ahead_s + drift * (pylsl.local_clock() - sender.start_s))
+
+    monkeypatch.setattr(lsl_streams.Inlet, "correction_s", correction_s)
+    monkeypatch.setattr(lsl, "CORRECTION_EVERY_S", 0.05)
+    pulled = opened(name, profile=load_profile("muse-2"))
+    sender.send(0, 2560)
+    pulled.until(lambda: len(pulled.source.offsets) > 3)
+    pulled.until_received(2560)
+    received_s = np.concatenate([chunk.received_s for chunk in pulled.chunks])
+    times_s = np.concatenate([chunk.times_s for chunk in pulled.chunks])
+    np.testing.assert_array_equal(received_s, sender.start_s + ahead_s + np.arange(2560) / 256.0)
+    # As old as this computer's clock says, though measured 40 s later: 33 ppm of that are 1.3 ms.
+    assert np.abs(times_s - (received_s - ahead_s)).max() < 0.003
+    assert set(pulled.kinds) <= {"stale", "resumed"}  # no other clock, no gap, no jump
+    measured = [offset_s for _, offset_s in pulled.source.offsets]
+    assert np.abs(np.array(measured) + ahead_s).max() < 0.01
+    assert (np.diff(measured) > 0).all()
+    pulled.source.stop()
+
+
 def test_a_stall_is_stale_then_lost_then_resumed() -> None:
     name = unique("Stall")
     sender = Sender(outlet(name))
@@ -226,6 +285,34 @@ def test_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
     assert "unit" not in pulled.kinds
 
 
+def test_the_command_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
+    needs("mne_lsl")
+    import mne
+
+    name = unique("command")
+    data = 20e-6 * np.random.default_rng(1).standard_normal((2, 1280))
+    raw = mne.io.RawArray(data, mne.create_info(["C3", "C4"], 256.0, "eeg"), verbose="error")
+    raw.save(tmp_path / "file_raw.fif", fmt="double", verbose="error")
+    script = """
+        import sys
+        from importlib.metadata import entry_points
+        (command,) = entry_points(group="console_scripts", name="mne-lsl")
+        sys.exit(command.load()())
+    """
+    # It plays until its input closes.
+    arguments = ["player", str(tmp_path / "file_raw.fif"), "-n", name, "-c", "16"]
+    with independent(script, *arguments):
+        pulled = opened(name)
+        pulled.until_received(600)
+        pulled.source.stop()
+    assert pulled.source.labels == ("C3", "C4")
+    assert pulled.source.unit_from == "0, by the stream"
+    found = pulled.samples[~np.isnan(pulled.samples[:, 0])]
+    expected = 1e6 * data.T
+    start = int(np.abs(expected[:, 0] - found[0, 0]).argmin())
+    np.testing.assert_allclose(found, expected[(start + np.arange(len(found))) % 1280], atol=1e-3)
+
+
 def test_brainflow_synthetic_board_is_read_with_its_microvolts() -> None:
     needs("brainflow")
     name = unique("synthetic")
@@ -269,8 +356,8 @@ def test_brainflow_synthetic_board_is_read_with_its_microvolts() -> None:
 class independent:
     """Run a sender in a process of its own, until the block ends."""
 
-    def __init__(self, script: str) -> None:
-        self.command = [sys.executable, "-c", textwrap.dedent(script)]
+    def __init__(self, script: str, *arguments: str) -> None:
+        self.command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
 
     def __enter__(self) -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL

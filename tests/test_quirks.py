@@ -6,6 +6,7 @@ Each test makes the quirk with a plain outlet, or takes it from a recording in w
 from __future__ import annotations
 
 import itertools
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,13 @@ from sending import BOUND_S, MUSE, Pulled, Sender, outlet, unique
 
 from neurofb.acquisition.intake import Intake, Line
 from neurofb.acquisition.lsl import LslSource
+from neurofb.acquisition.lsl_streams import LslClock, find_streams
+from neurofb.acquisition.offset import SenderOffset
 from neurofb.acquisition.streams import Query, StreamFacts, choose, layout
-from neurofb.devices import load_profile, profile_names
+from neurofb.devices import load_profile
 from neurofb.errors import StreamMissing, WrongStream
+from neurofb.simulation.sender import Sender as SimulatedSender
+from neurofb.simulation.sender import SendPlan
 
 
 def opened(name: str, profile: str | None = None, type_: str | None = None) -> Pulled:
@@ -256,14 +261,86 @@ def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
     assert event.details["jump_s"] == pytest.approx(np.diff(stamps_s)[jumps[0]], abs=1.0)
 
 
-def test_12_our_own_streams_say_all_that_is_needed() -> None:
-    from neurofb.simulation.outlet import Channel, Look  # the words our outlets are made of
+@pytest.mark.parametrize("rate_hz", [256.0, 1000.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rate_hz: float) -> None:
+    # 100 h ahead, -33 ppm, and a measured offset that scatters by 1.8 ms: found in a recording.
+    rng, n = np.random.default_rng(seed), int(600 * rate_hz)
+    true_s = 5000.0 + np.arange(n) / rate_hz
+    to_ours_s = -360_000.0 + 33e-6 * (true_s - 5000.0)
+    their_s = true_s - to_ours_s
+    asked = {i: to_ours_s[i] + rng.normal(0.0, 1.8e-3) for i in range(0, n, int(5 * rate_hz))}
+    intake, offset = Intake(("A",), rate_hz), SenderOffset(asked[0])
+    chunks, times_s = [], []
+    for i in range(0, n, 20):
+        if i in asked:
+            offset.measured(true_s[i], asked[i])
+        values, stamps_s = rng.normal(0.0, 20.0, (20, 1)), their_s[i : i + 20]
+        chunks.append(intake.push(values, stamps_s + offset.base_s, stamps_s))
+        times_s.append(offset.correct(chunks[-1].times_s))
+    chunks.append(intake.flush())
+    times = np.concatenate([*times_s, offset.correct(chunks[-1].times_s)])
+    np.testing.assert_array_equal(np.concatenate([chunk.received_s for chunk in chunks]), their_s)
+    assert (np.diff(times) > 0).all()
+    error_s = np.abs(times - true_s)[true_s > 5030.0]
+    assert np.quantile(error_s, 0.95) < 0.002
+    assert error_s.max() < 0.005
+    # A measurement that scatters by two periods makes no gap of samples that all came.
+    assert intake.ledger.n_missing == 0
+    assert intake.take_events() == []
+    # Asked only once, the drift alone would be off by more.
+    assert abs(to_ours_s[-1] - to_ours_s[0]) > 0.015
 
-    assert Look().has_labels
-    assert Look().has_unit
-    assert Channel("Fz", "microvolts").type == "EEG"
-    assert len({unique("id") for _ in range(3)}) == 3
-    assert "simulated" in profile_names()
+
+def test_11_another_sender_goes_on_where_the_first_was() -> None:
+    offset = SenderOffset(10.0)
+    for i in range(20):
+        offset.measured(100.0 + 5.0 * i, 10.0 + 1e-4 * 5.0 * i)
+        offset.correct(np.arange(100.0 + 5.0 * i, 105.0 + 5.0 * i, 0.1))
+    correction_s = offset.correction_s
+    assert correction_s == pytest.approx(0.01, abs=0.001)
+    offset.reopen(-70.0)
+    # A sample taken at 200 s on our clock has the stamp 270 on its own.
+    assert offset.correct(np.array([270.0 + offset.base_s]))[0] == pytest.approx(200.0, abs=1e-9)
+    assert offset.correction_s == correction_s
+
+
+def test_12_our_own_streams_say_all_that_is_needed() -> None:
+    name = unique("Own")
+    plan = SendPlan(load_profile("simulated"), seed=3, name=name)
+    before_s = pylsl.local_clock()
+    sender = SimulatedSender(plan, LslClock())
+    seen = {facts.name: (facts, info) for facts, info in find_streams(Query(name=f"{name}-truth"), BOUND_S)}
+    pulled = opened(name)
+    truth_facts, truth_info = seen[f"{name}-truth"]
+    truth_inlet = pylsl.StreamInlet(truth_info)
+    truth = truth_inlet.info(timeout=BOUND_S)
+    eeg = pulled.source.facts
+    for facts in (eeg, truth_facts):
+        assert facts.value_format in ("float32", "double64")
+        assert len(facts.labels) == len(facts.units) == facts.n_channels
+        assert all(facts.labels)
+        assert all(facts.units)
+        assert len(set(facts.labels)) == facts.n_channels
+    assert set(eeg.units) == {"microvolts"}
+    assert None not in (truth.get_channel_types() or [None])
+    # Unique on the network, and the same when the program starts again.
+    assert eeg.source_id != truth_facts.source_id
+    assert "" not in (eeg.source_id, truth_facts.source_id)
+    other = SimulatedSender(SendPlan(load_profile("simulated"), seed=4, name=name), LslClock())
+    assert other.source_id != eeg.source_id
+    other.close()
+    sending = threading.Thread(target=sender.run, args=(3.0,))
+    sending.start()
+    pulled.until(lambda: pulled.source.intake.ledger.n_received >= 250)
+    sending.join()
+    received_s = np.concatenate([chunk.received_s for chunk in pulled.chunks])
+    assert before_s < np.nanmin(received_s)
+    assert np.nanmax(received_s) <= pylsl.local_clock()
+    again = SimulatedSender(plan, LslClock())
+    assert again.source_id == eeg.source_id
+    again.close()
+    pulled.source.stop()
 
 
 def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) -> None:

@@ -220,11 +220,16 @@ def made_xdf(
         stamp_s = 50.0 + i / 100 + (hole_s if i >= len(values) // 2 else 0.0)
         samples += b"\x08" + struct.pack("<d", stamp_s) + row.astype("<f8").tobytes()
     stream = struct.pack("<I", 1)
+    footer = (
+        f"<?xml version='1.0'?><info><first_timestamp>50</first_timestamp><last_timestamp>{stamp_s}</last_timestamp>"
+        f"<sample_count>{len(values)}</sample_count></info>"
+    )
     return (
         b"XDF:"
         + block(1, b"<?xml version='1.0'?><info><version>1.0</version></info>")
         + block(2, stream + header.encode())
         + block(3, stream + b"\x04" + struct.pack("<I", len(values)) + samples)
+        + block(6, stream + footer.encode())
     )
 
 
@@ -273,6 +278,9 @@ def test_integer_streams_and_files_broken_off(data_dir: Path) -> None:
     killed = read_recording(data_dir / "labrecorder_made_here/killed_no_footer.xdf", "eeg_int16")
     assert killed.samples_uv.dtype == np.float64
     assert killed.labels == ("O1", "Oz", "O2", "Pz")
+    for broken in (cut, killed):
+        assert any("no footer: its recording was broken off" in note for note in broken.notes)
+    assert not any("footer" in note for note in whole.notes)
 
 
 def test_clock_resets_and_a_stream_without_labels(data_dir: Path, tmp_path: Path) -> None:
@@ -317,6 +325,29 @@ def test_stream_in_another_unit_is_no_eeg(data_dir: Path) -> None:
 def test_malformed_xdf_is_one_message(data_dir: Path) -> None:
     with pytest.raises(WrongFile, match=r"chunk_length_lie\.xdf cannot be read as XDF: ValueError"):
         read_recording(data_dir / "xdf_rs_odd/chunk_length_lie.xdf")
+
+
+@pytest.mark.parametrize("file", ["out_of_order_clock_offsets.xdf", "out_of_order_sample_chunk.xdf"])
+def test_xdf_whose_chunks_are_out_of_order_holds_no_eeg(data_dir: Path, file: str) -> None:
+    with pytest.raises(StreamMissing, match=rf"{file}: .*, none fits(.|\n)*There are:\n  0: '000000000'"):
+        read_recording(data_dir / "xdf_rs_odd" / file)
+
+
+def test_xdf_cut_anywhere_is_read_in_part_or_refused(data_dir: Path, tmp_path: Path) -> None:
+    """Whatever a crash leaves: a beginning of the samples and a note, or one message; never another error."""
+    whole, bytes_ = read_recording(data_dir / MUSE), (data_dir / MUSE).read_bytes()
+    cut, refused = tmp_path / "cut.xdf", []
+    for length in np.random.default_rng(0).integers(0, 80_000, 25):
+        cut.write_bytes(bytes_[:length])
+        try:
+            recording = read_recording(cut)
+        except (WrongFile, StreamMissing, WrongStream) as error:
+            refused.append(str(error))
+            continue
+        assert any("broken off" in note for note in recording.notes)
+        np.testing.assert_array_equal(recording.samples_uv, whole.samples_uv[: len(recording.samples_uv)])
+    assert len(refused) < 15
+    assert all("cut.xdf" in message for message in refused)
 
 
 def test_openbci_text(data_dir: Path) -> None:

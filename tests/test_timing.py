@@ -191,6 +191,28 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
     assert error_s.max() < 0.005
 
 
+@pytest.mark.parametrize("seed", range(20, 26))
+@pytest.mark.parametrize(("jitter", "size_s"), [("none", 0.0), ("late", 0.002), ("normal", 0.005)])
+def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: int) -> None:
+    away = ((60.0 + seed, 63.3), (110.0, 121.0 + seed / 100), (200.0, 200.9))
+    device = Device(300.0, jitter=jitter, size_s=size_s, drift=300e-6, loss=0.05, away=away, seed=seed)
+    ledger = Ledger(RATE_HZ, PACKET)
+    present, _ = run(ledger, device.stamps_s[device.kept], 20)
+    assert ledger.n_received == np.count_nonzero(device.kept)
+    assert ledger.n_missing == np.count_nonzero(~device.kept)
+    assert len(present) == device.n_sent
+
+
+@pytest.mark.parametrize("seed", [103, 7, 8, 9])
+def test_small_jitter_is_not_taken_for_a_rate(seed: int) -> None:
+    # 1 ms between the ends of two packets looks like a rate 1 % off: the times would be off by a packet soon.
+    device = Device(60.0, jitter="uniform", size_s=0.001, drift=300e-6, loss=0.05, seed=seed)
+    ledger = Ledger(RATE_HZ, PACKET)
+    present, times_s = run(ledger, device.stamps_s[device.kept], 20)
+    assert len(present) == device.n_sent
+    assert np.abs(times_s - device.true_s).max() < 0.005
+
+
 def test_counter_column_counts_what_stamps_cannot() -> None:
     # Single samples lost under 20 ms of jitter: no stamp tells, the device's counter does, through its turns.
     device = Device(60.0, jitter="late", packet=1, together=PACKET, loss=0.03, seed=5)

@@ -45,7 +45,14 @@ def show_devices(name: str | None, as_json: bool) -> None:
 
 
 @commands.command("streams")
-@click.option("--wait", "wait_s", default=2.0, show_default=True, help="How long to look, in seconds.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 600, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="How long to look, in seconds.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def show_streams(wait_s: float, as_json: bool) -> None:
     """List the LSL streams on the network: which device fits each, why, and what it does not say itself."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pylsl
@@ -20,6 +21,7 @@ import pylsl
 from neurofb.acquisition.intake import NO_COUNT, Intake, Line
 from neurofb.acquisition.lsl_streams import FACTS_TIMEOUT_S, Inlet, find_streams
 from neurofb.acquisition.magnitude import MagnitudeCheck
+from neurofb.acquisition.offset import SenderOffset
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.streams import Layout, Query, StreamFacts, choose, layout
 from neurofb.acquisition.watch import StreamWatch
@@ -67,7 +69,8 @@ class LslSource:
         self._searching = False
         self._threads: list[threading.Thread] = []
         self._events: list[Event] = []
-        self._offset_s = 0.0
+        self._said_in_search: deque[Event] = deque()
+        self._offset = SenderOffset()
         self._by_arrival: bool | None = None
 
     def __repr__(self) -> str:
@@ -138,7 +141,7 @@ class LslSource:
         self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
         self._stopped.clear()
         inlet = Inlet(facts, info)
-        self._offset_s = self._first_correction(inlet)
+        self._offset = SenderOffset(self._first_correction(inlet))
         try:
             inlet.open(CORRECTION_TIMEOUT_S)
         except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
@@ -177,14 +180,19 @@ class LslSource:
     def take_events(self) -> list[Event]:
         """Give what has happened since the last call, in order."""
         events, self._events = self._events, []
+        while self._said_in_search:
+            events.append(self._said_in_search.popleft())
         if self._layout:
-            events += self._intake.take_events()
+            correction_s = self._offset.correction_s
+            events += [
+                replace(event, time_s=event.time_s + correction_s) for event in self._intake.take_events()
+            ]
         return events
 
     def flush(self) -> Chunk:
         """Give the samples that are held in doubt, at the end of a session."""
         self._opened()
-        return self._intake.flush()
+        return self._corrected(self._intake.flush())
 
     def stop(self) -> None:
         """Close the stream; harmless when it is closed."""
@@ -206,16 +214,22 @@ class LslSource:
         received_s = inlet.stamps_s[:n].copy()
         if self._by_arrival is None:
             self._by_arrival = self._is_foreign(float(received_s[0]), now_s)
+        here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
         if self._by_arrival:
             # The last sample came now; those before it were sent a period apart.
-            stamps_s = now_s - np.arange(n - 1, -1, -1) / self._intake.ledger.clock.nominal_hz
+            stamps_s = here_s - np.arange(n - 1, -1, -1) / self._intake.ledger.clock.nominal_hz
         else:
-            stamps_s = received_s + self._offset_s
+            stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
         counter = self._layout.counter if self._layout else None
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
-        return self._intake.push(samples, stamps_s, received_s, now_s, counts)
+        return self._corrected(self._intake.push(samples, stamps_s, received_s, here_s, counts))
+
+    def _corrected(self, chunk: Chunk) -> Chunk:
+        if self._by_arrival:
+            return chunk
+        return Chunk(chunk.samples, chunk.first_index, chunk.received_s, self._offset.correct(chunk.times_s))
 
     def _nothing(self) -> Chunk:
         empty = np.empty(0)
@@ -223,7 +237,7 @@ class LslSource:
         return Chunk(np.empty((0, n_channels)), self._intake.ledger.next_index, empty, empty)
 
     def _is_foreign(self, received_s: float, now_s: float) -> bool:
-        difference_s = received_s + self._offset_s - now_s
+        difference_s = received_s + self._offset.base_s - now_s
         if abs(difference_s) < FOREIGN_S:
             return False
         clock = "unix time (seconds since 1970)" if received_s > UNIX_S else "another clock"
@@ -262,7 +276,7 @@ class LslSource:
                 continue  # no answer: the last one holds, and silence is watched in pull
             if inlet is self._inlet:
                 self.offsets.append((pylsl.local_clock(), offset_s))
-                self._offset_s = offset_s
+                self._offset.measured(*self.offsets[-1])
 
     def _lose(self) -> None:
         self._events += self._watch.cut(pylsl.local_clock(), self._intake.ledger.next_index)
@@ -275,12 +289,16 @@ class LslSource:
     def _look_again(self) -> None:
         """Look for the lost stream under a new uid, or for what silenced it to end; runs in a thread."""
         old_uid = self._facts.uid
+        said = False
         while not self._stopped.is_set() and self._watch.state == "lost":
             again = [
                 (facts, info)
                 for facts, info in find_streams(None, 1.0, self._stopped)
                 if facts.uid != old_uid and facts.identity == self._facts.identity
             ]
+            if len(again) > 1 and not said:
+                self._said_in_search.append(self._several([facts for facts, _ in again]))
+                said = True
             if len(again) != 1:
                 continue
             inlet = Inlet(*again[0])
@@ -296,6 +314,17 @@ class LslSource:
             return
         self._searching = False
 
+    def _several(self, found: list[StreamFacts]) -> Event:
+        seen = "; ".join(facts.describe() for facts in found)
+        return Event(
+            "several",
+            pylsl.local_clock(),
+            f"{len(found)} streams look like {self._facts.name!r}, which is lost: {seen}. None is taken until only "
+            "one is left; stop the others",
+            self._intake.ledger.next_index,
+            {"uids": [facts.uid for facts in found]},
+        )
+
     def _take_over(self) -> None:
         if not self._found:
             return
@@ -303,7 +332,8 @@ class LslSource:
             self._inlet.close()
         self._inlet = self._found.popleft()
         before, self._facts = self._facts, self._inlet.facts
-        self._offset_s, self._by_arrival = self._new_offset_s, None
+        self._offset.reopen(self._new_offset_s)
+        self._by_arrival = None
         self._searching = False
         self._intake.ledger.restart()
         self._events.append(

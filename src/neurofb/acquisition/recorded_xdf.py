@@ -47,6 +47,8 @@ def read_xdf(path: Path, query: str | None = None, profile: DeviceProfile | None
     """
     streams, notes = _load(path)
     stream = _chosen(path, streams, query)
+    if "footer" not in stream:
+        notes.append("the stream has no footer: its recording was broken off, and is read as far as it goes")
     labels = _texts(stream, "label")
     columns, names = _eeg(path, stream, labels, profile)
     if left_out := [labels[i] for i in range(len(labels)) if i not in columns]:
