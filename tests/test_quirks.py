@@ -271,15 +271,16 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     their_s = true_s - to_ours_s
     asked = {i: to_ours_s[i] + rng.normal(0.0, 1.8e-3) for i in range(0, n, int(5 * rate_hz))}
     intake, offset = Intake(("A",), rate_hz), SenderOffset(asked[0])
-    chunks, times_s = [], []
+    chunks = []
     for i in range(0, n, 20):
         if i in asked:
             offset.measured(true_s[i], asked[i])
         values, stamps_s = rng.normal(0.0, 20.0, (20, 1)), their_s[i : i + 20]
         chunks.append(intake.push(values, stamps_s + offset.base_s, stamps_s))
-        times_s.append(offset.correct(chunks[-1].times_s))
+        offset.correct(chunks[-1].times_s)
     chunks.append(intake.flush())
-    times = np.concatenate([*times_s, offset.correct(chunks[-1].times_s)])
+    offset.correct(chunks[-1].times_s)
+    times = np.concatenate([chunk.times_s for chunk in chunks])
     np.testing.assert_array_equal(np.concatenate([chunk.received_s for chunk in chunks]), their_s)
     assert (np.diff(times) > 0).all()
     error_s = np.abs(times - true_s)[true_s > 5030.0]
@@ -301,8 +302,10 @@ def test_11_another_sender_goes_on_where_the_first_was() -> None:
     assert correction_s == pytest.approx(0.01, abs=0.001)
     offset.reopen(-70.0)
     # A sample taken at 200 s on our clock has the stamp 270 on its own.
-    assert offset.correct(np.array([270.0 + offset.base_s]))[0] == pytest.approx(200.0, abs=1e-9)
-    assert offset.correction_s == correction_s
+    times_s = np.array([270.0 + offset.base_s])
+    offset.correct(times_s)
+    assert times_s[0] == pytest.approx(200.0, abs=1e-9)
+    assert offset.correction_s == pytest.approx(correction_s, abs=1e-9)
 
 
 def test_12_our_own_streams_say_all_that_is_needed() -> None:

@@ -326,6 +326,52 @@ def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
     assert ledger.n_missing == 17
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(
+        st.tuples(
+            st.integers(1, 400),  # samples
+            st.sampled_from(
+                [0.0, 0.0, 1e-3, 0.03, 0.2, 1.0, 30.0, -0.03, -0.2, -1.0, -30.0]
+            ),  # a jump before
+            st.sampled_from([0.0, 0.5, 0.98, 1.0, 1.0, 1.02, 1.5]),  # periods from stamp to stamp
+            st.sampled_from([0.0, 1e-4, 5e-3, 0.05]),  # jitter
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    packet=st.sampled_from([1, 12]),
+    chunk=st.integers(1, 300),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
+    parts: list[tuple[int, float, float, float]], packet: int, chunk: int, seed: int
+) -> None:
+    rng, now_s, stamps = np.random.default_rng(seed), 1000.0, []
+    for n, jump_s, periods, jitter_s in parts:
+        times_s = now_s + jump_s + np.arange(1, n + 1) * periods / RATE_HZ
+        stamps.append(times_s + rng.normal(0.0, jitter_s, n))
+        now_s = times_s[-1]
+    stamps_s = np.concatenate(stamps)
+    values = np.arange(len(stamps_s), dtype=float)[:, None] + 1.0
+    intake = Intake(("A",), RATE_HZ, Line(packet))
+    chunks = [
+        intake.push(values[i : i + chunk], stamps_s[i : i + chunk]) for i in range(0, len(values), chunk)
+    ]
+    chunks.append(intake.flush())
+    samples = np.concatenate([each.samples for each in chunks])[:, 0]
+    ends = np.cumsum([len(each) for each in chunks])
+    assert [each.first_index for each in chunks] == [0, *ends[:-1]]
+    # All that came is there, in order, but for what came twice; the rest is what is recorded as missing.
+    assert np.isfinite(samples).sum() == intake.ledger.n_received
+    assert np.isnan(samples).sum() == intake.ledger.n_missing
+    assert intake.ledger.n_received + intake.screen.n_repeated == len(values)
+    assert (np.diff(samples[np.isfinite(samples)]) > 0).all()
+    assert (np.diff(np.concatenate([each.times_s for each in chunks])) > 0).all()
+    gaps = [event.details["n_samples"] for event in intake.take_events() if event.kind == "gap"]
+    assert sum(gaps) == intake.ledger.n_missing
+
+
 def test_few_samples_are_given_at_the_end() -> None:
     ledger = Ledger(RATE_HZ)
     assert len(ledger.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0

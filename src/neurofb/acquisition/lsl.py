@@ -227,9 +227,9 @@ class LslSource:
         return self._corrected(self._intake.push(samples, stamps_s, received_s, here_s, counts))
 
     def _corrected(self, chunk: Chunk) -> Chunk:
-        if self._by_arrival:
-            return chunk
-        return Chunk(chunk.samples, chunk.first_index, chunk.received_s, self._offset.correct(chunk.times_s))
+        if not self._by_arrival:
+            self._offset.correct(chunk.times_s)
+        return chunk
 
     def _nothing(self) -> Chunk:
         empty = np.empty(0)

@@ -44,7 +44,7 @@ class SenderOffset:
     def __init__(self, offset_s: float = 0.0) -> None:
         self.base_s = offset_s
         self.correction_s = 0.0
-        self._corrected_to_s = -np.inf
+        self._corrected_to_s: float | None = None
         self._measured: deque[tuple[float, float]] = deque(maxlen=KEPT)
         #: When, offset and drift of the line through the measurements; replaced as a whole by another thread.
         self._line = (0.0, offset_s, 0.0)
@@ -71,17 +71,19 @@ class SenderOffset:
         level_s = float(np.median(offsets_s - drift * (at_s - time_s)))
         self._line = (time_s, level_s, drift)
 
-    def correct(self, times_s: FloatArray) -> FloatArray:
-        """Give times that came out of the ledger, in order, on this computer's clock."""
-        if not len(times_s):
-            return times_s
-        last_s = float(times_s[-1])
+    def correct(self, times_s: FloatArray) -> None:
+        """Put times that came out of the ledger, in order, on this computer's clock, in place."""
+        n = len(times_s)
+        if n == 0:
+            return
+        last_s = float(times_s[n - 1])
+        from_s = float(times_s[0]) if self._corrected_to_s is None else self._corrected_to_s
         measured_s, level_s, drift = self._line
-        wanted_s = level_s + drift * (last_s - measured_s if measured_s else 0.0) - self.base_s
-        before_s, from_s = self.correction_s, max(self._corrected_to_s, float(times_s[0]))
-        most_s = MOST_DRIFT * max(0.0, last_s - from_s)
-        self.correction_s = before_s + min(max(wanted_s - before_s, -most_s), most_s)
-        self._corrected_to_s = max(last_s, from_s)
-        if last_s <= from_s:
-            return times_s + before_s
-        return times_s + np.interp(times_s, (from_s, last_s), (before_s, self.correction_s))
+        wanted_s = level_s + (drift * (last_s - measured_s) if drift else 0.0) - self.base_s
+        before_s, most_s = self.correction_s, MOST_DRIFT * (last_s - from_s)
+        self.correction_s = after_s = before_s + min(max(wanted_s - before_s, -most_s), most_s)
+        self._corrected_to_s = last_s
+        if n == 1 or after_s == before_s:
+            times_s += after_s
+        else:
+            times_s += np.interp(times_s, (from_s, last_s), (before_s, after_s))
