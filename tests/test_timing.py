@@ -326,6 +326,27 @@ def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
     assert ledger.n_missing == 17
 
 
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_hidden_loss_is_not_counted_again_at_a_blocks_end_within_a_gap(seed: int) -> None:
+    # 8 ms lost below the jitter at a block's beginning, and before the second block ends a gap of 0.3 s, which
+    # is measured from the line and so holds both.
+    block = SampleClock(RATE_HZ).block_samples
+    n, hidden, gap_at = 40 * block, 20 * block, 21 * block + 100
+    late_s = np.random.default_rng(seed).normal(0.0, 0.005, n)
+    late_s[hidden:] += 0.008
+    late_s[gap_at:] += 0.300
+    intake = Intake(("A",), RATE_HZ)
+    stamps_s = 1000.0 + np.arange(n) / RATE_HZ + late_s
+    chunks = [intake.push(np.ones((12, 1)), stamps_s[i : i + 12]) for i in range(0, n - 11, 12)]
+    chunks.append(intake.flush())
+    assert sum(len(chunk) for chunk in chunks) == intake.ledger.n_received + intake.ledger.n_missing
+    assert intake.ledger.n_missing == pytest.approx(0.308 * RATE_HZ, abs=1.2)
+    assert (
+        sum(e.details["n_samples"] for e in intake.take_events() if e.kind == "gap")
+        == intake.ledger.n_missing
+    )
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     parts=st.lists(

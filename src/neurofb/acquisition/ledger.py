@@ -218,8 +218,8 @@ class Ledger:
                 break
             missing += self._end_block()
             if missing:
+                present.append(np.zeros(missing, dtype=np.bool_))
                 times.append(self._skip(missing))
-                present.append(np.zeros(len(times[-1]), dtype=np.bool_))
         return Placed(
             first_index,
             np.concatenate(present) if present else np.empty(0, dtype=np.bool_),
@@ -307,7 +307,7 @@ class Ledger:
         self._restarted = False
 
     def _skip(self, missing: int) -> FloatArray:
-        """Pass over missing samples, and those that the blocks ended on the way show to be missing; give all times."""
+        """Pass over missing samples, through as many blocks as they last."""
         times = []
         while missing:
             n = min(missing, self._block_end - self.next_index)
@@ -315,22 +315,21 @@ class Ledger:
             self.next_index += n
             self.n_missing += n
             missing -= n
-            # What a block's end may find missing counts only once: the rest of the gap comes first.
-            missing += self._end_block()
+            self._end_block(in_gap=True)
         return np.concatenate(times)
 
-    def _end_block(self) -> int:
+    def _end_block(self, in_gap: bool = False) -> int:
         """Close the block if it is full; give how many samples its level shows to be missing."""
         if self.next_index < self._block_end:
             return 0
         block = self._block[: self._n_block]
-        missing = self._close(block) if len(block) else 0
+        missing = self._close(block, in_gap) if len(block) else 0
         self.clock.next_block(self.next_index)
         self._n_block = 0
         self._block_end += self.clock.block_samples
         return missing
 
-    def _close(self, block: FloatArray) -> int:
+    def _close(self, block: FloatArray, in_gap: bool) -> int:
         late_s = block[:, 1] - self.clock.times_at(block[:, 0])
         level_s = self.judge.level_s(late_s) if self.judge.sharp else float(late_s.mean())
         known = self.clock.n_steady >= MIN_BLOCKS and not self._counted
@@ -338,6 +337,10 @@ class Ledger:
         tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
         limit_s = max(0.5 * self.judge.packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
         if known and abs(level_s) > limit_s and len(block) > self.clock.block_samples // 4:
+            if in_gap:
+                # The gap was measured from the line, so it holds what this block lacks: not to be counted twice.
+                self._off_level_s = 0.0
+                return 0
             return self._off_level(level_s)
         self._off_level_s = 0.0
         self.judge.note(late_s)
