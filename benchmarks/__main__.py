@@ -22,12 +22,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.table import write_table
+
 HERE = Path(__file__).parent
 PACKAGES = ("neurofb", "numpy", "scipy", "mne", "mne-connectivity", "brainflow", "pylsl", "Cython")
 
 
 def main() -> int:
-    """Run the benchmarks that are asked for; exit code 1 if a target was missed."""
+    """Run the benchmarks that are asked for; a missed target is printed, it is no failure of the run."""
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     arguments.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     arguments.add_argument("--short", action="store_true", help="a short form, to see that they run")
@@ -41,15 +43,17 @@ def main() -> int:
         arguments.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
     results = [shown for name in chosen.names or known for shown in run(name, chosen.short)]
     if not chosen.names:
-        chosen.out.write_text(
-            json.dumps({**machine(), "short": chosen.short, "rows": results}, indent=1) + "\n"
-        )
+        document = {**machine(), "short": chosen.short, "rows": results}
+        chosen.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
         print(f"\nwritten: {chosen.out}")
+        if not chosen.short:
+            write_table(document)
+            print("written: the table in README.md")
     missed = [result["name"] for result in results if result["meets_target"] is False]
     print(
         f"{len(results)} rows, {len(missed)} below target" + "".join(f"\n  missed: {name}" for name in missed)
     )
-    return bool(missed) and not chosen.short
+    return 0
 
 
 def run(name: str, short: bool) -> Iterator[dict[str, Any]]:
