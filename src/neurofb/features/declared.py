@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from neurofb.dsp.artifacts import MUSCLE_S, SWING_S
 from neurofb.errors import WrongInput
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -55,6 +56,16 @@ class _Declared(BaseModel):
         """Where it looks."""
         return ()
 
+    @property
+    def unit(self) -> str:
+        """The unit of its values; empty for a plain number."""
+        return ""
+
+    @property
+    def is_power(self) -> bool:
+        """Whether its logarithm is what scores are taken of: a power, a share or a ratio of powers, not yet in dB."""
+        return False
+
 
 class Place(BaseModel):
     """Where a feature looks: one region of the montage, or channels by their labels; one of the two."""
@@ -97,6 +108,11 @@ class _Smoothed(_Filtered):
         description="above it, features that name this one in inhibits are not usable; in this one's unit",
     )
 
+    @property
+    def averaged_s(self) -> float:
+        """The time constant of the power's running mean."""
+        return self.smoothing_s
+
 
 class Power(_Smoothed):
     """Power of a band, the mean over channels: µV² (absolute), dB over 1 µV² (db), a share of ``whole`` (relative)."""
@@ -123,6 +139,16 @@ class Power(_Smoothed):
         """Where it looks."""
         return (self.at,)
 
+    @property
+    def unit(self) -> str:
+        """µV², dB over 1 µV², or none for a share."""
+        return {"absolute": "µV²", "db": "dB", "relative": ""}[self.scale]
+
+    @property
+    def is_power(self) -> bool:
+        """True unless in dB."""
+        return self.scale != "db"
+
 
 class Ratio(_Smoothed):
     """Power of one band over that of another, at one place or two: a plain ratio, or in dB."""
@@ -147,6 +173,16 @@ class Ratio(_Smoothed):
     def places(self) -> tuple[Place, ...]:
         """Upper and lower place."""
         return (self.at, self.over_at or self.at)
+
+    @property
+    def unit(self) -> str:
+        """dB, or none for the plain ratio."""
+        return "dB" if self.scale == "db" else ""
+
+    @property
+    def is_power(self) -> bool:
+        """True unless in dB."""
+        return self.scale != "db"
 
 
 class Asymmetry(_Smoothed):
@@ -215,6 +251,11 @@ class SynchronyOf(_Filtered):
         """All places."""
         return self.between
 
+    @property
+    def averaged_s(self) -> float:
+        """The length of its window."""
+        return self.window_s
+
 
 class MuscleIndex(_Declared):
     """Power of 28–38 Hz over its usual level in the baseline, in dB: that of the channel that has most of it."""
@@ -225,6 +266,16 @@ class MuscleIndex(_Declared):
         default=6.0, description="dB above which features that name this one in inhibits are not usable"
     )
 
+    @property
+    def averaged_s(self) -> float:
+        """The time constant of the muscle's power."""
+        return MUSCLE_S
+
+    @property
+    def unit(self) -> str:
+        """Decibels over the usual."""
+        return "dB"
+
 
 class OcularIndex(_Declared):
     """Slow swing of the frontal channels within half a second over its limit: from 1 on, the eyes are at work."""
@@ -233,6 +284,11 @@ class OcularIndex(_Declared):
     limit: float = Field(
         default=1.0, description="above it, features that name this one in inhibits are not usable"
     )
+
+    @property
+    def averaged_s(self) -> float:
+        """The time over which a swing is looked for."""
+        return SWING_S
 
 
 Feature = Annotated[

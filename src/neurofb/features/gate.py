@@ -111,7 +111,7 @@ class Gate:
         for channel in watch.channels:
             state = self._states[channel]
             if state.bad and not self._out[channel]:
-                return f"bad contact: {self._labels[channel]} {state.state}, {state.why}"
+                return f"bad contact: {self._labels[channel]} {state.state} ({state.why})"
         return ""
 
     def _artifact(self, hop: int, watch: Watch) -> str:

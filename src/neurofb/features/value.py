@@ -20,7 +20,8 @@ class FeatureValue:
     usable : bool
         Whether it may earn feedback now.
     why : str
-        Why not, in words that a person at the screen understands; empty when usable.
+        Why not, in words that a person at the screen understands, numbers of the moment in brackets at the end; empty
+        when usable.
     delay_s : float
         How late the filters make it: declared, not measured.
     """
@@ -31,3 +32,8 @@ class FeatureValue:
     usable: bool
     why: str = ""
     delay_s: float = 0.0
+
+
+def kind_of(why: str) -> str:
+    """Give a reason without its numbers of the moment: what is counted together."""
+    return why.partition(" (")[0]

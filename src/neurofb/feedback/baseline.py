@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import Field
 
 from neurofb.errors import UnknownName, WrongInput
-from neurofb.features.value import FeatureValue
+from neurofb.features.presets import AnyFeature
+from neurofb.features.value import FeatureValue, kind_of
 from neurofb.feedback.settings import (
     BaselineSettings,
     Condition,
@@ -51,7 +52,8 @@ class Measure:
     window_s : float
         The window or time constant over which it is averaged.
     log : bool
-        Whether z-scores are taken of its logarithm: true for powers, false for what is in dB or without unit.
+        Whether z-scores are taken of its logarithm: true for powers, their shares and ratios; false for what is in dB
+        already or may fall below 0.
     unit : str
         Of its values, for people.
     """
@@ -60,6 +62,16 @@ class Measure:
     window_s: float
     log: bool = False
     unit: str = ""
+
+    @classmethod
+    def of(cls, feature: AnyFeature) -> Measure:
+        """Give what a declared feature says of itself."""
+        return cls(feature.name, feature.averaged_s, feature.is_power, feature.unit)
+
+
+def measures_of(features: Iterable[AnyFeature]) -> dict[str, Measure]:
+    """Give the measure of each declared feature, such as those of a pipeline, by name."""
+    return {feature.name: Measure.of(feature) for feature in features}
 
 
 class Elapsed:
@@ -195,7 +207,7 @@ class BaselineCollector:
                 passed_s = LONGEST_STEP_S
             why = self._unfit(each)
             if why:
-                self._withheld[why] += passed_s
+                self._withheld[kind_of(why)] += passed_s
             else:
                 self._values.append(float(each.value))
                 self._clean.append(passed_s)

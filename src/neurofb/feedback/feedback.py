@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neurofb.errors import UnknownName, WrongInput, nearest
-from neurofb.features.value import FeatureValue
+from neurofb.features.value import FeatureValue, kind_of
 from neurofb.feedback.baseline import CONDITIONS, Baseline, Measure, no_number
 from neurofb.feedback.inhibits import Inhibit
 from neurofb.feedback.mapping import FeedbackLevel, Reward
@@ -309,7 +309,7 @@ class Feedback:
         shown_at = index if self._told is None else max(index, self._told)
         block, number = self._block, math.nan if value is None else value.value
         if block is not None:
-            block.withheld[why] += 1
+            block.withheld[kind_of(why)] += 1
         return FeedbackSample(
             index=index,
             value=number,
