@@ -12,11 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # Streams of the tests meet on this machine only, and only with those of the same run: pylsl reads this once,
-# when it is first imported. KnownPeers, because a loopback has no multicast.
+# when it is first imported. KnownPeers, because a loopback has no multicast; ports of this run's own, because peers
+# are asked on a range of ports, which outlets of other runs may have filled.
 _LSL_FOLDER = tempfile.TemporaryDirectory(prefix="neurofb-lsl-")
 _LSL_SETTINGS = Path(_LSL_FOLDER.name) / "lsl_api.cfg"
 _LSL_SETTINGS.write_text(
-    "[ports]\nIPv6 = disable\n[multicast]\nResolveScope = machine\n"
+    f"[ports]\nIPv6 = disable\nBasePort = {16600 + os.getpid() % 150 * 100}\nPortRange = 90\n[multicast]\nResolveScope = machine\n"
     f"[lab]\nKnownPeers = {{127.0.0.1}}\nSessionID = neurofb-tests-{uuid.uuid4().hex}\n[log]\nlevel = -2\n",
     "utf-8",
 )
