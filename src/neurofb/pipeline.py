@@ -118,6 +118,7 @@ class Pipeline:
         self._limits = {
             each.name: limit for each in self.features if (limit := getattr(each, "limit", None)) is not None
         }
+        self._inhibiting = any(each.inhibits for each in self.features)
         self._mix = self._mixing()
         self._block, self._quarter = np.full((hops.hop, n), np.nan), np.full((quarter, n), np.nan)
         self._next_index: int | None = None
@@ -163,7 +164,7 @@ class Pipeline:
     def push(self, chunk: Chunk) -> list[FeatureValue]:
         """Take in samples and give the values that became due, in the order of time and declaration."""
         x = chunk.samples
-        if chunk.n_channels != len(self.montage.labels):
+        if x.shape[1] != len(self.montage.labels):
             raise WrongShape(
                 f"a chunk needs {len(self.montage.labels)} channels, as the montage has; found {chunk.n_channels}"
             )
@@ -245,7 +246,7 @@ class Pipeline:
         mixed = z if self._mix is None else project_complex(self._mix, z)
         powers = {smoothing_s: power.process(mixed)[-1] for smoothing_s, power in self._powers.items()}
         is_slow = (hop + 1) % self.hops.slow == 0
-        numbers: dict[str, tuple[float, str]] = {}
+        given: list[tuple[Meter, float, str]] = []
         for meter in self._meters:
             why = self._gate.reason(hop, meter.watch)
             if isinstance(meter, PowerMeter):
@@ -259,22 +260,25 @@ class Pipeline:
                 value = meter.value()
             if not why and math.isnan(value):
                 why = self._nothing(hop, meter)
-            numbers[meter.declared.name] = (value, why)
+            given.append((meter, value, why))
+        if self._inhibiting:
+            given = self._inhibited(given)
         index = self._at - 1
         return [
-            FeatureValue(name, value, index, not why, why, meter.delay_s)
-            for meter in self._meters
-            if (name := meter.declared.name) in numbers
-            for value, why in [self._inhibited(meter, numbers)]
+            FeatureValue(meter.declared.name, value, index, not why, why, meter.delay_s)
+            for meter, value, why in given
         ]
 
-    def _inhibited(self, meter: Meter, numbers: dict[str, tuple[float, str]]) -> tuple[float, str]:
-        value, why = numbers[meter.declared.name]
-        for name in meter.declared.inhibits:
-            level = numbers[name][0]
-            if not why and not level <= self._limits[name]:
-                why = f"{name} is over its limit" if level == level else f"{name} is not known"
-        return value, why
+    def _inhibited(self, given: list[tuple[Meter, float, str]]) -> list[tuple[Meter, float, str]]:
+        """Withhold what a feature inhibits that is over its limit or not known."""
+        levels = {meter.declared.name: value for meter, value, _ in given}
+        inhibited = []
+        for meter, value, why in given:
+            for name in meter.declared.inhibits:
+                if not why and not levels[name] <= self._limits[name]:
+                    why = f"{name} is not known" if math.isnan(levels[name]) else f"{name} is over its limit"
+            inhibited.append((meter, value, why))
+        return inhibited
 
     def _nothing(self, hop: int, meter: Meter) -> str:
         """Give why there is no value: the beginning, or a gap."""

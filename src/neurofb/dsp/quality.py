@@ -280,6 +280,8 @@ class Membership:
 
     def update(self, states: Sequence[ChannelState]) -> list[int]:
         """Take in a quarter's states; give the channels that have just left or come back."""
+        if all(state.state == "missing" for state in states):
+            return []  # a stream that stopped says nothing of any contact
         changed = []
         for channel, state in enumerate(states):
             bad = state.bad

@@ -234,7 +234,9 @@ class Feedback:
         # Inhibits speak before the value of the same sample that they inhibit.
         trained = self.settings.feature
         samples = []
-        for value in sorted(values, key=lambda each: (each.index, each.name == trained)):
+        if len(values) > 1:
+            values = sorted(values, key=lambda each: (each.index, each.name == trained))
+        for value in values:
             if value.name == trained:
                 samples.append(self._of_value(value))
             elif value.name in self._inhibits:
@@ -265,14 +267,15 @@ class Feedback:
             return self._withheld(value.index, value, why)
         assert self._block is not None  # else there was a reason
         block, threshold = self._block, self._block.threshold
-        score = threshold.sign * block.baseline.z(value.value)
+        z = block.baseline.z(value.value)
+        score = threshold.sign * z
         used, used_z = threshold.score, threshold.z
         reward = self._reward.earned(threshold.take(score, value.index), value.index)
         block.rewarded += reward
         return FeedbackSample(
             index=value.index,
             value=value.value,
-            z=threshold.sign * score,
+            z=z,
             threshold=used_z,
             level=self._level.earned(score - used, value.index),
             reward=reward,
@@ -296,7 +299,10 @@ class Feedback:
             return no_number(value.value)
         if self._heat_at and self._is_evoked(value):
             return "evoked response to heat onset"
-        return next(filter(None, (each.why(value.index) for each in self._inhibits.values())), "")
+        for inhibit in self._inhibits.values():
+            if why := inhibit.why(value.index):
+                return why
+        return ""
 
     def _is_evoked(self, value: FeatureValue) -> bool:
         lasts = (self.settings.after_heat_s + value.delay_s) * self._rate_hz

@@ -30,6 +30,16 @@ class Success:
     above: int = 0
     above_start: int = 0
 
+    def __add__(self, other: Success) -> Success:
+        return Success(
+            self.values + other.values, self.above + other.above, self.above_start + other.above_start
+        )
+
+    def __sub__(self, other: Success) -> Success:
+        return Success(
+            self.values - other.values, self.above - other.above, self.above_start - other.above_start
+        )
+
     @property
     def rate(self) -> float:
         """The share above the threshold that was in use; NaN before the first value."""
@@ -90,7 +100,7 @@ class Threshold:
             assert self.promised is not None  # settings hold z for a fixed one
             self.start = quantile_for(ordered, self.promised)
         self.score = self.start
-        self.block, self.total, self._since = Success(), Success(), Success()
+        self.block, self._ended, self._at_last_move = Success(), Success(), Success()
         self._rule = self._rule_of(settings, baseline)
         self._elapsed, self._trial_samples = Elapsed(rate_hz), max(1, round(settings.trial_s * rate_hz))
         self._trial: int | None = None
@@ -117,6 +127,11 @@ class Threshold:
         """The threshold in use as a z-score of the feature, whatever the direction."""
         return self.sign * self.score
 
+    @property
+    def total(self) -> Success:
+        """How it went since the start."""
+        return self._ended + self.block
+
     def take(self, score: float, index: int) -> bool:
         """Take in the score of a usable value and give whether it is a success; the threshold moves after it.
 
@@ -124,10 +139,10 @@ class Threshold:
         promised rate is that of all values, and successive trials are less alike than successive values.
         """
         success = score > self.score
-        for tally in (self._since, self.block, self.total):
-            tally.values += 1
-            tally.above += success
-            tally.above_start += score > self.start
+        block = self.block
+        block.values += 1
+        block.above += success
+        block.above_start += score > self.start
         trial = index // self._trial_samples
         new_trial, self._trial = trial != self._trial, trial
         self._rule.take(score, min(self._elapsed.since_last_s(index), LONGEST_STEP_S))
@@ -139,14 +154,15 @@ class Threshold:
 
     def end_block(self) -> Success:
         """Let the threshold move and give how the block went."""
-        ended, self.block = self.block, Success()
+        ended, self._ended, self.block = self.block, self.total, Success()
         if self._settings.change == "between blocks":
             self._move()
         return ended
 
     def _move(self) -> None:
-        proposal = self._rule.proposal(Used(self.score, self._since.rate))
-        self._since = Success()
+        total = self.total
+        proposal = self._rule.proposal(Used(self.score, (total - self._at_last_move).rate))
+        self._at_last_move = total
         if self._settings.rule != "settled":  # set twice at most: a bound would leave it short for good
             most = self._settings.max_change_z
             proposal = min(max(proposal, self.score - most), self.score + most)
