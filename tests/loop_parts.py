@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from neurofb.chunk import Chunk
+from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.dsp.artifacts import Calibration
 from neurofb.features.montage import Montage
@@ -15,6 +16,8 @@ from neurofb.feedback.settings import FeedbackSettings
 from neurofb.pipeline import Pipeline
 from neurofb.simulation.artifacts import NO_ARTIFACTS
 from neurofb.simulation.head import Head, HeadSettings
+from neurofb.simulation.headset import Headset, settings_of
+from neurofb.simulation.source import SimulatedSource
 
 RATE_HZ = 250.0
 PROFILE = load_profile("simulated")
@@ -73,3 +76,16 @@ def bits(samples):
         tuple(each.hex() if isinstance(each, float) else each for each in dataclasses.astuple(sample))
         for sample in samples
     ]
+
+
+def played(rest, fault, n_s, seed):
+    """The loop as the engine runs it, each 20 ms of the source's clock: (now, what was expected by then, output)."""
+    clock = ManualClock()
+    headset = Headset(head(seed), settings_of(PROFILE, faults=(fault,)), MONTAGE.labels)
+    source = SimulatedSource(headset, MONTAGE.labels, clock)
+    source.start()
+    loop = Loop(rest)
+    for _ in range(round(n_s / 0.02)):
+        clock.advance(0.02)
+        expected = int(clock.now_s() * RATE_HZ)
+        yield from ((clock.now_s(), expected, s) for s in loop.push(source.pull(), expected))

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from loop_parts import MONTAGE, PROFILE, RATE_HZ, THETA, Loop, bits, chunk, chunks, head, record
+from loop_parts import MONTAGE, RATE_HZ, THETA, Loop, bits, chunk, chunks, head, played, record
 from pydantic import TypeAdapter, ValidationError
 
 from neurofb.acquisition.recordings import read_recording
-from neurofb.clock import ManualClock
 from neurofb.dsp.artifacts import Calibration
 from neurofb.errors import WrongInput
 from neurofb.features.declared import (
@@ -34,9 +33,7 @@ from neurofb.feedback.settings import BaselineSettings, FeedbackSettings, checke
 from neurofb.pipeline import Pipeline
 from neurofb.simulation.artifacts import NO_ARTIFACTS, ArtifactSettings, BadContact
 from neurofb.simulation.faults import Disconnect, Stall
-from neurofb.simulation.headset import Headset, settings_of
 from neurofb.simulation.rhythms import resting_rhythms
-from neurofb.simulation.source import SimulatedSource
 
 NEUTRAL = FeedbackSettings(feature=THETA).level.neutral
 DELAY_S = 0.15
@@ -100,19 +97,6 @@ def test_a_feature_with_another_window_needs_another_baseline(rest):
 
 
 # -- stall ---------------------------------------------------------------------------------------------------------
-
-
-def played(rest, fault, n_s, seed):
-    """The loop as the engine runs it, each 20 ms of the source's clock: (now, what was expected by then, output)."""
-    clock = ManualClock()
-    headset = Headset(head(seed), settings_of(PROFILE, faults=(fault,)), MONTAGE.labels)
-    source = SimulatedSource(headset, MONTAGE.labels, clock)
-    source.start()
-    loop = Loop(rest)
-    for _ in range(round(n_s / 0.02)):
-        clock.advance(0.02)
-        expected = int(clock.now_s() * RATE_HZ)
-        yield from ((clock.now_s(), expected, s) for s in loop.push(source.pull(), expected))
 
 
 @pytest.mark.parametrize("seed", range(6))
