@@ -96,6 +96,14 @@ def test_a_feature_with_another_window_needs_another_baseline(rest):
         )
 
 
+def test_a_feature_with_another_band_needs_another_baseline(rest):
+    wider = [frontal_midline_theta().model_copy(update={"band": ("iaf-6", "iaf-1")})]
+    with pytest.raises(WrongInput, match=r"was taken with the declaration \{.*iaf-2.*, now \{.*iaf-1"):
+        Feedback(
+            FeedbackSettings(feature=THETA), measures_of(wider), [Loop(rest).baseline], ["rest"], RATE_HZ
+        )
+
+
 # -- stall ---------------------------------------------------------------------------------------------------------
 
 

@@ -56,17 +56,22 @@ class Measure:
         already or may fall below 0.
     unit : str
         Of its values, for people.
+    declared : str
+        The whole declaration as JSON: the same name with another band or place needs another baseline.
     """
 
     name: str
     window_s: float
     log: bool = False
     unit: str = ""
+    declared: str = ""
 
     @classmethod
     def of(cls, feature: AnyFeature) -> Measure:
         """Give what a declared feature says of itself."""
-        return cls(feature.name, feature.averaged_s, feature.is_power, feature.unit)
+        return cls(
+            feature.name, feature.averaged_s, feature.is_power, feature.unit, feature.model_dump_json()
+        )
 
 
 def measures_of(features: Iterable[AnyFeature]) -> dict[str, Measure]:
@@ -104,6 +109,7 @@ class Baseline(Table):
     window_s: Positive = Field(description="the window that the feature was averaged over, in s")
     log: bool = Field(description="whether z-scores are taken of 10·log₁₀ of the value")
     unit: str = Field(default="", description="the unit of a value")
+    declared: str = Field(default="", description="the feature's whole declaration, as JSON")
     robust: bool = Field(default=False, description="median and MAD instead of mean and SD")
     clean_s: NotNegative = Field(description="the seconds of clean EEG in it")
     withheld_s: dict[str, NotNegative] = Field(description="for each reason, the seconds left out")
@@ -157,6 +163,8 @@ class Baseline(Table):
             "unit": (self.unit, measure.unit),
         }
         different = [f"{key} {was!r}, now {now!r}" for key, (was, now) in pairs.items() if was != now]
+        if not different and self.declared != measure.declared:
+            different = [f"the declaration {self.declared}, now {measure.declared}"]
         if not different:
             return ""
         return (
@@ -266,6 +274,7 @@ class BaselineCollector:
             window_s=float(self.measure.window_s),
             log=self.measure.log,
             unit=self.measure.unit,
+            declared=self.measure.declared,
             robust=self.settings.robust,
             clean_s=self.clean_s,
             withheld_s=dict(self._withheld),
