@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _LSL_FOLDER = tempfile.TemporaryDirectory(prefix="neurofb-lsl-")
 _LSL_SETTINGS = Path(_LSL_FOLDER.name) / "lsl_api.cfg"
 _LSL_SETTINGS.write_text(
-    f"[ports]\nIPv6 = disable\nBasePort = {16600 + os.getpid() % 150 * 100}\nPortRange = 90\n[multicast]\nResolveScope = machine\n"
+    f"[ports]\nIPv6 = disable\nBasePort = {16600 + os.getpid() % 150 * 100}\nPortRange = 90\n"
+    "[multicast]\nResolveScope = machine\n"
     f"[lab]\nKnownPeers = {{127.0.0.1}}\nSessionID = neurofb-tests-{uuid.uuid4().hex}\n[log]\nlevel = -2\n",
     "utf-8",
 )
