@@ -64,7 +64,7 @@ def rest():
     ],
 )
 def test_a_feature_gives_its_measure(feature, expected):
-    assert measures_of([feature]) == {feature.name: Measure(*expected)}
+    assert measures_of([feature]) == {feature.name: Measure(*expected, feature.model_dump_json())}
 
 
 @pytest.mark.parametrize("name", PRESETS)
