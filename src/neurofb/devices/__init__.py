@@ -4,17 +4,8 @@
 of that model, ``positions`` the names of the 10-05 system, ``columns`` finds the EEG among a stream's columns.
 """
 
-from neurofb.devices.profile import (
-    UNIT_UV,
-    DeviceProfile,
-    HardwareFilter,
-    OtherStream,
-    Outlet,
-    Packets,
-    QualityLimits,
-    load_profile,
-    profile_names,
-)
+from neurofb.devices.profile import UNIT_UV, DeviceProfile, load_profile, profile_names
+from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
 
 __all__ = [
     "UNIT_UV",

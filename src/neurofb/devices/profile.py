@@ -29,17 +29,6 @@ from neurofb.devices.tables import (
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
 from neurofb.tomlfile import Place, parse_toml, several
 
-__all__ = [
-    "DeviceProfile",
-    "HardwareFilter",
-    "OtherStream",
-    "Outlet",
-    "Packets",
-    "QualityLimits",
-    "load_profile",
-    "profile_names",
-]
-
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
 

@@ -94,10 +94,13 @@ class Adaptation:
         """Begin to fade to new taps, shape (n_bands, n_taps)."""
         self._goals[channel] = (taps, TICKS_PER_S)
 
+    @property
+    def fades_now(self) -> bool:
+        """Whether a tick has just completed while a channel fades."""
+        return not self._in_tick and bool(self._goals)
+
     def fading(self, taps: ComplexArray) -> list[tuple[int, ComplexArray]]:
-        """Go one step on if a tick has just completed: give each fading channel's next taps."""
-        if self._in_tick:
-            return []
+        """Go one step on: give each fading channel's next taps. To be called when it `fades_now`."""
         steps = []
         for channel, (goal, left) in list(self._goals.items()):
             steps.append((channel, taps[:, channel] + (goal - taps[:, channel]) / left))

@@ -311,8 +311,9 @@ class BandFilter:
             )
             self._agreement[:, channel] = designed.agreement
             self._adaptation.fade_to(channel, designed.taps)
-        for channel, taps in self._adaptation.fading(self.taps):
-            self._set_taps(channel, taps)
+        if self._adaptation.fades_now:  # gathering all taps is dear, and most pieces end between ticks
+            for channel, taps in self._adaptation.fading(self.taps):
+                self._set_taps(channel, taps)
 
 
 def _delays(delay_s: float | Mapping[str, float], bands: Mapping[str, object]) -> FloatArray:
