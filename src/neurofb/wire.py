@@ -1,0 +1,152 @@
+"""What a running session says over LSL and what it listens to: the words that engine, screens and outsiders share.
+
+All streams of a session have the session's uid in their ``source_id`` (``neurofb-<uid>-<stream>``) and in their
+description (``session``). Numbers go out as double64, documents as JSON text in a string channel.
+
+==================== ================================================================= ==========================
+stream               content                                                           rate
+==================== ================================================================= ==========================
+neurofb-eeg          the EEG in µV on its grid, NaN where missing                      that of the headset
+neurofb-features     every feature's value and usable flag                             the hop rate
+neurofb-feedback     level, reward, usable, value, threshold, age_s                    the hop rate
+neurofb-stimulus     target and measured temperature, state, site                      that of the stimulator
+neurofb-events       JSON documents as they are recorded: ``documents.Event``          when something happens
+neurofb-status       JSON: all a screen needs to draw itself, also when it comes late  5 Hz
+neurofb-commands     JSON documents from screens and others to the engine              when somebody acts
+==================== ================================================================= ==========================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurofb.errors import WrongInput
+
+EEG, FEATURES, FEEDBACK = "neurofb-eeg", "neurofb-features", "neurofb-feedback"
+STIMULUS, EVENTS, STATUS, COMMANDS = (
+    "neurofb-stimulus",
+    "neurofb-events",
+    "neurofb-status",
+    "neurofb-commands",
+)
+
+#: Columns of the feedback stream, and the unit of each.
+FEEDBACK_COLUMNS: Mapping[str, str] = {
+    "level": "none",
+    "reward": "none",
+    "usable": "none",
+    "value": "feature",
+    "threshold": "SD",
+    "age_s": "s",
+}
+STIMULUS_COLUMNS: Mapping[str, str] = {
+    "target_c": "celsius",
+    "measured_c": "celsius",
+    "state": "none",
+    "site": "none",
+}
+STATUS_RATE_HZ = 5.0
+
+#: What may come from outside, with the keys each needs and those it may have. All of them lower the risk or leave it.
+COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "rating": (("prompt", "value"), ()),  # value: a number 0–100, a text for free text, or null for no answer
+    "button": ((), ()),  # "now it hurts" in the method of limits: the temperature returns
+    "stop": (("by",), ()),  # the stimulus ends at once and the session with it; by: participant or operator
+    "pause": ((), ()),  # at once; a stimulus that is on ends
+    "resume": ((), ()),  # only the pause ends: no stimulus starts before its own time
+    "continue": ((), ()),  # goes on from an instruction that waits for somebody
+    "mark": (("text",), ()),  # a note in the record
+    "end": ((), ()),  # the session ends in order
+}
+#: Words of commands that would start or raise heat: never taken from outside, whoever asks, and recorded.
+HEAT_WORDS = (
+    "heat",
+    "fire",
+    "arm",
+    "raise",
+    "temperature",
+    "target_c",
+    "level",
+    "start_stimulus",
+    "stimulus",
+)
+
+
+def source_id(uid: str, stream: str) -> str:
+    """Give the ``source_id`` of a session's stream."""
+    return f"neurofb-{uid}-{stream.removeprefix('neurofb-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that is asked of the engine from outside.
+
+    Attributes
+    ----------
+    name : str
+        One of ``COMMAND_KEYS``.
+    content : mapping
+        Its keys and values.
+    by : str
+        Who asks: ``participant``, ``operator`` or a program's own name.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    by: str = ""
+
+    def to_json(self) -> str:
+        """Give the document that is sent."""
+        return json.dumps(
+            {"command": self.name, "by": self.by, **self.content}, sort_keys=True, ensure_ascii=False
+        )
+
+    @classmethod
+    def read(cls, text: str) -> Command:
+        """Give the command that a document asks for.
+
+        Raises
+        ------
+        WrongInput
+            If it is none, or one that would start or raise heat; the message says which and why.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise WrongInput(f"a command is a JSON document; found {text[:80]!r} ({error})") from None
+        if not isinstance(document, dict) or not isinstance(document.get("command"), str):
+            raise WrongInput(f'a command is a document as {{"command": "stop"}}; found {text[:80]!r}')
+        name = document.pop("command")
+        by = str(document.pop("by", ""))
+        if name in HEAT_WORDS or any(key in HEAT_WORDS for key in document):
+            raise WrongInput(
+                f"{name!r} would start or raise heat: heat follows the protocol's schedule only and can from outside "
+                "be lowered or stopped, never raised"
+            )
+        if name not in COMMAND_KEYS:
+            raise WrongInput(f"no command {name!r}; there are: {', '.join(COMMAND_KEYS)}")
+        needed, optional = COMMAND_KEYS[name]
+        if "by" in needed:
+            needed = tuple(key for key in needed if key != "by")
+        absent = [key for key in needed if key not in document]
+        unknown = [key for key in document if key not in (*needed, *optional)]
+        if absent or unknown:
+            lacks = f" lacks {', '.join(absent)}" if absent else ""
+            more = f" does not know {', '.join(unknown)}" if unknown else ""
+            raise WrongInput(f"the command {name!r}{lacks}{' and' if lacks and more else ''}{more}")
+        if name == "rating":
+            _check_value(document["value"])
+        return cls(name, document, by)
+
+
+def _check_value(value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or isinstance(value, str) or (is_number and math.isfinite(value) and 0 <= value <= 100):
+        return
+    raise WrongInput(
+        f"a rating's value is a number from 0 to 100, a text, or null for no answer; found {value!r}"
+    )
