@@ -16,6 +16,7 @@ from neurofb.acquisition.ledger import Ledger, Placed
 from neurofb.acquisition.packets import ARRIVAL, COUNT, RECEIVED, STAMP, PacketScreen, Rows
 from neurofb.acquisition.timing import Jitter
 from neurofb.chunk import Chunk, FloatArray
+from neurofb.devices import DeviceProfile
 from neurofb.documents import Event
 
 NO_COUNT = float("nan")
@@ -41,6 +42,13 @@ class Line:
     lost: Literal["zeros", "gap"] = "gap"
     jitter: Jitter = "auto"
     counter_modulus: int | None = None
+
+    @classmethod
+    def of(cls, profile: DeviceProfile | None) -> Line:
+        """Give what a device's profile knows of it."""
+        if profile is None or profile.packets is None:
+            return cls()
+        return cls(packet_samples=profile.packets.samples, lost=profile.packets.lost)
 
 
 class Intake:

@@ -22,6 +22,7 @@ from neurofb.acquisition.intake import NO_COUNT, Intake, Line
 from neurofb.acquisition.lsl_streams import FACTS_TIMEOUT_S, Inlet, find_streams
 from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.acquisition.offset import SenderOffset
+from neurofb.acquisition.raw import RawBlock, RawLayout, layout_of
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.streams import Layout, Query, StreamFacts, choose, layout
 from neurofb.acquisition.watch import StreamWatch
@@ -49,6 +50,8 @@ class LslSource:
         The unit, if both the stream and the profile are wrong about it.
     wait_s : float
         How long to look for the stream, in seconds.
+    keep_raw : bool
+        Whether to keep what was received for ``take_raw``; somebody must take it then.
 
     Attributes
     ----------
@@ -56,11 +59,16 @@ class LslSource:
         Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
     """
 
-    def __init__(self, query: Query, unit: str | None = None, wait_s: float = 10.0) -> None:
+    def __init__(
+        self, query: Query, unit: str | None = None, wait_s: float = 10.0, *, keep_raw: bool = False
+    ) -> None:
         self.query = query
         self.unit = unit
         self.wait_s = wait_s
+        self._keep_raw = keep_raw
+        self._raw: list[RawBlock] = []
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
+        self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._layout: Layout | None = None
         self._inlet: Inlet | None = None
         self._found: deque[Inlet] = deque(maxlen=1)
@@ -99,6 +107,29 @@ class LslSource:
         return self._facts
 
     @property
+    def raw_layout(self) -> RawLayout:
+        """What the stream is, and which of its columns are the EEG."""
+        return layout_of(self._facts, self._opened())
+
+    def take_raw(self) -> list[RawBlock]:
+        """Give what was received since the last call, as it came."""
+        raw, self._raw = self._raw, []
+        return raw
+
+    def take_offsets(self) -> list[tuple[float, float]]:
+        """Give the corrections of the sender's clock since the last call: when measured, what to add, in s."""
+        new = []
+        while self._new_offsets:  # filled by a thread
+            new.append(self._new_offsets.popleft())
+        return new
+
+    def _note_offset(self, offset_s: float) -> float:
+        measured = (float(pylsl.local_clock()), offset_s)
+        self.offsets.append(measured)
+        self._new_offsets.append(measured)
+        return measured[0]
+
+    @property
     def unit_from(self) -> str:
         """Where the unit is known from, in words."""
         return self._opened().unit_from
@@ -134,7 +165,7 @@ class LslSource:
                 f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
             )
         self._facts = facts
-        self._intake = Intake(where.labels, rate_hz, _line(self.query.profile))
+        self._intake = Intake(where.labels, rate_hz, Line.of(self.query.profile))
         self._watch = StreamWatch(facts.name, rate_hz, _burst_s(self.query.profile, facts))
         self._check = MagnitudeCheck(rate_hz, float(where.scale_uv[0]), where.unit_from)
         self._slice = _as_slice(where.columns)
@@ -212,6 +243,8 @@ class LslSource:
         if self._scale is not None:
             samples *= self._scale
         received_s = inlet.stamps_s[:n].copy()
+        if self._keep_raw:
+            self._raw.append(RawBlock(raw.copy(), received_s))
         if self._by_arrival is None:
             self._by_arrival = self._is_foreign(float(received_s[0]), now_s)
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
@@ -261,7 +294,7 @@ class LslSource:
             message = f"the clock of {inlet.facts.name!r} did not answer ({error}); its stamps are taken as they are"
             self._events.append(Event("no_clock_offset", pylsl.local_clock(), message))
             return 0.0
-        self.offsets.append((pylsl.local_clock(), offset_s))
+        self._note_offset(offset_s)
         return offset_s
 
     def _keep_offset(self) -> None:
@@ -275,8 +308,7 @@ class LslSource:
             except (pylsl.util.TimeoutError, pylsl.util.LostError):
                 continue  # no answer: the last one holds, and silence is watched in pull
             if inlet is self._inlet:
-                self.offsets.append((pylsl.local_clock(), offset_s))
-                self._offset.measured(*self.offsets[-1])
+                self._offset.measured(self._note_offset(offset_s), offset_s)
 
     def _lose(self) -> None:
         self._events += self._watch.cut(pylsl.local_clock(), self._intake.ledger.next_index)
@@ -307,7 +339,7 @@ class LslSource:
                 inlet.open(CORRECTION_TIMEOUT_S)
             except (pylsl.util.TimeoutError, pylsl.util.LostError):
                 continue  # gone again: look on
-            self.offsets.append((pylsl.local_clock(), offset_s))
+            self._note_offset(offset_s)
             self._new_offset_s = offset_s
             self._found.append(inlet)
             self._wake.set()
@@ -357,12 +389,6 @@ def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
     """Give columns that stand together as a slice, which copies faster."""
     first, n = columns[0], len(columns)
     return slice(first, first + n) if columns == tuple(range(first, first + n)) else list(columns)
-
-
-def _line(profile: DeviceProfile | None) -> Line:
-    if profile is None or profile.packets is None:
-        return Line()
-    return Line(packet_samples=profile.packets.samples, lost=profile.packets.lost)
 
 
 def _burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from neurofb.acquisition.raw import RawBlock, RawLayout, microvolt_layout
 from neurofb.acquisition.recorded import Recording
 from neurofb.acquisition.source import SourceState
 from neurofb.chunk import Chunk
@@ -41,6 +42,8 @@ class PlaybackSource:
         How many times as fast as it was recorded.
     loop : bool
         Begin again at the end, on and on; else the source is ``lost`` when the recording is over.
+    keep_raw : bool
+        Whether to keep what was given for ``take_raw``; somebody must take it then.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class PlaybackSource:
         chunk_samples: int = 8,
         speed: float = 1.0,
         loop: bool = False,
+        keep_raw: bool = False,
     ) -> None:
         if chunk_samples < 1:
             raise WrongInput(f"a chunk holds at least 1 sample, found chunk_samples = {chunk_samples}")
@@ -66,6 +70,8 @@ class PlaybackSource:
         self._start_s: float | None = None
         self._next = 0
         self._events: list[Event] = []
+        self._keep_raw = keep_raw
+        self._raw: list[RawBlock] = []
 
     def __repr__(self) -> str:
         return (
@@ -124,6 +130,25 @@ class PlaybackSource:
             end = self._due(self._start_s)
         return self._give(end, self._start_s)
 
+    @property
+    def raw_layout(self) -> RawLayout:
+        """What the stream is, and which of its columns are the EEG."""
+        return microvolt_layout("recording", self.labels, self.rate_hz)
+
+    def take_raw(self) -> list[RawBlock]:
+        """Give the samples that were given since the last call, missing ones left out."""
+        raw, self._raw = self._raw, []
+        return raw
+
+    def take_offsets(self) -> list[tuple[float, float]]:
+        """Give nothing: samples come on this computer's clock."""
+        return []
+
+    def flush(self) -> Chunk:
+        """Give nothing: no sample is held in doubt."""
+        empty = np.empty(0)
+        return Chunk(np.empty((0, len(self.labels))), self._next, empty, empty)
+
     def take_events(self) -> list[Event]:
         """Give what has happened since the last call, in order."""
         events, self._events = self._events, []
@@ -149,6 +174,9 @@ class PlaybackSource:
         times_s = start_s + indices / self.rate_hz
         received_s = np.where(np.isnan(samples).all(axis=1), np.nan, times_s)
         if end > first:
+            if self._keep_raw:
+                there = ~np.isnan(received_s)
+                self._raw.append(RawBlock(samples[there], received_s[there]))
             self._state = "flowing"
             self._tell_gaps(first, end, start_s)
             self._tell_ends(first, end, start_s)

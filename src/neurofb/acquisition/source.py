@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from neurofb.acquisition.raw import RawBlock, RawLayout
 from neurofb.chunk import Chunk
 from neurofb.documents import Event
 
@@ -34,6 +35,11 @@ class Source(Protocol):
         """What the source knows of its stream, as of the last ``pull``."""
         ...
 
+    @property
+    def raw_layout(self) -> RawLayout:
+        """What the stream is, and which of its columns are the EEG; known after ``start``."""
+        ...
+
     def start(self) -> None:
         """Open the stream."""
         ...
@@ -44,6 +50,18 @@ class Source(Protocol):
 
     def take_events(self) -> list[Event]:
         """Give what has happened since the last call, in order."""
+        ...
+
+    def take_raw(self) -> list[RawBlock]:
+        """Give what was received since the last call, as it came: for the record."""
+        ...
+
+    def take_offsets(self) -> list[tuple[float, float]]:
+        """Give new corrections of the sender's clock: when measured, and what to add to a stamp, in s."""
+        ...
+
+    def flush(self) -> Chunk:
+        """Give the samples that are held in doubt, at the end of a session; maybe none."""
         ...
 
     def stop(self) -> None:

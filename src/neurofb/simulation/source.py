@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from neurofb.acquisition.raw import RawBlock, RawLayout, microvolt_layout
 from neurofb.acquisition.source import SourceState
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
@@ -33,9 +34,14 @@ class SimulatedSource:
     labels : sequence of str
     clock : Clock
         The headset's ``start_s`` is a reading of this clock.
+    keep_raw : bool
+        Whether to keep what arrived for ``take_raw``; somebody must take it then.
     """
 
-    def __init__(self, headset: Headset, labels: Sequence[str], clock: Clock) -> None:
+    def __init__(
+        self, headset: Headset, labels: Sequence[str], clock: Clock, *, keep_raw: bool = False
+    ) -> None:
+        self._keep_raw = keep_raw
         if len(labels) != headset.head.n_electrodes:
             raise WrongInput(
                 f"the head has {headset.head.n_electrodes} electrodes, found {len(labels)} labels: "
@@ -47,6 +53,7 @@ class SimulatedSource:
         self._next_index = 0
         self._state: SourceState = "waiting"
         self._events: list[Event] = []
+        self._raw: list[RawBlock] = []
         self._open = False
         self._last_arrival_s = headset.start_s
         settings = headset.settings
@@ -77,6 +84,24 @@ class SimulatedSource:
     def stop(self) -> None:
         """Close the stream; harmless when it is closed."""
         self._open = False
+
+    @property
+    def raw_layout(self) -> RawLayout:
+        """What the stream is, and which of its columns are the EEG."""
+        return microvolt_layout("simulated", self._labels, self.rate_hz)
+
+    def take_raw(self) -> list[RawBlock]:
+        """Give what arrived since the last call, as it came."""
+        raw, self._raw = self._raw, []
+        return raw
+
+    def take_offsets(self) -> list[tuple[float, float]]:
+        """Give nothing: the true time of every sample is known."""
+        return []
+
+    def flush(self) -> Chunk:
+        """Give nothing: no sample is held in doubt."""
+        return self._chunk([])
 
     def take_events(self) -> list[Event]:
         """Give what has happened since the last call, in order."""
@@ -128,6 +153,8 @@ class SimulatedSource:
         samples: list[FloatArray] = [np.empty((0, len(self._labels)))]
         received: list[FloatArray] = [np.empty(0)]
         for arrival in arrivals:
+            if self._keep_raw:
+                self._raw.append(RawBlock(arrival.samples, arrival.stamps_s))
             missing = arrival.first_index - self._next_index
             if missing:
                 samples.append(np.full((missing, len(self._labels)), np.nan))
