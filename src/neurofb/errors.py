@@ -74,6 +74,22 @@ class WrongStream(NeurofbError, ValueError):
     exit_code = 3
 
 
+class UnsafeHeat(WrongInput):
+    """A heat stimulus that the safety envelope refuses before it starts; the message lists every reason."""
+
+
+class SafetyStop(NeurofbError, RuntimeError):
+    """Heat was ended for safety, or its guard is gone: no more stimuli until somebody has looked."""
+
+    exit_code = 4
+
+
+class StimulatorMissing(NeurofbError, ConnectionError):
+    """A stimulator, or the process that guards it, that cannot be reached or does not answer any more."""
+
+    exit_code = 3
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Give "there are: …" for the names that exist, with the nearest first named if one is near."""
     known = sorted(known)
