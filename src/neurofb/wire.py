@@ -93,17 +93,19 @@ class Command:
         Its keys and values.
     by : str
         Who asks: ``participant``, ``operator`` or a program's own name.
+    session : str
+        The uid of the session that is meant; empty for whichever hears it, which only a stop may be.
     """
 
     name: str
     content: Mapping[str, Any]
     by: str = ""
+    session: str = ""
 
     def to_json(self) -> str:
         """Give the document that is sent."""
-        return json.dumps(
-            {"command": self.name, "by": self.by, **self.content}, sort_keys=True, ensure_ascii=False
-        )
+        document = {"command": self.name, "by": self.by, "session": self.session, **self.content}
+        return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def read(cls, text: str) -> Command:
@@ -121,7 +123,7 @@ class Command:
         if not isinstance(document, dict) or not isinstance(document.get("command"), str):
             raise WrongInput(f'a command is a document as {{"command": "stop"}}; found {text[:80]!r}')
         name = document.pop("command")
-        by = str(document.pop("by", ""))
+        by, session = str(document.pop("by", "")), str(document.pop("session", ""))
         if name in HEAT_WORDS or any(key in HEAT_WORDS for key in document):
             raise WrongInput(
                 f"{name!r} would start or raise heat: heat follows the protocol's schedule only and can from outside "
@@ -140,7 +142,18 @@ class Command:
             raise WrongInput(f"the command {name!r}{lacks}{' and' if lacks and more else ''}{more}")
         if name == "rating":
             _check_value(document["value"])
-        return cls(name, document, by)
+        if not session and name != "stop":
+            raise WrongInput(f'the command {name!r} does not say which session it is for, as "session": "…"')
+        return cls(name, document, by, session)
+
+
+def asks_to_stop(text: str, uid: str) -> bool:
+    """Say whether a document is a stop for this session, or for whichever hears it."""
+    try:
+        command = Command.read(text)
+    except WrongInput:
+        return False
+    return command.name == "stop" and command.session in ("", uid)
 
 
 def _check_value(value: Any) -> None:

@@ -1,0 +1,176 @@
+"""The states of a session, and the schedule that its steps follow.
+
+A step is due when the one before it was *due* plus that one's duration: lateness never adds up. A pause moves all that
+is still to come by its length; an extended step by its extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from neurofb.errors import WrongInput
+
+State = Literal["idle", "preparing", "running", "paused", "stopping", "finished", "aborted"]
+
+#: From each state, those it may change to. "stopping" is the way out of everything that may have a stimulus on.
+TRANSITIONS: dict[State, tuple[State, ...]] = {
+    "idle": ("preparing",),
+    "preparing": ("running", "stopping"),
+    "running": ("paused", "stopping"),
+    "paused": ("running", "stopping"),
+    "stopping": ("finished", "aborted"),
+    "finished": (),
+    "aborted": (),
+}
+
+
+class Session:
+    """Where a session is in its life."""
+
+    def __init__(self) -> None:
+        self.state: State = "idle"
+
+    def go(self, state: State) -> tuple[State, State]:
+        """Change to ``state``; give where from and where to.
+
+        Raises
+        ------
+        WrongInput
+            If the table does not allow it.
+        """
+        if state not in TRANSITIONS[self.state]:
+            allowed = ", ".join(TRANSITIONS[self.state]) or "nothing: it is over"
+            raise WrongInput(f"a session that is {self.state} cannot become {state}; it can become {allowed}")
+        before, self.state = self.state, state
+        return before, state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can happen any more."""
+        return not TRANSITIONS[self.state]
+
+
+class Timed(Protocol):
+    """What a schedule must know of a step."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it takes."""
+        ...
+
+    @property
+    def phase(self) -> int:
+        """The phase it belongs to."""
+        ...
+
+
+StepT = TypeVar("StepT", bound=Timed)
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[StepT]):
+    """A step and the time at which it was due to begin."""
+
+    step: StepT
+    due_s: float
+
+
+class Schedule(Generic[StepT]):
+    """Hands out steps when they are due.
+
+    Parameters
+    ----------
+    steps : sequence of steps
+        In their order.
+    start_s : float
+        When the first is due.
+    """
+
+    def __init__(self, steps: Sequence[StepT], start_s: float) -> None:
+        self._steps = tuple(steps)
+        self._next = 0
+        self._origin_s = start_s
+        #: Summed apart from the origin, so that a large clock reading costs no digits.
+        self._passed_s = 0.0
+        self._rounding_s = 0.0
+        self._paused_at_s: float | None = None
+
+    @property
+    def next_due_s(self) -> float:
+        """When the next step is due; also when the last one ends. Infinite while paused."""
+        if self._paused_at_s is not None:
+            return float("inf")
+        return self._origin_s + self._passed_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every step has been handed out and the last has ended its time."""
+        return self._next >= len(self._steps)
+
+    @property
+    def upcoming(self) -> StepT | None:
+        """The step that comes next."""
+        return None if self.is_over else self._steps[self._next]
+
+    @property
+    def left_s(self) -> float:
+        """How long all steps that are still to come take together."""
+        return sum(step.duration_s for step in self._steps[self._next :])
+
+    def take(self, now_s: float) -> Due[StepT] | None:
+        """Give the step that is due by now; None if none is."""
+        if self.is_over or now_s < self.next_due_s:
+            return None
+        step, due_s = self._steps[self._next], self.next_due_s
+        self._next += 1
+        self._add(step.duration_s)
+        return Due(step, due_s)
+
+    def extend(self, by_s: float) -> None:
+        """Let the present step last longer; all that comes moves with it."""
+        if not by_s >= 0:
+            raise WrongInput(f"a step can only be made longer, found {by_s} s")
+        self._add(by_s)
+
+    def end_now(self, now_s: float) -> None:
+        """Let the present step end now, whatever was planned."""
+        self._origin_s, self._passed_s, self._rounding_s = now_s, 0.0, 0.0
+
+    def skip_phase(self, phase: int, now_s: float) -> list[StepT]:
+        """Leave out what is left of a phase, which ends now; give the steps that fall away."""
+        skipped = []
+        while self._next < len(self._steps) and self._steps[self._next].phase == phase:
+            skipped.append(self._steps[self._next])
+            self._next += 1
+        self.end_now(now_s)
+        return skipped
+
+    def skip_trial(self) -> None:
+        """Leave out the next step, as its stimulus was refused: its time passes all the same."""
+        step = self.upcoming
+        if step is not None:
+            self._next += 1
+            self._add(step.duration_s)
+
+    def pause(self, now_s: float) -> None:
+        """Stop the time of the schedule."""
+        if self._paused_at_s is None:
+            self._paused_at_s = now_s
+
+    def resume(self, now_s: float) -> float:
+        """Go on; give for how long it stood."""
+        if self._paused_at_s is None:
+            return 0.0
+        lasted_s = now_s - self._paused_at_s
+        self._paused_at_s = None
+        self._add(lasted_s)
+        return lasted_s
+
+    def _add(self, seconds: float) -> None:
+        """Add to the time that has passed, with the rounding error carried along (Kahan)."""
+        corrected = seconds - self._rounding_s
+        total = self._passed_s + corrected
+        self._rounding_s = (total - self._passed_s) - corrected
+        self._passed_s = total
