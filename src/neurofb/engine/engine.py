@@ -1,0 +1,201 @@
+"""The thread that runs a session: pull → push → step → record → publish, in that order.
+
+Whatever ends a session, the order is the same: stimulus off, phases closed, record closed, streams closed. A failed
+recording ends it; a failed screen or listener does not. It reads the clock that it was given and no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurofb.acquisition.source import Source
+from neurofb.clock import Clock
+from neurofb.engine.conductor import Conductor
+from neurofb.engine.instructed import InstructedLoop
+from neurofb.engine.journal import Journal
+from neurofb.engine.requests import Requests
+from neurofb.engine.status import StatusSheet
+from neurofb.engine.stimuli import Stimuli
+from neurofb.errors import NeurofbError, SafetyStop, StreamLost
+from neurofb.wire import STATUS_RATE_HZ
+
+#: The longest that the engine waits for a sample before it looks at anything else.
+PULL_S = 0.005
+#: A stream that stays away for longer than this ends the session.
+LOST_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended.
+
+    Attributes
+    ----------
+    kind : {"finished", "ended", "stopped", "interrupted", "aborted"}
+        To its last step; in order before that; by a stop; by Ctrl-C; by something that went wrong.
+    message : str
+        In words.
+    exit_code : int
+    """
+
+    kind: str
+    message: str
+    exit_code: int
+
+
+class Engine:
+    """Runs one session.
+
+    Parameters
+    ----------
+    source : Source
+        Started.
+    looped : InstructedLoop
+    conductor : Conductor
+    stimuli : Stimuli or None
+    requests : Requests
+        What comes from outside and from the terminal.
+    journal : Journal
+    sheet : StatusSheet
+    clock : Clock
+    on_status : callable, optional
+        Called with each status document; whatever it raises is told once and changes nothing.
+    each_step : sequence of callables
+        Called with the present time in every step: a simulated participant acts here.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        looped: InstructedLoop,
+        conductor: Conductor,
+        stimuli: Stimuli | None,
+        requests: Requests,
+        journal: Journal,
+        sheet: StatusSheet,
+        clock: Clock,
+        on_status: Callable[[dict[str, Any]], None] | None = None,
+        each_step: Sequence[Callable[[float], None]] = (),
+    ) -> None:
+        self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
+        self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
+        self._on_status, self._each_step = on_status, tuple(each_step)
+        self._status_at_s = float("-inf")
+        self._lost_s: float | None = None
+        self.is_interrupted = False
+
+    def interrupt(self) -> None:
+        """End in order, stimulus first; safe to call from a signal handler."""
+        self.is_interrupted = True
+
+    def run(self) -> Outcome:
+        """Run the session to whatever end it has."""
+        try:
+            self._conductor.begin(self._clock.now_s())
+            while not self._conductor.is_over:
+                self._step()
+                if self.is_interrupted:
+                    return self._end(Outcome("interrupted", "interrupted from the terminal", 130))
+            return self._end(self._outcome())
+        except NeurofbError as error:
+            return self._end(Outcome("aborted", str(error), error.exit_code), failed=True)
+        except BaseException as error:
+            self._end(Outcome("aborted", f"an error of the program: {error!r}", 1), failed=True)
+            raise
+
+    def _outcome(self) -> Outcome:
+        kind, message = self._conductor.ended or ("finished", "the session went to its end")
+        return Outcome(kind, message, 4 if kind == "stopped" else 0)
+
+    def _step(self) -> None:
+        now_s = self._clock.now_s()
+        wait_s = min(PULL_S, max(0.0, self._conductor.next_due_s - now_s))
+        chunk = self._source.pull(wait_s)
+        now_s = self._clock.now_s()
+        self._journal.received(self._source.take_raw(), self._source.take_offsets())
+        self._journal.placed(chunk)
+        samples = self._looped.push(chunk, now_s)
+        if samples:
+            self._sheet.newest = samples[-1]
+        if self._stimuli is not None:
+            self._stimuli.step()
+            if self._stimuli.fault:
+                raise SafetyStop(f"the stimulator was sent to baseline. {self._stimuli.fault}")
+        for text in self._requests.take():
+            self._conductor.ask(text, now_s)
+        self._conductor.step(now_s)
+        for act in self._each_step:
+            act(now_s)
+        self._tell(now_s)
+        self._journal.flush()
+
+    def _tell(self, now_s: float) -> None:
+        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
+            self._journal.event(event)
+        self._watch_stream(now_s)
+        if now_s >= self._status_at_s:
+            self._status_at_s = max(self._status_at_s, now_s - 1.0) + 1.0 / STATUS_RATE_HZ
+            self._show(now_s)
+
+    def _show(self, now_s: float) -> None:
+        status = self._sheet.fill(now_s)
+        self._journal.status(json.dumps(status, sort_keys=True))
+        if self._on_status is None:
+            return
+        try:
+            self._on_status(status)
+        except Exception as error:  # a picture that fails must not end a session with a person in it
+            self._on_status = None
+            self._journal.say("error", f"the view at the terminal failed and is off now: {error!r}")
+
+    def _watch_stream(self, now_s: float) -> None:
+        """A stream that is lost pauses the session, and ends it if it stays away."""
+        if self._source.state != "lost":
+            if self._lost_s is not None:
+                self._lost_s = None
+                self._conductor.resume(now_s, "the EEG comes again")
+            return
+        if self._lost_s is None:
+            self._lost_s = now_s
+            self._conductor.pause(now_s, "the EEG stream is lost")
+        elif now_s - self._lost_s > LOST_S:
+            raise StreamLost(
+                f"no EEG for {LOST_S:g} s; the session is over. Look at the headset, its battery and its program"
+            )
+
+    def _end(self, outcome: Outcome, *, failed: bool = False) -> Outcome:
+        """Stimulus first, then the record, then the streams; each even if the one before fails."""
+        closers: list[Callable[[], None]] = []
+        if self._stimuli is not None:
+            if outcome.kind != "finished":
+                self._stimuli.abort(outcome.message)
+            closers.append(self._stimuli.close)
+        closers += [
+            lambda: self._conductor.close(outcome.kind, outcome.message, failed=failed),
+            self._last_samples,
+        ]
+        closers += [self._looped.close, self._requests.close, self._source.stop, self._last_status]
+        closers.append(self._journal.close)
+        for close in closers:
+            try:
+                close()
+            except NeurofbError as error:
+                if outcome.exit_code == 0:
+                    outcome = Outcome("aborted", str(error), error.exit_code)
+        return outcome
+
+    def _last_samples(self) -> None:
+        """Take what the source still held in doubt."""
+        chunk = self._source.flush()
+        self._journal.received(self._source.take_raw(), self._source.take_offsets())
+        self._journal.placed(chunk)
+        self._looped.push(chunk, self._clock.now_s())
+        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
+            self._journal.event(event)
+
+    def _last_status(self) -> None:
+        self._status_at_s = float("-inf")
+        self._show(self._clock.now_s())

@@ -1,0 +1,126 @@
+"""The loop as the engine drives it: every instruction is recorded with the sample at which it held.
+
+From these events and the samples a re-run gives every value and every feedback sample again (see ``neurofb.loop``).
+Kept: a fit that is being computed beside the session.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from neurofb.chunk import Chunk
+from neurofb.engine.journal import Journal
+from neurofb.feedback.feedback import FeedbackSample
+from neurofb.fitting import Fitted
+from neurofb.loop import Loop
+
+#: Kind of the events that a re-run follows.
+INSTRUCTION = "loop"
+#: Feedback is told that samples are missing after so long without any, and then this often.
+SILENT_S = 0.1
+
+
+class InstructedLoop:
+    """A loop whose instructions are in the record.
+
+    Parameters
+    ----------
+    loop : Loop
+    journal : Journal
+    at_once : bool
+        Compute a fit on the spot, as on a manual clock, instead of beside the session.
+    """
+
+    def __init__(self, loop: Loop, journal: Journal, *, at_once: bool) -> None:
+        self.loop, self._journal, self._at_once = loop, journal, at_once
+        self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
+        self._fitting: Future[Fitted] | None = None
+        self._silent_since_s: float | None = None
+        self._told_s = float("-inf")
+        self.last: FeedbackSample | None = None
+
+    def push(self, chunk: Chunk, now_s: float) -> list[FeedbackSample]:
+        """Take in samples, or their absence; give what they earned, recorded and sent."""
+        if not len(chunk):
+            return self._silence(now_s)
+        self._silent_since_s = now_s
+        output = self.loop.push(chunk)
+        self._journal.values(output.values)
+        return self._given(output.samples)
+
+    def _silence(self, now_s: float) -> list[FeedbackSample]:
+        """Tell feedback which sample should have come by now."""
+        if self._silent_since_s is None or now_s - max(self._silent_since_s, self._told_s) < SILENT_S:
+            return []
+        self._told_s = now_s
+        missed = int((now_s - self._silent_since_s) * self.loop.settings.rate_hz)
+        return self.do("expect", index=self.loop.next_index - 1 + missed)
+
+    def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
+        """Follow an instruction and record it."""
+        index = self.loop.next_index
+        samples = self.loop.do(instruction, **details)
+        if instruction != "expect" or samples:
+            words = ", ".join(f"{key} {value}" for key, value in details.items())
+            self._journal.say(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
+        return self._given(samples)
+
+    def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
+        aged = self._journal.feedback(samples)
+        if aged:
+            self.last = aged[-1]
+        return aged
+
+    # -- the participant's own pipeline ------------------------------------------------------------------------
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a fit is under way."""
+        return self._fitting is not None
+
+    def begin_fit(self) -> None:
+        """Let the pipeline be made anew for this participant, if there are baselines for it."""
+        if not self.loop.can_fit or self._fitting is not None:
+            return
+        if self._worker is None:
+            self.do("fit", until=self.loop.next_index)
+            self._tell_fit()
+        else:
+            self._fitting = self._worker.submit(self.loop.fit_job())
+
+    def poll_fit(self) -> None:
+        """Take over a fit that is ready.
+
+        Raises
+        ------
+        WrongInput
+            If the baselines do not suffice: what is missing.
+        """
+        if self._fitting is None or not self._fitting.done():
+            return
+        job, self._fitting = self._fitting, None
+        fitted, index = job.result(), self.loop.next_index
+        self.loop.adopt(fitted)
+        self._journal.say(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
+        self._tell_fit()
+
+    def _tell_fit(self) -> None:
+        fitted = self.loop.fitted
+        assert fitted is not None
+        peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"
+        lines = self.loop.pipeline.describe()
+        self._journal.say(
+            "fitted",
+            f"the pipeline is made for this participant: {peak}",
+            self.loop.next_index,
+            iaf_hz=fitted.iaf_hz,
+            notes=list(fitted.notes),
+            pipeline=lines,
+            baselines=[f"{name}, {condition}" for name, condition in self.loop.baselines],
+        )
+
+    def close(self) -> None:
+        """End the work beside the session."""
+        if self._worker is not None:
+            self._worker.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,109 @@
+"""Heat as the schedule asks for it: armed a little ahead, fired on time by the watchdog, never from outside.
+
+In: profiles with their due times, the stimulator's readings and events. Out: both in the journal. Kept: what is armed,
+the newest reading, and the first fault that was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurofb.documents import Event
+from neurofb.engine.journal import Journal
+from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat
+from neurofb.stimulation.heat import HeatProfile
+from neurofb.stimulation.heater import Heater
+from neurofb.stimulation.stimulator import Reading, Ticket
+
+#: A stimulus is armed so long before its time, if there is that much.
+LEAD_S = 1.0
+
+
+class Stimuli:
+    """The stimulator of a session.
+
+    Parameters
+    ----------
+    heater : Heater
+    journal : Journal
+    on_reading : callable, optional
+        Called with each reading: a simulated head feels it.
+    """
+
+    def __init__(
+        self, heater: Heater, journal: Journal, on_reading: Callable[[Reading], None] | None = None
+    ) -> None:
+        self.heater, self._journal, self._on_reading = heater, journal, on_reading
+        self.site: str | None = None
+        self.last: Reading | None = None
+        self.fault = ""
+        self.highest_c = float("-inf")
+        self.events: list[Event] = []
+        self._ticket: Ticket | None = None
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the next stimulus is armed and has its time."""
+        return self._ticket is not None
+
+    def prepare(self, profile: HeatProfile, site: str, at_s: float) -> bool:
+        """Arm a stimulus and give it its time; False if it is refused, which the record then says."""
+        try:
+            ticket = self.heater.arm(profile, site)
+            self.heater.fire(ticket, at_s)
+        except UnsafeHeat:
+            return False  # the guard has said why, in an event
+        self._ticket, self.site, self.highest_c = ticket, site, float("-inf")
+        return True
+
+    def fired(self) -> None:
+        """Forget the ticket: its time has come."""
+        self._ticket = None
+
+    def step(self) -> None:
+        """Let the guard know that the engine lives, and take what it says."""
+        self.heater.beat()
+        readings = self.heater.readings()
+        if readings:
+            self.last = readings[-1]
+            self.highest_c = max(self.highest_c, *(each.measured_c for each in readings))
+            self._journal.readings(readings, self.site)
+            if self._on_reading is not None:
+                for each in readings:
+                    self._on_reading(each)
+        for event in self.heater.take_events():
+            self._journal.event(event)
+            self.events.append(event)
+            if event.kind == "heat_fault" and not self.fault:
+                self.fault = event.message
+
+    def take_events(self) -> list[Event]:
+        """Give what the stimulator did since the last call."""
+        events, self.events = self.events, []
+        return events
+
+    def end(self, why: str) -> None:
+        """End a stimulus in order; nothing happens if there is none."""
+        self._ticket = None
+        self.heater.end(why)
+
+    def abort(self, why: str) -> None:
+        """End everything at once; whatever goes wrong with it is a fault, not an error."""
+        self._ticket = None
+        try:
+            self.heater.abort(why)
+        except (SafetyStop, StimulatorMissing) as error:
+            self.fault = self.fault or str(error)
+
+    def lower(self, by_c: float) -> None:
+        """Lower this stimulus and all later ones."""
+        self.heater.lower(by_c)
+
+    def close(self) -> None:
+        """Take the last readings and let the device go, at baseline."""
+        try:
+            self.step()
+            self.heater.close()
+            self.step()
+        except (SafetyStop, StimulatorMissing) as error:
+            self.fault = self.fault or str(error)
