@@ -16,13 +16,26 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.errors import WrongInput
 from neurofb.feedback.settings import Table
-from neurofb.stimulation.heat import ABSOLUTE_CAP_C, HeatProfile, contact_line_s, dose, dose_per_s
+from neurofb.stimulation.heat import (
+    ABSOLUTE_CAP_C,
+    HeatProfile,
+    contact_line_s,
+    dose,
+    dose_per_s,
+    leaving_dose,
+)
 
-#: A planned dose is counted with this on top, so that a probe that reads a little high does not end a stimulus that
-#: was planned up to the limit in its last moment.
+#: A planned dose is counted with this on top, and with what it costs to end it at once: so a stimulus that was planned
+#: up to the limit is not ended in its last moment because the probe reads a little high, and one that must be ended
+#: there still keeps the limit.
 RESERVE = 0.02
 
 _Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def planned_share(profile: HeatProfile) -> float:
+    """Give what a stimulus is counted with before it starts: its dose, the reserve, and a sudden end."""
+    return dose(profile) * (1.0 + RESERVE) + leaving_dose(profile.target_c)
 
 
 class Envelope(Table):
@@ -100,7 +113,7 @@ class Envelope(Table):
 
     def _too_much(self, profile: HeatProfile, used: float) -> list[str]:
         found = []
-        share = dose(profile) * (1.0 + RESERVE)
+        share = planned_share(profile)
         most_s = self.longest_plateau_s(profile)
         if share > self.single or profile.plateau_s > self.single * contact_line_s(profile.target_c):
             right = f"at most {most_s:.1f} s would be right" if most_s > 0 else "its ramps alone are too much"
@@ -118,7 +131,7 @@ class Envelope(Table):
     def longest_plateau_s(self, profile: HeatProfile) -> float:
         """Give the longest plateau that one stimulus with this target and these ramps may have; 0 if none."""
         ramps = dose(profile) - profile.plateau_s * dose_per_s(profile.target_c)
-        left = self.single / (1.0 + RESERVE) - ramps
+        left = (self.single - leaving_dose(profile.target_c)) / (1.0 + RESERVE) - ramps
         return max(0.0, left / dose_per_s(profile.target_c))
 
     def loosened_by(self, other: Envelope) -> list[str]:

@@ -46,6 +46,11 @@ def ramp_dose(from_c: float, to_c: float, c_per_s: float) -> float:
     return (high * dose_per_s(high) - low * dose_per_s(low)) / ((_POWER + 1.0) * c_per_s)
 
 
+def leaving_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
+    """Give what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s."""
+    return ramp_dose(temperature_c + 0.5, baseline_c, 10.0)
+
+
 @dataclass(frozen=True, slots=True)
 class HeatProfile:
     """A heat stimulus: from baseline up to the target, a plateau there, and back.

@@ -1,0 +1,397 @@
+"""The guard: the only one that talks to a stimulator, and the one that may always end a stimulus.
+
+In: what the schedule asks (arm, fire) and what anybody may ask (lower, end, abort), and the driver's readings.
+Out: readings, events, and an account of each place on the skin. ``step`` is called every few ms; nothing waits.
+
+What it promises, with the device as ``capabilities`` describes it:
+
+- No temperature above the cap is commanded. A stimulus that could pass a limit by its plan is refused before it
+  starts; one that would pass it by what is measured is ended in time. The skin is charged with the hotter of what is
+  measured and what should be, ramps and the return included.
+- A stimulus ends when readings are older than ``stale_s``, when the probe is away from its course by more than
+  ``deviation_c`` for ``deviation_s`` (lag allowed for; at once if it is twice as far and hotter), when it reads above
+  the cap, when the link fails, and when the guard itself was not called for ``GAP_S``. Baseline is commanded in the
+  same step, again in each step until the reading is there.
+- A probe that obeys is at baseline 0.5 s after an abort. A broken one (stuck, full power) cools passively once its
+  power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
+  itself (``Capabilities.link_s``); nothing in this computer can.
+- After an abort nothing is armed until the schedule calls ``reset`` at baseline. No method raises a target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from neurofb.clock import Clock
+from neurofb.documents import Event
+from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
+from neurofb.stimulation.account import Minutes, SkinAccount
+from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.expectation import AT_BASELINE_C, FRESH_S, Expectation
+from neurofb.stimulation.heat import Course, HeatProfile
+from neurofb.stimulation.stimulator import Capabilities, Reading, State, Stimulator, Ticket
+
+#: A guard that was not called for so long while heat was on does not know what happened meanwhile.
+GAP_S = 0.5
+#: After an abort the probe is to be at baseline within this; later is a fault of its own.
+RETURN_S = 1.5
+#: A stimulus whose time has passed by more than this is not started any more.
+LATE_S = 1.0
+
+
+class Guard:
+    """Wraps a driver so that nothing can pass the envelope.
+
+    Parameters
+    ----------
+    driver : Stimulator
+        The device; nobody else may call it.
+    envelope : Envelope
+        The limits.
+    clock : Clock
+        The engine's, or one that agrees with it.
+    ledger : SiteLedger, optional
+        What each place on the skin has had before.
+
+    Attributes
+    ----------
+    state : str
+        One of ``STATES``.
+    """
+
+    def __init__(
+        self, driver: Stimulator, envelope: Envelope, clock: Clock, ledger: SiteLedger | None = None
+    ) -> None:
+        self._driver, self._envelope, self._clock = driver, envelope, clock
+        self._skin = SkinAccount(envelope, ledger if ledger is not None else SiteLedger())
+        self._minutes = Minutes()
+        self.state: State = "off"
+        self._abilities: Capabilities | None = None
+        self._probe = Expectation(envelope, 0.0, 32.0, clock.now_s())
+        self._now_s = clock.now_s()
+        self._baseline_c = 32.0
+        self._armed: tuple[Ticket, Ticket] | None = None
+        self._due_s: float | None = None
+        self._course: Course | None = None
+        self._fired_s = 0.0
+        self._lowered_c = 0.0
+        self._n_tickets = 0
+        self._leaving_s: float | None = None
+        self._latched = self._acknowledged = self._overdue = False
+        self._why = self._lost = ""
+
+    # What the schedule asks.
+
+    def connect(self) -> Capabilities:
+        """Open the device at baseline.
+
+        Raises
+        ------
+        UnsafeHeat
+            If the device could not keep the envelope.
+        """
+        self._driver.connect(self._envelope.cap_c)
+        abilities = self._driver.capabilities()
+        if found := abilities.unfit():
+            raise UnsafeHeat(f"{abilities.name} cannot be used: " + "; ".join(found))
+        self._abilities = abilities
+        self._now_s = self._clock.now_s()
+        self._probe = Expectation(self._envelope, abilities.lag_s, self._baseline_c, self._now_s)
+        self.state = "baseline"
+        return abilities
+
+    def self_test(self) -> list[str]:
+        """Say what is wrong with the device and its readings; nothing: an empty list."""
+        found = list(self._driver.self_test())
+        self.step()
+        if not self._probe.measured_c <= self._envelope.baseline_high_c + AT_BASELINE_C:
+            found.append(f"the probe reads {self._probe.measured_c:.1f} °C at rest; it should be at baseline")
+        self._driver.abort()
+        return found
+
+    def arm(self, profile: HeatProfile, site: str) -> Ticket:
+        """Prepare a stimulus; give the right to fire it once.
+
+        Raises
+        ------
+        UnsafeHeat
+            With every reason, if the envelope, the device or an abort before forbids it.
+        """
+        profile = profile.lowered(self._lowered_c) if self._lowered_c else profile
+        if found := self._cannot_arm(profile, site) + self._skin.problems(profile, site):
+            self._refuse(f"the stimulus at {site!r} is refused: " + "; ".join(found))
+        self._baseline_c = profile.baseline_c
+        self._call("arm", lambda: self._take(self._driver.arm(profile), profile, site))
+        if self._armed is None:
+            raise SafetyStop("the stimulus could not be armed; the device was sent to baseline")
+        self.state = "armed"
+        self._say("heat_armed", f"{profile.target_c:g} °C for {profile.plateau_s:g} s armed", self._armed[0])
+        return self._armed[0]
+
+    def fire(self, ticket: Ticket, at_s: float) -> None:
+        """Start an armed stimulus at ``at_s`` on the clock; it is checked once more then.
+
+        Raises
+        ------
+        UnsafeHeat
+            If the ticket is not the one that is armed, or was used.
+        """
+        if self._armed is None or ticket.number != self._armed[0].number or self._due_s is not None:
+            self._refuse(f"ticket {ticket.number} is not armed, or was used: a ticket is good for once")
+        if not math.isfinite(at_s):
+            self._refuse(f"a stimulus starts at a time; found {at_s!r}")
+        if found := self._skin.problems(self._armed[0].profile, self._armed[0].site, at_s):
+            self._refuse("the stimulus cannot start then: " + "; ".join(found))
+        self._due_s = at_s
+
+    def reset(self) -> None:
+        """Allow stimuli again after an abort, at baseline; for the schedule only, never for what comes from outside.
+
+        Raises
+        ------
+        SafetyStop
+            If the probe is not at baseline.
+        """
+        if self.state == "off":
+            raise SafetyStop("the stimulator is off; connect it first")
+        if self._leaving_s is not None:
+            reads_c = self._probe.measured_c
+            raise SafetyStop(f"the probe reads {reads_c:.1f} °C: heat goes on only from baseline")
+        if self._latched:
+            self._latched, self.state = False, "baseline"
+
+    # What anybody may ask: it can only lower.
+
+    def lower(self, by_c: float) -> None:
+        """Lower the target of the stimulus that is on or armed, and of all later ones, by ``by_c`` °C.
+
+        Raises
+        ------
+        WrongInput
+            If ``by_c`` is not above 0.
+        """
+        if not (by_c > 0 and math.isfinite(by_c)):
+            raise WrongInput(f"a target can be lowered by more than 0 °C; asked to lower it by {by_c!r} °C")
+        self._lowered_c += by_c
+        self._say("heat_lowered", f"this and all later stimuli are {by_c:g} °C lower", by_c=by_c)
+        if self._course is not None and self._leaving_s is None:
+            self._lower_running(self._course.target_c - by_c)
+        elif self._armed is not None:
+            ticket = self._armed[0]
+            lower = ticket.profile.lowered(by_c)
+            self._call("arm", lambda: self._take(self._driver.arm(lower), lower, ticket.site, ticket.number))
+
+    def end(self, why: str) -> None:
+        """End the stimulus that is on or armed, in order: back to baseline at once, and the next may follow."""
+        if self._armed is not None or self._course is not None:
+            self._leave(why, latch=False)
+
+    def abort(self, why: str) -> None:
+        """Go to baseline at once, and allow nothing more until ``reset``."""
+        self._leave(why, latch=True)
+        self._say("heat_aborted", f"aborted: {why}", why=why)
+
+    # What goes on by itself.
+
+    def step(self) -> None:
+        """Read, account, judge; fire what is due, end what must end. To be called every few ms."""
+        if self.state == "off":
+            return
+        now_s = self._clock.now_s()
+        dt_s, self._now_s = max(0.0, now_s - self._now_s), now_s
+        self._read(now_s)
+        self._follow(dt_s)
+        self._skin.charge(dt_s, self._probe.worst_c)
+        if self._leaving_s is not None:
+            self._go_on_leaving(now_s)
+        elif cause := self._cause(dt_s, now_s):
+            self._fault(cause)
+        elif self._course is not None:
+            self._go_on(now_s)
+        elif self._armed is not None and self._due_s is not None and now_s >= self._due_s:
+            self._start(now_s, self._due_s, *self._armed)
+        self._keep_reading(now_s)
+
+    @property
+    def due_s(self) -> float:
+        """When the next stimulus is to start, so that whoever steps the guard can be there; infinite if none is."""
+        return math.inf if self._due_s is None else self._due_s
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether a stimulus is armed or on, or the probe is on its way back."""
+        return self._armed is not None or self._course is not None or self._leaving_s is not None
+
+    def readings(self) -> list[Reading]:
+        """Give the readings since the last call, 50 a second."""
+        return self._minutes.take_readings()
+
+    def take_events(self) -> list[Event]:
+        """Give what happened since the last call."""
+        return self._minutes.take_events()
+
+    def used(self) -> dict[str, float]:
+        """Give what each place on the skin has had."""
+        return self._skin.as_dict()
+
+    def close(self) -> None:
+        """Let the device go, at baseline."""
+        if self.state != "off":
+            self._armed = self._course = self._due_s = None
+            self.state = "off"
+            self._driver.close()
+
+    # How.
+
+    def _cannot_arm(self, profile: HeatProfile, site: str) -> list[str]:
+        if self._abilities is None or self.state == "off":
+            return ["the stimulator is not connected"]
+        found = [] if site.strip() else ["a stimulus needs a place on the skin, such as 'left forearm'"]
+        if self._latched:
+            found.append("heat was aborted; the schedule must reset it at baseline first")
+        elif self._course is not None or self._leaving_s is not None:
+            found.append("another stimulus is on; one ends before the next is armed")
+        return found + self._abilities.too_steep(profile)
+
+    def _refuse(self, text: str) -> NoReturn:
+        self._say("heat_refused", text)
+        raise UnsafeHeat(text)
+
+    def _take(
+        self, driver_ticket: Ticket, profile: HeatProfile, site: str, number: int | None = None
+    ) -> None:
+        if number is None:
+            self._n_tickets += 1
+            number, self._due_s = self._n_tickets, None
+        self._skin.site = site
+        self._armed = Ticket(number, profile, site), driver_ticket
+
+    def _call(self, what: str, action: Callable[[], object]) -> bool:
+        """Do something with the driver; whatever it raises is a fault, and a fault ends all heat."""
+        try:
+            action()
+        except Exception as error:  # a driver may raise anything, and none of it may leave heat on
+            self._fault(f"{what} failed: {error}")
+            return False
+        return True
+
+    def _read(self, now_s: float) -> None:
+        try:
+            self._probe.take(self._driver.read(), now_s)
+            self._lost = ""
+        except Exception as error:  # as above
+            self._probe.take(None, now_s)
+            self._lost = f"no reading: {error}"
+
+    def _follow(self, dt_s: float) -> None:
+        if self._leaving_s is not None:
+            if self._acknowledged and self._abilities is not None:
+                self._probe.fall(self._baseline_c, self._abilities.abort_c_per_s, dt_s)
+        elif self._course is not None:
+            self._probe.follow(self._course.advance_to(self._now_s - self._fired_s), dt_s)
+        else:
+            self._probe.follow(self._baseline_c, dt_s)
+
+    def _cause(self, dt_s: float, now_s: float) -> str:
+        if self._lost:
+            return self._lost
+        if self._course is not None and dt_s > GAP_S:
+            return f"the guard was not called for {dt_s:.2f} s; {GAP_S:g} s at most are allowed"
+        on = self._course is not None
+        too_much = self._skin.too_much(self._probe.worst_c, self._baseline_c) if on else ""
+        return self._probe.cause(on, now_s) or too_much
+
+    def _start(self, now_s: float, due_s: float, ticket: Ticket, driver_ticket: Ticket) -> None:
+        self._armed = self._due_s = None
+        if found := self._cannot_start(now_s, due_s, ticket):
+            self.state = "baseline"
+            self._say("heat_refused", "not started: " + "; ".join(found), ticket)
+            self._call("abort", self._driver.abort)
+        elif self._call("fire", lambda: self._driver.fire(driver_ticket)):
+            self._course, self._fired_s, self._skin.contact = Course(ticket.profile), now_s, 0.0
+            self._probe.restart()
+            self.state = "rising"
+            what = f"{ticket.profile.target_c:g} °C at {ticket.site!r}"
+            self._say("heat_fired", what, ticket, scheduled_s=due_s, fired_s=now_s)
+
+    def _cannot_start(self, now_s: float, due_s: float, ticket: Ticket) -> list[str]:
+        found = self._skin.problems(ticket.profile, ticket.site, now_s)
+        if now_s - due_s > LATE_S:
+            found.append(f"its time was {now_s - due_s:.2f} s ago; {LATE_S:g} s late is too late")
+        return found + self._probe.not_at_rest(ticket.profile.baseline_c, now_s)
+
+    def _go_on(self, now_s: float) -> None:
+        assert self._course is not None
+        phase = self._course.phase
+        if phase == "plateau" and self.state == "rising":
+            self.state = "plateau"
+            self._say("heat_plateau", f"plateau at {self._course.target_c:g} °C")
+        elif phase in ("returning", "ended") and self.state != "returning":
+            self.state = "returning"
+            self._say("heat_returning", "back to baseline")
+        if phase == "ended" and self._probe.is_at(self._baseline_c, now_s - FRESH_S):
+            self._course = None
+            self._ended(now_s, "")
+
+    def _lower_running(self, target_c: float) -> None:
+        assert self._course is not None
+        self._course.lower_to(target_c)
+        goal_c = self._course.target_c
+        if self._abilities is not None and self._abilities.lowers:
+            self._call("lower", lambda: self._driver.lower(goal_c))
+        else:
+            self.end("the device cannot lower a stimulus that is on")
+
+    def _fault(self, cause: str) -> None:
+        self._say("heat_fault", f"fault: {cause}", cause=cause)
+        self.abort(cause)
+
+    def _leave(self, why: str, *, latch: bool) -> None:
+        """Command baseline now, and in every step until the probe is there."""
+        self._latched = self._latched or latch
+        if self.state == "off":
+            return
+        if self._leaving_s is None:
+            self._leaving_s, self._acknowledged, self._overdue = self._clock.now_s(), False, False
+            self._why = why
+        self._armed = self._due_s = None
+        self.state = "aborted" if self._latched else "returning"
+        self._send_home()
+
+    def _send_home(self) -> None:
+        try:
+            self._driver.abort()
+            self._acknowledged = True
+        except Exception as error:  # the next step tries again; what is wrong is said once, in _go_on_leaving
+            self._lost = f"abort failed: {error}"
+
+    def _go_on_leaving(self, now_s: float) -> None:
+        assert self._leaving_s is not None
+        self._send_home()
+        if not self._lost and self._acknowledged and self._probe.is_at(self._baseline_c, self._leaving_s):
+            was_on, self._course = self._course is not None, None
+            self._leaving_s = None
+            if was_on:
+                self._ended(now_s, self._why)
+            self.state = "aborted" if self._latched else "baseline"
+        elif now_s - self._leaving_s > RETURN_S and not self._overdue:
+            self._overdue = self._latched = True
+            self.state = "fault"
+            cause = self._lost or f"it reads {self._probe.measured_c:.1f} °C {RETURN_S:g} s after an abort"
+            self._say("heat_fault", f"not at baseline: {cause}; take the probe off the skin", cause=cause)
+
+    def _ended(self, now_s: float, why: str) -> None:
+        self._skin.end(now_s)
+        self.state = "baseline"
+        what = f"ended early: {why}" if why else "at baseline"
+        self._say("heat_ended", what, dose=self._skin.contact, used=self._skin.used(self._skin.site))
+
+    def _keep_reading(self, now_s: float) -> None:
+        on = self._course is not None and self._leaving_s is None
+        target_c = self._course.commanded_c if on and self._course is not None else self._baseline_c
+        self._minutes.keep(Reading(now_s, target_c, self._probe.measured_c, self.state))
+
+    def _say(self, kind: str, message: str, ticket: Ticket | None = None, **details: Any) -> None:
+        self._minutes.say(kind, self._clock.now_s(), message, self._skin.site, ticket, **details)
