@@ -90,6 +90,12 @@ class StimulatorMissing(NeurofbError, ConnectionError):
     exit_code = 3
 
 
+class RecordingFailed(NeurofbError, OSError):
+    """A recording that cannot be made or cannot go on; what was written before stays readable."""
+
+    exit_code = 3
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Give "there are: …" for the names that exist, with the nearest first named if one is near."""
     known = sorted(known)

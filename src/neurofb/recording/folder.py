@@ -1,0 +1,86 @@
+"""A place for a session that nothing stands at yet: numbers of runs never collide, nothing is overwritten."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurofb.errors import RecordingFailed, WrongInput
+
+RECORDING, SETTINGS, PROTOCOL = "recording.xdf", "session.json", "protocol.toml"
+_LABEL = re.compile(r"^[A-Za-z0-9]+$")
+_RUN = re.compile(r"_run-(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFolder:
+    """The folder of one run.
+
+    Attributes
+    ----------
+    path : Path
+    participant, session, task : str
+        BIDS labels.
+    run : int
+    """
+
+    path: Path
+    participant: str
+    session: str
+    task: str
+    run: int
+
+    @classmethod
+    def create(cls, data: Path, participant: str, session: str, task: str) -> SessionFolder:
+        """Make ``data/sourcedata/neurofb/sub-…_ses-…_task-…_run-…`` with the next free number.
+
+        Raises
+        ------
+        WrongInput
+            If a label has other characters than letters and digits.
+        RecordingFailed
+            If the folder cannot be made.
+        """
+        for name, label in (("participant", participant), ("session", session), ("task", task)):
+            if not _LABEL.match(label):
+                raise WrongInput(f"the {name} {label!r} is no BIDS label: letters and digits only, as 'P07'")
+        parent = Path(data) / "sourcedata" / "neurofb"
+        stem = f"sub-{participant}_ses-{session}_task-{task}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            run = 1 + max(
+                (int(found[1]) for p in parent.glob(f"{stem}_run-*") if (found := _RUN.search(p.name))),
+                default=0,
+            )
+            while True:
+                path = parent / f"{stem}_run-{run:02d}"
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    run += 1  # another program was quicker
+                    continue
+                return cls(path, participant, session, task, run)
+        except OSError as error:
+            raise RecordingFailed(
+                f"no folder for the session can be made in {parent}: {error.strerror}; choose another with --data, "
+                "or make this one writable"
+            ) from error
+
+    @property
+    def recording(self) -> Path:
+        """Where the recording stands."""
+        return self.path / RECORDING
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file that does not exist yet, down to the disk."""
+        path = self.path / name
+        try:
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordingFailed(f"{path} cannot be written: {error.strerror}") from error
+        return path

@@ -1,0 +1,244 @@
+"""Brings a session to disk as it happens: what was appended is on the disk at most a second later.
+
+In: samples, texts, clock offsets, at any pace. Out: an XDF file that only grows. Kept: what was appended since the last
+flush. Chunks end where the caller's clock says, never where a thread happens to be: the same session gives the same
+bytes. A thread writes and syncs, because a disk may take its time and feedback may not wait for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.errors import RecordingFailed, WrongInput, WrongShape
+from neurofb.recording import xdf
+from neurofb.recording.xdf import StreamHeader
+
+#: Every so many flushes a mark is written at which a reader finds its way again after damage.
+BOUNDARY_EVERY = 10
+#: A disk that takes longer than this for what it was given has failed.
+HANGING_S = 5.0
+#: What closing waits for the disk, in seconds of real time.
+CLOSING_S = 30.0
+
+
+@dataclass(slots=True)
+class _Stream:
+    header: StreamHeader
+    values: list[Any] = field(default_factory=list)
+    stamps_s: list[FloatArray] = field(default_factory=list)
+    n_samples: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+    offsets: list[tuple[float, float]] = field(default_factory=list)
+
+    def take(self) -> tuple[int, bytes]:
+        """Give what was appended, as the body of one chunk, and how many samples it is."""
+        stamps_s = np.concatenate(self.stamps_s)
+        if self.header.dtype is None:
+            body = xdf.text_body([text for texts in self.values for text in texts], stamps_s)
+        else:
+            body = xdf.numeric_body(np.concatenate(self.values), stamps_s)
+        self.values, self.stamps_s = [], []
+        return len(stamps_s), body
+
+
+class Recorder:
+    """Writes one XDF file.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist: nothing is ever overwritten.
+    flush_s : float
+        After how long, on the caller's clock, what was appended becomes chunks and goes to disk.
+
+    Raises
+    ------
+    RecordingFailed
+        If the file cannot be made.
+    """
+
+    def __init__(self, path: Path, *, flush_s: float = 0.5) -> None:
+        self.path = Path(path)
+        self._flush_s = flush_s
+        self._streams: list[_Stream] = []
+        self._pending: list[bytes] = []
+        self._next_s: float | None = None
+        self._n_flushes = 0
+        self._closed = False
+        self._failure: OSError | None = None
+        self._waiting_since_s: float | None = None
+        self.n_bytes = 0
+        self._written, self._written_then = 0, -1
+        try:
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self.path, flags, 0o644)
+        except OSError as error:
+            raise RecordingFailed(
+                f"the recording {self.path} cannot be made: {error.strerror}; choose another folder with --data, or "
+                "make this one writable"
+            ) from error
+        self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
+        self._thread.start()
+        self._queue(xdf.MAGIC + xdf.file_header())
+
+    def __repr__(self) -> str:
+        return f"Recorder({str(self.path)!r}, flush_s={self._flush_s!r})"
+
+    def add_stream(self, header: StreamHeader) -> int:
+        """Begin a stream; give its number."""
+        self._streams.append(_Stream(header))
+        stream = len(self._streams)
+        self._queue(xdf.stream_header(stream, header))
+        return stream
+
+    def append(self, stream: int, values: NDArray[Any] | Sequence[str], stamps_s: FloatArray) -> None:
+        """Take in samples; they go to disk with the next flush.
+
+        Parameters
+        ----------
+        stream : int
+            As ``add_stream`` gave it.
+        values : ndarray, shape (n_samples, n_channels), or sequence of str
+            In the format of the stream. Kept as it is: the caller writes into it no more.
+        stamps_s : ndarray, shape (n_samples,)
+
+        Raises
+        ------
+        RecordingFailed
+            If what came before could not be written.
+        """
+        self._check()
+        kept = self._streams[stream - 1]
+        n = len(stamps_s)
+        if not n:
+            return
+        if len(values) != n:
+            raise WrongShape(f"{n} time stamps need as many samples, found {len(values)}")
+        dtype = kept.header.dtype
+        if dtype is not None:
+            array = np.asarray(values)
+            if array.dtype != dtype:
+                raise WrongInput(
+                    f"the stream {kept.header.name!r} takes {kept.header.channel_format}, found {array.dtype}"
+                )
+            if array.shape != (n, kept.header.n_channels):
+                raise WrongShape(
+                    f"the stream {kept.header.name!r} takes samples of shape (n, {kept.header.n_channels}), "
+                    f"found {array.shape}"
+                )
+        if not kept.n_samples:
+            kept.first_s = float(stamps_s[0])
+        kept.values.append(values)
+        kept.stamps_s.append(stamps_s)
+        kept.n_samples += n
+        kept.last_s = float(stamps_s[-1])
+
+    def offset(self, stream: int, time_s: float, offset_s: float) -> None:
+        """Take in a measurement of the sender's clock."""
+        self._check()
+        self._streams[stream - 1].offsets.append((time_s, offset_s))
+        self._pending.append(xdf.clock_offset(stream, time_s, offset_s))
+
+    def flush(self, now_s: float) -> None:
+        """Let what was appended go to disk, if it is time; never waits for the disk.
+
+        Raises
+        ------
+        RecordingFailed
+            If the disk failed, or has not answered for ``HANGING_S``.
+        """
+        self._check()
+        if self._next_s is None:
+            self._next_s = now_s + self._flush_s
+        if now_s < self._next_s:
+            return
+        self._watch_disk(now_s)
+        missed = int((now_s - self._next_s) / self._flush_s)
+        self._next_s += (missed + 1) * self._flush_s
+        self._hand_over()
+
+    def close(self) -> None:
+        """Write the rest and the footers, and close the file; after a failure only close what can be closed.
+
+        Raises
+        ------
+        RecordingFailed
+            If the rest could not be written. It is told once: a recorder that has failed before just closes.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        had_failed = self._failure is not None
+        if not had_failed:
+            self._hand_over()
+            for number, kept in enumerate(self._streams, 1):
+                self._queue(
+                    xdf.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
+                )
+        self._jobs.put(None)
+        self._thread.join(CLOSING_S)
+        if self._thread.is_alive() and self._failure is None:
+            self._failure = OSError(errno.ETIMEDOUT, f"the disk did not answer within {CLOSING_S:g} s")
+        if self._failure is not None and not had_failed:
+            self._check()
+
+    # -- to disk -----------------------------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        """Make one chunk of each stream's samples and give all to the thread."""
+        parts, self._pending = self._pending, []
+        for number, kept in enumerate(self._streams, 1):
+            if kept.stamps_s:
+                parts.append(xdf.samples(number, *kept.take()))
+        if self._n_flushes % BOUNDARY_EVERY == 0:
+            parts.append(xdf.boundary())
+        self._n_flushes += 1
+        self._queue(b"".join(parts))
+
+    def _queue(self, content: bytes) -> None:
+        self.n_bytes += len(content)
+        self._jobs.put(content)
+
+    def _watch_disk(self, now_s: float) -> None:
+        if self._written == self.n_bytes:
+            self._waiting_since_s = None
+        elif self._waiting_since_s is None or self._written != self._written_then:
+            self._waiting_since_s, self._written_then = now_s, self._written
+        elif now_s - self._waiting_since_s > HANGING_S:
+            self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {HANGING_S:g} s")
+            self._check()
+
+    def _write(self) -> None:
+        """Write and sync what is given, in order, until told to stop; runs in the thread."""
+        try:
+            while (content := self._jobs.get()) is not None:
+                view = memoryview(content)
+                while len(view):
+                    view = view[os.write(self._file, view) :]
+                os.fsync(self._file)
+                self._written += len(content)
+        except OSError as error:
+            self._failure = error
+        finally:
+            os.close(self._file)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            why = self._failure.strerror or str(self._failure)
+            raise RecordingFailed(
+                f"the recording {self.path} cannot go on: {why}. {self._written} bytes are safe on the disk and can "
+                "be read; make room or choose another disk before the next session"
+            ) from self._failure
