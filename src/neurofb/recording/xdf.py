@@ -139,7 +139,7 @@ def _add_children(parent: ElementTree.Element, children: Mapping[str, Any]) -> N
 
 def _xml(element: ElementTree.Element) -> bytes:
     content: bytes = ElementTree.tostring(element, "us-ascii")
-    return b'<?xml version="1.0"?>' + content.partition(b"?>\n")[2]
+    return b'<?xml version="1.0"?>' + content
 
 
 def chunk(tag: int, *content: bytes) -> bytes:
