@@ -3,10 +3,11 @@
 What it is like. The probe follows the commanded course with a lag of ``LAG_S``; it heats by 70 °C/s at most and an
 abort cools it by 40 °C/s, the figures of CHEPS, so that from 50 °C an abort reaches a baseline of 32 °C in
 0.45 s. The skin is a second first-order lag behind the probe. If its controller is broken (stuck, runaway) an abort
-can only cut the power; then the probe cools passively towards the coolant (``PASSIVE_S`` is a choice, not a
-device's figure), from 50.5 °C to within 1 °C of 32 °C in 0.9 s. Two cut-offs are the device's own and independent of the computer: at ``MAX_C`` it cuts the power for good,
-and after ``LINK_S`` without a word from the computer it aborts. A real device without these two can't give the
-same promises when its link or the computer dies; its driver must say so in its capabilities.
+can only cut the power; then the probe cools passively towards its coolant, from 50.5 °C to within 1 °C of 32 °C in
+0.9 s (``PASSIVE_S`` is a choice, no device's figure). Two cut-offs are the device's own and independent of the
+computer: at ``MAX_C`` it cuts the power for good, and after ``LINK_S`` without a word from the computer it aborts. A
+real device without these two can't give the same promises when its link or the computer dies; its driver must say so
+in its capabilities.
 
 What is measured. ``read`` gives the probe with noise, as a real device does. ``probe_c``, ``skin_c`` and
 ``commanded_c`` are the truth, for tests and for a simulated head.

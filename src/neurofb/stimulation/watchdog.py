@@ -1,0 +1,281 @@
+"""The process that owns the stimulator: it outlives the engine, and ends all heat when the engine is gone.
+
+``python -m neurofb.stimulation.watchdog``, started by ``heater.WatchdogHeater`` in a session of its own, so that a
+Ctrl-C in the terminal does not reach it. In: one JSON document a line on stdin. Out: replies, events and readings,
+the same way, on stdout. It steps the guard every ``TICK_S`` while there is heat and takes commands between two steps
+without waiting for any.
+
+It goes to baseline when stdin ends (the engine has died or let go), when nothing was heard for ``HEARTBEAT_S`` while
+a stimulus is armed or on, at SIGTERM, and when it fails itself. Then it stays until the probe is at baseline, says
+its last words in its log, if it has one, and ends. If this process is killed, the device is alone: a simulated one
+dies with it, a real one needs its own cut-off (``Capabilities.link_s``) or somebody at the power switch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from neurofb.documents import Event
+from neurofb.errors import NeurofbError
+from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.guard import Guard
+from neurofb.stimulation.heat import HeatProfile
+from neurofb.stimulation.heater import make_driver
+from neurofb.stimulation.stimulator import Ticket
+
+TICK_S = 0.002
+#: While nothing is armed or on.
+IDLE_TICK_S = 0.005
+HEARTBEAT_S = 0.5
+USED_S = 0.5
+#: A device that is not at baseline by then is left to its own cut-off.
+STAY_S = 60.0
+
+_ON = ("armed", "rising", "plateau", "returning")
+Request = dict[str, Any]
+
+
+class EngineClock:
+    """The engine's clock, read in this process: the system's steady clock and the offset that was measured."""
+
+    def __init__(self, offset_s: float) -> None:
+        self._offset_s = offset_s
+
+    def now_s(self) -> float:
+        """Give the present time in seconds."""
+        return time.monotonic() + self._offset_s
+
+    def wait_until(self, time_s: float) -> None:
+        """Return when ``now_s()`` has reached ``time_s``."""
+        while (left_s := time_s - self.now_s()) > 0:
+            time.sleep(left_s)
+
+
+class Lines:
+    """Stdin and stdout as queues, so that the guard never waits for either. The last request is ``eof``."""
+
+    def __init__(self) -> None:
+        self.requests: queue.Queue[Request] = queue.Queue()
+        self._out: queue.Queue[Request | None] = queue.Queue()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        threading.Thread(target=self._read, daemon=True).start()
+        self._writer.start()
+
+    def send(self, document: Request) -> None:
+        """Send a document; if nobody reads for long, readings are dropped, and nothing else."""
+        if "readings" not in document or self._out.qsize() < 1000:
+            self._out.put(document)
+
+    def finish(self) -> None:
+        """Send what is left, for a second at most."""
+        self._out.put(None)
+        self._writer.join(1.0)
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            try:
+                self.requests.put(json.loads(line))
+            except ValueError:  # half a line of an engine that died
+                break
+        self.requests.put({"do": "eof"})
+
+    def _write(self) -> None:
+        while (document := self._out.get()) is not None:
+            try:
+                sys.stdout.buffer.write(json.dumps(document).encode() + b"\n")
+                sys.stdout.buffer.flush()
+            except OSError:  # the engine is gone; stdin says the same
+                return
+
+
+class Watchdog:
+    """Steps a guard, and does what comes in between.
+
+    Parameters
+    ----------
+    guard : Guard
+        The device with its limits.
+    clock : EngineClock
+        The engine's time.
+    lines : Lines
+        Where requests come from and answers go.
+    log : Path or None
+        Where every event is written as well, one JSON document a line.
+    """
+
+    def __init__(self, guard: Guard, clock: EngineClock, lines: Lines, log: Path | None) -> None:
+        self._guard, self._clock, self._lines = guard, clock, lines
+        self._log = None if log is None else log.open("a", encoding="utf-8")
+        self._heard_s = clock.now_s()
+        self._used_s = -math.inf
+        self._ending: str | None = None
+        self._ending_s = math.inf
+        self.terminated = False
+
+    def run(self) -> None:
+        """Go on until the engine lets go and the probe is at baseline."""
+        while not self._is_over():
+            request = self._next()
+            while request is not None:
+                self._take(request)
+                request = self._more()
+            self._look_after_the_engine()
+            self._guard.step()
+            self._tell()
+        self._guard.close()
+        self._tell()
+        self._note({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
+
+    def fail(self, error: BaseException) -> None:
+        """Go to baseline after a failure of this process itself, whatever else fails."""
+        self._note({"kind": "watchdog_failed", "time_s": self._clock.now_s(), "why": repr(error)})
+        until_s = self._clock.now_s() + 2.0
+        while self._clock.now_s() < until_s:
+            self._guard.abort(f"the watchdog failed: {error!r}")
+            self._clock.wait_until(self._clock.now_s() + 0.01)
+        self._guard.close()
+
+    def _next(self) -> Request | None:
+        """Wait for a request, until the next step is due."""
+        tick_s = TICK_S if self._guard.is_hot else IDLE_TICK_S
+        wait_s = min(tick_s, max(0.0, self._guard.due_s - self._clock.now_s()))
+        try:
+            return self._lines.requests.get(timeout=wait_s) if wait_s > 0 else self._more()
+        except queue.Empty:
+            return None
+
+    def _more(self) -> Request | None:
+        try:
+            return self._lines.requests.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _look_after_the_engine(self) -> None:
+        if self.terminated and self._ending is None:
+            self._end("the watchdog was told to end (SIGTERM)")
+        silent_s = self._clock.now_s() - self._heard_s
+        if silent_s > HEARTBEAT_S and self._guard.state in _ON:
+            self._guard.abort(f"nothing was heard from the engine for {silent_s:.2f} s")
+
+    def _end(self, why: str) -> None:
+        if self._ending is None:
+            self._ending, self._ending_s = why, self._clock.now_s()
+            self._guard.abort(why)
+
+    def _is_over(self) -> bool:
+        if self._ending is None:
+            return False
+        return not self._guard.is_hot or self._clock.now_s() - self._ending_s > STAY_S
+
+    def _take(self, request: Request) -> None:
+        self._heard_s = self._clock.now_s()
+        try:
+            value = self._do(request)
+        except NeurofbError as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        else:
+            answer = {"value": value}
+        self._tell()
+        if "id" in request:
+            self._lines.send({"id": request["id"], **answer})
+
+    def _do(self, request: Request) -> Any:
+        guard = self._guard
+        match request["do"]:
+            case "beat":
+                return None
+            case "abort":
+                return guard.abort(request["why"])
+            case "end":
+                return guard.end(request["why"])
+            case "lower":
+                return guard.lower(request["by_c"])
+            case "fire":
+                return guard.fire(_ticket(request["ticket"]), request["at_s"])
+            case "arm":
+                return asdict(guard.arm(HeatProfile(**request["profile"]), request["site"]))
+            case "reset":
+                return guard.reset()
+            case "connect":
+                return asdict(guard.connect())
+            case "self_test":
+                return guard.self_test()
+            case "close":
+                return self._end("closed") if guard.is_hot else self._let_go()
+            case "eof":
+                return self._end("the engine is gone: its pipe has ended")
+        return None
+
+    def _let_go(self) -> None:
+        self._ending, self._ending_s = "closed", self._clock.now_s()
+
+    def _tell(self) -> None:
+        for event in self._guard.take_events():
+            self._lines.send({"event": json.loads(event.to_json())})
+            self._note(json.loads(event.to_json()))
+        if readings := self._guard.readings():
+            self._lines.send({"readings": readings})
+        if self._clock.now_s() - self._used_s >= USED_S:
+            self._used_s = self._clock.now_s()
+            self._lines.send({"used": self._guard.used()})
+
+    def _note(self, document: Request) -> None:
+        if self._log is not None:
+            self._log.write(json.dumps(document, ensure_ascii=False) + "\n")
+            self._log.flush()
+
+
+def _ticket(content: Request) -> Ticket:
+    return Ticket(content["number"], HeatProfile(**content["profile"]), content["site"])
+
+
+def _opening(lines: Lines) -> Request | None:
+    """Answer the questions for this process' time until the device is to be opened; None if the engine went."""
+    while (request := lines.requests.get())["do"] != "eof":
+        if request["do"] == "open":
+            return request
+        lines.send({"id": request["id"], "value": time.monotonic()})
+    return None
+
+
+def main() -> int:
+    """Run the process; 0 if it ended in order, 4 if it failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setswitchinterval(0.0005)
+    lines = Lines()
+    opening = _opening(lines)
+    if opening is None:
+        return 0
+    clock = EngineClock(opening["offset_s"])
+    driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"])
+    guard = Guard(driver, Envelope(**opening["envelope"]), clock, SiteLedger(opening["used"]))
+    watchdog = Watchdog(guard, clock, lines, None if opening["log"] is None else Path(opening["log"]))
+
+    def terminate(*_: object) -> None:
+        watchdog.terminated = True
+
+    signal.signal(signal.SIGTERM, terminate)
+    lines.send({"id": opening["id"], "value": os.getpid()})
+    try:
+        watchdog.run()
+    except Exception as error:
+        watchdog.fail(error)
+        lines.send({"event": json.loads(Event("heat_fault", clock.now_s(), repr(error)).to_json())})
+        lines.finish()
+        raise
+    lines.finish()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
