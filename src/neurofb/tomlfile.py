@@ -63,12 +63,16 @@ def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile]
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = _lines_of(text, content)
-        found = [item for detail in error.errors() for item in _problems(model, detail)]
-        raise wrong(_message(title, found, lines)) from None
+        found = problems_of(model, error)
+        raise wrong(message(title, found, lines_of(text, content))) from None
 
 
-def _message(title: str, found: list[tuple[Place, str]], lines: dict[Place, int]) -> str:
+def problems_of(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
+    """Give all that pydantic found, in words: what was found and what would be right, each at its place."""
+    return [item for detail in error.errors() for item in _problems(model, detail)]
+
+
+def message(title: str, found: Iterable[tuple[Place, str]], lines: dict[Place, int]) -> str:
     """Give the list of problems, those with a line first and in its order."""
     placed = [(_line(place, lines), place, text) for place, text in found]
     placed.sort(key=lambda item: (item[0] is None, item[0] or 0))
@@ -145,7 +149,7 @@ def _line(place: Place, lines: dict[Place, int]) -> int | None:
     return None
 
 
-def _lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
+def lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
     """Give the line each key and table begins on; tomllib itself keeps no places.
 
     A line that merely looks like a key, inside an array or a long text, is told apart by what tomllib read.
@@ -155,11 +159,12 @@ def _lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
     table: Place = ()
     for number, line in enumerate(text.splitlines(), 1):
         if found := _ROW.match(line):
-            key = _parts(found[1])
+            *above, last = _parts(found[1])
+            key = (*_inside(above, rows), last)
             rows[key] = rows.get(key, -1) + 1
             here, opens = (*key, rows[key]), True
         elif found := _TABLE.match(line):
-            here, opens = _parts(found[1]), True
+            here, opens = _inside(_parts(found[1]), rows), True
         elif found := _VALUE.match(line):
             here, opens = (*table, *_parts(found[1])), False
         else:
@@ -168,6 +173,16 @@ def _lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
             lines.setdefault(here, number)
             table = here if opens else table
     return lines
+
+
+def _inside(keys: Iterable[str | int], rows: dict[Place, int]) -> Place:
+    """Give the place of a table whose header names arrays of tables: it belongs to the last row of each so far."""
+    place: Place = ()
+    for key in keys:
+        place = (*place, key)
+        if place in rows:
+            place = (*place, rows[place])
+    return place
 
 
 def _parts(dotted: str) -> Place:

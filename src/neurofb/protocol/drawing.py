@@ -1,0 +1,22 @@
+"""Random choices of a session: each has a generator of its own, so that one more leaves the others as they were."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurofb.protocol.times import Span
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """Give the generator of one random choice: the same for the same seed and names, whatever else is drawn."""
+    key = tuple(zlib.crc32(name.encode()) for name in names)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def drawn_ns(span: Span, n: int, rng: np.random.Generator) -> Iterator[int]:
+    """Give ``n`` times in ns, drawn evenly from a span in steps of 1 ms."""
+    for step in rng.integers(0, span.n_steps, size=n, endpoint=True).tolist():
+        yield span.at_ns(step)

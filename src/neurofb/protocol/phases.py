@@ -1,0 +1,170 @@
+"""The phases of a session as a protocol declares them, and the trials inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from neurofb.feedback.settings import Condition, Name, Table
+from neurofb.protocol.study import Word
+from neurofb.protocol.times import NO_TIME, Jittered, Seconds
+
+Kind = Literal[
+    "instruction",
+    "rest_baseline",
+    "iaf_baseline",
+    "calibration",
+    "training",
+    "heat",
+    "rating",
+    "transfer",
+    "pause",
+]
+Collects = Literal["rest", "warm", "pain", "iaf", "none"]
+Eyes = Literal["open", "closed"]
+#: What a phase collects if it does not say.
+USUALLY_COLLECTS: Mapping[str, Collects] = {"rest_baseline": "rest", "iaf_baseline": "iaf"}
+#: Phases that consist of trials, or of time in which nothing else happens.
+WITH_TRIALS = ("training", "heat", "transfer")
+
+
+class Trials(Table):
+    """Stimuli one after another: cue, anticipation, heat, relief, ratings."""
+
+    order: tuple[Word, ...] = Field(
+        default=(), description='levels one after another, as ["warm", "hot"]; or counts instead'
+    )
+    counts: Mapping[Word, Annotated[int, Field(strict=True, ge=1, le=1000)]] = Field(
+        default={},
+        validate_default=True,
+        description="how many stimuli of each level, as { warm = 4, hot = 4 }",
+    )
+    shuffle: bool = Field(
+        default=False, description="true to draw the order anew for each session, from its seed"
+    )
+    lead_s: Jittered = Field(
+        default=NO_TIME, description="time before the first trial: seconds, or [shortest, longest]"
+    )
+    cue_s: Jittered = Field(
+        default=NO_TIME, description="how long the cue is shown: seconds, or [shortest, longest]"
+    )
+    anticipation_s: Jittered = Field(
+        default=NO_TIME, description="from cue to heat: seconds, or [shortest, longest]"
+    )
+    relief_s: Jittered = Field(
+        default=NO_TIME, description="from the end of heat to the ratings: seconds, or [shortest, longest]"
+    )
+    ratings: tuple[Word, ...] = Field(default=(), description="names of scales that follow each stimulus")
+
+    @field_validator("counts")
+    @classmethod
+    def _one_of_two(cls, value: Mapping[str, int], info: ValidationInfo) -> Mapping[str, int]:
+        if "order" in info.data and bool(value) == bool(info.data["order"]):
+            found = "both" if value else "neither"
+            raise ValueError(f"trials need either an order of levels or counts of them; found {found}")
+        return value
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The level of each trial before any shuffling."""
+        return self.order or tuple(level for level, n in self.counts.items() for _ in range(n))
+
+
+class Phase(Table):
+    """A part of a session."""
+
+    name: Word = Field(description='small letters, digits and underscores, as "pain_baseline"')
+    kind: Kind = Field(
+        description="instruction, rest_baseline, iaf_baseline, calibration, training, heat, rating, transfer or pause"
+    )
+    text: str = Field(default="", description="what the participant reads or hears")
+    eyes: Eyes = Field(default="open", description='"open" or "closed"')
+    sound: str | None = Field(
+        default=None, description="the file of a recorded instruction, or words for one; left out: none"
+    )
+    collects: Collects | None = Field(
+        default=None,
+        description='the baseline this phase gives: "rest", "warm", "pain", "iaf" or "none"; left out: by its kind',
+    )
+    feedback: Condition | None = Field(
+        default=None,
+        validate_default=True,
+        description='for training: the baseline that counts, "rest", "warm" or "pain"',
+    )
+    trials: Trials | None = Field(
+        default=None, validate_default=True, description="a table [phases.trials] with stimuli"
+    )
+    ratings: tuple[Word, ...] = Field(
+        default=(), validate_default=True, description="names of scales at the end of the phase"
+    )
+    waits: bool = Field(
+        default=False, description="true if it ends when somebody says so, at the latest after duration_s"
+    )
+    duration_s: Seconds | None = Field(
+        default=None,
+        validate_default=True,
+        description="how long it lasts in s, ratings not counted; left out where trials or ratings say so",
+    )
+
+    @field_validator("feedback")
+    @classmethod
+    def _training_only(cls, value: Condition | None, info: ValidationInfo) -> Condition | None:
+        kind = info.data.get("kind")
+        if value is not None and kind not in (None, "training"):
+            raise ValueError(f"a phase of kind {kind!r} has no feedback; only training has")
+        if value is None and kind == "training":
+            raise ValueError('training needs to say which baseline counts: "rest", "warm" or "pain"')
+        return value
+
+    @field_validator("trials")
+    @classmethod
+    def _heat_has_trials(cls, value: Trials | None, info: ValidationInfo) -> Trials | None:
+        kind = info.data.get("kind")
+        if value is not None and kind not in (None, *WITH_TRIALS):
+            raise ValueError(
+                f"a phase of kind {kind!r} has no trials; phases that may: {', '.join(WITH_TRIALS)}"
+            )
+        if value is None and kind == "heat":
+            raise ValueError("a phase of kind 'heat' needs a table [phases.trials]")
+        return value
+
+    @field_validator("ratings")
+    @classmethod
+    def _rates(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not value and info.data.get("kind") == "rating":
+            raise ValueError("a phase of kind 'rating' names the scales that are asked")
+        return value
+
+    @field_validator("waits")
+    @classmethod
+    def _may_wait(cls, value: bool, info: ValidationInfo) -> bool:
+        kind = info.data.get("kind")
+        if value and kind not in (None, "instruction", "pause"):
+            raise ValueError(f"a phase of kind {kind!r} ends by itself; an instruction or a pause may wait")
+        return value
+
+    @field_validator("duration_s")
+    @classmethod
+    def _lasts(cls, value: float | None, info: ValidationInfo) -> float | None:
+        kind = info.data.get("kind")
+        said = info.data.get("trials") is not None or kind == "rating"
+        if value is not None and said:
+            raise ValueError(
+                "how long it lasts follows from its trials and ratings; leave duration_s out (lead_s and relief_s "
+                "give time around stimuli)"
+            )
+        if value is None and not said and kind is not None and "trials" in info.data:
+            raise ValueError(f"a phase of kind {kind!r} without trials needs duration_s, in s")
+        return value
+
+    @property
+    def baseline(self) -> Collects:
+        """Which baseline it gives."""
+        return self.collects or USUALLY_COLLECTS.get(self.kind, "none")
+
+    @property
+    def scales(self) -> tuple[Name, ...]:
+        """Every scale that is asked in it."""
+        return (*(self.trials.ratings if self.trials else ()), *self.ratings)

@@ -1,0 +1,73 @@
+"""Heat becomes less when it hurts too much: a rating lowers it, two such trials in a row end the block.
+
+In: ratings as they come. Out: what is to be done, in order. Kept: how many trials in a row were too much. Nothing here
+can raise a temperature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neurofb.protocol.ratings import Rating
+from neurofb.protocol.study import StopSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is to be done about heat.
+
+    Attributes
+    ----------
+    kind : {"lower", "end_block"}
+    by_c : float
+        By how much every later stimulus is lowered, in °C; 0 for "end_block".
+    message : str
+        Why, for the participant and the operator.
+    """
+
+    kind: Literal["lower", "end_block"]
+    by_c: float
+    message: str
+
+
+class StopRules:
+    """Reads ratings of one session.
+
+    Ratings of intensity and of unpleasantness count, if they are about heat. A trial counts once, however many of its
+    ratings are too high; a missing answer neither breaks a row nor adds to it.
+    """
+
+    def __init__(self, settings: StopSettings | None = None) -> None:
+        self.settings = settings or StopSettings()
+        self._in_a_row = 0
+        self._trial: tuple[str, int | None] | None = None
+        self._was_too_much = False
+
+    def start_block(self) -> None:
+        """Begin to count anew: a phase with heat begins."""
+        self._in_a_row, self._trial, self._was_too_much = 0, None, False
+
+    def take(self, rating: Rating) -> list[Action]:
+        """Give what a rating asks for; most often nothing."""
+        value = rating.value
+        if not (rating.scale.of_heat and rating.level is not None and isinstance(value, float)):
+            return []
+        trial = (rating.prompt.phase, rating.trial)
+        if trial != self._trial:
+            self._trial, self._was_too_much = trial, False
+        asked = self.settings
+        if value < asked.rating_limit:
+            # A trial's other rating may still be too high, or was: only a wholly bearable trial breaks the row.
+            self._in_a_row = self._in_a_row if self._was_too_much else 0
+            return []
+        if self._was_too_much:
+            return []
+        self._was_too_much = True
+        self._in_a_row += 1
+        words = f"{rating.scale.name} was rated {value:g}, the limit is {asked.rating_limit:g}"
+        actions = [Action("lower", asked.lower_by_c, f"{words}: heat is lowered by {asked.lower_by_c:g} °C")]
+        if self._in_a_row >= asked.in_a_row:
+            count = f"{self._in_a_row} trials in a row were too much" if self._in_a_row > 1 else words
+            actions.append(Action("end_block", 0.0, f"{count}: this block ends"))
+        return actions
