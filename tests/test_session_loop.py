@@ -10,7 +10,8 @@ from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.presets import frontal_midline_theta, posterior_alpha
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.fitting import Fitted, fit
-from neurofb.loop import Loop, LoopSettings
+from neurofb.loop import Loop
+from neurofb.loop_settings import LoopSettings
 
 SETTINGS = LoopSettings(
     (frontal_midline_theta(), posterior_alpha()),

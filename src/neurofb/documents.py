@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Give ``value`` as JSON can hold it: NaN and infinity become null, NumPy scalars plain numbers."""
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
@@ -55,4 +55,4 @@ class Event:
             "message": self.message,
             "details": self.details,
         }
-        return json.dumps(_plain(document), sort_keys=True, ensure_ascii=False)
+        return json.dumps(plain(document), sort_keys=True, ensure_ascii=False)

@@ -9,6 +9,7 @@ instruction           what it does
 ===================== ==========================================================================================
 collect(condition)    values are collected for a baseline: ``iaf``, ``rest``, ``warm`` or ``pain``
 collected()           until here
+discard()             what has been collected since then does not count
 fit(until)            the pipeline is made anew for this participant from the baselines that ended by ``until``
 start_block(condition) a feedback block begins, scored against this condition's baseline
 end_block()           it ends, and the threshold may move
@@ -20,7 +21,7 @@ expect(index)         no sample has come for a while, and this one should be the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -28,40 +29,13 @@ import numpy as np
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.documents import Event
 from neurofb.errors import UnknownName, WrongInput, nearest
-from neurofb.features.montage import Montage
-from neurofb.features.presets import AnyFeature
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import CONDITIONS, Baseline, BaselineCollector, measures_of
 from neurofb.feedback.feedback import Feedback, FeedbackSample
-from neurofb.feedback.settings import BaselineSettings, Condition, FeedbackSettings
+from neurofb.feedback.settings import Condition
 from neurofb.fitting import Fitted, fit
+from neurofb.loop_settings import LoopSettings
 from neurofb.pipeline import Pipeline
-
-
-@dataclass(frozen=True, eq=False)
-class LoopSettings:
-    """What the loop is made of, before it has seen the participant.
-
-    Attributes
-    ----------
-    features : tuple of declared features
-    montage : Montage
-    rate_hz : float
-    feedback : FeedbackSettings or None
-        None for a session without feedback.
-    enough : BaselineSettings
-        When a baseline is enough.
-    reference : "average", tuple of str, or None
-    line_hz : float or None
-    """
-
-    features: tuple[AnyFeature, ...]
-    montage: Montage
-    rate_hz: float
-    feedback: FeedbackSettings | None = None
-    enough: BaselineSettings = field(default_factory=BaselineSettings)
-    reference: Any = None
-    line_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +123,7 @@ class Loop:
         known: Mapping[str, Callable[..., list[FeedbackSample] | None]] = {
             "collect": self._collect,
             "collected": self._collected,
+            "discard": self._discard,
             "fit": self._fit,
             "start_block": self._start_block,
             "end_block": self._end_block,
@@ -183,6 +158,13 @@ class Loop:
         else:
             for collector in self._collectors:
                 self._add(collector)
+        self._collectors, self._collecting = [], None
+
+    def _discard(self) -> None:
+        if self._collecting is None:
+            raise WrongInput("no baseline is being collected, so none can be discarded")
+        if self.fitted is None:
+            self._ranges.pop()
         self._collectors, self._collecting = [], None
 
     def _add(self, collector: BaselineCollector) -> None:

@@ -51,7 +51,7 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if phase["text"]:
             yield "", Text(phase["text"], style="italic")
     if step and step["kind"] not in ("phase", "rest"):
-        trial = f"  trial {step['trial'] + 1}/{step['n_trials']}" if step["n_trials"] else ""
+        trial = f"  trial {step['trial']}/{step['n_trials']}" if step["n_trials"] else ""
         yield "now", Text(f"{step['kind']}{trial}")
     if status["prompt"]:
         yield "rating", Text(f"{status['prompt']['question']}  {status.get('typed', '')}▏", style="bold cyan")

@@ -65,6 +65,8 @@ class Engine:
         Called with each status document; whatever it raises is told once and changes nothing.
     each_step : sequence of callables
         Called with the present time in every step: a simulated participant acts here.
+    on_end : callable
+        Called before the record is closed.
     """
 
     def __init__(
@@ -79,10 +81,11 @@ class Engine:
         clock: Clock,
         on_status: Callable[[dict[str, Any]], None] | None = None,
         each_step: Sequence[Callable[[float], None]] = (),
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
         self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
-        self._on_status, self._each_step = on_status, tuple(each_step)
+        self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
         self._status_at_s = float("-inf")
         self._lost_s: float | None = None
         self.is_interrupted = False
@@ -117,9 +120,7 @@ class Engine:
         now_s = self._clock.now_s()
         self._journal.received(self._source.take_raw(), self._source.take_offsets())
         self._journal.placed(chunk)
-        samples = self._looped.push(chunk, now_s)
-        if samples:
-            self._sheet.newest = samples[-1]
+        self._looped.push(chunk, now_s)
         if self._stimuli is not None:
             self._stimuli.step()
             if self._stimuli.fault:
@@ -178,7 +179,7 @@ class Engine:
             self._last_samples,
         ]
         closers += [self._looped.close, self._requests.close, self._source.stop, self._last_status]
-        closers.append(self._journal.close)
+        closers += [self._on_end, self._journal.close]
         for close in closers:
             try:
                 close()

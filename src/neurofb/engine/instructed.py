@@ -11,6 +11,7 @@ from typing import Any
 
 from neurofb.chunk import Chunk
 from neurofb.engine.journal import Journal
+from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.fitting import Fitted
 from neurofb.loop import Loop
@@ -39,6 +40,7 @@ class InstructedLoop:
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
+        self.newest: dict[str, FeatureValue] = {}
 
     def push(self, chunk: Chunk, now_s: float) -> list[FeedbackSample]:
         """Take in samples, or their absence; give what they earned, recorded and sent."""
@@ -47,6 +49,8 @@ class InstructedLoop:
         self._silent_since_s = now_s
         output = self.loop.push(chunk)
         self._journal.values(output.values)
+        for value in output.values:
+            self.newest[value.name] = value
         return self._given(output.samples)
 
     def _silence(self, now_s: float) -> list[FeedbackSample]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,7 +96,10 @@ class Journal:
         self._place_at_s = -np.inf
         self.ages_s: deque[float] = deque(maxlen=N_AGES)
         self.newest_s = float("nan")
+        self.n_received = self.n_missing = 0
         self.events: deque[Event] = deque(maxlen=200)
+        #: Told of each event; whatever it raises is its own end, not the session's.
+        self.on_event: Callable[[Event], None] | None = None
         self._streams = self._open(layout, labels, features, sites)
 
     def _open(
@@ -144,6 +147,11 @@ class Journal:
         }
         return {name: self._recorder.add_stream(header) for name, header in headers.items()}
 
+    @property
+    def n_bytes(self) -> int:
+        """How much has been given to the disk."""
+        return self._recorder.n_bytes
+
     # -- what comes in -----------------------------------------------------------------------------------------
 
     def received(self, blocks: Sequence[RawBlock], offsets: Sequence[tuple[float, float]]) -> None:
@@ -151,6 +159,7 @@ class Journal:
         for block in blocks:
             self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
             self._placement.received(block.stamps_s)
+            self.n_received += len(block.stamps_s)
         for time_s, offset_s in offsets:
             self._recorder.offset(self._streams["eeg"], time_s, offset_s)
 
@@ -159,6 +168,7 @@ class Journal:
         if not len(chunk):
             return
         self._placement.push(chunk)
+        self.n_missing += int(np.isnan(chunk.received_s).sum())
         self._times_s, self._times_from = chunk.times_s, chunk.first_index
         self.newest_s = float(chunk.times_s[-1])
         if self._publisher is not None:
@@ -233,6 +243,11 @@ class Journal:
         self.events.append(event)
         if self._publisher is not None:
             self._publisher.event(document, event.time_s)
+        if self.on_event is not None:
+            try:
+                self.on_event(event)
+            except Exception:
+                self.on_event = None
 
     def status(self, document: str) -> None:
         """Send how things are; not recorded, for all of it is in the other streams."""

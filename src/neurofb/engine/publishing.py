@@ -63,7 +63,7 @@ class Publisher:
         stimulus: bool,
     ) -> None:
         self._uid = uid
-        columns = {}
+        columns: dict[str, str] = {}
         for name, unit in features.items():
             columns |= {name: unit or "none", f"{name}.usable": "none"}
         self._eeg = self._numbers(wire.EEG, "EEG", dict.fromkeys(labels, "microvolts"), rate_hz)

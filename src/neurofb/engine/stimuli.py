@@ -33,7 +33,7 @@ class Stimuli:
     def __init__(
         self, heater: Heater, journal: Journal, on_reading: Callable[[Reading], None] | None = None
     ) -> None:
-        self.heater, self._journal, self._on_reading = heater, journal, on_reading
+        self.heater, self._journal, self.on_reading = heater, journal, on_reading
         self.site: str | None = None
         self.last: Reading | None = None
         self.fault = ""
@@ -60,6 +60,11 @@ class Stimuli:
         """Forget the ticket: its time has come."""
         self._ticket = None
 
+    @property
+    def used(self) -> dict[str, float]:
+        """What each place on the skin has had, as a share of the contact-burn line."""
+        return self.heater.used()
+
     def step(self) -> None:
         """Let the guard know that the engine lives, and take what it says."""
         self.heater.beat()
@@ -68,9 +73,9 @@ class Stimuli:
             self.last = readings[-1]
             self.highest_c = max(self.highest_c, *(each.measured_c for each in readings))
             self._journal.readings(readings, self.site)
-            if self._on_reading is not None:
+            if self.on_reading is not None:
                 for each in readings:
-                    self._on_reading(each)
+                    self.on_reading(each)
         for event in self.heater.take_events():
             self._journal.event(event)
             self.events.append(event)

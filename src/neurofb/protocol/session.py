@@ -147,6 +147,12 @@ class Schedule(Generic[StepT]):
         self.end_now(now_s)
         return skipped
 
+    def replace_rest(self, steps: Sequence[StepT]) -> None:
+        """Take what is still to come from another list of as many steps, with other durations."""
+        if len(steps) != len(self._steps):
+            raise WrongInput(f"the schedule has {len(self._steps)} steps, the new one {len(steps)}")
+        self._steps = (*self._steps[: self._next], *steps[self._next :])
+
     def skip_trial(self) -> None:
         """Leave out the next step, as its stimulus was refused: its time passes all the same."""
         step = self.upcoming

@@ -1,0 +1,201 @@
+"""What ``neurofb run`` and ``neurofb demo`` do and say: words in, a session, words out."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from neurofb.clock import Clock, ManualClock
+from neurofb.console.session_terminal import Keys, Picture, tell
+from neurofb.engine.assembly import Assembled, Hooks, assemble
+from neurofb.engine.engine import Outcome
+from neurofb.engine.planning import Asked, plan_session
+from neurofb.engine.publishing import Listener
+from neurofb.errors import NeurofbError
+
+NOTICE = (
+    "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
+    "ethics-approved studies, by trained staff."
+)
+#: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
+FAST_START_S = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is not the session's own business: how it is shown.
+
+    Attributes
+    ----------
+    headless : bool
+        Lines only: no picture at the terminal, no windows.
+    fast : bool
+        On a manual clock, as fast as it can: everything simulated.
+    screens : bool
+        Open the participant's and the operator's windows.
+    as_json : bool
+        The end as JSON, for programs.
+    """
+
+    headless: bool = False
+    fast: bool = False
+    screens: bool = False
+    as_json: bool = False
+
+
+def run(asked: Asked, options: Options) -> Outcome:
+    """Run a session and say how it went.
+
+    Raises
+    ------
+    NeurofbError
+        If it cannot start: nothing was started or written then.
+    """
+    asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    if options.fast and not asked.simulate:
+        raise NeurofbError(
+            "--fast is for simulated sessions: a headset's second lasts a second; leave it out"
+        )
+    plan = plan_session(asked)
+    shown = _Shown(options)
+    clock = _clock(options)
+    say = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
+    say(NOTICE)
+    for warning in plan.warnings:
+        say(f"note: {warning}")
+    assembled = assemble(
+        plan, clock, Hooks(shown.listeners, shown.show, shown.tell), publish=not options.fast
+    )
+    say(
+        f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded in "
+        f"{assembled.folder.path}"
+    )
+    with shown.open(assembled, clock), _interruptible(assembled), _undisturbed():
+        outcome = assembled.engine.run()
+    _say_end(outcome, assembled, options)
+    return outcome
+
+
+def _clock(options: Options) -> Clock:
+    if options.fast:
+        return ManualClock(FAST_START_S)
+    from neurofb.acquisition.lsl_streams import LslClock
+
+    return LslClock()
+
+
+class _Shown:
+    """How a session is shown at the terminal: as a picture, or as lines."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
+        self._picture: Picture | None = None
+        self._keys: Keys | None = None
+        self._start_s = 0.0
+
+    def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
+        """Give who may ask for something at this terminal."""
+        self._keys = Keys(uid, lambda: stop("a key"))
+        return (self._keys,)
+
+    @contextlib.contextmanager
+    def open(self, assembled: Assembled, clock: Clock) -> Iterator[None]:
+        """Show the session while this lasts."""
+        assert self._keys is not None
+        self._start_s = clock.now_s()
+        windows = _windows(assembled.uid) if self._options.screens else []
+        try:
+            with contextlib.nullcontext() if self._options.fast else self._keys.reading():
+                if self._is_picture:
+                    self._picture = Picture()
+                yield
+        finally:
+            if self._picture is not None:
+                self._picture.close()
+            for window in windows:
+                window.terminate()
+
+    def show(self, status: dict[str, Any]) -> None:
+        """Show how things are."""
+        if self._keys is not None:
+            prompt = status["prompt"]
+            self._keys.prompt = prompt["id"] if prompt and prompt["kind"] == "vas" else None
+            self._keys.is_paused = status["state"] == "paused"
+            status = {**status, "typed": self._keys.typed}
+        if self._picture is not None:
+            self._picture.show(status)
+
+    def tell(self, event: Any) -> None:
+        """Say what happened, where there is no picture."""
+        if not self._is_picture and not self._options.as_json:
+            tell(event, self._start_s)
+
+
+def _windows(uid: str) -> list[Any]:
+    """Open the participant's and the operator's windows, each a process of its own."""
+    import subprocess
+
+    return [
+        subprocess.Popen([sys.executable, "-m", "neurofb", "screen", kind, "--session", uid])
+        for kind in ("participant", "operator")
+    ]
+
+
+@contextlib.contextmanager
+def _interruptible(assembled: Assembled) -> Iterator[None]:
+    """Let Ctrl-C and the system's wish to end become an end in order."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        assembled.engine.interrupt()
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the collector of cyclic garbage away from what was there before: its pauses would be feedback's."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _say_end(outcome: Outcome, assembled: Assembled, options: Options) -> None:
+    folder = assembled.folder.path
+    if options.as_json:
+        document = {
+            "outcome": outcome.kind,
+            "message": outcome.message,
+            "exit_code": outcome.exit_code,
+            "session": assembled.uid,
+            "folder": str(folder),
+        }
+        click.echo(json.dumps(document))
+        return
+    click.echo(f"{outcome.kind}: {outcome.message}", err=outcome.exit_code != 0)
+    click.echo(f"recorded in {folder}")
+
+
+def demo(out: Path, seed: int, options: Options) -> Outcome:
+    """Run the demonstration: a simulated head, headset, thermode and participant."""
+    asked = Asked(protocol="demo", device="simulated", participant="demo", data=out, seed=seed, simulate=True)
+    return run(asked, options)

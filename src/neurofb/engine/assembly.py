@@ -1,0 +1,338 @@
+"""Chooses and joins the parts of a session, in the order in which they may fail: stream, stimulator, record.
+
+In: a plan that has been checked whole. Out: an engine that is ready to run. If a part cannot be opened, those that were
+are closed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurofb.acquisition.source import Source
+from neurofb.clock import Clock, ManualClock
+from neurofb.documents import Event
+from neurofb.engine.conductor import Conductor
+from neurofb.engine.engine import Engine
+from neurofb.engine.heat_calibration import HeatCalibration
+from neurofb.engine.instructed import InstructedLoop
+from neurofb.engine.journal import Journal
+from neurofb.engine.planning import SessionPlan, used_before
+from neurofb.engine.prompting import Prompting
+from neurofb.engine.publishing import CommandEar, Listener, Publisher
+from neurofb.engine.requests import Requests
+from neurofb.engine.session_document import write_results, write_settings
+from neurofb.engine.simulated_participant import SimulatedParticipant
+from neurofb.engine.status import Heading, StatusSheet
+from neurofb.engine.stimuli import Stimuli
+from neurofb.errors import StimulatorMissing, WrongStream
+from neurofb.features.montage import Montage
+from neurofb.loop import Loop
+from neurofb.loop_settings import LoopSettings
+from neurofb.protocol.ratings import SimulatedRater
+from neurofb.protocol.stop_rules import StopRules
+from neurofb.recording.folder import SessionFolder
+from neurofb.recording.writer import Recorder
+from neurofb.simulation.artifacts import ArtifactSettings
+from neurofb.simulation.faults import parse_faults
+from neurofb.simulation.head import Head, HeadSettings
+from neurofb.simulation.headset import Headset, settings_of
+from neurofb.simulation.learner import Learner, LearnerSettings
+from neurofb.simulation.source import SimulatedSource
+from neurofb.stimulation.calibration import (
+    CalibratedHeat,
+    PainCalibration,
+    load_calibration,
+    save_calibration,
+)
+from neurofb.stimulation.heater import Heater, open_heater
+
+#: How much a simulated participant learns: more than people do, so that a short session shows it.
+LEARNS_PER_MIN = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Who else wants to know or ask.
+
+    Attributes
+    ----------
+    listeners : callable
+        From the session's uid, and a function that stops heat at once, to those who may ask.
+    on_status : callable or None
+        Takes each status document.
+    on_event : callable or None
+        Takes each event.
+    """
+
+    listeners: Callable[[str, Callable[[str], None]], Sequence[Listener]] = lambda _uid, _stop: ()
+    on_status: Callable[[dict[str, Any]], None] | None = None
+    on_event: Callable[[Event], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A session that is ready to run."""
+
+    engine: Engine
+    folder: SessionFolder
+    uid: str
+    journal: Journal
+    conductor: Conductor
+
+
+def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
+    """Give the EEG, started, and the head it comes from if that is a simulated one."""
+    asked, profile = plan.asked, plan.profile
+    if not asked.simulate:
+        from neurofb.acquisition.lsl import LslSource
+        from neurofb.acquisition.streams import Query
+
+        words = asked.stream or ""
+        query = Query(
+            name=words if words and "=" not in words else None,
+            profile=profile,
+            predicate=words if "=" in words else None,
+        )
+        source: Source = LslSource(query, keep_raw=True)
+        source.start()
+        return source, None
+    faults = parse_faults(asked.headset_faults)
+    artifacts = ArtifactSettings(scheduled=faults.artifacts, contacts=faults.contacts)
+    settings = HeadSettings(seed=asked.seed, eyes=plan.timeline.eyes or ((0.0, "open"),), artifacts=artifacts)
+    head = Head(
+        [profile.position(label) for label in profile.labels],
+        profile.rate_hz,
+        settings,
+        labels=profile.labels,
+    )
+    radio = settings_of(profile, seed=asked.seed, faults=faults.headset, **faults.steady)
+    source = SimulatedSource(
+        Headset(head, radio, profile.labels, clock.now_s()), profile.labels, clock, keep_raw=True
+    )
+    source.start()
+    return source, head
+
+
+def assemble(
+    plan: SessionPlan, clock: Clock, hooks: Hooks | None = None, *, publish: bool = True
+) -> Assembled:
+    """Open everything that a session needs.
+
+    Parameters
+    ----------
+    plan : SessionPlan
+    clock : Clock
+        LSL's, or a manual one: then everything is simulated and computed on the spot.
+    hooks : Hooks, optional
+    publish : bool
+        Whether the session is told over LSL and listens there.
+
+    Raises
+    ------
+    NeurofbError
+        If a part cannot be opened: the stream, the stimulator, the folder.
+    """
+    with contextlib.ExitStack() as undo:
+        source, head = open_source(plan, clock)
+        undo.callback(source.stop)
+        if source.labels != plan.profile.labels:
+            raise WrongStream(
+                f"the stream's channels {', '.join(source.labels)} are not those of {plan.profile.title}, "
+                f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
+            )
+        heater = _open_heater(plan, clock)
+        if heater is not None:
+            undo.callback(heater.close)
+        folder = SessionFolder.create(plan.asked.data, plan.asked.participant, plan.visit, plan.task)
+        assembled = _join(plan, clock, hooks or Hooks(), source, head, heater, folder, undo, publish=publish)
+        undo.pop_all()
+    return assembled
+
+
+def _open_heater(plan: SessionPlan, clock: Clock) -> Heater | None:
+    """Give the stimulator at baseline, tested; None for a protocol without heat."""
+    heat = plan.protocol.heat
+    if heat is None:
+        return None
+    is_manual = isinstance(clock, ManualClock)
+    heater = open_heater(
+        plan.asked.thermode,
+        envelope=heat.envelope,
+        clock=clock,
+        seed=plan.asked.seed,
+        faults=plan.asked.thermode_faults,
+        local=is_manual,
+        used=used_before(plan.asked),
+    )
+    heater.connect()
+    found = heater.self_test()
+    if found:
+        heater.close()
+        raise StimulatorMissing(
+            f"the stimulator is not ready: {'; '.join(found)}. The session was not started"
+        )
+    return heater
+
+
+def _join(
+    plan: SessionPlan,
+    clock: Clock,
+    hooks: Hooks,
+    source: Source,
+    head: Head | None,
+    heater: Heater | None,
+    folder: SessionFolder,
+    undo: contextlib.ExitStack,
+    *,
+    publish: bool,
+) -> Assembled:
+    protocol = plan.protocol
+    uid = plan.stable_uid() if isinstance(clock, ManualClock) else uuid.uuid4().hex[:12]
+    settings = LoopSettings(
+        protocol.features,
+        Montage.of(plan.profile),
+        source.rate_hz,
+        protocol.feedback,
+        protocol.baseline,
+        protocol.reference,
+        protocol.line_hz,
+    )
+    loop = Loop(settings, plan.fitted, plan.baselines)
+    units = {name: measure.unit for name, measure in loop.measures.items()}
+    sites = protocol.heat.sites if protocol.heat else ()
+    write_settings(plan, uid, settings, folder)
+    recorder = Recorder(folder.recording)
+    undo.callback(recorder.close)
+    publisher = None
+    if publish:
+        hop_hz = loop.pipeline.hops.fast_hz
+        publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
+    journal = Journal(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
+    journal.on_event = hooks.on_event
+    looped = InstructedLoop(loop, journal, at_once=isinstance(clock, ManualClock))
+    stimuli = None if heater is None else Stimuli(heater, journal)
+
+    def stop_at_once(by: str) -> None:
+        if stimuli is not None:
+            stimuli.abort(f"stopped by {by}")
+
+    listeners = list(hooks.listeners(uid, stop_at_once))
+    if publish:
+        listeners.append(CommandEar(uid, lambda _text: stop_at_once("a command")))
+    requests = Requests(listeners)
+    prompting = Prompting(journal)
+    calibration = _calibration(plan, stimuli, prompting, journal)
+    conductor = Conductor(
+        uid,
+        plan.timeline,
+        looped,
+        stimuli,
+        calibration,
+        prompting,
+        StopRules(protocol.stop),
+        journal,
+        protocol.baseline.longest_s,
+        plan.again,
+    )
+    sheet = StatusSheet(_heading(plan, uid, source, folder), source, looped, conductor, stimuli, journal)
+    each_step: list[Callable[[float], None]] = []
+    if head is not None:
+        participant = _participant(plan, uid, head, requests)
+        each_step.append(_acting(participant, looped, conductor))
+        prompting.on_prompt = _thinking(participant, stimuli)
+        if stimuli is not None:
+            stimuli.on_reading = participant.feel
+    _say_start(plan, uid, journal, heater)
+    engine = Engine(
+        source, looped, conductor, stimuli, requests, journal, sheet, clock, hooks.on_status, each_step,
+        on_end=lambda: write_results(loop, stimuli, folder),
+    )  # fmt: skip
+    return Assembled(engine, folder, uid, journal, conductor)
+
+
+def _participant(plan: SessionPlan, uid: str, head: Head, requests: Requests) -> SimulatedParticipant:
+    feedback, learner = plan.protocol.feedback, None
+    rhythm = LearnerSettings().rhythm
+    if feedback is not None and rhythm in head.rhythm_names:
+        learner = Learner(head, LearnerSettings(rate_per_min=LEARNS_PER_MIN))
+    return SimulatedParticipant(uid, head, SimulatedRater(plan.asked.seed), learner, requests.add)
+
+
+def _acting(
+    participant: SimulatedParticipant, looped: InstructedLoop, conductor: Conductor
+) -> Callable[[float], None]:
+    def act(now_s: float) -> None:
+        heard = looped.last if conductor.block is not None else None
+        participant.hear(heard, now_s)
+        calibration = conductor.calibration
+        participant.act(now_s, calibration is not None and calibration.limits_on)
+
+    return act
+
+
+def _thinking(participant: SimulatedParticipant, stimuli: Stimuli | None) -> Callable[[Any], None]:
+    return lambda prompt: participant.think(prompt, float("nan") if stimuli is None else stimuli.highest_c)
+
+
+def _calibration(
+    plan: SessionPlan, stimuli: Stimuli | None, prompting: Prompting, journal: Journal
+) -> HeatCalibration | None:
+    protocol, asked = plan.protocol, plan.asked
+    planned = any(phase.kind == "calibration" for phase in plan.timeline.phases)
+    if stimuli is None or protocol.heat is None or protocol.calibration is None or not planned:
+        return None
+    site = protocol.heat.sites[0]
+    pains = sorted({level.pain for level in protocol.heat.levels.values() if level.pain is not None})
+    scale = next(scale for scale in protocol.scales if scale.asks == "intensity")
+    stored = load_calibration(asked.data, asked.participant, site)
+    finder = PainCalibration(
+        protocol.calibration,
+        asked.participant,
+        site,
+        pains,
+        protocol.heat.envelope,
+        baseline_c=protocol.heat.baseline_c,
+        rise_c_per_s=protocol.heat.rise_c_per_s,
+        return_c_per_s=protocol.heat.return_c_per_s,
+        date=asked.date,
+        stored=stored,
+    )
+
+    def keep(found: CalibratedHeat) -> None:
+        save_calibration(asked.data, found)
+
+    return HeatCalibration(
+        finder, scale, site, protocol.heat.interval_s + 1.0, stimuli, prompting, journal, keep
+    )
+
+
+def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder) -> Heading:
+    feedback = plan.protocol.feedback
+    return Heading(
+        uid,
+        plan.asked.participant,
+        plan.protocol.study.id,
+        plan.protocol.study.title,
+        feedback.mode if feedback else "instruction",
+        feedback.level.neutral if feedback else 0.5,
+        source.raw_layout.name,
+        folder.recording,
+        plan.protocol.heat.budget if plan.protocol.heat else 1.0,
+    )
+
+
+def _say_start(plan: SessionPlan, uid: str, journal: Journal, heater: Heater | None) -> None:
+    journal.say(
+        "start",
+        f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",
+        0,
+        session=uid,
+        protocol=plan.protocol.study.id,
+        seed=plan.asked.seed,
+        stimulator=None if heater is None else plan.asked.thermode,
+        warnings=list(plan.warnings),
+    )

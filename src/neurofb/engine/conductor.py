@@ -1,0 +1,379 @@
+"""Does what each step of the timeline asks, when it is due, and answers what is asked from outside.
+
+In: the time, and texts of commands. Out: instructions to the loop, stimuli with their due times, prompts, events. Kept:
+the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.
+
+Nothing that comes from outside starts or raises heat: commands are read by ``wire.Command``, which knows none that
+could, and what a command may do here only ends, lowers, answers or waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from neurofb.engine.heat_calibration import HeatCalibration
+from neurofb.engine.instructed import InstructedLoop
+from neurofb.engine.journal import Journal
+from neurofb.engine.prompting import Prompting
+from neurofb.engine.stimuli import LEAD_S, Stimuli
+from neurofb.errors import UnknownName, WrongInput
+from neurofb.protocol.session import Schedule, Session, State
+from neurofb.protocol.stop_rules import StopRules
+from neurofb.protocol.timeline import PlannedPhase, Step, Timeline
+from neurofb.wire import Command
+
+#: A baseline that lacks clean EEG is made longer by so much at a time.
+EXTEND_S = 5.0
+
+
+class Conductor:
+    """Leads a session along its timeline.
+
+    Parameters
+    ----------
+    uid : str
+        The session's own.
+    timeline : Timeline
+    looped : InstructedLoop
+    stimuli : Stimuli or None
+    calibration : HeatCalibration or None
+        Finds this participant's temperatures in a phase of that kind.
+    prompting : Prompting
+    rules : StopRules
+    journal : Journal
+    longest_baseline_s : float
+        By how much a baseline may be extended.
+    with_temperatures : callable
+        Gives the timeline again, from pain levels to calibrated temperatures.
+    """
+
+    def __init__(
+        self,
+        uid: str,
+        timeline: Timeline,
+        looped: InstructedLoop,
+        stimuli: Stimuli | None,
+        calibration: HeatCalibration | None,
+        prompting: Prompting,
+        rules: StopRules,
+        journal: Journal,
+        longest_baseline_s: float,
+        with_temperatures: Callable[[Mapping[float, float]], Timeline],
+    ) -> None:
+        self._uid, self.timeline, self._looped, self._journal = uid, timeline, looped, journal
+        self._stimuli, self.calibration, self.prompting, self._rules = stimuli, calibration, prompting, rules
+        self._longest_s, self._with_temperatures = longest_baseline_s, with_temperatures
+        self.session = Session()
+        self.schedule: Schedule[Step] = Schedule((), 0.0)
+        self.phase: PlannedPhase | None = None
+        self.phase_due_s = self.start_s = 0.0
+        self.step_on: Step | None = None
+        self.step_due_s = 0.0
+        self.ended: tuple[str, str] | None = None
+        self.block: str | None = None
+        self.last_block: dict[str, Any] | None = None
+        self.message = ""
+        self.on_phase: Callable[[PlannedPhase], None] | None = None
+        self._block_waits: str | None = None
+        self._baseline_waits: str | None = None
+        self._collecting = False
+        self._collecting_since_s = self._now_s = self.extended_s = 0.0
+        self._is_over = False
+
+    # -- the course of time ------------------------------------------------------------------------------------
+
+    def begin(self, now_s: float) -> None:
+        """Begin the timeline now."""
+        self._go("preparing", "preparing")
+        self._go("running", "the session begins")
+        self.start_s = now_s
+        self.schedule = Schedule(self.timeline.steps, now_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last step has ended, or something ended the session."""
+        return self._is_over
+
+    @property
+    def next_due_s(self) -> float:
+        """When the conductor must be asked again at the latest."""
+        return self.schedule.next_due_s
+
+    def step(self, now_s: float) -> None:
+        """Do what is due by now."""
+        if self._is_over:
+            return
+        self._now_s = now_s
+        self._looped.poll_fit()
+        self._begin_what_waited()
+        for rating in self.prompting.expire(now_s):
+            self._rated(rating, now_s)
+        if self.calibration is not None and self.calibration.is_on:
+            self._calibrate(now_s)
+        self._arm_ahead(now_s)
+        while now_s >= self.schedule.next_due_s and not self._is_over:
+            if self._needs_longer(now_s):
+                continue
+            due = self.schedule.take(now_s)
+            if due is None:
+                self._end_phase()
+                self._is_over = True
+                return
+            self._do(due.step, due.due_s, now_s)
+
+    def _begin_what_waited(self) -> None:
+        """Begin the block or baseline that waited for the participant's own pipeline."""
+        if self._looped.is_fitting or self.session.state != "running":
+            return
+        if self._block_waits is not None:
+            condition, self._block_waits = self._block_waits, None
+            self._looped.do("start_block", condition=condition)
+            self.block = condition
+            self._journal.say("block", f"feedback against the {condition!r} baseline begins", self._index)
+        if self._baseline_waits is not None:
+            condition, self._baseline_waits = self._baseline_waits, None
+            self._looped.do("collect", condition=condition)
+            self._collecting, self._collecting_since_s = True, self._now_s
+
+    @property
+    def _index(self) -> int:
+        return self._looped.loop.next_index
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def _do(self, step: Step, due_s: float, now_s: float) -> None:
+        self.step_on, self.step_due_s = step, due_s
+        if step.kind == "phase":
+            self._end_phase()
+            self._begin_phase(self.timeline.phases[step.phase], due_s, now_s)
+            return
+        self._journal.say(
+            "step",
+            f"{step.kind}{'' if step.level is None else f', {step.level}'}",
+            self._index,
+            now_s,
+            step=step.kind,
+            phase=step.phase,
+            trial=step.trial,
+            level=step.level,
+            due_s=due_s,
+            duration_s=step.duration_s,
+        )
+        if step.kind == "heat":
+            self._heat()
+        elif step.kind == "rating":
+            self._ask(step, now_s)
+        elif step.kind == "calibration" and self.calibration is not None:
+            self.calibration.begin(now_s)
+
+    def _begin_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
+        self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
+        self._rules.start_block()
+        self._journal.say(
+            "phase",
+            f"{phase.name} ({phase.kind})",
+            self._index,
+            now_s,
+            name=phase.name,
+            phase_kind=phase.kind,
+            number=phase.index,
+            due_s=due_s,
+            duration_s=phase.duration_s,
+            eyes=phase.eyes,
+        )
+        if phase.collects != "none":
+            if phase.collects in ("warm", "pain"):
+                self._looped.begin_fit()
+            self._baseline_waits = phase.collects
+        elif self._looped.loop.can_fit:
+            self._looped.begin_fit()  # the last of the first baselines has ended
+        if phase.kind == "training":
+            self._block_waits = phase.feedback  # none for an arm that gets none
+        self._begin_what_waited()
+        if self.on_phase is not None:
+            self.on_phase(phase)
+
+    def _end_phase(self) -> None:
+        """End what belongs to the phase that is on."""
+        for rating in self.prompting.end():
+            self._journal.event(rating.to_event())
+        self._block_waits = self._baseline_waits = None
+        if self._collecting:
+            self._collecting = False
+            self._looped.do("collected")
+        if self.block is not None:
+            self.block = None
+            self._looped.do("end_block")
+            self.last_block = dict(self._looped.loop.block_result or {})
+            self._journal.say("block_ended", "the feedback block ends", self._index, **self.last_block)
+
+    def _needs_longer(self, now_s: float) -> bool:
+        """Make a baseline longer that has too little clean EEG when its time is over."""
+        upcoming = self.schedule.upcoming
+        if not self._collecting or (upcoming is not None and upcoming.kind != "phase"):
+            return False
+        missing = self._looped.loop.missing()
+        if not missing or self.extended_s >= self._longest_s:
+            return False
+        self.extended_s += EXTEND_S
+        self.schedule.extend(EXTEND_S)
+        self.message = f"the baseline goes on for {EXTEND_S:g} s: {missing}"
+        self._journal.say("baseline_extended", self.message, self._index, now_s, by_s=EXTEND_S)
+        return True
+
+    def _ask(self, step: Step, now_s: float) -> None:
+        assert step.scales is not None
+        name = "" if self.phase is None else self.phase.name
+        for scale in step.scales:
+            self.prompting.ask(scale, now_s, trial=step.trial, level=step.level, site=step.site, phase=name)
+
+    def left_s(self, now_s: float) -> float:
+        """Give how long the session still takes, if nothing delays it."""
+        if self._is_over:
+            return 0.0
+        on_s = self.schedule.next_due_s - now_s
+        return self.schedule.left_s + (on_s if on_s < float("inf") else 0.0)
+
+    # -- heat --------------------------------------------------------------------------------------------------
+
+    def _arm_ahead(self, now_s: float) -> None:
+        step, due_s = self.schedule.upcoming, self.schedule.next_due_s
+        if step is None or step.kind != "heat" or self._stimuli is None or self._stimuli.is_armed:
+            return
+        if due_s - now_s > LEAD_S or step.profile is None or step.site is None:
+            return
+        if not self._stimuli.prepare(step.profile, step.site, max(due_s, now_s)):
+            self.message = f"a stimulus was refused: trial {step.trial} goes on without it"
+            self.schedule.skip_trial()
+
+    def _heat(self) -> None:
+        if self._stimuli is not None:
+            self._stimuli.fired()
+        self._looped.do("heat_onset")
+
+    def _calibrate(self, now_s: float) -> None:
+        assert self.calibration is not None
+        self.calibration.step(now_s)
+        if not self.calibration.is_on:
+            self.timeline = self._with_temperatures(self.calibration.found)
+            self.schedule.replace_rest(self.timeline.steps)
+            self.schedule.end_now(now_s)
+
+    def _rated(self, rating: Any, now_s: float) -> None:
+        """Act on an answer: record it, let a calibration have it, lower heat that hurts too much."""
+        self._journal.event(rating.to_event())
+        if self.calibration is not None and self.calibration.is_on:
+            self.calibration.rated(rating, now_s)
+            return
+        for action in self._rules.take(rating):
+            self.message = action.message
+            self._journal.say(
+                f"heat_rule_{action.kind}", action.message, self._index, now_s, by_c=action.by_c
+            )
+            if self._stimuli is None:
+                continue
+            if action.kind == "lower":
+                self._stimuli.lower(action.by_c)
+            elif self.phase is not None:
+                self._stimuli.end(action.message)
+                self.schedule.skip_phase(self.phase.index, now_s)
+
+    # -- what is asked -----------------------------------------------------------------------------------------
+
+    def ask(self, text: str, now_s: float) -> None:
+        """Do what a command asks if it may be done; both are recorded."""
+        try:
+            command = Command.read(text)
+            if command.session not in ("", self._uid):
+                return
+            self._obey(command, now_s)
+        except (WrongInput, UnknownName) as error:
+            self._journal.say("refused", f"not done: {error}", self._index, now_s, asked=text[:500])
+            return
+        self._journal.say(
+            "command", f"{command.name} by {command.by or 'unnamed'}", self._index, now_s,
+            command=command.name, by=command.by, **{f"asked_{k}": v for k, v in command.content.items()},
+        )  # fmt: skip
+
+    def _obey(self, command: Command, now_s: float) -> None:
+        known: dict[str, Callable[[], None]] = {
+            "stop": lambda: self.stop(command.by or "somebody"),
+            "end": lambda: self._end_early("ended before its time", "ended"),
+            "pause": lambda: self.pause(now_s, f"paused by {command.by or 'somebody'}"),
+            "resume": lambda: self.resume(now_s, f"resumed by {command.by or 'somebody'}"),
+            "continue": lambda: self._continue(now_s),
+            "button": lambda: self._button(),
+            "mark": lambda: self._journal.say("note", str(command.content["text"]), self._index, now_s),
+            "rating": lambda: self._answer(command, now_s),
+        }
+        known[command.name]()
+
+    def _answer(self, command: Command, now_s: float) -> None:
+        self._rated(
+            self.prompting.answer(str(command.content["prompt"]), command.content["value"], now_s), now_s
+        )
+
+    def _button(self) -> None:
+        if self.calibration is None or not self.calibration.is_on:
+            raise WrongInput("the button means something in the method of limits only; to end heat use stop")
+        self.calibration.button()
+
+    def _continue(self, now_s: float) -> None:
+        if self.phase is None or not self.phase.waits:
+            raise WrongInput("nothing waits for somebody now")
+        self.schedule.skip_phase(self.phase.index, now_s)
+
+    def stop(self, by: str) -> None:
+        """End heat at once, and the session."""
+        if self._stimuli is not None:
+            self._stimuli.abort(f"stopped by {by}")
+        self._end_early(f"stopped by {by}", "stopped")
+
+    def _end_early(self, message: str, kind: str) -> None:
+        self.ended = (kind, message)
+        self._is_over = True
+
+    def pause(self, now_s: float, why: str) -> None:
+        """Let the time of the schedule stand; a stimulus that is on ends in order, and no feedback is earned.
+
+        A baseline that was being collected is collected anew afterwards: nobody sits as still in a pause.
+        """
+        if self.session.state != "running":
+            raise WrongInput(f"a session that is {self.session.state} cannot pause")
+        if self._stimuli is not None:
+            self._stimuli.end(why)
+        if self._collecting and self.phase is not None:
+            self._collecting = False
+            self._looped.do("discard")
+            self._baseline_waits = self.phase.collects
+            self.schedule.extend(now_s - self._collecting_since_s)
+        if self.block is not None:
+            self._block_waits, self.block = self.block, None
+            self._looped.do("end_block")
+        self.schedule.pause(now_s)
+        self._go("paused", why)
+
+    def resume(self, now_s: float, why: str) -> None:
+        """Go on; nothing starts before its time, which the pause has moved."""
+        if self.session.state != "paused":
+            raise WrongInput(f"a session that is {self.session.state} cannot resume: it is not paused")
+        lasted_s = self.schedule.resume(now_s)
+        self._go("running", f"{why}, after {lasted_s:.1f} s")
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def close(self, kind: str, message: str, *, failed: bool) -> None:
+        """Close the phase that is on and say how the session ended."""
+        if self.session.state == "idle":
+            return
+        self._go("stopping", message)
+        self._end_phase()
+        self._journal.say("end", message, self._index, outcome=kind)
+        self.ended = (kind, message)
+        self._go("aborted" if failed or kind == "stopped" else "finished", message)
+
+    def _go(self, state: State, why: str) -> None:
+        before, after = self.session.go(state)
+        self.message = why
+        self._journal.say("state", f"{before} → {after}: {why}", self._index, before=before, after=after)

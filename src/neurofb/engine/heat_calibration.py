@@ -1,0 +1,138 @@
+"""Finds the temperatures of one participant at one place, stimulus by stimulus.
+
+In: the time, what the stimulator did, the button, answers. Out: stimuli with their due times, prompts, and at the end
+temperatures. Kept: which stimulus is on and what it waits for. What comes next is decided by
+``stimulation.calibration``, which knows no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from neurofb.engine.journal import Journal
+from neurofb.engine.prompting import Prompting
+from neurofb.engine.stimuli import Stimuli
+from neurofb.errors import WrongInput
+from neurofb.protocol.ratings import Rating, Scale
+from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest, PainCalibration
+
+#: From being armed to its start; enough for the device to be ready.
+LEAD_S = 0.5
+
+_Waits = Literal["nothing", "stimulus", "answer", "interval"]
+
+
+class HeatCalibration:
+    """Runs a calibration as part of a session.
+
+    Parameters
+    ----------
+    calibration : PainCalibration
+    scale : Scale
+        What is asked after a stimulus.
+    site : str
+    interval_s : float
+        At baseline between two stimuli.
+    stimuli : Stimuli
+    prompting : Prompting
+    journal : Journal
+    on_done : callable
+        Called with what was found.
+    """
+
+    def __init__(
+        self,
+        calibration: PainCalibration,
+        scale: Scale,
+        site: str,
+        interval_s: float,
+        stimuli: Stimuli,
+        prompting: Prompting,
+        journal: Journal,
+        on_done: Callable[[CalibratedHeat], None],
+    ) -> None:
+        self._calibration, self._scale, self._site = calibration, scale, site
+        self._interval_s, self._stimuli, self._prompting = interval_s, stimuli, prompting
+        self._journal, self._on_done = journal, on_done
+        self._request: HeatRequest | None = None
+        self._waits: _Waits = "nothing"
+        self._next_s = 0.0
+        self._pressed_c: float | None = None
+        self._n = 0
+        self.is_on = False
+        self.found: Mapping[float, float] = {}
+
+    @property
+    def limits_on(self) -> bool:
+        """Whether a ramp rises that the participant ends with the button."""
+        return (
+            self.is_on
+            and self._waits == "stimulus"
+            and self._request is not None
+            and self._request.kind == "limits"
+        )
+
+    def begin(self, now_s: float) -> None:
+        """Begin with the first stimulus."""
+        self.is_on = True
+        self._waits, self._next_s = "interval", now_s
+
+    def step(self, now_s: float) -> None:
+        """Go on with whatever has happened."""
+        for event in self._stimuli.take_events():
+            if self._waits == "stimulus" and event.kind in ("heat_ended", "heat_aborted", "heat_refused"):
+                self._stimulus_over(event.kind, now_s)
+        if self._waits == "interval" and now_s >= self._next_s:
+            self._go_on(now_s)
+
+    def button(self) -> None:
+        """The participant says "now it hurts": the temperature is read and returns."""
+        if not self.limits_on:
+            raise WrongInput("the button means something while the temperature rises only")
+        last = self._stimuli.last
+        self._pressed_c = None if last is None else last.measured_c
+        self._stimuli.end("button")
+
+    def rated(self, rating: Rating, now_s: float) -> None:
+        """Take the answer to the stimulus."""
+        if self._waits == "answer":
+            value = rating.value if isinstance(rating.value, float) else None
+            self._answered(Answer(rating=value, reached_c=self._stimuli.highest_c, aborted=False), now_s)
+
+    def _go_on(self, now_s: float) -> None:
+        self._request = self._calibration.next()
+        if self._request is None:
+            self._finish()
+            return
+        self._pressed_c = None
+        if self._stimuli.prepare(self._request.profile, self._site, now_s + LEAD_S):
+            self._waits = "stimulus"
+            self._n += 1
+        else:
+            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
+
+    def _stimulus_over(self, kind: str, now_s: float) -> None:
+        assert self._request is not None
+        self._stimuli.fired()
+        if self._request.kind == "limits":
+            self._answered(
+                Answer(rating=None, reached_c=self._pressed_c, aborted=kind != "heat_ended"), now_s
+            )
+        elif kind == "heat_ended":
+            self._waits = "answer"
+            self._prompting.ask(self._scale, now_s, trial=self._n, level=self._request.kind, site=self._site)
+        else:
+            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
+
+    def _answered(self, answer: Answer, now_s: float) -> None:
+        self._calibration.take(answer)
+        self._waits, self._next_s = "interval", now_s + self._interval_s
+
+    def _finish(self) -> None:
+        result = self._calibration.result()
+        self.found = result.temperatures
+        self.is_on = False
+        words = ", ".join(f"{celsius:.1f} °C for {k:g}" for k, celsius in result.temperatures.items())
+        self._journal.say("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
+        self._on_done(result)

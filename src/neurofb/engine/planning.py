@@ -1,0 +1,255 @@
+"""What was asked of a session, checked whole: nothing is started or written before all of it is right.
+
+In: words of the command line. Out: a frozen `SessionPlan`. Every problem is said at once.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurofb.devices import DeviceProfile, load_profile
+from neurofb.engine.provenance import text_hash
+from neurofb.errors import NeurofbError, WrongInput
+from neurofb.feedback.baseline import Baseline
+from neurofb.fitting import Fitted
+from neurofb.protocol.check import Circumstances, Report, examine
+from neurofb.protocol.design import Protocol, load_protocol
+from neurofb.protocol.known import FILE as BASELINE
+from neurofb.protocol.known import Known, read_baseline
+from neurofb.protocol.participant import pseudonym_problem
+from neurofb.protocol.timeline import Timeline, expand
+from neurofb.stimulation.calibration import load_calibration
+
+LEDGER = "heat-ledger.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks.
+
+    Attributes
+    ----------
+    protocol, device, participant : str
+    session, arm : str or None
+        The protocol's session and arm; None where there is only one.
+    stream : str or None
+        The EEG stream's name, or a predicate with "=".
+    data : Path
+        The dataset.
+    seed : int
+        Of every random choice.
+    simulate : bool
+        A simulated participant in a simulated headset instead of a stream.
+    baseline : Path or None
+        The folder of an earlier session of this participant.
+    thermode : str
+        Which stimulator.
+    thermode_faults, headset_faults : tuple of str
+        What goes wrong with simulated devices.
+    date : str
+        The wall clock's date and time, for the record.
+    """
+
+    protocol: str
+    device: str
+    participant: str
+    session: str | None = None
+    arm: str | None = None
+    stream: str | None = None
+    data: Path = Path("neurofb-data")
+    seed: int = 0
+    simulate: bool = False
+    baseline: Path | None = None
+    thermode: str = "simulated"
+    thermode_faults: tuple[str, ...] = ()
+    headset_faults: tuple[str, ...] = ()
+    date: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SessionPlan:
+    """A session that may start.
+
+    Attributes
+    ----------
+    asked : Asked
+    protocol : Protocol
+    profile : DeviceProfile
+    timeline : Timeline
+    temperatures : mapping of str to float
+        Calibrated ones, by level.
+    fitted, baselines
+        What an earlier session knows of this participant; None and none without one.
+    warnings : tuple of str
+    """
+
+    asked: Asked
+    protocol: Protocol
+    profile: DeviceProfile
+    timeline: Timeline
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    fitted: Fitted | None = None
+    baselines: tuple[Baseline, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def visit(self) -> str:
+        """The session's label."""
+        return self.timeline.session
+
+    @property
+    def task(self) -> str:
+        """The protocol's id as a BIDS label."""
+        return "".join(
+            part.capitalize() if i else part for i, part in enumerate(self.protocol.study.id.split("-"))
+        )
+
+    def again(self, found: Mapping[float, float]) -> Timeline:
+        """Give the timeline with calibrated temperatures, found for levels of pain."""
+        levels = {} if self.protocol.heat is None else self.protocol.heat.levels
+        celsius = {
+            name: found[level.pain]
+            for name, level in levels.items()
+            if level.pain is not None and level.pain in found
+        }
+        return expand(
+            self.protocol,
+            session=self.visit,
+            arm=self.timeline.arm,
+            seed=self.asked.seed,
+            temperatures={**self.temperatures, **celsius},
+        )
+
+    def stable_uid(self) -> str:
+        """Give a uid that is the same for the same plan: for simulations that are to be the same."""
+        words = f"{text_hash(self.protocol.text)} {self.asked.seed} {self.asked.participant} {self.visit}"
+        return uuid.uuid5(uuid.NAMESPACE_OID, words).hex[:12]
+
+    def sealed_arm(self, uid: str) -> str:
+        """Give what proves the allocation afterwards, and tells nobody before."""
+        return text_hash(f"{uid}:{self.timeline.arm}")
+
+
+def plan_session(asked: Asked) -> SessionPlan:
+    """Check all that was asked.
+
+    Raises
+    ------
+    NeurofbError
+        With everything that is wrong: the protocol, the headset, the participant's code, the earlier session.
+    """
+    found: list[NeurofbError] = []
+
+    def tried(action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except NeurofbError as error:
+            found.append(error)
+            return None
+
+    profile: DeviceProfile | None = tried(lambda: load_profile(asked.device))
+    fitted: Fitted | None = None
+    known: Known | None = None
+    if asked.baseline is not None:
+        path = asked.baseline
+        known = tried(lambda: read_baseline(path))
+        fitted = None if known is None else tried(lambda: read_fitted(path))
+    temperatures = _temperatures(asked, found)
+    given = Circumstances(
+        device=profile,
+        session=asked.session,
+        arm=asked.arm,
+        seed=asked.seed,
+        participant=asked.participant,
+        known=known,
+        temperatures=temperatures,
+        used=used_before(asked),
+    )
+    report: Report | None = tried(lambda: examine(asked.protocol, given))
+    if report is not None and report.problems:
+        found.append(WrongInput(report.refusal))
+    if report is None:
+        found += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]
+    if not found and report is not None and report.protocol is not None:
+        tried(lambda: report.protocol.arm(asked.arm) if report.protocol else None)
+    if found or profile is None or report is None or report.protocol is None or report.timeline is None:
+        raise _refusal(found)
+    return SessionPlan(
+        asked,
+        report.protocol,
+        profile,
+        report.timeline,
+        temperatures,
+        fitted,
+        known.baselines if known else (),
+        report.warnings,
+    )
+
+
+def _refusal(found: list[NeurofbError]) -> NeurofbError:
+    """Give one error for all; its exit code is that of the only one, or 2."""
+    if len(found) == 1:
+        return found[0]
+    lines = [f"  {line}" for error in found for line in str(error).splitlines()]
+    return WrongInput("\n".join([f"this session cannot start, {len(found)} things are wrong:", *lines]))
+
+
+def _temperatures(asked: Asked, found: list[NeurofbError]) -> dict[str, float]:
+    """Give stored temperatures, if the protocol can be read and asks for them; whatever else is wrong is told once."""
+    try:
+        protocol = load_protocol(asked.protocol)
+        protocol.session(asked.session)
+    except NeurofbError:
+        return {}
+    try:
+        return stored_temperatures(protocol, asked)
+    except NeurofbError as error:
+        found.append(error)
+        return {}
+
+
+def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
+    """Give the temperatures that an earlier visit found for this participant, by level at a site.
+
+    Only a session that says so takes them (``temperatures_of``); a missing calibration is an error then.
+    """
+    heat, visit = protocol.heat, protocol.session(asked.session)
+    if heat is None or visit.temperatures_of is None:
+        return {}
+    temperatures = {}
+    for site in heat.sites:
+        stored = load_calibration(asked.data, asked.participant, site)
+        if stored is None:
+            continue
+        for name in heat.calibrated:
+            pain = heat.levels[name].pain
+            if pain in stored.temperatures:
+                temperatures[f"{name}@{site}"] = stored.temperatures[pain]
+                temperatures.setdefault(name, stored.temperatures[pain])
+    if heat.calibrated and not temperatures:
+        raise WrongInput(
+            f"session {visit.id!r} uses the temperatures of session {visit.temperatures_of!r}, and none are stored for "
+            f"{asked.participant!r} in {asked.data}; run that session first, or give its dataset with --data"
+        )
+    return temperatures
+
+
+def used_before(asked: Asked) -> dict[str, float]:
+    """Give what each place on the skin has had in earlier runs of the same session of this participant."""
+    used: dict[str, float] = {}
+    pattern = f"sub-{asked.participant}_ses-{asked.session or '1'}_*/{LEDGER}"
+    for path in sorted((asked.data / "sourcedata" / "neurofb").glob(pattern)):
+        for site, share in json.loads(path.read_text("utf-8")).items():
+            used[site] = used.get(site, 0.0) + float(share)
+    return used
+
+
+def read_fitted(path: Path) -> Fitted:
+    """Give the limits and the spectrum that the session in a folder measured."""
+    file = path / BASELINE if path.is_dir() else path
+    return Fitted.from_dict(json.loads(file.read_text("utf-8")))

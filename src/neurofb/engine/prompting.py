@@ -1,0 +1,68 @@
+"""Questions at their time: opened by the schedule, answered from outside, missing when nobody answers.
+
+In: rating steps, answers, the time. Out: ratings. Kept: what was felt last, so that a simulated participant can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from neurofb.engine.journal import Journal
+from neurofb.protocol.ratings import Prompt, Prompts, Rating, Scale
+
+
+class Prompting:
+    """The prompts of a session.
+
+    Parameters
+    ----------
+    journal : Journal
+    on_prompt : callable, optional
+        Called with each prompt: a simulated participant begins to think.
+    """
+
+    def __init__(self, journal: Journal, on_prompt: Callable[[Prompt], None] | None = None) -> None:
+        self._journal, self.on_prompt = journal, on_prompt
+        self._prompts = Prompts()
+        self.ratings: list[Rating] = []
+
+    @property
+    def open_prompt(self) -> Prompt | None:
+        """The question that is shown: the oldest that waits for an answer."""
+        waiting = self._prompts.open_prompts
+        return waiting[0] if waiting else None
+
+    def ask(self, scale: Scale, now_s: float, **about: Any) -> Prompt:
+        """Ask a question now."""
+        prompt = self._prompts.open(scale, now_s, **about)
+        self._journal.say(
+            "prompt",
+            scale.question,
+            time_s=now_s,
+            prompt=prompt.id,
+            scale=scale.name,
+            due_s=prompt.due_s,
+            trial=prompt.trial,
+            level=prompt.level,
+            site=prompt.site,
+        )
+        if self.on_prompt is not None:
+            self.on_prompt(prompt)
+        return prompt
+
+    def answer(self, prompt: str, value: object, now_s: float) -> Rating:
+        """Take an answer."""
+        return self._keep(self._prompts.answer(prompt, value, now_s))
+
+    def expire(self, now_s: float) -> list[Rating]:
+        """Give the answers that did not come in time, as missing."""
+        return [self._keep(rating) for rating in self._prompts.expire(now_s)]
+
+    def end(self) -> list[Rating]:
+        """Close what is open, as missing: its phase ends."""
+        return [self._keep(rating) for rating in self._prompts.end()]
+
+    def _keep(self, rating: Rating) -> Rating:
+        self.ratings.append(rating)
+        return rating

@@ -1,0 +1,72 @@
+"""What stands in the folder of a session beside its recording: all that is needed to do it again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from neurofb.engine.planning import LEDGER, SessionPlan
+from neurofb.engine.provenance import provenance, text_hash
+from neurofb.engine.stimuli import Stimuli
+from neurofb.loop import Loop
+from neurofb.loop_settings import LoopSettings
+from neurofb.protocol.known import FILE as BASELINE
+from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
+
+
+def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder) -> None:
+    """Write the protocol as it was given, and everything else that the session was made of."""
+    folder.write_text(PROTOCOL, plan.protocol.text)
+    folder.write_text(
+        SETTINGS, json.dumps(settings_document(plan, uid, settings, folder), indent=1, sort_keys=True)
+    )
+
+
+def write_results(loop: Loop, stimuli: Stimuli | None, folder: SessionFolder) -> None:
+    """Write what the next session needs: baselines, and what each place on the skin has had."""
+    if stimuli is not None:
+        folder.write_text(LEDGER, json.dumps(stimuli.used, indent=1, sort_keys=True))
+    if loop.fitted is None or not loop.baselines:
+        return
+    baselines = [each.model_dump(mode="json") for each in loop.baselines.values()]
+    folder.write_text(BASELINE, json.dumps({**loop.fitted.as_dict(), "baselines": baselines}))
+
+
+def settings_document(
+    plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder
+) -> dict[str, Any]:
+    """Give all that is needed to do the session again, and to say with what it was done."""
+    asked, study = plan.asked, plan.protocol.study
+    given = None
+    if plan.fitted is not None:
+        given = {
+            **plan.fitted.as_dict(),
+            "baselines": [each.model_dump(mode="json") for each in plan.baselines],
+        }
+    return {
+        "format": 1,
+        "uid": uid,
+        "participant": asked.participant,
+        "session": folder.session,
+        "task": folder.task,
+        "run": folder.run,
+        "date": asked.date,
+        "seed": asked.seed,
+        "simulated": asked.simulate,
+        "arm_sealed_sha256": plan.sealed_arm(uid),
+        "protocol": {
+            "id": study.id,
+            "title": study.title,
+            "status": study.status,
+            "citation": study.citation,
+            "doi": study.doi,
+            "sha256": text_hash(plan.protocol.text),
+            "assumed": list(plan.protocol.assumed),
+        },
+        "device": plan.profile.model_dump(mode="json"),
+        "loop": settings.as_dict(),
+        "given": given,
+        "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
+        "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],
+        "provenance": provenance(),
+    }
