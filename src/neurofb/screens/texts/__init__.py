@@ -1,0 +1,1 @@
+"""What the screens say, a TOML file for each language."""
