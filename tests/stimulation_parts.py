@@ -79,7 +79,7 @@ class Bench:
         for event in new:
             if event.kind == "heat_fault":
                 self.fault_s = min(self.fault_s, self.t_s)
-            elif event.kind == "heat_fired":
+            elif event.kind == "heat_armed":
                 self.fault_s = math.inf
         self.contacts += [0.0] * sum(event.kind == "heat_fired" for event in new)
         if self.contacts:

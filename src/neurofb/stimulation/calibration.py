@@ -1,0 +1,388 @@
+"""Which temperatures hurt one participant as much as a protocol asks: limits, a ladder, a line, and a second look.
+
+In: answers to stimuli. Out: the next stimulus to be given, and in the end temperatures. Kept: all answers. It knows no
+clock and no device; who gives the stimuli goes through the guard like everybody.
+
+First the method of limits: slow ramps, each ended by the participant with a button; the mean is the threshold. Then
+a ladder of short stimuli upwards around it, ended early at a high rating; a straight line through the ratings; the
+temperature of each asked rating from the line; and each temperature given again several times. A rating that was not
+given is missing, it is not zero. At a later visit only the last part is done, with the stored temperatures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neurofb.errors import WrongInput
+from neurofb.feedback.settings import Positive, Table
+from neurofb.stimulation.calibrated import CalibratedHeat, load_calibration, save_calibration
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.heat import HeatProfile
+
+__all__ = [
+    "Answer",
+    "CalibratedHeat",
+    "CalibrationSettings",
+    "HeatRequest",
+    "PainCalibration",
+    "load_calibration",
+    "save_calibration",
+]
+
+#: A temperature is never set so far above what was tried, nor corrected upwards by more, in °C.
+MOST_UP_C = 1.0
+#: Steps in which temperatures are set, in °C; finer than any thermode holds.
+STEP_C = 0.1
+
+Kind = Literal["limits", "ladder", "verify"]
+Count = Annotated[int, Field(strict=True, ge=1, le=20)]
+Points = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=100)]
+
+
+class CalibrationSettings(Table):
+    """How a protocol finds each participant's temperatures."""
+
+    limits_n: Count = Field(default=3, description="how many slow ramps find the threshold: 1 to 20")
+    limits_c_per_s: Annotated[Positive, Field(le=4.0)] = Field(
+        default=1.0, description="how steep they are, in °C/s: up to 4, so that the button can follow"
+    )
+    ladder_n: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
+        default=8, description="how many stimuli the ladder has at most: 3 to 20"
+    )
+    ladder_step_c: Annotated[Positive, Field(le=1.0)] = Field(
+        default=0.5, description="from one to the next, in °C: up to 1"
+    )
+    ladder_below_c: Annotated[float, Field(strict=True, ge=0.0, le=5.0)] = Field(
+        default=1.0, description="how far below the threshold it starts, in °C: 0 to 5"
+    )
+    plateau_s: Annotated[Positive, Field(le=60.0)] = Field(
+        default=5.0, description="how long its stimuli are, in s; those of the protocol should be alike"
+    )
+    stop_rating: Points = Field(
+        default=80.0, description="the rating, 0 to 100, at which nothing hotter is tried"
+    )
+    least_answers: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
+        default=4, description="the fewest ratings that a line is drawn through: 3 to 20"
+    )
+    verify_n: Count = Field(default=3, description="how many times each temperature is given again: 1 to 20")
+    tolerance: Points = Field(
+        default=10.0, description="how far their mean may be from the asked rating, in points"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRequest:
+    """A stimulus to be given; ``level`` is the rating that is looked for, None before there is one."""
+
+    kind: Kind
+    profile: HeatProfile
+    level: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it: the rating and the temperature that was reached, each None if there was none."""
+
+    rating: float | None
+    reached_c: float | None
+    aborted: bool = False
+
+
+class PainCalibration:
+    """One calibration, stimulus by stimulus: ``next``, give it, ``take`` the answer, until ``next`` gives None.
+
+    Parameters
+    ----------
+    settings : CalibrationSettings
+    participant, site : str
+        Whose, and where.
+    pains : sequence of float
+        The ratings that temperatures are looked for, 0–100.
+    envelope : Envelope
+        The limits; every stimulus keeps them.
+    baseline_c, rise_c_per_s, return_c_per_s : float
+        As the protocol has them.
+    date : str
+        The date, as text.
+    stored : CalibratedHeat, optional
+        What an earlier visit found: then it is only looked at again.
+    """
+
+    def __init__(
+        self,
+        settings: CalibrationSettings,
+        participant: str,
+        site: str,
+        pains: Sequence[float],
+        envelope: Envelope,
+        *,
+        baseline_c: float = 32.0,
+        rise_c_per_s: float = 8.0,
+        return_c_per_s: float = 8.0,
+        date: str = "",
+        stored: CalibratedHeat | None = None,
+    ) -> None:
+        wrong = [pain for pain in pains if not 0 < pain < 100]
+        if wrong or not pains:
+            raise WrongInput(f"temperatures are looked for ratings between 0 and 100; found {list(pains)}")
+        self._settings, self._envelope = settings, envelope
+        self._participant, self._site, self._date = participant, site, date
+        self._pains = sorted({float(pain) for pain in pains})
+        self._baseline_c, self._rise, self._return = baseline_c, rise_c_per_s, return_c_per_s
+        self._kind: Kind | Literal["done"] = "limits"
+        self._pending: HeatRequest | None = None
+        self._answers: list[tuple[str, float, float | None]] = []
+        self._limits_c: list[float] = []
+        self._ladder: list[tuple[float, float | None]] = []
+        self._threshold_c: float | None = None
+        self._line = (math.nan, math.nan)
+        self._temperatures: dict[float, float] = {}
+        self._verified: dict[float, float] = {}
+        self._left: list[float] = []
+        self._tries: list[float | None] = []
+        self._corrected = False
+        self._notes: list[str] = []
+        self._failed = ""
+        self._highest_c = self._allowed_c()
+        if stored is not None:
+            self._begin_with(stored)
+
+    @classmethod
+    def verifying(
+        cls,
+        stored: CalibratedHeat,
+        settings: CalibrationSettings,
+        envelope: Envelope,
+        date: str,
+        pains: Sequence[float] = (),
+    ) -> PainCalibration:
+        """Give a calibration that only looks again at stored temperatures."""
+        asked = pains or list(stored.temperatures)
+        return cls(settings, stored.participant, stored.site, asked, envelope, date=date, stored=stored)
+
+    def next(self) -> HeatRequest | None:
+        """Give the stimulus to be given now, the same one until it is answered; None when all is done."""
+        if self._pending is None and self._kind != "done":
+            self._pending = self._request(self._kind)
+        return self._pending
+
+    def take(self, answer: Answer) -> None:
+        """Take what came of the stimulus that ``next`` gave.
+
+        Raises
+        ------
+        WrongInput
+            If none was given, or the rating is none.
+        """
+        request = self._pending
+        if request is None:
+            raise WrongInput("there is no stimulus to be answered; ask for the next one first")
+        if answer.rating is not None and not 0 <= answer.rating <= 100:
+            raise WrongInput(f"a rating is from 0 to 100, or none; found {answer.rating!r}")
+        self._pending = None
+        asked_c = request.profile.target_c
+        # A stimulus that was lowered on its way is entered as what it was; noise is not.
+        is_lower = answer.reached_c is not None and answer.reached_c < asked_c - 0.3
+        at_c = answer.reached_c if is_lower and answer.reached_c is not None else asked_c
+        self._answers.append((request.kind, at_c, None if answer.aborted else answer.rating))
+        if request.kind == "limits":
+            self._after_limits(answer, asked_c)
+        elif request.kind == "ladder":
+            self._after_rung(at_c, answer)
+        else:
+            self._after_try(answer)
+
+    def result(self) -> CalibratedHeat:
+        """Give what was found.
+
+        Raises
+        ------
+        WrongInput
+            If it is not done, or no line could be drawn; the message says why and what would be right.
+        """
+        if self._failed:
+            raise WrongInput(self._failed)
+        if self._kind != "done":
+            raise WrongInput(f"the calibration is not done: its part {self._kind!r} goes on")
+        return CalibratedHeat(
+            participant=self._participant,
+            site=self._site,
+            date=self._date,
+            plateau_s=self._settings.plateau_s,
+            slope=self._line[1],
+            intercept=self._line[0],
+            threshold_c=self._threshold_c,
+            temperatures=self._temperatures,
+            verified=self._verified,
+            notes=tuple(self._notes),
+            answers=tuple(self._answers),
+        )
+
+    # Which stimulus.
+
+    def _request(self, kind: Kind) -> HeatRequest:
+        if kind == "limits":
+            rise = self._settings.limits_c_per_s
+            return HeatRequest(kind, HeatProfile(self._top_c(), 0.0, self._baseline_c, rise, self._return))
+        if kind == "ladder":
+            return HeatRequest(kind, self._profile(self._rung_c()))
+        pain = self._left[0]
+        return HeatRequest(kind, self._profile(self._temperatures[pain]), pain)
+
+    def _profile(self, target_c: float) -> HeatProfile:
+        return HeatProfile(target_c, self._settings.plateau_s, self._baseline_c, self._rise, self._return)
+
+    def _top_c(self) -> float:
+        """Give where a ramp turns if nobody presses: the cap, or below where a slow ramp would be too much."""
+        top_c = self._envelope.cap_c
+        while top_c > self._baseline_c and self._envelope.problems(
+            HeatProfile(top_c, 0.0, self._baseline_c, self._settings.limits_c_per_s, self._return)
+        ):
+            top_c -= STEP_C
+        return max(top_c, self._baseline_c)
+
+    def _allowed_c(self) -> float:
+        """Give the hottest plateau that the envelope allows."""
+        top_c = self._envelope.cap_c
+        while top_c > self._baseline_c and self._envelope.problems(self._profile(top_c)):
+            top_c -= STEP_C
+        if top_c <= self._baseline_c + 1.0:
+            raise WrongInput(
+                f"no stimulus of {self._settings.plateau_s:g} s is allowed: "
+                + "; ".join(self._envelope.problems(self._profile(self._envelope.cap_c)))
+            )
+        return top_c
+
+    def _rung_c(self) -> float:
+        assert self._threshold_c is not None
+        lowest_c = max(self._baseline_c + 1.0, self._threshold_c - self._settings.ladder_below_c)
+        lowest_c = min(lowest_c, self._highest_c - 2 * self._settings.ladder_step_c)
+        return round(lowest_c + len(self._ladder) * self._settings.ladder_step_c, 2)
+
+    # What comes of it.
+
+    def _after_limits(self, answer: Answer, top_c: float) -> None:
+        if answer.aborted:
+            self._limits_c = self._limits_c or []
+            self._fail("a ramp was aborted before the threshold was found")
+            return
+        if answer.reached_c is None:
+            self._notes.append(f"a ramp went up to {top_c:.1f} °C and the button was not pressed")
+        self._limits_c.append(top_c if answer.reached_c is None else min(answer.reached_c, top_c))
+        if len(self._limits_c) == self._settings.limits_n:
+            self._threshold_c = sum(self._limits_c) / len(self._limits_c)
+            self._kind = "ladder"
+
+    def _after_rung(self, at_c: float, answer: Answer) -> None:
+        self._ladder.append((at_c, None if answer.aborted else answer.rating))
+        rating, next_c = answer.rating, self._rung_c()
+        if answer.aborted:
+            self._notes.append(f"the ladder ended at {at_c:.1f} °C: the stimulus was aborted or refused")
+        elif rating is not None and rating >= self._settings.stop_rating:
+            self._notes.append(f"the ladder ended at {at_c:.1f} °C: rated {rating:g}")
+        elif next_c > self._highest_c:
+            self._notes.append(f"the ladder ended at {at_c:.1f} °C: nothing hotter is allowed")
+        elif len(self._ladder) < self._settings.ladder_n:
+            return
+        self._fit()
+
+    def _fit(self) -> None:
+        points = [(at_c, rating) for at_c, rating in self._ladder if rating is not None]
+        least = self._settings.least_answers
+        if len(points) < least:
+            self._fail(f"{len(points)} stimuli were rated; at least {least} are needed for a line")
+            return
+        mean_c = sum(c for c, _ in points) / len(points)
+        mean = sum(r for _, r in points) / len(points)
+        spread = sum((c - mean_c) ** 2 for c, _ in points)
+        slope = sum((c - mean_c) * (r - mean) for c, r in points) / spread if spread > 0 else 0.0
+        if not slope > 0:
+            self._fail(f"ratings do not rise with temperature ({slope:.1f} points per °C)")
+            return
+        self._line = mean - slope * mean_c, slope
+        tried_c = max(c for c, _ in points)
+        for pain in self._pains:
+            self._temperatures[pain] = self._clipped(pain, self._from_line(pain), tried_c + MOST_UP_C)
+        self._verify_all()
+
+    def _from_line(self, pain: float) -> float:
+        return (pain - self._line[0]) / self._line[1]
+
+    def _clipped(self, pain: float, wanted_c: float, most_c: float) -> float:
+        low_c, high_c = self._baseline_c + 1.0, min(self._highest_c, most_c)
+        clipped_c = max(low_c, min(wanted_c, high_c))
+        if clipped_c != wanted_c:
+            self._notes.append(
+                f"a rating of {pain:g} would need {wanted_c:.1f} °C; {clipped_c:.1f} °C is as far as it may go"
+            )
+        # Downwards where it is cut, so that rounding passes no limit.
+        return round(math.floor(clipped_c / STEP_C + 1e-9) * STEP_C, 2)
+
+    def _begin_with(self, stored: CalibratedHeat) -> None:
+        self._line = stored.intercept, stored.slope
+        self._threshold_c = stored.threshold_c
+        self._notes.append(f"the temperatures of {stored.date or 'an earlier visit'} were tried again")
+        tried_c = max(stored.temperatures.values(), default=self._highest_c)
+        for pain in self._pains:
+            wanted_c = stored.temperatures.get(pain, self._from_line(pain))
+            self._temperatures[pain] = self._clipped(pain, wanted_c, tried_c + MOST_UP_C)
+        self._verify_all()
+
+    def _verify_all(self) -> None:
+        self._kind, self._left = "verify", list(self._pains)
+
+    def _after_try(self, answer: Answer) -> None:
+        if answer.aborted:
+            self._notes += [
+                f"a rating of {pain:g} was not verified: aborted or refused" for pain in self._left
+            ]
+            self._left = []
+            self._kind = "done"
+            return
+        pain, rating = self._left[0], answer.rating
+        self._tries.append(rating)
+        too_much = rating is not None and rating >= self._settings.stop_rating > pain
+        if len(self._tries) == self._settings.verify_n or too_much:
+            self._judge(pain)
+
+    def _judge(self, pain: float) -> None:
+        ratings = [rating for rating in self._tries if rating is not None]
+        self._tries = []
+        mean = sum(ratings) / len(ratings) if ratings else None
+        if mean is not None and abs(mean - pain) <= self._settings.tolerance:
+            self._verified[pain] = mean
+        elif mean is not None and not self._corrected and self._correct(pain, mean):
+            return
+        else:
+            found = "no rating was given" if mean is None else f"it was rated {mean:.0f}"
+            self._notes.append(
+                f"{self._temperatures[pain]:.1f} °C is not verified for a rating of {pain:g}: {found}"
+            )
+        self._corrected = False
+        del self._left[0]
+        self._kind = "verify" if self._left else "done"
+
+    def _correct(self, pain: float, mean: float) -> bool:
+        """Set a temperature anew, once; False if it stays as it was."""
+        before_c = self._temperatures[pain]
+        wanted_c = before_c + min(MOST_UP_C, (pain - mean) / self._line[1])
+        after_c = self._clipped(pain, wanted_c, before_c + MOST_UP_C)
+        if after_c == before_c:
+            return False
+        self._temperatures[pain], self._corrected = after_c, True
+        self._notes.append(
+            f"{before_c:.1f} °C was rated {mean:.0f} instead of {pain:g}; corrected to {after_c:.1f} °C"
+        )
+        return True
+
+    def _fail(self, why: str) -> None:
+        self._kind = "done"
+        self._failed = (
+            f"no temperatures for {self._participant!r} at {self._site!r}: {why}; explain the scale once more and "
+            "calibrate again, at another place on the skin"
+        )
