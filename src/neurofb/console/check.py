@@ -100,7 +100,7 @@ def show(report: Report) -> None:
     if report.features:
         show_table("Features", FEATURE_HEADER, feature_rows(report))
     if report.budgets:
-        show_table("Heat, planned (calibration comes on top)", BUDGET_HEADER, budget_rows(report))
+        show_table("Heat, planned", BUDGET_HEADER, budget_rows(report))
     if report.reward is not None:
         rate = "not known" if report.reward.rate is None else f"{report.reward.rate:.0%}"
         click.echo(f"reward: {rate} ({report.reward.why})")
@@ -115,7 +115,7 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
             clock(phase.onset_s),
             ("≤ " if phase.waits else "≈ " if phase.kind == "calibration" else "") + clock(phase.duration_s),
             phase.name,
-            phase.kind,
+            phase.kind.replace("_", " "),
             phase.eyes,
             happens(timeline, phase),
             _earns(phase, timeline),

@@ -23,10 +23,11 @@ from neurofb.protocol.bundled import protocol_names, protocol_text
 from neurofb.protocol.feature_tables import declared_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
-from neurofb.protocol.plans import BaselinePlan, CalibrationSettings, FeedbackPlan
+from neurofb.protocol.plans import BaselinePlan, FeedbackPlan
 from neurofb.protocol.ratings import Scale
 from neurofb.protocol.sources import SOURCED, number_paths, uncovered
 from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
+from neurofb.stimulation.calibration import CalibrationSettings
 from neurofb.tomlfile import Place, lines_of, message, problems_of, several
 
 Problems = list[tuple[Place, str]]

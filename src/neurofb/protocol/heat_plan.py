@@ -67,7 +67,9 @@ class HeatPlan(Table):
     """All that a protocol says about heat."""
 
     sites: tuple[Name, ...] = Field(
-        min_length=1, description='places on the skin in the order of their use, as ["left forearm 1"]'
+        min_length=1,
+        description='places on the skin in the order of their use, as ["left forearm 1"]; with levels given as pain '
+        "the first is for the calibration only, if there are others",
     )
     rotation: Literal["fixed", "by block", "by trial"] = Field(
         default="fixed",
@@ -116,6 +118,11 @@ class HeatPlan(Table):
     def calibrated(self) -> tuple[str, ...]:
         """Levels whose temperature a calibration finds."""
         return tuple(name for name, level in self.levels.items() if level.pain is not None)
+
+    @property
+    def trial_sites(self) -> tuple[str, ...]:
+        """Sites for trials: not the one whose budget the calibration uses, if there are others."""
+        return self.sites[1:] if self.calibrated and len(self.sites) > 1 else self.sites
 
     def profile(self, level: str, celsius: float) -> HeatProfile:
         """Give a stimulus of a level at a temperature, no cooler than the baseline."""

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.feedback.settings import BaselineSettings, FeedbackSettings, Positive, Table
-
-
-class CalibrationSettings(Table):
-    """Stands in until stimulation has its own."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings, Positive
 
 
 class FeedbackPlan(FeedbackSettings):

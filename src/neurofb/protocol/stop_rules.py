@@ -35,39 +35,46 @@ class StopRules:
     """Reads ratings of one session.
 
     Ratings of intensity and of unpleasantness count, if they are about heat. A trial counts once, however many of its
-    ratings are too high; a missing answer neither breaks a row nor adds to it.
+    ratings are too high; a missing answer neither breaks a row nor adds to it. Rows are counted over all trials and
+    over those of each level, so that warm stimuli in between do not hide that every hot one was too much.
     """
 
     def __init__(self, settings: StopSettings | None = None) -> None:
         self.settings = settings or StopSettings()
-        self._in_a_row = 0
-        self._trial: tuple[str, int | None] | None = None
-        self._was_too_much = False
+        self.start_block()
 
     def start_block(self) -> None:
         """Begin to count anew: a phase with heat begins."""
-        self._in_a_row, self._trial, self._was_too_much = 0, None, False
+        self._rows: dict[str | None, int] = {}
+        self._trial: tuple[str, int | None] | None = None
+        self._level: str | None = None
+        self._was_too_much = False
 
     def take(self, rating: Rating) -> list[Action]:
         """Give what a rating asks for; most often nothing."""
         value = rating.value
         if not (rating.scale.of_heat and rating.level is not None and isinstance(value, float)):
             return []
-        trial = (rating.prompt.phase, rating.trial)
-        if trial != self._trial:
-            self._trial, self._was_too_much = trial, False
+        self._begin_trial((rating.prompt.phase, rating.trial), rating.level)
         asked = self.settings
-        if value < asked.rating_limit:
-            # A trial's other rating may still be too high, or was: only a wholly bearable trial breaks the row.
-            self._in_a_row = self._in_a_row if self._was_too_much else 0
-            return []
-        if self._was_too_much:
+        if value < asked.rating_limit or self._was_too_much:
             return []
         self._was_too_much = True
-        self._in_a_row += 1
+        for row in (None, rating.level):
+            self._rows[row] = self._rows.get(row, 0) + 1
         words = f"{rating.scale.name} was rated {value:g}, the limit is {asked.rating_limit:g}"
         actions = [Action("lower", asked.lower_by_c, f"{words}: heat is lowered by {asked.lower_by_c:g} °C")]
-        if self._in_a_row >= asked.in_a_row:
-            count = f"{self._in_a_row} trials in a row were too much" if self._in_a_row > 1 else words
+        longest = max(self._rows.values())
+        if longest >= asked.in_a_row:
+            count = f"{longest} trials in a row were too much" if longest > 1 else words
             actions.append(Action("end_block", 0.0, f"{count}: this block ends"))
         return actions
+
+    def _begin_trial(self, trial: tuple[str, int | None], level: str) -> None:
+        """Close the trial before, if this is another: was all of it bearable, its rows end."""
+        if trial == self._trial:
+            return
+        if not self._was_too_much:
+            self._rows[None] = 0
+            self._rows[self._level] = 0
+        self._trial, self._level, self._was_too_much = trial, level, False

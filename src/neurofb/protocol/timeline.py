@@ -347,7 +347,7 @@ class _Writer:
         heat = self.protocol.heat
         assert heat is not None  # the design has checked it
         turn = {"fixed": 0, "by block": self._n_blocks, "by trial": self._n_heats}[heat.rotation]
-        site = heat.sites[turn % len(heat.sites)]
+        site = heat.trial_sites[turn % len(heat.trial_sites)]
         usual_c = self.temperatures.get(level, heat.levels[level].usual_c)
         celsius = self.temperatures.get(f"{level}@{site}", usual_c)
         self._n_heats += 1
