@@ -1,0 +1,338 @@
+"""Calibration of heat with simulated participants: what they would rate is known."""
+
+import itertools
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurofb.errors import WrongFile, WrongInput
+from neurofb.feedback.settings import checked
+from neurofb.stimulation.calibrated import calibration_path
+from neurofb.stimulation.calibration import (
+    Answer,
+    CalibratedHeat,
+    CalibrationSettings,
+    PainCalibration,
+    load_calibration,
+    save_calibration,
+)
+from neurofb.stimulation.envelope import Envelope
+
+SITE = "left forearm"
+
+
+class Person:
+    """Rates ``slope`` points per °C above a threshold of ``at_c`` with noise, presses the button there."""
+
+    def __init__(self, at_c=44.5, slope=15.0, noise=0.0, seed=0, silent=()):
+        self.at_c, self.slope, self.noise, self.silent = at_c, slope, noise, silent
+        self.random = random.Random(seed)
+        self.n = 0
+        self.given = []
+
+    def answer(self, request):
+        self.n += 1
+        self.given.append(request)
+        top_c = request.profile.target_c
+        if request.kind == "limits":
+            return Answer(None, self.at_c if self.at_c <= top_c else None)
+        if self.n in self.silent:
+            return Answer(None, top_c)
+        rating = self.slope * (top_c - self.at_c) + self.random.gauss(0.0, self.noise)
+        return Answer(min(100.0, max(0.0, rating)), top_c)
+
+
+def calibration(pains=(20.0, 40.0), stored=None, envelope=None, **settings):
+    return PainCalibration(
+        CalibrationSettings(**settings),
+        "p01",
+        SITE,
+        pains,
+        envelope or Envelope(),
+        date="2026-01-01",
+        stored=stored,
+    )
+
+
+def carry_out(made, person):
+    while (request := made.next()) is not None:
+        made.take(person.answer(request))
+    return made
+
+
+def test_the_temperatures_of_a_person_who_is_a_line():
+    person = Person()
+    found = carry_out(calibration(ladder_below_c=0.0), person).result()
+    assert found.threshold_c == pytest.approx(44.5)
+    assert found.slope == pytest.approx(15.0)
+    assert found.temperatures[20.0] == pytest.approx(44.5 + 20 / 15, abs=0.11)
+    assert found.temperatures[40.0] == pytest.approx(44.5 + 40 / 15, abs=0.11)
+    assert found.verified[40.0] == pytest.approx(40.0, abs=2.0)
+    assert (found.participant, found.site, found.date) == ("p01", SITE, "2026-01-01")
+    kinds = [request.kind for request in person.given]
+    assert kinds == ["limits"] * 3 + ["ladder"] * kinds.count("ladder") + ["verify"] * 6
+    assert [request.level for request in person.given[-6:]] == [20.0] * 3 + [40.0] * 3
+    assert len(found.answers) == len(person.given)
+
+
+def test_next_is_the_same_until_it_is_answered():
+    made = calibration()
+    assert made.next() is made.next()
+    assert made.next().profile.rise_c_per_s == 1.0
+    assert made.next().profile.target_c == 49.0
+
+
+def test_the_ladder_ends_at_a_high_rating():
+    person = Person(slope=30.0)
+    found = carry_out(calibration(ladder_n=12, stop_rating=60.0, ladder_below_c=0.0), person).result()
+    rungs = [request.profile.target_c for request in person.given if request.kind == "ladder"]
+    assert rungs == [44.5, 45.0, 45.5, 46.0, 46.5]
+    assert any("the ladder ended at 46.5 °C: rated 60" in note for note in found.notes)
+
+
+def test_the_ladder_ends_below_the_limits():
+    person = Person(at_c=47.0, slope=5.0)
+    found = carry_out(
+        calibration((10.0, 80.0), None, Envelope(cap_c=48.0), ladder_below_c=0.0, ladder_step_c=0.25), person
+    ).result()
+    assert max(request.profile.target_c for request in person.given) <= 48.0
+    assert any("nothing hotter is allowed" in note for note in found.notes)
+    assert found.temperatures[80.0] == 48.0
+    assert any(
+        "a rating of 80 would need 63.0 °C; 48.0 °C is as far as it may go" in note for note in found.notes
+    )
+    assert 80.0 not in found.verified
+    assert any("48.0 °C is not verified for a rating of 80: it was rated 5" in note for note in found.notes)
+
+
+def test_a_long_plateau_lowers_what_is_allowed():
+    person = Person(at_c=46.0, slope=10.0)
+    found = carry_out(calibration(pains=(60.0,), plateau_s=40.0, ladder_n=5), person).result()
+    assert found.temperatures[60.0] < 47.1
+    for request in person.given:
+        assert Envelope().problems(request.profile) == []
+
+
+def test_nothing_is_set_far_above_what_was_tried():
+    person = Person(at_c=42.0, slope=4.0)
+    found = carry_out(calibration(pains=(90.0,), ladder_n=6, least_answers=4), person).result()
+    tried_c = max(request.profile.target_c for request in person.given if request.kind == "ladder")
+    assert found.temperatures[90.0] <= tried_c + 2.0  # 1 °C above the ladder, and one correction by 1 °C
+    first = next(request for request in person.given if request.kind == "verify")
+    assert first.profile.target_c <= tried_c + 1.0
+
+
+def test_a_wrong_temperature_is_corrected_once():
+    """Between the ladder and the second look this person gets used to heat: 20 points less at the same temperature."""
+
+    class Used(Person):
+        def answer(self, request):
+            if request.kind == "verify":
+                self.at_c = 44.5 + 20.0 / 15.0
+            return super().answer(request)
+
+    found = carry_out(calibration(pains=(40.0,), ladder_below_c=0.0), Used()).result()
+    assert any("47.1 °C was rated 19 instead of 40; corrected to 48.1 °C" in note for note in found.notes)
+    assert found.verified[40.0] == pytest.approx(34.0, abs=1.0)
+
+
+def test_what_does_not_agree_is_not_verified():
+    class Numb(Person):
+        def answer(self, request):
+            answer = super().answer(request)
+            return Answer(3.0, answer.reached_c) if request.kind == "verify" else answer
+
+    person = Numb()
+    found = carry_out(calibration(pains=(40.0,)), person).result()
+    assert found.verified == {}
+    assert any("is not verified for a rating of 40: it was rated 3" in note for note in found.notes)
+    assert sum(request.kind == "verify" for request in person.given) == 6
+
+
+def test_a_rating_too_high_is_not_asked_for_again():
+    class Sore(Person):
+        def answer(self, request):
+            answer = super().answer(request)
+            return Answer(95.0, answer.reached_c) if request.kind == "verify" else answer
+
+    person = Sore()
+    carry_out(calibration(pains=(40.0,)), person).result()
+    tries = [request.profile.target_c for request in person.given if request.kind == "verify"]
+    assert len(tries) == 2
+    assert tries[1] < tries[0]
+
+
+def test_missing_ratings_are_missing_and_not_zero():
+    asked = {"ladder_below_c": 0.0, "ladder_n": 6}
+    whole = carry_out(calibration(**asked), Person()).result()
+    some = carry_out(calibration(**asked), Person(silent=(5, 7))).result()
+    assert some.slope == pytest.approx(whole.slope)
+    assert [rating for _, _, rating in some.answers].count(None) == 3 + 2
+
+
+def test_too_few_answers_are_refused():
+    made = carry_out(calibration(ladder_n=6), Person(silent=(4, 5, 6, 7)))
+    with pytest.raises(WrongInput, match="2 stimuli were rated; at least 4 are needed for a line; explain"):
+        made.result()
+
+
+def test_ratings_that_do_not_rise_are_refused():
+    made = carry_out(calibration(), Person(slope=0.0))
+    with pytest.raises(WrongInput, match=r"ratings do not rise with temperature \(0.0 points per °C\)"):
+        made.result()
+
+
+def test_nobody_presses():
+    made = calibration()
+    for _ in range(3):
+        made.next()
+        made.take(Answer(None, None))
+    assert made.next().kind == "ladder"
+    assert made.next().profile.target_c <= 48.0
+
+
+def test_an_aborted_ramp_ends_the_calibration():
+    made = calibration()
+    made.next()
+    made.take(Answer(None, None, aborted=True))
+    assert made.next() is None
+    with pytest.raises(WrongInput, match="a ramp was aborted before the threshold was found"):
+        made.result()
+
+
+def test_nothing_hotter_follows_an_aborted_second_look():
+    class Leaves(Person):
+        def answer(self, request):
+            answer = super().answer(request)
+            return Answer(None, None, True) if request.kind == "verify" else answer
+
+    person = Leaves()
+    found = carry_out(calibration(), person).result()
+    assert sum(request.kind == "verify" for request in person.given) == 1
+    assert found.verified == {}
+    assert found.notes[-1] == "a rating of 40 was not verified: aborted or refused"
+
+
+def test_a_lowered_stimulus_is_entered_as_what_it_was():
+    made = calibration(ladder_below_c=0.0)
+    person = Person()
+    for _ in range(3):
+        made.take(person.answer(made.next()))
+    made.next()
+    made.take(Answer(0.0, 43.0))
+    person.n = 3
+    found = carry_out(made, person).result()
+    assert found.answers[3] == ("ladder", 43.0, 0.0)
+
+
+def test_a_later_visit_only_looks_again():
+    first = carry_out(calibration(), Person()).result()
+    person = Person(at_c=44.8)
+    made = PainCalibration.verifying(first, CalibrationSettings(), Envelope(), "2026-03-01")
+    found = carry_out(made, person).result()
+    assert {request.kind for request in person.given} == {"verify"}
+    assert found.temperatures == first.temperatures
+    assert set(found.verified) == {20.0, 40.0}
+    assert found.date == "2026-03-01"
+    assert "the temperatures of 2026-01-01 were tried again" in found.notes
+
+
+def test_a_later_visit_keeps_a_tighter_envelope():
+    first = carry_out(calibration(), Person()).result()
+    made = calibration(stored=first, envelope=Envelope(cap_c=46.0))
+    assert carry_out(made, Person()).result().temperatures[40.0] == 46.0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.floats(38.0, 52.0),
+    st.floats(-5.0, 60.0),
+    st.floats(0.0, 30.0),
+    st.integers(0, 10000),
+    st.sampled_from([44.0, 47.0, 49.0, 50.0]),
+    st.sampled_from([2.0, 8.0, 30.0]),
+)
+def test_whoever_answers_every_stimulus_keeps_the_envelope(at_c, slope, noise, seed, cap_c, plateau_s):
+    envelope = Envelope(cap_c=cap_c)
+    person = Person(at_c, slope, noise, seed)
+    made = calibration((15.0, 50.0, 85.0), envelope=envelope, plateau_s=plateau_s)
+    carry_out(made, person)
+    assert len(person.given) <= 3 + 8 + 3 * 6
+    for request in person.given:
+        assert envelope.problems(request.profile) == []
+    tries = [request for request in person.given if request.kind == "verify"]
+    for before, after in itertools.pairwise(tries):
+        if before.level == after.level:
+            assert after.profile.target_c <= before.profile.target_c + 1.0 + 1e-9
+
+
+@pytest.mark.parametrize(
+    "pains, match", [((), "found \\[\\]"), ((0.0,), "between 0 and 100"), ((100.0,), "between 0 and 100")]
+)
+def test_asked_ratings_that_cannot_be(pains, match):
+    with pytest.raises(WrongInput, match=match):
+        calibration(pains)
+
+
+def test_answers_that_cannot_be():
+    made = calibration()
+    with pytest.raises(WrongInput, match="there is no stimulus to be answered"):
+        made.take(Answer(10.0, 45.0))
+    made.next()
+    with pytest.raises(WrongInput, match="a rating is from 0 to 100, or none; found 101"):
+        made.take(Answer(101.0, 45.0))
+    with pytest.raises(WrongInput, match="not done: its part 'limits' goes on"):
+        made.result()
+
+
+def test_a_plateau_that_no_temperature_allows():
+    with pytest.raises(WrongInput, match="no stimulus of 60 s is allowed"):
+        calibration(plateau_s=60.0, envelope=Envelope(single=1e-5))
+
+
+def test_settings_say_what_would_be_right():
+    with pytest.raises(
+        WrongInput, match="limits_c_per_s: found 10.0: .* up to 4, so that the button can follow"
+    ):
+        checked(CalibrationSettings, {"limits_c_per_s": 10.0}, "calibration")
+
+
+def test_versions_are_appended_and_come_back(tmp_path):
+    assert load_calibration(tmp_path, "p01", SITE) is None
+    first = carry_out(calibration(), Person()).result()
+    path = save_calibration(tmp_path, first)
+    assert path == tmp_path / "sourcedata" / "neurofb" / "sub-p01" / "heat-left-forearm.json"
+    assert load_calibration(tmp_path, "p01", SITE) == first
+    second = first.model_copy(update={"date": "2026-03-01"})
+    save_calibration(tmp_path, second)
+    assert load_calibration(tmp_path, "p01", SITE) == second
+    versions = json.loads(path.read_text("utf-8"))["versions"]
+    assert [CalibratedHeat.model_validate(each) for each in versions] == [first, second]
+    assert load_calibration(tmp_path, "p01", "right forearm") is None
+
+
+def test_a_broken_file_is_not_overwritten(tmp_path):
+    path = calibration_path(tmp_path, "p01", SITE)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"versions": [{"particip', "utf-8")
+    first = carry_out(calibration(), Person()).result()
+    for call in (lambda: load_calibration(tmp_path, "p01", SITE), lambda: save_calibration(tmp_path, first)):
+        with pytest.raises(WrongFile, match="is no file of heat calibrations .*; it was left as it is"):
+            call()
+    assert path.read_text("utf-8") == '{"versions": [{"particip'
+
+
+@pytest.mark.parametrize(
+    "participant, site, match",
+    [
+        ("../p01", SITE, "letters and digits only; found '../p01'"),
+        ("p 01", SITE, "letters and digits only"),
+        ("p01", "…", "needs a name with letters or digits"),
+    ],
+)
+def test_names_that_are_no_file_names(tmp_path, participant, site, match):
+    with pytest.raises(WrongInput, match=match):
+        calibration_path(tmp_path, participant, site)
