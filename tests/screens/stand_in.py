@@ -33,7 +33,7 @@ def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
             "name": "training 2",
             "kind": "training",
             "text": "Rest with the breath.",
-            "index": 2,
+            "index": 3,
             "n": 6,
             "start_s": 240.0,
             "end_s": 420.0,
