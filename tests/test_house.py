@@ -12,25 +12,35 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Inwards, towards the words: a room may import those of its own line and of lines above it.
 ORDER = [
-    {"errors", "clock", "chunk", "documents", "units", "tomlfile", "_kernels", "_devices"},
+    {"errors", "clock", "chunk", "documents", "units", "tomlfile", "wire", "_kernels", "_devices"},
     {"devices"},
     {"acquisition", "simulation", "dsp"},
     {"features"},
     {"pipeline"},
     {"feedback"},
-    {"protocol", "stimulation", "recording"},
+    {"fitting"},
+    {"loop_settings", "loop"},
+    {"protocol", "protocols", "stimulation", "recording"},
     {"engine"},
     {"console", "screens", "offline"},
     {"cli"},
+    {"__main__"},
 ]
 #: Foreign packages and the only places that may import them.
 HOMES = {
-    "pylsl": {"acquisition/lsl.py", "acquisition/lsl_streams.py", "simulation/outlet.py"},
+    "pylsl": {
+        "acquisition/lsl.py",
+        "acquisition/lsl_streams.py",
+        "acquisition/lsl_text.py",
+        "simulation/outlet.py",
+        "engine/publishing.py",
+    },
     "mne": {"offline/", "acquisition/recordings.py", "dsp/spatial.py"},
     "pyxdf": {"offline/", "recording/", "acquisition/recorded_xdf.py"},
     "mne_bids": {"offline/"},
     "PySide6": {"screens/"},
     "pyqtgraph": {"screens/"},
+    "sounddevice": {"screens/"},
     "rich": {"console/"},
     "click": {"cli.py", "console/"},
     "brainflow": set(),

@@ -107,11 +107,11 @@ def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
 
 def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
     loop, _, _ = told(eeg[:9000], [500], STORY[:4])
-    assert loop.do("expect", index=9001) == []
-    stale = loop.do("expect", index=9200)
+    assert loop.do("expect", expected=9001) == []
+    stale = loop.do("expect", expected=9200)
     assert [sample.why for sample in stale] == ["stale: no value for more than 0.3 s"]
-    assert loop.do("expect", index=9200) == []
-    assert loop.do("expect", index=9100) == []
+    assert loop.do("expect", expected=9200) == []
+    assert loop.do("expect", expected=9100) == []
 
 
 def test_a_dead_channel_does_not_keep_the_others_from_being_measured(eeg):

@@ -119,6 +119,83 @@ def play(file: str, **options: Any) -> None:
     player.run(Path(file), player.Options(**options))
 
 
+@commands.command("check")
+@click.argument("protocol")
+@click.option(
+    "--device", default="simulated", show_default=True, help="The headset: a profile's name or path."
+)
+@click.option("--session", help="Which session of the protocol.  [default: the first]")
+@click.option("--arm", help="Which arm, by its id.")
+@click.option("--baseline", help="The folder of an earlier session of the participant.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--participant", help="A code to be checked as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def check(protocol: str, as_json: bool, **options: Any) -> None:
+    """Say what a participant will get, and everything that is wrong, before anything starts.
+
+    PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
+    """
+    from neurofb.console import check as check_sheet
+
+    check_sheet.run(protocol, check_sheet.Options(**options), as_json)
+
+
+@commands.command("run")
+@click.argument("protocol")
+@click.option(
+    "--device", default="simulated", show_default=True, help="The headset: a profile's name or path."
+)
+@click.option("--participant", required=True, help="A pseudonym of letters and digits, as P07.")
+@click.option("--session", help="Which session of the protocol.  [default: the first]")
+@click.option("--arm", help="Which arm, by its id; needed where there are several.")
+@click.option("--stream", help="The EEG stream: its name, or a predicate such as \"hostname='lab2'\".")
+@click.option(
+    "--data", type=click.Path(file_okay=False), default="neurofb-data", show_default=True, help="The dataset."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Of every random choice.  [default: drawn, and recorded]"
+)
+@click.option(
+    "--baseline", type=click.Path(), help="The folder of an earlier session: its baseline serves again."
+)
+@click.option("--simulate", is_flag=True, help="A simulated participant in a simulated headset.")
+@click.option("--fast", is_flag=True, help="With --simulate: as fast as it can.")
+@click.option("--thermode", default="simulated", show_default=True, help="The stimulator.")
+@click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
+@click.option(
+    "--fault", "headset_faults", multiple=True, help="With --simulate: as stall@10+2; see neurofb simulate."
+)
+@click.option("--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows.")
+@click.option("--screens", is_flag=True, help="Open the participant's and the operator's windows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")
+def run(**words: Any) -> None:
+    """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.
+
+    Keys: Esc or s stops at once, p pauses, q ends, m marks. Ctrl-C ends in order, the stimulus first.
+    """
+    from neurofb.console import session_run
+
+    sys.exit(session_run.run_words(words).exit_code)
+
+
+@commands.command("demo")
+@click.option("--fast", is_flag=True, help="On a manual clock: in seconds, without LSL.")
+@click.option("--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows.")
+@click.option("--screens", is_flag=True, help="Open the participant's and the operator's windows.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same session."
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False), default="neurofb-demo", show_default=True, help="The dataset."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")
+def demo(**words: Any) -> None:
+    """Run a whole session in a minute and a half with everything simulated: head, headset, thermode, participant."""
+    from neurofb.console import session_run
+
+    sys.exit(session_run.demo_words(words).exit_code)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one message and its exit code, never a traceback."""
     try:

@@ -14,7 +14,7 @@ fit(until)            the pipeline is made anew for this participant from the ba
 start_block(condition) a feedback block begins, scored against this condition's baseline
 end_block()           it ends, and the threshold may move
 heat_onset()          heat rises from here on: the evoked response earns nothing
-expect(index)         no sample has come for a while, and this one should be there by now
+expect(expected)      no sample has come for a while, and this one should be there by now
 ===================== ==========================================================================================
 """
 
@@ -273,11 +273,11 @@ class Loop:
         if self.feedback is not None:
             self.feedback.heat_onset(self.next_index)
 
-    def _expect(self, index: int) -> list[FeedbackSample]:
-        if self.feedback is None or index <= self._told:
+    def _expect(self, expected: int) -> list[FeedbackSample]:
+        if self.feedback is None or expected <= self._told:
             return []
-        self._told = index
-        return self.feedback.step([], index)
+        self._told = expected
+        return self.feedback.step([], expected)
 
     def _with_feedback(self) -> Feedback:
         if self.feedback is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import secrets
 import signal
 import sys
 import time
@@ -195,7 +196,21 @@ def _say_end(outcome: Outcome, assembled: Assembled, options: Options) -> None:
     click.echo(f"recorded in {folder}")
 
 
-def demo(out: Path, seed: int, options: Options) -> Outcome:
-    """Run the demonstration: a simulated head, headset, thermode and participant."""
-    asked = Asked(protocol="demo", device="simulated", participant="demo", data=out, seed=seed, simulate=True)
+def run_words(words: dict[str, Any]) -> Outcome:
+    """Run the session that the words of the command line describe."""
+    options = Options(*(words.pop(name) for name in ("headless", "fast", "screens", "as_json")))
+    seed, data, baseline = words.pop("seed"), words.pop("data"), words.pop("baseline")
+    asked = Asked(
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        data=Path(data),
+        baseline=None if baseline is None else Path(baseline),
+        **words,
+    )
+    return run(asked, options)
+
+
+def demo_words(words: dict[str, Any]) -> Outcome:
+    """Run the demonstration."""
+    options = Options(*(words[name] for name in ("headless", "fast", "screens", "as_json")))
+    asked = Asked("demo", "simulated", "demo", data=Path(words["out"]), seed=words["seed"], simulate=True)
     return run(asked, options)

@@ -25,23 +25,17 @@ from neurofb.engine.prompting import Prompting
 from neurofb.engine.publishing import CommandEar, Listener, Publisher
 from neurofb.engine.requests import Requests
 from neurofb.engine.session_document import write_results, write_settings
-from neurofb.engine.simulated_participant import SimulatedParticipant
+from neurofb.engine.simulated import simulated_participant, simulated_source
 from neurofb.engine.status import Heading, StatusSheet
 from neurofb.engine.stimuli import Stimuli
 from neurofb.errors import StimulatorMissing, WrongStream
 from neurofb.features.montage import Montage
 from neurofb.loop import Loop
 from neurofb.loop_settings import LoopSettings
-from neurofb.protocol.ratings import SimulatedRater
 from neurofb.protocol.stop_rules import StopRules
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
-from neurofb.simulation.artifacts import ArtifactSettings
-from neurofb.simulation.faults import parse_faults
-from neurofb.simulation.head import Head, HeadSettings
-from neurofb.simulation.headset import Headset, settings_of
-from neurofb.simulation.learner import Learner, LearnerSettings
-from neurofb.simulation.source import SimulatedSource
+from neurofb.simulation.head import Head
 from neurofb.stimulation.calibration import (
     CalibratedHeat,
     PainCalibration,
@@ -49,9 +43,6 @@ from neurofb.stimulation.calibration import (
     save_calibration,
 )
 from neurofb.stimulation.heater import Heater, open_heater
-
-#: How much a simulated participant learns: more than people do, so that a short session shows it.
-LEARNS_PER_MIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +91,7 @@ def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
         source: Source = LslSource(query, keep_raw=True)
         source.start()
         return source, None
-    faults = parse_faults(asked.headset_faults)
-    artifacts = ArtifactSettings(scheduled=faults.artifacts, contacts=faults.contacts)
-    settings = HeadSettings(seed=asked.seed, eyes=plan.timeline.eyes or ((0.0, "open"),), artifacts=artifacts)
-    head = Head(
-        [profile.position(label) for label in profile.labels],
-        profile.rate_hz,
-        settings,
-        labels=profile.labels,
-    )
-    radio = settings_of(profile, seed=asked.seed, faults=faults.headset, **faults.steady)
-    source = SimulatedSource(
-        Headset(head, radio, profile.labels, clock.now_s()), profile.labels, clock, keep_raw=True
-    )
-    source.start()
-    return source, head
+    return simulated_source(plan, clock)
 
 
 def assemble(
@@ -190,9 +167,49 @@ def _join(
     *,
     publish: bool,
 ) -> Assembled:
+    is_manual = isinstance(clock, ManualClock)
+    uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
+    loop = Loop(_loop_settings(plan, source), plan.fitted, plan.baselines)
+    write_settings(plan, uid, loop.settings, folder)
+    recorder = Recorder(folder.recording)
+    undo.callback(recorder.close)
+    units = {name: measure.unit for name, measure in loop.measures.items()}
+    publisher = None
+    if publish:
+        hop_hz = loop.pipeline.hops.fast_hz
+        publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
+    sites = plan.protocol.heat.sites if plan.protocol.heat else ()
+    journal = Journal(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
+    journal.on_event = hooks.on_event
+    looped = InstructedLoop(loop, journal, at_once=is_manual)
+    stimuli = None if heater is None else Stimuli(heater, journal)
+    requests = Requests(_listeners(hooks, uid, stimuli, publish=publish))
+    conductor = _conductor(plan, uid, looped, stimuli, journal)
+    _say_start(plan, uid, journal, heater)
+    each_step = []
+    if head is not None:
+        participant = simulated_participant(plan, uid, head, requests)
+        participant.take_part(looped, conductor, stimuli)
+        each_step.append(participant.act)
+    engine = Engine(
+        source,
+        looped,
+        conductor,
+        stimuli,
+        requests,
+        journal,
+        StatusSheet(_heading(plan, uid, source, folder), source, looped, conductor, stimuli, journal),
+        clock,
+        hooks.on_status,
+        each_step,
+        on_end=lambda: write_results(loop, stimuli, folder),
+    )
+    return Assembled(engine, folder, uid, journal, conductor)
+
+
+def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
     protocol = plan.protocol
-    uid = plan.stable_uid() if isinstance(clock, ManualClock) else uuid.uuid4().hex[:12]
-    settings = LoopSettings(
+    return LoopSettings(
         protocol.features,
         Montage.of(plan.profile),
         source.rate_hz,
@@ -201,20 +218,10 @@ def _join(
         protocol.reference,
         protocol.line_hz,
     )
-    loop = Loop(settings, plan.fitted, plan.baselines)
-    units = {name: measure.unit for name, measure in loop.measures.items()}
-    sites = protocol.heat.sites if protocol.heat else ()
-    write_settings(plan, uid, settings, folder)
-    recorder = Recorder(folder.recording)
-    undo.callback(recorder.close)
-    publisher = None
-    if publish:
-        hop_hz = loop.pipeline.hops.fast_hz
-        publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
-    journal = Journal(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
-    journal.on_event = hooks.on_event
-    looped = InstructedLoop(loop, journal, at_once=isinstance(clock, ManualClock))
-    stimuli = None if heater is None else Stimuli(heater, journal)
+
+
+def _listeners(hooks: Hooks, uid: str, stimuli: Stimuli | None, *, publish: bool) -> list[Listener]:
+    """Give all who may ask; a stop of theirs reaches the stimulator before the engine has read it."""
 
     def stop_at_once(by: str) -> None:
         if stimuli is not None:
@@ -223,59 +230,25 @@ def _join(
     listeners = list(hooks.listeners(uid, stop_at_once))
     if publish:
         listeners.append(CommandEar(uid, lambda _text: stop_at_once("a command")))
-    requests = Requests(listeners)
+    return listeners
+
+
+def _conductor(
+    plan: SessionPlan, uid: str, looped: InstructedLoop, stimuli: Stimuli | None, journal: Journal
+) -> Conductor:
     prompting = Prompting(journal)
-    calibration = _calibration(plan, stimuli, prompting, journal)
-    conductor = Conductor(
+    return Conductor(
         uid,
         plan.timeline,
         looped,
         stimuli,
-        calibration,
+        _calibration(plan, stimuli, prompting, journal),
         prompting,
-        StopRules(protocol.stop),
+        StopRules(plan.protocol.stop),
         journal,
-        protocol.baseline.longest_s,
+        plan.protocol.baseline.longest_s,
         plan.again,
     )
-    sheet = StatusSheet(_heading(plan, uid, source, folder), source, looped, conductor, stimuli, journal)
-    each_step: list[Callable[[float], None]] = []
-    if head is not None:
-        participant = _participant(plan, uid, head, requests)
-        each_step.append(_acting(participant, looped, conductor))
-        prompting.on_prompt = _thinking(participant, stimuli)
-        if stimuli is not None:
-            stimuli.on_reading = participant.feel
-    _say_start(plan, uid, journal, heater)
-    engine = Engine(
-        source, looped, conductor, stimuli, requests, journal, sheet, clock, hooks.on_status, each_step,
-        on_end=lambda: write_results(loop, stimuli, folder),
-    )  # fmt: skip
-    return Assembled(engine, folder, uid, journal, conductor)
-
-
-def _participant(plan: SessionPlan, uid: str, head: Head, requests: Requests) -> SimulatedParticipant:
-    feedback, learner = plan.protocol.feedback, None
-    rhythm = LearnerSettings().rhythm
-    if feedback is not None and rhythm in head.rhythm_names:
-        learner = Learner(head, LearnerSettings(rate_per_min=LEARNS_PER_MIN))
-    return SimulatedParticipant(uid, head, SimulatedRater(plan.asked.seed), learner, requests.add)
-
-
-def _acting(
-    participant: SimulatedParticipant, looped: InstructedLoop, conductor: Conductor
-) -> Callable[[float], None]:
-    def act(now_s: float) -> None:
-        heard = looped.last if conductor.block is not None else None
-        participant.hear(heard, now_s)
-        calibration = conductor.calibration
-        participant.act(now_s, calibration is not None and calibration.limits_on)
-
-    return act
-
-
-def _thinking(participant: SimulatedParticipant, stimuli: Stimuli | None) -> Callable[[Any], None]:
-    return lambda prompt: participant.think(prompt, float("nan") if stimuli is None else stimuli.highest_c)
 
 
 def _calibration(

@@ -10,6 +10,7 @@ could, and what a command may do here only ends, lowers, answers or waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from neurofb.engine.heat_calibration import HeatCalibration
@@ -197,7 +198,8 @@ class Conductor:
     def _end_phase(self) -> None:
         """End what belongs to the phase that is on."""
         for rating in self.prompting.end():
-            self._journal.event(rating.to_event())
+            event = rating.to_event()
+            self._journal.event(replace(event, time_s=min(event.time_s, self._now_s)))
         self._block_waits = self._baseline_waits = None
         if self._collecting:
             self._collecting = False

@@ -59,7 +59,7 @@ class InstructedLoop:
             return []
         self._told_s = now_s
         missed = int((now_s - self._silent_since_s) * self.loop.settings.rate_hz)
-        return self.do("expect", index=self.loop.next_index - 1 + missed)
+        return self.do("expect", expected=self.loop.next_index - 1 + missed)
 
     def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
         """Follow an instruction and record it."""
