@@ -21,7 +21,7 @@ from neurofb.protocol.known import Known, read_baseline
 from neurofb.protocol.order_check import order_problems, order_warnings
 from neurofb.protocol.participant import pseudonym_problem
 from neurofb.protocol.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
-from neurofb.protocol.salvage import salvaged
+from neurofb.protocol.salvage import Salvaged, salvaged
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.tomlfile import Place, lines_of, message
 
@@ -122,7 +122,7 @@ def examine(name_or_path: str | Path, given: Circumstances) -> Report:
     protocol, found = read_protocol(text, title)
     if protocol is None or found:
         rest = salvaged(text, found)
-        more = list(_outer_problems(rest, given, told=found)) if rest is not None else []
+        more = [] if rest is None else _beside(found, rest, given)
         if given.participant is not None:
             more += _participant_problems(given.participant)
         return Report(title, problems=_worded(title, [*found, *more], text))
@@ -151,13 +151,19 @@ def problems(protocol: Protocol, given: Circumstances) -> list[str]:
     return list(_worded(protocol.title, found, protocol.text))
 
 
+def _beside(told: Problems, rest: Salvaged, given: Circumstances) -> Problems:
+    """Give what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
+    places = {place for place, _ in told}
+    found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, given)]
+    return [(place, text) for place, text in found if place not in places]
+
+
 def _outer_problems(
-    protocol: Protocol, given: Circumstances, *, ordered: bool = False, told: Problems | None = None
+    protocol: Protocol, given: Circumstances, *, ordered: bool = False
 ) -> Iterator[tuple[Place, str]]:
-    """Give what is wrong with heat and headset, and if ``ordered`` with the order of phases; not what was told."""
-    known_places = {place for place, _ in told or ()}
+    """Give what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
     if given.device is not None:
-        yield from (each for each in _device_problems(protocol, given) if each[0] not in known_places)
+        yield from _device_problems(protocol, given)
     try:
         timeline = _timeline(protocol, given)
     except NeurofbError as error:

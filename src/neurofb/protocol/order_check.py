@@ -53,7 +53,7 @@ def _training_problems(
             yield (
                 ("feedback", "feature"),
                 f"{trained.name!r} is synchrony, and no baseline of the participant comes before training: filters "
-                "made for nobody in particular let strong independent rhythms look like synchrony, which would be rewarded. "
+                "made for nobody in particular let strong independent rhythms look like synchrony and earn rewards. "
                 "Put a rest_baseline before training, or give the session in which one was taken",
             )
             has_own = True
