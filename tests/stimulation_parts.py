@@ -36,6 +36,7 @@ class Bench:
         self.guard.connect()
         self.events = []
         self.commanded_c = self.probe_c = self.skin_c = 32.0
+        self.onsets_s = [fault.at_s for fault in parse_heat_faults(self.faults)]
         self.hot_s = -math.inf
         self.fault_s, self.late_s = math.inf, 0.0
         self.site_share, self.contacts = self.used, []
@@ -69,6 +70,9 @@ class Bench:
         probe_c, skin_c = self.thermode.probe_c, self.thermode.skin_c
         self.commanded_c = max(self.commanded_c, self.thermode.commanded_c)
         self.probe_c, self.skin_c = max(self.probe_c, probe_c), max(self.skin_c, skin_c)
+        # A device that fails after its stimulus was aborted has a second and a half from then.
+        onsets = [at_s for at_s in self.onsets_s if at_s <= self.t_s]
+        self.fault_s = max([self.fault_s, *onsets]) if self.fault_s < math.inf else math.inf
         if probe_c > BASELINE_C:
             self.hot_s = self.t_s
             self.late_s = max(self.late_s, self.t_s - self.fault_s)

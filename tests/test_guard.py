@@ -443,7 +443,7 @@ def schedules(draw, faults):
         "envelope": envelope,
         "used": draw(st.sampled_from([0.0, 0.5, 0.9, 0.97])),
         "faults": tuple(draw(faults)),
-        "tick_s": draw(st.sampled_from([0.01, 0.02, 0.04])),
+        "tick_s": draw(st.sampled_from([0.02, 0.04, 0.01])),
         "seed": draw(st.integers(0, 1000)),
         "stimuli": draw(st.lists(st.tuples(stimuli(), st.none() | ACTS), min_size=1, max_size=2)),
     }

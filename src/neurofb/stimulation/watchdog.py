@@ -115,7 +115,7 @@ class Watchdog:
 
     def __init__(self, guard: Guard, clock: EngineClock, lines: Lines, log: Path | None) -> None:
         self._guard, self._clock, self._lines = guard, clock, lines
-        self._log = None if log is None else log.open("a", encoding="utf-8")
+        self._log = log
         self._heard_s = clock.now_s()
         self._used_s = -math.inf
         self._ending: str | None = None
@@ -231,8 +231,8 @@ class Watchdog:
 
     def _note(self, document: Request) -> None:
         if self._log is not None:
-            self._log.write(json.dumps(document, ensure_ascii=False) + "\n")
-            self._log.flush()
+            with self._log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
 def _ticket(content: Request) -> Ticket:
