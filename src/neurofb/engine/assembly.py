@@ -143,7 +143,7 @@ def _open_heater(plan: SessionPlan, clock: Clock) -> Heater | None:
         seed=plan.asked.seed,
         faults=plan.asked.thermode_faults,
         local=is_manual,
-        used=used_before(plan.asked),
+        used=used_before(plan.asked, plan.visit),
     )
     heater.connect()
     found = heater.self_test()
@@ -171,7 +171,7 @@ def _join(
     uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
     loop = Loop(_loop_settings(plan, source), plan.fitted, plan.baselines)
     write_settings(plan, uid, loop.settings, folder)
-    recorder = Recorder(folder.recording)
+    recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
     units = {name: measure.unit for name, measure in loop.measures.items()}
     publisher = None

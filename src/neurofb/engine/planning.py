@@ -159,7 +159,7 @@ def plan_session(asked: Asked) -> SessionPlan:
         path = asked.baseline
         known = tried(lambda: read_baseline(path))
         fitted = None if known is None else tried(lambda: read_fitted(path))
-    temperatures = _temperatures(asked, found)
+    visit, temperatures = _visit(asked, found)
     given = Circumstances(
         device=profile,
         session=asked.session,
@@ -168,7 +168,7 @@ def plan_session(asked: Asked) -> SessionPlan:
         participant=asked.participant,
         known=known,
         temperatures=temperatures,
-        used=used_before(asked),
+        used={} if visit is None else used_before(asked, visit),
     )
     report: Report | None = tried(lambda: examine(asked.protocol, given))
     if report is not None and report.problems:
@@ -199,18 +199,18 @@ def _refusal(found: list[NeurofbError]) -> NeurofbError:
     return WrongInput("\n".join([f"this session cannot start, {len(found)} things are wrong:", *lines]))
 
 
-def _temperatures(asked: Asked, found: list[NeurofbError]) -> dict[str, float]:
-    """Give stored temperatures, if the protocol can be read and asks for them; whatever else is wrong is told once."""
+def _visit(asked: Asked, found: list[NeurofbError]) -> tuple[str | None, dict[str, float]]:
+    """Give the session's label and stored temperatures, if the protocol can be read; else it is told elsewhere."""
     try:
         protocol = load_protocol(asked.protocol)
-        protocol.session(asked.session)
+        visit = protocol.session(asked.session).id
     except NeurofbError:
-        return {}
+        return None, {}
     try:
-        return stored_temperatures(protocol, asked)
+        return visit, stored_temperatures(protocol, asked)
     except NeurofbError as error:
         found.append(error)
-        return {}
+        return visit, {}
 
 
 def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
@@ -239,10 +239,10 @@ def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
     return temperatures
 
 
-def used_before(asked: Asked) -> dict[str, float]:
+def used_before(asked: Asked, visit: str) -> dict[str, float]:
     """Give what each place on the skin has had in earlier runs of the same session of this participant."""
     used: dict[str, float] = {}
-    pattern = f"sub-{asked.participant}_ses-{asked.session or '1'}_*/{LEDGER}"
+    pattern = f"sub-{asked.participant}_ses-{visit}_*/{LEDGER}"
     for path in sorted((asked.data / "sourcedata" / "neurofb").glob(pattern)):
         for site, share in json.loads(path.read_text("utf-8")).items():
             used[site] = used.get(site, 0.0) + float(share)

@@ -7,6 +7,7 @@ bytes. A thread writes and syncs, because a disk may take its time and feedback 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -28,6 +29,8 @@ from neurofb.recording.xdf import StreamHeader
 BOUNDARY_EVERY = 10
 #: A disk that takes longer than this for what it was given has failed.
 HANGING_S = 5.0
+#: A recorder that waits for its disk does so from here on.
+FAR_BEHIND_BYTES = 16 * 2**20
 #: What closing waits for the disk, in seconds of real time.
 CLOSING_S = 30.0
 
@@ -62,6 +65,9 @@ class Recorder:
         Must not exist: nothing is ever overwritten.
     flush_s : float
         After how long, on the caller's clock, what was appended becomes chunks and goes to disk.
+    waits : bool
+        Whether a flush waits for a disk that is far behind, on a manual clock, whose seconds are no measure of a
+        disk; else a disk that is behind for long has failed.
 
     Raises
     ------
@@ -69,9 +75,9 @@ class Recorder:
         If the file cannot be made.
     """
 
-    def __init__(self, path: Path, *, flush_s: float = 0.5) -> None:
+    def __init__(self, path: Path, *, flush_s: float = 0.5, waits: bool = False) -> None:
         self.path = Path(path)
-        self._flush_s = flush_s
+        self._flush_s, self._waits = flush_s, waits
         self._streams: list[_Stream] = []
         self._pending: list[bytes] = []
         self._next_s: float | None = None
@@ -89,6 +95,7 @@ class Recorder:
                 f"the recording {self.path} cannot be made: {error.strerror}; choose another folder with --data, or "
                 "make this one writable"
             ) from error
+        self._progress = threading.Event()
         self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
         self._thread.start()
@@ -165,7 +172,10 @@ class Recorder:
             self._next_s = now_s + self._flush_s
         if now_s < self._next_s:
             return
-        self._watch_disk(now_s)
+        if self._waits:
+            self._wait_for_disk()
+        else:
+            self._watch_disk(now_s)
         missed = int((now_s - self._next_s) / self._flush_s)
         self._next_s += (missed + 1) * self._flush_s
         self._hand_over()
@@ -221,19 +231,36 @@ class Recorder:
             self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {HANGING_S:g} s")
             self._check()
 
+    def _wait_for_disk(self) -> None:
+        while self.n_bytes - self._written > FAR_BEHIND_BYTES and self._failure is None:
+            self._progress.wait(CLOSING_S)
+            self._progress.clear()
+        self._check()
+
     def _write(self) -> None:
         """Write and sync what is given, in order, until told to stop; runs in the thread."""
         try:
-            while (content := self._jobs.get()) is not None:
-                view = memoryview(content)
-                while len(view):
-                    view = view[os.write(self._file, view) :]
-                os.fsync(self._file)
-                self._written += len(content)
+            goes_on = True
+            while goes_on:
+                contents = [self._jobs.get()]
+                with contextlib.suppress(queue.Empty):
+                    while contents[-1] is not None:  # a disk that was slow gets all that waits at once
+                        contents.append(self._jobs.get_nowait())
+                goes_on = contents[-1] is not None
+                self._bring(b"".join(each for each in contents if each is not None))
         except OSError as error:
             self._failure = error
         finally:
+            self._progress.set()
             os.close(self._file)
+
+    def _bring(self, content: bytes) -> None:
+        view = memoryview(content)
+        while len(view):
+            view = view[os.write(self._file, view) :]
+        os.fsync(self._file)
+        self._written += len(content)
+        self._progress.set()
 
     def _check(self) -> None:
         if self._failure is not None:
