@@ -463,7 +463,7 @@ def play(schedule):
         if act is not None:
             bench.run(act[0])
             do(bench, act[1], act[2])
-        bench.run_to_rest(15.0)
+        bench.run_to_rest(12.0 if not bench.said("heat_fault") else 3.0)
         for _ in range(8):  # the interval, without looking at each of its ticks
             bench.clock.advance(1.01 * bench.envelope.interval_s / 8 - bench.tick_s)
             bench.step()
@@ -471,7 +471,7 @@ def play(schedule):
             bench.guard.reset()
         except SafetyStop:
             bench.step()
-    bench.run_to_rest(5.0)
+    bench.run_to_rest(3.0)
     return bench
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from neurofb import errors
@@ -19,6 +21,24 @@ from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 ANSWER_S = 10.0
 
 OFF = "switch the stimulator off at its power switch and take the probe off the skin"
+
+
+def read_lines(descriptor: int) -> Iterator[bytes]:
+    """Give the whole lines of a pipe until its end.
+
+    Not with Python's buffered files: a thread that waits in one of those can break the end of its process.
+    """
+    rest = b""
+    while data := os.read(descriptor, 65536):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+
+
+def write_line(descriptor: int, document: dict[str, Any]) -> None:
+    """Write a document and its end of line into a pipe."""
+    data = json.dumps(document).encode() + b"\n"
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class WatchdogPipe:
@@ -55,6 +75,7 @@ class WatchdogPipe:
             [sys.executable, "-m", "neurofb.stimulation.watchdog"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,
         )
         self._reader.start()
@@ -73,14 +94,12 @@ class WatchdogPipe:
         SafetyStop
             If the watchdog is gone.
         """
-        line = json.dumps({"do": do, **content}).encode() + b"\n"
         process = self._process
         if process is None or process.stdin is None:
             raise StimulatorMissing("the stimulator's watchdog is not running; connect it first")
         try:
             with self._lock:
-                process.stdin.write(line)
-                process.stdin.flush()
+                write_line(process.stdin.fileno(), {"do": do, **content})
         except (OSError, ValueError):
             raise _gone() from None
 
@@ -128,8 +147,8 @@ class WatchdogPipe:
         if process is None or process.stdin is None or process.stdout is None:
             return
         with contextlib.suppress(OSError, ValueError), self._lock:
-            process.stdin.write(b'{"do": "close"}\n')
-            process.stdin.close()
+            write_line(process.stdin.fileno(), {"do": "close"})
+        process.stdin.close()
         try:
             process.wait(wait_s)
         except subprocess.TimeoutExpired:
@@ -140,7 +159,7 @@ class WatchdogPipe:
     def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in read_lines(self._process.stdout.fileno()):
             self.heard_s = self._clock.now_s()
             document = json.loads(line)
             if "readings" in document:

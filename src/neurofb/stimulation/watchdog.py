@@ -13,6 +13,7 @@ dies with it, a real one needs its own cut-off (``Capabilities.link_s``) or some
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -31,6 +32,7 @@ from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat import HeatProfile
 from neurofb.stimulation.heater import make_driver
+from neurofb.stimulation.pipe import read_lines, write_line
 from neurofb.stimulation.stimulator import Ticket
 
 TICK_S = 0.002
@@ -82,20 +84,16 @@ class Lines:
         self._writer.join(1.0)
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
-            try:
+        # Half a line of an engine that died is no JSON, and the end as well.
+        with contextlib.suppress(OSError, ValueError):
+            for line in read_lines(sys.stdin.fileno()):
                 self.requests.put(json.loads(line))
-            except ValueError:  # half a line of an engine that died
-                break
         self.requests.put({"do": "eof"})
 
     def _write(self) -> None:
-        while (document := self._out.get()) is not None:
-            try:
-                sys.stdout.buffer.write(json.dumps(document).encode() + b"\n")
-                sys.stdout.buffer.flush()
-            except OSError:  # the engine is gone; stdin says the same
-                return
+        with contextlib.suppress(OSError):  # the engine is gone; stdin says the same
+            while (document := self._out.get()) is not None:
+                write_line(sys.stdout.fileno(), document)
 
 
 class Watchdog:
