@@ -1,7 +1,6 @@
 """The sound: what the stand-in would have played is listened to, for every course of feedback. No Qt, no device."""
 
 import copy
-import json
 import re
 import types
 import wave
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from neurofb.clock import ManualClock
 from neurofb.errors import StreamLost, StreamMissing, UnknownFile, WrongFile, WrongInput
 from neurofb.screens import sound, soundscape_parts
-from neurofb.screens.sound import Heard, SessionSound
+from neurofb.screens.sound import Heard, SessionEar, SessionSound
 from neurofb.screens.sound_file import read_speech
 from neurofb.screens.sound_player import DevicePlayer, SilentDevice, device_of, open_player
 from neurofb.screens.soundscape import Soundscape
@@ -72,7 +71,7 @@ def order(made, trace):
         getattr(made, name)(*rest, at=at(time_s))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(traces)
 def test_nothing_jumps_and_nothing_is_loud(trace):
     made = fresh()
@@ -83,7 +82,7 @@ def test_nothing_jumps_and_nothing_is_loud(trace):
     assert loudness_lufs(heard, RATE_HZ) <= LOUDNESS_LIMIT_LUFS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(traces, st.integers(0, 3))
 def test_gains_move_no_faster_than_a_ramp_of_50_ms(trace, row):
     """Bells and chimes aside: their own attack is looked at below."""
@@ -598,9 +597,38 @@ def test_nonsense_from_the_network_is_harmless():
         played = Played().run(0.5, document)
         assert played.going
         assert not [each for each in played.orders if each[0] == "follow" and each[2]]
-    assert sound._document("{") is None
-    assert sound._document("[1]") is None
-    assert sound._document(json.dumps(status()))["state"] == "running"
+
+
+def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, until):
+    from neurofb.acquisition.lsl_streams import LslClock
+    from neurofb.screens.bridge import Bridge
+
+    bridge = Bridge(session.uid, "sound", LslClock(), sound.WANTED)
+    ear, statuses, rows = SessionEar(bridge), [], []
+
+    def hear():
+        heard = ear.take()
+        statuses.extend(heard.statuses)
+        rows.extend(heard.rows)
+
+    def begin():
+        session.status(message="one")
+        session.feedback(0.25)
+        until_seen = bridge.snapshot()
+        return until_seen.status is not None and until_seen.feedback is not None
+
+    until(lambda: None, begin)
+    hear()
+    assert (len(statuses), rows) == (1, [(0.25, 0.0, 1.0)])
+    until(hear, lambda: not bridge.snapshot().missing)
+    statuses.clear()
+    session.status(message="two")
+    for level in (0.5, 0.75):
+        session.feedback(level, reward=True)
+    until(hear, lambda: rows[-1][0] == 0.75)
+    until(hear, lambda: statuses and statuses[-1]["message"] == "two")
+    assert rows[-2:] == [(0.5, 1.0, 1.0), (0.75, 1.0, 1.0)]
+    ear.close()
 
 
 def test_the_process_runs_until_the_session_ends():

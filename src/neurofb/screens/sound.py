@@ -6,19 +6,24 @@ starts late it catches up with the next status document, and when it dies the se
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from neurofb import wire
 from neurofb.clock import Clock
-from neurofb.errors import StreamLost
 from neurofb.screens.sound_player import Player, open_player
 from neurofb.screens.soundscape import RATE_HZ, Soundscape
 from neurofb.screens.soundscape_score import Score
 
+if TYPE_CHECKING:
+    from neurofb.screens.bridge import Bridge
+
+WANTED = (wire.STATUS, wire.FEEDBACK)
 STEP_S = 0.01
 #: After the end the last chime rings out, then the process ends.
 LINGER_S = 3.5
@@ -38,7 +43,7 @@ class Heard:
         Level, reward, usable.
     """
 
-    statuses: Sequence[dict[str, Any]] = ()
+    statuses: Sequence[Mapping[str, Any]] = ()
     rows: Sequence[tuple[float, float, float]] = ()
 
 
@@ -54,74 +59,41 @@ class Ear(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class SessionEar:
-    """Listens to a session over LSL; its streams may come late, go and come again.
+    """Listens to a session over LSL through a ``Bridge``, whose thread waits for streams so that nobody else must.
 
     Parameters
     ----------
-    uid : str
-        The session's.
+    bridge : Bridge
+        With ``WANTED`` streams; started here.
     """
 
-    uid: str
-    _streams: Any = field(init=False, repr=False)
-    _inlets: dict[str, tuple[str, Any]] = field(init=False, default_factory=dict, repr=False)
-    _lost: set[str] = field(init=False, default_factory=set, repr=False)
-
-    def __post_init__(self) -> None:
-        from neurofb.acquisition.lsl_text import SessionStreams
-
-        self._streams = SessionStreams(f"neurofb-{self.uid}-")
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._status: Mapping[str, Any] | None = None
+        self._row_s = -math.inf
+        bridge.start()
 
     def take(self) -> Heard:
-        """Give what came since the last call; of many status documents the newest, so that nothing is replayed."""
-        self._connect()
-        texts = self._from(wire.STATUS)
-        statuses = [_document(text) for text, _ in texts[-1:]] if texts else []
-        values = self._from(wire.FEEDBACK)
-        rows = [] if values is None else [(row[0], row[1], row[2]) for row in values[0].tolist()]
-        return Heard([each for each in statuses if each is not None], rows)
+        """Give what came since the last call; of several status documents the newest alone."""
+        snapshot = self._bridge.snapshot()
+        statuses = (
+            [snapshot.status] if snapshot.status is not None and snapshot.status is not self._status else []
+        )
+        self._status = snapshot.status
+        if snapshot.feedback is None or snapshot.feedback["time_s"] <= self._row_s:
+            return Heard(statuses)
+        columns, times_s, values = self._bridge.course("feedback")
+        new = np.asarray(times_s) > self._row_s
+        # What was there before this process heard anything is the past: it is not played after.
+        new[:-1] &= self._row_s > -math.inf
+        self._row_s = float(times_s[-1])
+        wanted = [columns.index(name) for name in ("level", "reward", "usable")]
+        return Heard(statuses, [(row[0], row[1], row[2]) for row in values[new][:, wanted].tolist()])
 
     def close(self) -> None:
         """Stop listening."""
-        for _, inlet in self._inlets.values():
-            inlet.close()
-        self._inlets.clear()
-
-    def _connect(self) -> None:
-        from neurofb.acquisition.lsl_text import NumberInlet, TextInlet
-
-        if len(self._inlets) == 2:
-            return
-        for info in self._streams.seen():
-            name, uid = info.name(), info.uid()
-            if name not in (wire.STATUS, wire.FEEDBACK) or name in self._inlets or uid in self._lost:
-                continue
-            try:
-                self._inlets[name] = (uid, TextInlet(info) if name == wire.STATUS else NumberInlet(info))
-            except StreamLost:
-                self._lost.add(uid)
-
-    def _from(self, name: str) -> Any:
-        if name not in self._inlets:
-            return None
-        uid, inlet = self._inlets[name]
-        try:
-            return inlet.take()
-        except StreamLost:
-            # The dead stream is listed for some seconds more: it must not be taken for a new one.
-            self._lost.add(uid)
-            del self._inlets[name]
-            return None
-
-
-def _document(text: str) -> dict[str, Any] | None:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+        self._bridge.close()
 
 
 class SessionSound:
@@ -212,7 +184,7 @@ def run(
     soundscape = Soundscape(seed, RATE_HZ, volume)
     score = Score(soundscape, rewards=rewards, speech=speech, say=say)
     player = open_player(soundscape, clock, device=device, silent=silent, say=say)
-    ear = ear or SessionEar(uid)
+    ear = ear or _ear_of(uid, clock)
     session = SessionSound(ear, score, player, clock, say)
     player.start()
     due_s = clock.now_s()
@@ -223,6 +195,12 @@ def run(
     finally:
         player.stop()
         ear.close()
+
+
+def _ear_of(uid: str, clock: Clock) -> Ear:
+    from neurofb.screens.bridge import Bridge  # loads LSL, which an audition does without
+
+    return SessionEar(Bridge(uid, "sound", clock, WANTED))
 
 
 def audition(
