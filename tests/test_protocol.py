@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from protocol_parts import TEXT, protocol_with, text_with
 
 from neurofb.devices import load_profile
@@ -383,6 +385,21 @@ def test_arms_are_chosen_by_id():
     assert expand(protocol, arm="b").steps[2:] == expand(protocol, arm="a").steps[2:]
 
 
+def test_without_a_choice_all_arms_and_sessions_are_checked():
+    """What is wrong in the second arm, or the second session, is not hidden by the first."""
+    arms = '\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "none"\n\n[[arms]]\nid = "b"\nlabel = "B"\n'
+    sessions = '\n[[sessions]]\nid = "1"\nphases = ["rest", "training"]\n'
+    second = '\n[[sessions]]\nid = "2"\nphases = ["training"]\n'
+    assert problems(protocol_with(more=arms + sessions), Circumstances(HEAD)) == []
+    protocol = protocol_with(more=arms + sessions + second)
+    (found,) = problems(protocol, Circumstances(HEAD))
+    assert "in session '2' gives it" in found
+    assert found.endswith("(session '2')")
+    assert problems(protocol, Circumstances(HEAD, session="1")) == []
+    assert problems(protocol, Circumstances(HEAD, session="2", arm="a")) == []
+    assert len(problems(protocol, Circumstances(HEAD, session="2", arm="b"))) == 1
+
+
 def test_warnings_name_telling_labels_and_what_is_assumed(written):
     more = '\n[[arms]]\nid = "m"\nlabel = "Mindfulness"\n\n[[arms]]\nid = "c"\nlabel = "B"\n'
     report = examine(written(text_with(more=more)), Circumstances(HEAD))
@@ -526,3 +543,43 @@ def test_pseudonyms(code):
 def test_what_is_no_pseudonym_says_why_and_what_would_be(code, words):
     with pytest.raises(WrongInput, match=rf'{words}.*as "P07"'):
         check_pseudonym(code)
+
+
+JUNK = (
+    "-1",
+    "0",
+    "1e9",
+    "nan",
+    "true",
+    '"x"',
+    '""',
+    "[]",
+    "{}",
+    "[1, 2]",
+    "[[1]]",
+    '["hot"]',
+    "{ a = 1 }",
+    '"rest"',
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_file_however_broken_ends_in_anything_but_words(tmp_path_factory, data):
+    lines = TEXT.splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        i = data.draw(st.integers(0, len(lines) - 1))
+        if "=" in lines[i] and data.draw(st.booleans()):
+            lines[i] = lines[i].split("=")[0] + "= " + data.draw(st.sampled_from(JUNK))
+        else:
+            del lines[i]
+    path = tmp_path_factory.mktemp("broken") / "small.toml"
+    path.write_text("\n".join(lines), "utf-8")
+    try:
+        report = examine(path, Circumstances(HEAD, participant="P07"))
+    except WrongFile as error:
+        words = str(error)
+    else:
+        words = report.refusal or "nothing is wrong"
+        assert (report.timeline is None) <= bool(report.problems)
+    assert re.search(r"is not TOML|has \d+ problems?:\n  .|nothing is wrong", words)

@@ -164,15 +164,35 @@ def _outer_problems(
     """Give what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
     if given.device is not None:
         yield from _device_problems(protocol, given)
+    told: set[tuple[Place, str]] = set()
+    for session in _sessions(protocol, given):
+        here = replace(given, session=session, used=given.used if session == given.session else {})
+        for place, text in dict.fromkeys(_timeline_problems(protocol, here, ordered)):
+            if (place, text) not in told:
+                told.add((place, text))
+                yield place, text if session == given.session else f"{text} (session {session!r})"
+
+
+def _sessions(protocol: Protocol, given: Circumstances) -> list[str | None]:
+    """Give the session that was asked for; where none was, the first, and then all others, too."""
+    others = [visit.id for visit in protocol.sessions[1:]] if given.session is None else []
+    return [given.session, *others]
+
+
+def _timeline_problems(
+    protocol: Protocol, given: Circumstances, ordered: bool
+) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
     try:
-        timeline = _timeline(protocol, given)
+        yield from heat_problems(protocol, _timeline(protocol, given), given.used)
+        chosen = given.arm is not None or not protocol.arms
+        arms = [given.arm] if chosen else [arm.id for arm in protocol.arms]
+        for arm in arms if ordered else ():
+            timeline = _timeline(protocol, replace(given, arm=arm))
+            yield from order_problems(protocol, timeline, given.known, given.temperatures)
     except NeurofbError as error:
         if ordered:
             yield (), str(error)
-        return
-    yield from heat_problems(protocol, timeline, given.used)
-    if ordered:
-        yield from order_problems(protocol, timeline, given.known, given.temperatures)
 
 
 def _timeline(protocol: Protocol, given: Circumstances) -> Timeline:

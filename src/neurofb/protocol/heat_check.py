@@ -89,15 +89,16 @@ def heat_problems(
     protocol : Protocol
     timeline : Timeline
     used : mapping of str to float, optional
-        What a site has had already, as for the calibration that is over.
+        What a site has had before this session.
     """
     if protocol.heat is None:
         return
     envelope = protocol.heat.envelope
     yield from _level_problems(protocol, timeline, envelope)
     before = dict(used or {})
-    if _calibrates(timeline) and not before:
-        before[protocol.heat.sites[0]] = calibration_share(protocol)
+    if _calibrates(timeline):
+        first = protocol.heat.sites[0]
+        before[first] = before.get(first, 0.0) + calibration_share(protocol)
     yield from _site_problems(protocol, timeline, envelope, before)
 
 
