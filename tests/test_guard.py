@@ -262,6 +262,36 @@ def test_every_fault_is_found_named_and_ended(fault, cause, found_in_s):
         bench.guard.arm(PROFILE, SITE)
 
 
+@pytest.mark.parametrize(
+    "limits, used, cause",
+    [
+        ({"single": 0.05}, 0.0, "this contact reaches 0.05 of the contact-burn line"),
+        ({"budget": 0.4}, 0.35, "'left forearm' reaches its budget of 0.4"),
+    ],
+)
+def test_a_stimulus_that_gets_too_long_is_ended_by_what_is_measured(limits, used, cause):
+    """It is planned up to the limit, and the probe reads a little hotter than planned: nobody knows that it is not."""
+    bench = Bench(("wrong_readback@0.01:0.9",), Envelope(**limits), used=used)
+    plateau_s = Envelope(single=0.05).longest_plateau_s(HeatProfile(47.0, 0.0)) - 0.01
+    bench.run(0.1)
+    bench.fire(HeatProfile(47.0, plateau_s))
+    bench.run_to_rest()
+    assert cause in bench.said("heat_fault")[0].message
+    assert used + 0.045 < bench.guard.used()[SITE] <= used + 0.05
+    assert bench.hot_s < 0.1 + HeatProfile(47.0, plateau_s).duration_s - 1.0
+
+
+def test_a_stimulus_planned_up_to_the_limit_is_not_ended_early():
+    for target_c in (45.0, 47.0, 49.0):
+        plateau_s = Envelope(single=0.1).longest_plateau_s(HeatProfile(target_c, 0.0)) - 0.001
+        bench = Bench(envelope=Envelope(single=0.1))
+        bench.fire(HeatProfile(target_c, plateau_s))
+        bench.run_to_rest(90.0)
+        assert bench.kinds()[-1] == "heat_ended"
+        assert "heat_fault" not in bench.kinds()
+        assert bench.contacts[-1] > 0.075
+
+
 def test_normal_lag_is_no_deviation_even_at_the_steepest_ramps():
     bench = Bench(tick_s=0.005)
     bench.fire(HeatProfile(48.5, 1.0, rise_c_per_s=70.0, return_c_per_s=40.0))

@@ -171,7 +171,9 @@ def test_without_heat_a_silent_engine_is_no_alarm(opened):
     heater.arm(PROFILE, SITE)
 
 
-@pytest.mark.parametrize("fault", ["lost@0.4+0.4", "wrong_readback@0.4+1.2:5", "runaway@0.4+3", "stale@0.4+1.6"])
+@pytest.mark.parametrize(
+    "fault", ["lost@0.4+0.4", "wrong_readback@0.4+1.2:5", "runaway@0.4+3", "stale@0.4+1.6"]
+)
 def test_faults_in_the_real_process(opened, fault):
     heater = opened(faults=(fault,))
     fire(heater)
@@ -228,6 +230,15 @@ def test_a_watchdog_that_hangs_is_noticed(opened):
             until(heater, "never")
     finally:
         os.kill(heater.pid, signal.SIGCONT)
+
+
+def test_an_engine_that_was_busy_does_not_blame_the_watchdog(opened):
+    """What was said while this process could not listen lies in the pipe: it is looked at before any alarm."""
+    heater = opened()
+    heater._pipe.heard_s -= 100.0
+    heater.beat()
+    fire(heater, PROFILE)
+    until(heater, "heat_ended")
 
 
 ENGINE = """

@@ -218,8 +218,8 @@ class WatchdogHeater:
         SafetyStop
             If it is not; then nothing guards the device any more but its own cut-off.
         """
+        silent_s = self._pipe.silent_s(SILENT_S)
         now_s = self._clock.now_s()
-        silent_s = now_s - self._pipe.heard_s
         if silent_s > SILENT_S:
             raise SafetyStop(
                 f"the watchdog has said nothing for {silent_s:.1f} s; it should say something 50 times "

@@ -19,6 +19,7 @@ from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 
 #: How long an answer is waited for; it takes less than a ms when all is well, and a start half a second.
 ANSWER_S = 10.0
+_LOOK_S = 0.25
 
 OFF = "switch the stimulator off at its power switch and take the probe off the skin"
 
@@ -66,6 +67,7 @@ class WatchdogPipe:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._readings: queue.Queue[list[Any]] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self._spoke = threading.Event()
         self.heard_s = clock.now_s()
         self.used: dict[str, float] | None = None
 
@@ -127,6 +129,16 @@ class WatchdogPipe:
             f"the stimulator's watchdog did not answer {do!r} in {ANSWER_S:g} s; see that the device is on: {OFF}"
         )
 
+    def silent_s(self, limit_s: float) -> float:
+        """Give for how long nothing was heard; beyond ``limit_s`` only after one more look.
+
+        Where this process itself was busy, what was said meanwhile lies in the pipe.
+        """
+        if self._clock.now_s() - self.heard_s > limit_s:
+            self._spoke.clear()
+            self._spoke.wait(_LOOK_S)
+        return self._clock.now_s() - self.heard_s
+
     def take_events(self) -> list[dict[str, Any]]:
         """Give the events since the last call."""
         return _drained(self._events)
@@ -161,6 +173,7 @@ class WatchdogPipe:
         assert self._process.stdout is not None
         for line in read_lines(self._process.stdout.fileno()):
             self.heard_s = self._clock.now_s()
+            self._spoke.set()
             document = json.loads(line)
             if "readings" in document:
                 self._readings.put(document["readings"])

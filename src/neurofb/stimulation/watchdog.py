@@ -131,6 +131,7 @@ class Watchdog:
             self._guard.step()
             self._tell()
         self._guard.close()
+        self._used_s = -math.inf
         self._tell()
         self._note({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
 
