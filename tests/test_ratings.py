@@ -96,6 +96,7 @@ def test_saying_no_answer_closes_the_prompt():
     prompts = Prompts()
     rating = prompts.answer(prompts.open(INTENSITY, 0.0).id, None, 1.0)
     assert rating.is_missing
+    assert rating.to_event().time_s == 1.0  # when it was said, not when the time would have been over
     assert prompts.open_prompts == ()
 
 

@@ -143,7 +143,7 @@ class Rating:
     value : float, str or None
         None: no answer.
     answered_s : float or None
-        When; None without an answer.
+        When it came, or when the participant said that there is none; None if nothing came.
     """
 
     prompt: Prompt
@@ -248,9 +248,7 @@ class Prompts:
                 f"the answer to prompt {prompt_id!r} came {at_s - prompt.due_s:.2f} s too late: it was waited for "
                 f"{prompt.scale.answer_s:g} s and counts as missing"
             )
-        rating = Rating(
-            prompt, None if value is None else prompt.scale.read(value), None if value is None else at_s
-        )
+        rating = Rating(prompt, None if value is None else prompt.scale.read(value), at_s)
         self._close(prompt, "has been answered")
         return rating
 
