@@ -90,22 +90,21 @@ class StreamFacts:
     info: Mapping[str, Any]
 
     @classmethod
-    def read(cls, number: int, content: bytes) -> StreamFacts:
-        """Read a header.
+    def read(cls, number: int, info: Mapping[str, Any]) -> StreamFacts:
+        """Give the facts of a stream from its header.
 
         Raises
         ------
         WrongFile
             If nothing of the stream can be read with it.
         """
-        info = parse_xml(content)
         given = _text(info, "channel_format")
         form = {"float": "float32", "double": "double64"}.get(given, given)
         if form not in DTYPES:
-            raise WrongFile(f"a header names the channel format {given!r}; there are: {', '.join(DTYPES)}")
+            raise WrongFile(f"its header names the channel format {given!r}; there are: {', '.join(DTYPES)}")
         n_channels = _number(_text(info, "channel_count"))
         if not (n_channels.is_integer() and 1 <= n_channels <= _MOST_CHANNELS):
-            raise WrongFile(f"a header counts {_text(info, 'channel_count')!r} channels")
+            raise WrongFile(f"its header counts {_text(info, 'channel_count')!r} channels")
         rate_hz = _number(_text(info, "nominal_srate"))
         desc = info.get("desc")
         desc = desc if isinstance(desc, dict) else {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from neurofb.errors import UnknownFile, WrongFile, nearest
 from neurofb.recording import xdf
 from neurofb.recording.chunks import Chunk, ChunkWalk, variable_length
-from neurofb.recording.headers import StreamFacts, read_footer
+from neurofb.recording.headers import StreamFacts, parse_xml, read_footer
 from neurofb.recording.stream import XdfStream
 
 _NUMBER, _OFFSET = struct.Struct("<I"), struct.Struct("<Idd")
@@ -157,10 +157,15 @@ class _Opening:
     def _header(self, chunk: Chunk) -> bool:
         number = self._number(chunk)
         try:
-            facts = StreamFacts.read(number, self._walk.read(chunk.body + _NUMBER.size, chunk.end))
+            info = parse_xml(self._walk.read(chunk.body + _NUMBER.size, chunk.end))
+        except WrongFile as error:
+            self._problems.append(f"a header cannot be read: {error}")
+            return False
+        try:
+            facts = StreamFacts.read(number, info)
         except WrongFile as error:
             self._problems.append(f"stream {number} cannot be read: {error}")
-            return False
+            return True
         if number in self._streams:
             self._problems.append(f"stream {number} has a second header, {facts.name!r}; the first is kept")
             return True

@@ -1,0 +1,300 @@
+"""One session of ours, read back: the EEG on its grid, and everything that was made of it and happened.
+
+In: a session's folder, or its recording. Out: arrays, events and settings, read when they are asked for. A session that
+was broken off anywhere opens, too; ``is_whole`` and ``problems`` say what it lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurofb import wire
+from neurofb.chunk import FloatArray
+from neurofb.documents import Event
+from neurofb.errors import UnknownFile, WrongFile
+from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
+from neurofb.recording.placed import GridLayout, PlacedEeg
+from neurofb.recording.reader import XdfFile, read_xdf_file
+from neurofb.recording.stream import XdfStream
+
+PLACEMENT = "neurofb-placement"
+BASELINE = "baseline.json"
+#: Streams of a session in the order of their headers; the EEG comes first, under its own name.
+STREAMS = (PLACEMENT, wire.FEATURES, wire.FEEDBACK, wire.STIMULUS, wire.EVENTS)
+
+
+class SessionRecording:
+    """A session that was recorded.
+
+    Parameters
+    ----------
+    file : XdfFile
+        Its recording; the other files of the session lie beside it.
+
+    Attributes
+    ----------
+    path : Path
+        The recording.
+    folder : Path
+        The session's folder.
+    """
+
+    def __init__(self, file: XdfFile) -> None:
+        self.file, self.path, self.folder = file, file.path, file.path.parent
+        self._problems = list(file.problems)
+        streams = {stream.name: stream for stream in file.streams if stream.name in STREAMS}
+        placement = streams.get(PLACEMENT)
+        if placement is None and self._is_foreign():
+            raise WrongFile(
+                f"{self.path} is no session of neurofb: it has no stream {PLACEMENT!r}; its EEG can be played with "
+                "neurofb play, and every other program that reads XDF reads it"
+            )
+        self._streams = streams
+        self._placed = self._place(placement)
+        self._problems += self._placed.problems
+
+    def __repr__(self) -> str:
+        return f"SessionRecording({str(self.path)!r})"
+
+    def _is_foreign(self) -> bool:
+        """Whether the file is whole enough to know that it never had a session's streams."""
+        names = [stream.name for stream in self.file.streams]
+        return (self.file.is_whole or len(names) > 1) and not any(name in STREAMS for name in names)
+
+    def _place(self, placement: XdfStream | None) -> PlacedEeg:
+        nothing = np.empty((0, 4)), np.empty(0)
+        if placement is None:
+            self._problems.append(
+                "where samples stand is not known: the recording ends before it was written"
+            )
+            return PlacedEeg(None, GridLayout(), *nothing)
+        try:
+            layout = GridLayout.read(str(placement.facts.desc["layout"]))
+        except (ValueError, KeyError, TypeError) as error:
+            self._problems.append(f"the layout of the EEG cannot be read: {error!r}")
+            return PlacedEeg(None, GridLayout(), *nothing)
+        eeg = next((s for s in self.file.streams if s.facts.number == placement.facts.number - 1), None)
+        if (
+            eeg is None
+            or eeg.facts.dtype is None
+            or max(layout.columns, default=0) >= eeg.facts.n_channels
+            or placement.facts.dtype != np.dtype("<f8")
+            or placement.facts.n_channels != 4
+        ):
+            self._problems.append("the EEG cannot be read: its stream, or the one that places it, is damaged")
+            return PlacedEeg(None, layout, *nothing)
+        return PlacedEeg(eeg, layout, *placement.read())
+
+    # -- how it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the recording was ended in order and nothing in it is damaged."""
+        return not self._problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What the session lacks, in words."""
+        return tuple(self._problems)
+
+    @property
+    def lost_s(self) -> float | None:
+        """Seconds of EEG that are in the file and cannot be placed; None if the session is whole.
+
+        What was not on the disk yet when the recording broke off, at most a second, nobody can count.
+        """
+        if self.is_whole:
+            return None
+        stream, rate_hz = self._placed.stream, self.rate_hz
+        if stream is None or not rate_hz > 0:
+            return 0.0
+        return max(stream.n_samples - self._placed.n_placed, 0) / rate_hz
+
+    # -- EEG ---------------------------------------------------------------------------------------------------
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of the grid, up to the last that is known."""
+        return self._placed.n_samples
+
+    @property
+    def rate_hz(self) -> float:
+        """The nominal rate; NaN if the recording broke off before it was written."""
+        return self._placed.layout.rate_hz
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The EEG channels."""
+        return self._placed.layout.labels
+
+    @property
+    def eeg_stream(self) -> XdfStream | None:
+        """The EEG exactly as it was received."""
+        return self._placed.stream
+
+    def eeg(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Give the EEG from sample ``start`` to ``stop`` in µV, shape (n_samples, n_channels).
+
+        To the last bit what the session ran on; NaN where a sample is missing.
+        """
+        return self._placed.eeg(*self._range(start, stop))
+
+    def times_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Give corrected times on the recording computer's LSL clock, in s."""
+        return self._placed.times_s(*self._range(start, stop))
+
+    def received_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Give the time stamps as received, in s; NaN for samples that never came."""
+        return self._placed.received_s(*self._range(start, stop))
+
+    def index_of(self, time_s: float) -> int:
+        """Give the sample nearest to a time of this computer's LSL clock."""
+        return self._placed.index_of(time_s)
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        start, stop, _ = slice(start, stop).indices(self.n_samples)
+        return start, max(start, stop)
+
+    # -- what was made of it -----------------------------------------------------------------------------------
+
+    @cached_property
+    def features(self) -> dict[str, FloatArray]:
+        """Values: "index", then each feature and "<name>.usable" (NaN: none at this index), and "time_s"."""
+        return self._table(wire.FEATURES)
+
+    @cached_property
+    def feedback(self) -> dict[str, FloatArray]:
+        """Feedback by column: "index", "level", "reward", "usable", "value", "z", "threshold" …, and "time_s"."""
+        return self._table(wire.FEEDBACK)
+
+    @cached_property
+    def stimulus(self) -> dict[str, FloatArray]:
+        """Readings of the stimulator: "target_c", "measured_c", "state", "site", and "time_s"."""
+        return self._table(wire.STIMULUS)
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """The names behind the numbers of sites in ``stimulus``."""
+        stream = self._streams.get(wire.STIMULUS)
+        text = "[]" if stream is None else str(stream.facts.desc.get("sites", "[]"))
+        found = self._read_json("the names of the sites", lambda: text, [])
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    def units(self, name: str) -> dict[str, str]:
+        """Give label → unit of one of ``STREAMS``."""
+        stream = self._streams.get(name)
+        if stream is None:
+            return {}
+        units = stream.facts.units or ("",) * len(stream.facts.labels)
+        return dict(zip(stream.facts.labels, units, strict=False))
+
+    def _table(self, name: str) -> dict[str, FloatArray]:
+        stream = self._streams.get(name)
+        if stream is None or stream.facts.dtype is None:
+            return {"time_s": np.empty(0)}
+        values, stamps_s = stream.read()
+        labels = stream.facts.labels
+        columns = {
+            label: values[:, i].astype(np.float64) for i, label in enumerate(labels[: values.shape[1]])
+        }
+        return {**columns, "time_s": stamps_s}
+
+    # -- what happened -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """Everything that was said, in the order of the file."""
+        stream = self._streams.get(wire.EVENTS)
+        if stream is None or stream.facts.dtype is not None:
+            return []
+        found = []
+        for row in stream.texts():
+            try:
+                found.append(_event(json.loads(row[0])))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                self._problems.append(f"an event cannot be read: {row[0][:60]!r}")
+        return found
+
+    @property
+    def ratings(self) -> list[dict[str, Any]]:
+        """Every rating, given or missing: "prompt", "scale", "value", "trial" …, with its "time_s" and "index"."""
+        return [
+            {**event.details, "time_s": event.time_s, "index": event.index}
+            for event in self.events
+            if event.kind == "rating"
+        ]
+
+    # -- the files beside it -----------------------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """``session.json``: all that is needed to do the session again; empty if it is lost."""
+        found = self._read_json(SETTINGS, lambda: (self.folder / SETTINGS).read_text("utf-8"), {})
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def protocol_text(self) -> str:
+        """The protocol as it was given; empty if it is lost."""
+        try:
+            return (self.folder / PROTOCOL).read_text("utf-8")
+        except (OSError, ValueError) as error:
+            self._problems.append(f"{PROTOCOL} cannot be read: {error}")
+            return ""
+
+    @cached_property
+    def baseline(self) -> dict[str, Any] | None:
+        """``baseline.json``: what the session learned of its participant; None if it learned nothing."""
+        if not (self.folder / BASELINE).is_file():
+            return None
+        found = self._read_json(BASELINE, lambda: (self.folder / BASELINE).read_text("utf-8"), None)
+        return found if isinstance(found, dict) else None
+
+    def _read_json(self, what: str, read: Callable[[], str], otherwise: Any) -> Any:
+        try:
+            return json.loads(read())
+        except (OSError, ValueError, RecursionError) as error:
+            self._problems.append(f"{what} cannot be read: {error}")
+            return otherwise
+
+
+def _event(document: dict[str, Any]) -> Event:
+    time_s, index = document["time_s"], document["index"]
+    return Event(
+        str(document["kind"]),
+        math.nan if time_s is None else float(time_s),
+        str(document["message"]),
+        None if index is None else int(index),
+        dict(document["details"]),
+    )
+
+
+def open_session_recording(path: Path | str) -> SessionRecording:
+    """Open a recorded session.
+
+    Parameters
+    ----------
+    path : path-like
+        The session's folder, or its recording.
+
+    Raises
+    ------
+    UnknownFile
+        If there is none.
+    WrongFile
+        If it is no session of neurofb. One that was broken off is no error: its ``problems`` say so.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / RECORDING).is_file():
+            raise UnknownFile(
+                f"the folder {path} has no {RECORDING}: it is no session, or one that never began"
+            )
+        path = path / RECORDING
+    return SessionRecording(read_xdf_file(path))
