@@ -11,6 +11,7 @@ something technical).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,8 +70,9 @@ class Picture:
     ask_opacity : float
         Of the question.
     proceed : bool
-        Whether "continue" is there.
+        Whether "continue" is there; how visible it is, is another matter: ``proceed_opacity``.
     stop_hint : str
+        Beside the stop, as visible as ``hint_opacity``.
     heat : bool
         Whether the skin is or gets warm: then more keys stop.
     button : bool
@@ -95,7 +97,9 @@ class Picture:
     asks: bool = False
     ask_opacity: float = 0.0
     proceed: bool = False
+    proceed_opacity: float = 0.0
     stop_hint: str = ""
+    hint_opacity: float = 0.0
     heat: bool = False
     button: bool = False
     eyes_closed: bool = False
@@ -122,6 +126,9 @@ class ParticipantView:
         self._sign: Faded[Sign] = Faded(Sign(), Sign())
         self._note: Faded[str] = Faded("", "")
         self._ask: Faded[str] = Faded("", "")
+        self._proceed: Faded[bool] = Faded(False, False)
+        self._hint: Faded[str] = Faded("", "")
+        self._prompt: Mapping[str, Any] | None = None
         self._last_s: float | None = None
         self._stop_s: float | None = None
 
@@ -134,15 +141,19 @@ class ParticipantView:
         elapsed_s = 0.0 if self._last_s is None else snapshot.now_s - self._last_s
         self._last_s = snapshot.now_s
         status = snapshot.status
-        self.rating.ask(status["prompt"] if status is not None and not snapshot.is_over else None)
+        self._ask_what_is_wanted(
+            status["prompt"] if status is not None and not snapshot.is_over else None, elapsed_s
+        )
         look, level, reward = _feedback(snapshot)
         asks = self.rating.is_open
-        self._ask.become(str(self.rating.prompt["id"]) if asks and self.rating.prompt else "", elapsed_s)
         # While a question is there, the rest makes room.
         self._words.become(Words() if asks else self._wanted_words(snapshot), elapsed_s)
         self._sign.become(Sign() if asks else self._wanted_sign(status), elapsed_s)
         self._note.become(self._wanted_note(snapshot, look), elapsed_s)
         heat = _is_hot(status)
+        waits = status is not None and bool(status["phase"] and status["phase"]["waits"]) and not asks
+        self._proceed.become(waits, elapsed_s)
+        self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
         calibrates = (
             status is not None and status["phase"] is not None and status["phase"]["kind"] == "calibration"
         )
@@ -162,13 +173,25 @@ class ParticipantView:
             note=self._note.content if self._note.opacity > 0 else "",
             asks=asks,
             ask_opacity=self._ask.opacity,
-            proceed=status is not None and bool(status["phase"] and status["phase"]["waits"]) and not asks,
-            stop_hint=self._say("participant.stop_heat_hint" if heat else "participant.stop_hint"),
+            proceed=waits,
+            proceed_opacity=self._proceed.opacity,
+            stop_hint=self._say(self._hint.content) if self._hint.content else "",
+            hint_opacity=self._hint.opacity,
             heat=heat,
             button=calibrates,
             eyes_closed=status is not None and bool(status["phase"] and status["phase"]["eyes"] == "closed"),
             over=snapshot.is_over,
         )
+
+    def _ask_what_is_wanted(self, prompt: Mapping[str, Any] | None, elapsed_s: float) -> None:
+        """Bring a question in, or out; one that is on its way out is still seen, but not answered any more."""
+        is_wanted = prompt is not None and prompt["id"] not in self.rating.answered
+        self._ask.become(str(prompt["id"]) if prompt is not None and is_wanted else "", elapsed_s)
+        if prompt is not None and str(prompt["id"]) == self._ask.content:
+            self._prompt = prompt
+        shown = self._prompt if self._ask.content else None
+        is_same = shown is not None and prompt is not None and shown["id"] == prompt["id"]
+        self.rating.ask(shown, is_closed=not is_same)
 
     def _wanted_words(self, snapshot: Snapshot) -> Words:
         status = snapshot.status

@@ -45,6 +45,7 @@ class Rating:
     def __init__(self) -> None:
         self.prompt: Mapping[str, Any] | None = None
         self.answered: set[str] = set()
+        self._is_closed = False
         self._clear()
 
     def _clear(self) -> None:
@@ -65,7 +66,7 @@ class Rating:
     @property
     def is_open(self) -> bool:
         """Whether there is a question without an answer yet."""
-        return self.prompt is not None and self.prompt["id"] not in self.answered
+        return self.prompt is not None and not self._is_closed and self.prompt["id"] not in self.answered
 
     @property
     def is_answer(self) -> bool:
@@ -77,8 +78,9 @@ class Rating:
         }
         return self.kind is not None and chosen[self.kind]
 
-    def ask(self, prompt: Mapping[str, Any] | None) -> None:
-        """Show a prompt, or none; the same one again changes nothing."""
+    def ask(self, prompt: Mapping[str, Any] | None, *, is_closed: bool = False) -> None:
+        """Show a prompt, or none; the same one again changes nothing. One that is closed is seen, not answered."""
+        self._is_closed = is_closed
         if (prompt and prompt["id"]) != (self.prompt and self.prompt["id"]):
             self._clear()
         self.prompt = prompt

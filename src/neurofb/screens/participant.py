@@ -1,0 +1,285 @@
+"""The participant's window: draws ``models.participant_view`` and turns keys and points into commands."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from neurofb.screens.bridge import Snapshot
+from neurofb.screens.models.participant_view import ParticipantView, Picture
+from neurofb.screens.models.rating import Action, Answer
+from neurofb.screens.models.wording import Wording
+from neurofb.screens.theme import Theme
+from neurofb.screens.widgets.question import MIDDLE, Places, draw_question, places
+from neurofb.screens.widgets.scene import NOTE, Landscape, draw_scene, draw_text, with_alpha
+
+FRAME_MS = 16
+_ACTIONS: dict[int, Action] = {
+    Qt.Key.Key_Left: "less",
+    Qt.Key.Key_Right: "more",
+    Qt.Key.Key_Up: "less",
+    Qt.Key.Key_Down: "more",
+    Qt.Key.Key_PageDown: "much less",
+    Qt.Key.Key_PageUp: "much more",
+    Qt.Key.Key_1: "next",
+    Qt.Key.Key_2: "confirm",
+    Qt.Key.Key_Return: "confirm",
+    Qt.Key.Key_Enter: "confirm",
+    Qt.Key.Key_Delete: "decline",
+}
+#: Keys that stop while the skin is or gets warm, beside Escape, which always does.
+_STOPS = (Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace, Qt.Key.Key_Return)
+
+
+class Session(Protocol):
+    """What the window asks of a session: ``bridge.Bridge`` gives it."""
+
+    uid: str
+
+    def snapshot(self) -> Snapshot:
+        """Give what is known now."""
+        ...
+
+    def send(self, name: str) -> None:
+        """Send a command."""
+        ...
+
+    def stop(self) -> None:
+        """Ask to stop."""
+        ...
+
+    def rate(self, prompt: str, value: float | str | None) -> None:
+        """Answer a prompt."""
+        ...
+
+
+class ParticipantScreen(QWidget):
+    """Qt view of the ``ParticipantView`` model; full screen, one frame each 16 ms or as many as the computer can draw.
+
+    Parameters
+    ----------
+    session : Session
+    wording : Wording
+    theme : Theme
+    breaths_per_min : float, optional
+        Of the breath pacer.
+    """
+
+    def __init__(
+        self, session: Session, wording: Wording, theme: Theme, breaths_per_min: float = 6.0
+    ) -> None:
+        super().__init__()
+        self._session, self._say, self._theme = session, wording, theme
+        self.view = ParticipantView(wording, breaths_per_min)
+        self.picture = Picture()
+        self._now_s = 0.0
+        self._landscape = Landscape(theme)
+        self._stop_pressed = False
+        self.setWindowTitle("neurofb")
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMouseTracking(True)
+        self._edit = self._made_edit()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.tick)
+
+    def start(self) -> None:
+        """Draw from now on."""
+        self._timer.start(FRAME_MS)
+
+    def tick(self) -> None:
+        """Take in what is known now, and draw it."""
+        snapshot = self._session.snapshot()
+        self._now_s = snapshot.now_s
+        self.picture = self.view.look(snapshot)
+        self._show_edit()
+        self.update()
+
+    # -- where things are --------------------------------------------------------------------------------------
+
+    @property
+    def stop_area(self) -> QRectF:
+        """The large area that stops."""
+        width, height = self.width(), self.height()
+        return QRectF(width * 0.76, height * 0.86, width * 0.22, height * 0.12)
+
+    @property
+    def continue_area(self) -> QRectF:
+        """The area that goes on from an instruction."""
+        width, height = self.width(), self.height()
+        return QRectF(width * 0.38, height * 0.87, width * 0.24, height * 0.1)
+
+    @property
+    def question_places(self) -> Places:
+        """Where the parts of a question are."""
+        prompt = self.view.rating.prompt
+        n = len(prompt["choices"]) if prompt is not None and self.view.rating.kind == "probe" else 0
+        return places(self.width(), self.height(), n)
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002
+        """Draw the picture."""
+        width, height, picture, theme = self.width(), self.height(), self.picture, self._theme
+        painter = QPainter(self)
+        self._landscape.draw(painter, width, height)
+        draw_scene(painter, picture, theme, width, height, self._now_s)
+        if self.view.rating.prompt is not None:
+            draw_question(
+                painter, self.view.rating, self.question_places, theme, self._say, picture.ask_opacity
+            )
+        if picture.note:
+            note = QRectF(width * 0.03, height * 0.02, width * 0.94, height * 0.06)
+            draw_text(
+                painter, note, picture.note, height * NOTE, with_alpha(theme.faint, self.view.note_opacity)
+            )
+        if picture.proceed_opacity > 0:
+            painter.setOpacity(picture.proceed_opacity)
+            self._draw_area(painter, self.continue_area, "participant.continue", "participant.continue_hint")
+            painter.setOpacity(1.0)
+        if not picture.over:
+            self._draw_stop(painter)
+        painter.end()
+
+    def _draw_area(self, painter: QPainter, box: QRectF, key: str, hint: str) -> None:
+        painter.setPen(QPen(with_alpha(self._theme.accent, 0.9), box.height() * 0.03))
+        painter.setBrush(with_alpha(self._theme.accent, 0.22))
+        painter.drawRoundedRect(box, box.height() / 4, box.height() / 4)
+        ink, top = with_alpha(self._theme.ink, 1.0), box.adjusted(0, 0, 0, -box.height() * 0.36)
+        draw_text(painter, top, self._say(key), box.height() * 0.42, ink, bold=True, align=MIDDLE)
+        low = box.adjusted(0, box.height() * 0.6, 0, -box.height() * 0.06)
+        draw_text(painter, low, self._say(hint), box.height() * 0.24, ink, align=MIDDLE)
+
+    def _draw_stop(self, painter: QPainter) -> None:
+        box, theme = self.stop_area, self._theme
+        painter.setPen(
+            QPen(with_alpha(theme.stop_ink, 0.55), box.height() * (0.06 if self._stop_pressed else 0.02))
+        )
+        painter.setBrush(with_alpha(theme.stop, 0.95))
+        painter.drawRoundedRect(box, box.height() / 5, box.height() / 5)
+        ink = with_alpha(theme.stop_ink, 1.0)
+        top = box.adjusted(0, 0, 0, -box.height() * 0.34)
+        draw_text(
+            painter, top, self._say("participant.stop"), box.height() * 0.44, ink, bold=True, align=MIDDLE
+        )
+        low = box.adjusted(box.width() * 0.03, box.height() * 0.6, -box.width() * 0.03, -box.height() * 0.06)
+        ink = with_alpha(theme.stop_ink, self.picture.hint_opacity)
+        draw_text(painter, low, self.picture.stop_hint, box.height() * 0.22, ink, align=MIDDLE)
+
+    # -- keys and points ---------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask to stop: no question is asked back."""
+        self._stop_pressed = True
+        self.view.stop_asked(self._session.snapshot().now_s)
+        self._session.stop()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Stop, answer, go on, or say "now it hurts"."""
+        key, picture = event.key(), self.picture
+        if key == Qt.Key.Key_F11:
+            self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        elif key == Qt.Key.Key_Escape:
+            self.stop()
+        elif key == Qt.Key.Key_Space and picture.button:
+            if not event.isAutoRepeat():
+                self._session.send("button")
+        elif picture.heat and key in _STOPS:
+            self.stop()
+        elif self.view.rating.is_open:
+            if key in _ACTIONS:
+                self._act(_ACTIONS[Qt.Key(key)])
+        elif picture.proceed and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_2):
+            if not event.isAutoRepeat():
+                self._session.send("continue")
+        else:
+            super().keyPressEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Stop, answer or go on by a point."""
+        point = event.position()
+        if self.stop_area.contains(point) and not self.picture.over:
+            self.stop()
+        elif self.view.rating.is_open:
+            self._point(point)
+        elif self.picture.proceed and self.continue_area.contains(point):
+            self._session.send("continue")
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Move the mark along the line."""
+        if event.buttons() & Qt.MouseButton.LeftButton and self.view.rating.is_open:
+            self._point(event.position(), moved=True)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: ARG002
+        """Draw the stop area as it was."""
+        self._stop_pressed = False
+
+    def _point(self, point: QPointF, *, moved: bool = False) -> None:
+        where, rating = self.question_places, self.view.rating
+        share = where.share(point) if rating.kind == "vas" else None
+        if share is not None:
+            rating.point(share)
+        elif moved:
+            return
+        elif where.confirm.contains(point):
+            self._act("confirm")
+        elif where.decline.contains(point):
+            self._act("decline")
+        else:
+            for i, box in enumerate(where.choices):
+                if box.contains(point):
+                    rating.choose(i)
+
+    def _act(self, action: Action) -> None:
+        answer: Answer | None = self.view.rating.act(action)
+        if answer is not None:
+            self._session.rate(answer.prompt, answer.value)
+
+    # -- free text ---------------------------------------------------------------------------------------------
+
+    def _made_edit(self) -> QPlainTextEdit:
+        edit = QPlainTextEdit(self)
+        edit.setStyleSheet(
+            f"QPlainTextEdit {{ background: {self._theme.panel}; color: {self._theme.ink}; border: 2px solid "
+            f"{self._theme.accent}; border-radius: 12px; padding: 12px; }}"
+        )
+        edit.textChanged.connect(lambda: self.view.rating.write(edit.toPlainText()))
+        edit.installEventFilter(self)
+        edit.hide()
+        return edit
+
+    def _show_edit(self) -> None:
+        rating = self.view.rating
+        wanted = rating.is_open and rating.kind == "text" and self.picture.ask_opacity > 0.99
+        if wanted and self._edit.isHidden():
+            self._edit.setPlainText(rating.text)
+            self._edit.setGeometry(self.question_places.text.toRect())
+            letters = self._edit.font()
+            letters.setPixelSize(max(12, round(self.height() * 0.036)))
+            self._edit.setFont(letters)
+            self._edit.show()
+            self._edit.setFocus()
+        elif not wanted and not self._edit.isHidden():
+            self._edit.hide()
+            self.setFocus()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let Escape stop while somebody writes, and Ctrl-Enter finish."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() == Qt.Key.Key_Escape:
+                self.stop()
+                return True
+            control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            if control and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self._act("confirm")
+                return True
+        return super().eventFilter(watched, event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Let the window go, and say how it comes back: the session does not depend on it."""
+        self._timer.stop()
+        if not self.picture.over:
+            print(self._say("participant.closed", uid=self._session.uid), flush=True)
+        super().closeEvent(event)

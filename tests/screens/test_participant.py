@@ -1,0 +1,277 @@
+"""The participant's window, offscreen: every key and point against a pretended session, and frames that never flash."""
+
+import random
+
+import pytest
+
+pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
+
+import numpy as np
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QImage
+from stand_in import prompt, status
+
+from neurofb import wire
+from neurofb.acquisition.lsl_streams import LslClock
+from neurofb.screens.bridge import FOR_PARTICIPANT, Bridge, Snapshot
+from neurofb.screens.models.luminance import most_changes_per_s
+from neurofb.screens.models.wording import Wording
+from neurofb.screens.participant import ParticipantScreen
+from neurofb.screens.theme import DARK, LIGHT
+
+
+class Known:
+    """A session of which exactly this is known."""
+
+    uid = "u"
+
+    def __init__(self):
+        self.now_s, self.known, self.level, self.sent = 0.0, {}, None, []
+        self.missing, self.usable, self.reward = (), 1.0, 0.0
+
+    def snapshot(self):
+        row = None
+        if self.level is not None:
+            row = {"level": self.level, "usable": self.usable, "reward": self.reward, "came_s": self.now_s}
+        return Snapshot(self.now_s, status(**self.known), 0.1, self.missing, row)
+
+    def send(self, name):
+        self.sent.append((name, None))
+
+    def stop(self):
+        self.sent.append(("stop", None))
+
+    def rate(self, prompt, value):
+        self.sent.append((prompt, value))
+
+
+@pytest.fixture
+def known():
+    return Known()
+
+
+@pytest.fixture
+def screen(qtbot, known):
+    screen = ParticipantScreen(known, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    screen.resize(640, 360)
+    screen.show()
+    return screen
+
+
+def see(screen, known, seconds=2.0, **changes):
+    known.known = changes
+    for _ in range(round(60 * seconds)):
+        known.now_s += 1 / 60
+        screen.tick()
+
+
+def at(point) -> QPoint:
+    return (point if isinstance(point, QPointF) else point.center()).toPoint()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"prompt": prompt()}, {"prompt": prompt("text")}, {"state": "paused"}, {"phase": None}]
+)
+def test_escape_and_the_stop_area_always_stop(screen, known, qtbot, changes):
+    see(screen, known, **changes)
+    target = screen.focusWidget() or screen
+    qtbot.keyClick(target, Qt.Key.Key_Escape)
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.stop_area))
+    assert known.sent == [("stop", None)] * 2
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace])
+def test_during_heat_many_keys_stop(screen, known, qtbot, key):
+    see(screen, known)
+    qtbot.keyClick(screen, key)
+    assert known.sent == []
+    see(screen, known, heat={"state": "plateau"})
+    qtbot.keyClick(screen, key)
+    assert known.sent == [("stop", None)]
+
+
+def test_the_space_key_is_the_button_of_the_method_of_limits(screen, known, qtbot):
+    see(screen, known, phase={"kind": "calibration"}, heat={"state": "rising"})
+    qtbot.keyClick(screen, Qt.Key.Key_Space)
+    qtbot.keyClick(screen, Qt.Key.Key_S)
+    assert known.sent == [("button", None), ("stop", None)]
+
+
+def test_a_line_by_keys(screen, known, qtbot):
+    see(screen, known, prompt=prompt())
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Right, Qt.Key.Key_PageUp, Qt.Key.Key_Left, Qt.Key.Key_Return):
+        qtbot.keyClick(screen, key)
+    assert known.sent == [("p1", 59.0)]
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
+    assert len(known.sent) == 1
+
+
+def test_a_line_by_the_mouse(screen, known, qtbot):
+    see(screen, known, prompt=prompt())
+    line = screen.question_places.line
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
+    assert known.sent == []
+    start, end = QPointF(line.left(), line.top() + 6), QPointF(line.left() + 0.25 * line.width(), line.top())
+    qtbot.mousePress(screen, Qt.MouseButton.LeftButton, pos=at(start))
+    qtbot.mouseMove(screen, at(end))
+    qtbot.mouseRelease(screen, Qt.MouseButton.LeftButton, pos=at(end))
+    if screen.view.rating.value == 0.0:  # moves without a button are what some platforms make of it
+        qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(end))
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
+    assert known.sent == [("p1", pytest.approx(25.0, abs=0.5))]
+
+
+def test_a_line_by_two_buttons(screen, known, qtbot):
+    see(screen, known, prompt=prompt())
+    for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_2):
+        qtbot.keyClick(screen, key)
+    assert known.sent == [("p1", 4.0)]
+
+
+def test_a_probe_by_keys_and_by_the_mouse(screen, known, qtbot):
+    see(screen, known, prompt=prompt("probe"))
+    qtbot.keyClick(screen, Qt.Key.Key_Down)
+    qtbot.keyClick(screen, Qt.Key.Key_Down)
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
+    see(screen, known, prompt=prompt("probe", id="p2"))
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.choices[2]))
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
+    assert known.sent == [("p1", "elsewhere"), ("p2", "nowhere")]
+
+
+def test_free_text(screen, known, qtbot):
+    see(screen, known, prompt=prompt("text"))
+    edit = screen._edit
+    assert not edit.isHidden()
+    qtbot.keyClicks(edit, "warm, s then calm")
+    qtbot.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert known.sent == [("p1", "warm, s then calm")]
+    see(screen, known)
+    assert edit.isHidden()
+
+
+def test_nobody_has_to_answer(screen, known, qtbot):
+    see(screen, known, prompt=prompt())
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.decline))
+    see(screen, known, prompt=prompt(id="p2"))
+    qtbot.keyClick(screen, Qt.Key.Key_Delete)
+    assert known.sent == [("p1", None), ("p2", None)]
+
+
+def test_an_instruction_that_waits_goes_on_by_key_and_point(screen, known, qtbot):
+    see(screen, known)
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
+    assert known.sent == []
+    see(screen, known, phase={"waits": True})
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
+    qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.continue_area))
+    assert known.sent == [("continue", None)] * 2
+
+
+def test_a_window_closed_by_mistake_asks_nothing_and_says_how_to_open_it(screen, known, capsys):
+    see(screen, known)
+    assert screen.close()
+    assert "the session goes on" in (said := capsys.readouterr().out)
+    assert "neurofb screen participant --session u" in said
+    assert known.sent == []
+
+
+def pixels(screen) -> np.ndarray:
+    """Give relative luminance, averaged over blocks of 16 × 16 pixels."""
+    image = screen.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    width, height = image.width(), image.height()
+    raw = np.frombuffer(image.constBits(), np.uint8).reshape(height, image.bytesPerLine() // 4, 4)
+    share = raw[:, :width, 2::-1].astype(float) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    light = linear @ np.array([0.2126, 0.7152, 0.0722])
+    rows, columns = height // 16, width // 16
+    return light[: rows * 16, : columns * 16].reshape(rows, 16, columns, 16).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
+    """Each 0.1 s another scene, each frame another extreme: in no second more than three changes, at no place."""
+    screen = ParticipantScreen(known, Wording("en"), theme)
+    qtbot.addWidget(screen)
+    screen.resize(480, 272)
+    rng = random.Random(4)
+    scenes = [
+        {},
+        {"state": "paused"},
+        {"phase": {"text": "another"}},
+        {"step": {"kind": "cue", "level": "warm"}},
+        {"step": {"kind": "heat"}},
+        {"prompt": prompt()},
+        {"prompt": prompt("probe", id="p2")},
+        {"phase": {"waits": True}},
+        {"heat": {"state": "rising"}},
+        {"feedback": {"on": False}},
+    ]
+    times_s, frames = [], []
+    for i in range(300):
+        known.now_s = i / 30
+        if i % 3 == 0:
+            known.known = rng.choice(scenes)
+        known.level, known.usable = float(i % 2), float(rng.random() > 0.2)
+        known.reward = float(rng.random() > 0.5)
+        known.missing = (wire.STATUS,) if rng.random() > 0.95 else ()
+        screen.tick()
+        times_s.append(known.now_s)
+        frames.append(pixels(screen))
+    light = np.array(frames)
+    assert light.std(axis=0).max() > 0.005, "nothing was drawn at all"
+    assert most_changes_per_s(times_s, light.mean(axis=(1, 2)).tolist()) == 0
+    moving = np.argwhere(np.ptp(light, axis=0) >= 0.1)
+    worst = max(
+        (most_changes_per_s(times_s, light[:, row, column].tolist()) for row, column in moving), default=0
+    )
+    assert worst <= 3
+
+
+def test_the_three_looks_are_three_pictures(screen, known):
+    known.level = 0.5
+    pictures = []
+    for usable, missing in ((1.0, ()), (0.0, ()), (1.0, (wire.STATUS,))):
+        known.usable, known.missing = usable, missing
+        see(screen, known, 5.0)
+        pictures.append(pixels(screen))
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        assert np.abs(pictures[one] - pictures[other]).max() > 0.01
+
+
+def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, until):
+    def opened():
+        bridge = Bridge(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+        screen = ParticipantScreen(bridge, Wording("en"), DARK)
+        qtbot.addWidget(screen)
+        return bridge, screen
+
+    asked = prompt(id="p9")
+    first, screen = opened()
+    until(lambda: (session.status(), first.step(), screen.tick()), lambda: screen.picture.note == "")
+    first.close()
+    second, screen = opened()
+    until(
+        lambda: (session.status(prompt=asked), session.listen(), second.step(), screen.tick()),
+        lambda: screen.picture.asks and second.is_heard(),
+    )
+    screen.view.rating.point(0.3)
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
+    until(lambda: (second.step(), session.listen()), lambda: bool(session.heard))
+    assert session.heard[0] == wire.Command(
+        "rating", {"prompt": "p9", "value": 30.0}, "participant", session.uid
+    )
+    second.close()
+
+
+def test_a_lost_session_is_waited_for_and_comes_back(qtbot, session, until):
+    bridge = Bridge(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+    screen = ParticipantScreen(bridge, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    until(lambda: (session.status(), bridge.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    session.lose()
+    until(lambda: (bridge.step(), screen.tick()), lambda: "waiting for the session" in screen.picture.note)
+    session.open()
+    until(lambda: (session.status(), bridge.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    bridge.close()
