@@ -181,7 +181,9 @@ def store(folder: Path, document: Mapping[str, Any]) -> Path:
         If there is no such folder.
     """
     if not folder.is_dir():
-        raise WrongInput(f"no session folder {folder}; give the folder that holds the session's recording.xdf")
+        raise WrongInput(
+            f"no session folder {folder}; give the folder that holds the session's recording.xdf"
+        )
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     number = 1
     while True:

@@ -16,14 +16,15 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
 from neurofb.screens.soundscape_parts import check_rate
 
-#: From mark to mark, in seconds: no two gaps alike, and with on and off never above three changes a second.
-LEAST_GAP_S, MOST_GAP_S = 0.7, 1.1
+#: From mark to mark, in seconds: no two gaps alike, and in no second more than three changes of on and off.
+LEAST_GAP_S, MOST_GAP_S = 0.86, 1.25
 #: A patch stays for so long, each time differently: so its going can never be taken for its coming.
 LEAST_ON_S, MOST_ON_S = 0.15, 0.35
 #: A click is one push of this length and one pull: as much of both, so it passes amplifiers that stop direct current.
 CLICK_S = 0.03
 CLICK_PEAK, CLICK_EDGE_S = 0.25, 0.001
-FEWEST_MARKS, MOST_MARKS = 10, 1000
+#: What is recorded meanwhile waits in LSL's own buffer, which holds six minutes.
+FEWEST_MARKS, MOST_MARKS = 10, 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
