@@ -233,7 +233,8 @@ def _guide(options: Options) -> str:
         else f"{options.marks} clicks are played. Take the headphones off; lead a cable from the sound output to the "
         "channel."
     )
+    lasts_s = options.marks * 0.5 * (LEAST_GAP_S + MOST_GAP_S)
     return (
-        f"{how} It takes about {options.marks * 0.5 * (LEAST_GAP_S + MOST_GAP_S):.0f} s. Recorded is the stream {options.stream!r}, which must be "
+        f"{how} It takes about {lasts_s:.0f} s. Recorded is the stream {options.stream!r}, which must be "
         "running; the delay counts from the order to the light or sound, the EEG's own delay is not in it."
     )
