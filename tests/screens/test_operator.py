@@ -1,0 +1,239 @@
+"""The operator's window, offscreen: every button is a command, and what is drawn is what came."""
+
+import pytest
+
+pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
+pytest.importorskip(
+    "pyqtgraph", reason="the operator's screen needs pyqtgraph: pip install 'neurofb[screens]'"
+)
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from stand_in import LABELS, status
+
+from neurofb import wire
+from neurofb.acquisition.lsl_streams import LslClock
+from neurofb.screens.bridge import FOR_OPERATOR, Bridge, Snapshot
+from neurofb.screens.models.wording import Wording
+from neurofb.screens.operator import OperatorScreen
+from neurofb.screens.theme import DARK, LIGHT
+from neurofb.screens.widgets.eeg_sweep import EegSweep
+
+
+class Known:
+    """A session of which exactly this is known."""
+
+    uid = "u"
+
+    def __init__(self):
+        self.known, self.sent, self.eeg, self.dropped = {}, [], np.empty((0, 4)), 0
+        self.rows = ((), np.empty(0), np.empty((0, 0)))
+
+    def snapshot(self):
+        return Snapshot(10.0, status(**self.known), 0.1)
+
+    def take_eeg(self):
+        samples, self.eeg = self.eeg, np.empty((0, 4))
+        dropped, self.dropped = self.dropped, 0
+        return samples, dropped, LABELS, 256.0
+
+    def course(self, name):
+        return self.rows
+
+    def events(self):
+        return [{"kind": "trial", "message": "trial 1", "time_s": 8000.0}]
+
+    def send(self, name, **content):
+        self.sent.append((name, content))
+
+    def stop(self):
+        self.sent.append(("stop", {}))
+
+    def is_heard(self):
+        return True
+
+
+@pytest.fixture
+def known():
+    return Known()
+
+
+@pytest.fixture
+def screen(qtbot, known):
+    screen = OperatorScreen(known, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    screen.show()
+    return screen
+
+
+def see(screen, known, **changes):
+    known.known = changes
+    for _ in range(8):
+        screen.tick()
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_every_button_is_a_command(screen, known, qtbot):
+    see(screen, known, phase={"waits": True})
+    for name in ("continue", "pause", "end", "stop"):
+        click(qtbot, screen.buttons[name])
+    assert [name for name, _ in known.sent] == ["continue", "pause", "end", "stop"]
+    see(screen, known, state="paused")
+    assert screen.buttons["pause"].text() == "Resume"
+    click(qtbot, screen.buttons["pause"])
+    assert known.sent[-1] == ("resume", {})
+
+
+def test_a_mark_is_what_was_written(screen, known, qtbot):
+    see(screen, known)
+    click(qtbot, screen.buttons["mark"])
+    assert known.sent == []
+    qtbot.keyClicks(screen.note, " cough ")
+    qtbot.keyClick(screen.note, Qt.Key.Key_Return)
+    qtbot.keyClicks(screen.note, "sneeze")
+    click(qtbot, screen.buttons["mark"])
+    assert known.sent == [("mark", {"text": "cough"}), ("mark", {"text": "sneeze"})]
+    assert screen.note.text() == ""
+
+
+def test_escape_stops_even_while_a_note_is_written(screen, known, qtbot):
+    screen.activateWindow()
+    screen.note.setFocus()
+    qtbot.waitUntil(screen.isActiveWindow)
+    qtbot.keyClick(screen.note, Qt.Key.Key_Escape)
+    assert known.sent == [("stop", {})]
+
+
+def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, known, qtbot):
+    see(screen, known, state="finished")
+    assert [name for name, button in screen.buttons.items() if button.isEnabled()] == ["mark", "stop"]
+    see(screen, known)
+    assert [name for name, button in screen.buttons.items() if button.isEnabled()] == [
+        "pause",
+        "mark",
+        "end",
+        "stop",
+    ]
+
+
+def test_words_are_those_of_the_sheet(screen, known):
+    see(screen, known, channels={"AF7": {"state": "flat", "why": "", "out": False}}, message="a message <b>")
+    assert screen.title.text() == "Mindfulness and heat · p01"
+    assert screen.banner.text() == "▲  a message <b>"
+    assert screen.advice.text() == "AF7 flat: press the sensor above the left eyebrow"
+    assert screen.ratings.text() == "intensity, trial 1 (warm): 21"
+    assert screen.events.item(0).text().endswith("trial 1")
+    assert "frontal midline theta: 3.20" in screen.lines.text()
+
+
+def test_the_arm_is_nowhere_in_the_window(screen, known):
+    see(screen, known, arm="sham-xyz")
+    from PySide6.QtWidgets import QLabel
+
+    assert not any("sham-xyz" in label.text() for label in screen.findChildren(QLabel))
+
+
+def coloured(widget, colour):
+    image = widget.grab().toImage()
+    wanted = QColor(colour)
+    return {
+        (x, y)
+        for x in range(80, image.width())
+        for y in range(image.height())
+        if QColor(image.pixel(x, y)) == wanted
+    }
+
+
+def test_eeg_is_drawn_where_it_belongs_and_bad_channels_in_their_tone(qtbot):
+    eeg = EegSweep(DARK)
+    qtbot.addWidget(eeg)
+    eeg.resize(400, 200)
+    eeg.show()
+    bad = {"AF7": ("flat", "bad")}
+    eeg.show_states(bad)
+    x = np.zeros((512, 4))
+    x[:, 0] = 20 * np.sin(np.arange(512))
+    eeg.add(x, 0, LABELS, 256.0)
+    plain, flat = coloured(eeg, DARK.tones["plain"]), coloured(eeg, DARK.tones["bad"])
+    assert {y // 50 for _, y in plain} == {0, 2, 3}
+    assert {y // 50 for _, y in flat} == {1}
+    heights = {lane: len({y for _, y in plain if y // 50 == lane}) for lane in (0, 2)}
+    assert heights[0] > 10
+    assert heights[2] <= 2
+    assert max(x for x, _ in plain) < 80 + (400 - 74) // 4 + 2  # two of eight seconds
+
+
+def test_a_gap_is_not_drawn_and_dropped_samples_are_counted(qtbot):
+    eeg = EegSweep(LIGHT)
+    qtbot.addWidget(eeg)
+    eeg.resize(400, 200)
+    eeg.show()
+    eeg.add(np.full((512, 4), np.nan), 0, LABELS, 256.0)
+    assert coloured(eeg, LIGHT.tones["plain"]) == set()
+    eeg.add(np.zeros((64, 4)), 100, LABELS, 256.0)
+    assert eeg.n_dropped == 100
+
+
+def test_scale_and_size_draw_anew(screen, known, qtbot):
+    known.eeg = np.random.default_rng(0).normal(0, 20, (512, 4))
+    see(screen, known)
+    before = len(coloured(screen.eeg, DARK.tones["plain"]))
+    screen.eeg.rescale(-1)
+    assert screen.eeg.scale_uv == 25.0
+    assert len(coloured(screen.eeg, DARK.tones["plain"])) > before > 0
+    screen.eeg.rescale(-10)
+    screen.eeg.rescale(99)
+    assert screen.eeg.scale_uv == 1000.0
+    screen.resize(1300, 800)
+    see(screen, known)
+
+
+def test_the_last_minute_is_drawn(screen, known):
+    times_s = np.arange(0.0, 100.0, 0.2)
+    rows = np.column_stack([np.sin(times_s), np.full(len(times_s), 0.1), np.full(len(times_s), np.nan)])
+    known.rows = (("z", "threshold", "level"), times_s, rows)
+    see(screen, known)
+    x, y = screen.course._curves[0].getData()
+    assert x[0] == pytest.approx(-60.0, abs=0.2)
+    assert y[-1] == pytest.approx(np.sin(99.8))
+
+
+def test_closing_says_how_to_open_it_again(screen, known, capsys):
+    assert screen.close()
+    assert "neurofb screen operator --session u" in capsys.readouterr().out
+    assert known.sent == []
+
+
+def test_against_a_session_lost_and_found(qtbot, session, until):
+    bridge = Bridge(session.uid, "operator", LslClock(), FOR_OPERATOR)
+    screen = OperatorScreen(bridge, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    screen.show()
+    screen.tick()
+    assert "nothing has come" in screen.banner.text()
+
+    def step():
+        session.status()
+        session.listen()
+        session.eeg(np.random.default_rng(0).normal(0, 10, (16, 4)))
+        session.stimulus(32.0, 32.0)
+        bridge.step()
+        screen.tick()
+
+    until(step, lambda: screen.banner.text() == "" and screen.sheet.title.startswith("Mindfulness"))
+    until(step, lambda: len(coloured(screen.eeg, DARK.tones["plain"])) > 20)
+    session.lose(wire.EEG)
+    until(
+        lambda: (session.status(), bridge.step(), screen.tick()),
+        lambda: "waiting for neurofb-eeg" in screen.banner.text(),
+    )
+    session.open(wire.EEG)
+    until(step, lambda: screen.banner.text() == "")
+    click(qtbot, screen.buttons["stop"])
+    until(session.listen, lambda: any(each.name == "stop" for each in session.heard))
+    assert session.heard[0].by == "operator"
+    bridge.close()
