@@ -182,7 +182,7 @@ def _join(
     journal = Journal(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
     journal.on_event = hooks.on_event
     looped = InstructedLoop(loop, journal, at_once=is_manual)
-    stimuli = None if heater is None else Stimuli(heater, journal)
+    stimuli = None if heater is None else Stimuli(heater, journal, clock)
     requests = Requests(_listeners(hooks, uid, stimuli, publish=publish))
     conductor = _conductor(plan, uid, looped, stimuli, journal)
     _say_start(plan, uid, journal, heater)

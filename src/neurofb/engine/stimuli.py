@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from neurofb.clock import Clock
 from neurofb.documents import Event
 from neurofb.engine.journal import Journal
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat
+from neurofb.stimulation.expectation import AT_BASELINE_C
 from neurofb.stimulation.heat import HeatProfile
 from neurofb.stimulation.heater import Heater
 from neurofb.stimulation.stimulator import Reading, Ticket
 
 #: A stimulus is armed so long before its time, if there is that much.
 LEAD_S = 1.0
+#: A probe that is not at baseline by then after the end is in the record as it is.
+COOLING_S = 3.0
 
 
 class Stimuli:
@@ -26,13 +30,19 @@ class Stimuli:
     ----------
     heater : Heater
     journal : Journal
+    clock : Clock
     on_reading : callable, optional
         Called with each reading: a simulated head feels it.
     """
 
     def __init__(
-        self, heater: Heater, journal: Journal, on_reading: Callable[[Reading], None] | None = None
+        self,
+        heater: Heater,
+        journal: Journal,
+        clock: Clock,
+        on_reading: Callable[[Reading], None] | None = None,
     ) -> None:
+        self._clock = clock
         self.heater, self._journal, self.on_reading = heater, journal, on_reading
         self.site: str | None = None
         self.last: Reading | None = None
@@ -100,14 +110,28 @@ class Stimuli:
         except (SafetyStop, StimulatorMissing) as error:
             self.fault = self.fault or str(error)
 
+    @staticmethod
+    def _is_cool(reading: Reading) -> bool:
+        """Say whether the probe is at the commanded temperature, and that is no stimulus."""
+        return (
+            reading.state in ("baseline", "aborted", "off")
+            and reading.measured_c <= reading.target_c + AT_BASELINE_C
+        )
+
     def lower(self, by_c: float) -> None:
         """Lower this stimulus and all later ones."""
         self.heater.lower(by_c)
 
     def close(self) -> None:
-        """Take the last readings and let the device go, at baseline."""
+        """Stay until the probe is at baseline, record that, and let the device go."""
         try:
-            self.step()
+            until_s = self._clock.now_s() + COOLING_S
+            asked_s = self._clock.now_s()
+            while self._clock.now_s() < until_s:
+                self.step()
+                if self.last is not None and self.last.time_s > asked_s and self._is_cool(self.last):
+                    break
+                self._clock.wait_until(self._clock.now_s() + 0.01)
             self.heater.close()
             self.step()
         except (SafetyStop, StimulatorMissing) as error:
