@@ -191,6 +191,14 @@ def test_the_course_does_not_depend_on_how_often_it_is_asked():
     assert max(ends) - min(ends) < 0.01
 
 
+@pytest.mark.parametrize("at_s", [8.791, 8.633, 9.177, 7.107, 0.1, 3.3])
+def test_a_fault_starts_on_time_however_far_the_clock_jumps(at_s):
+    clock, made = thermode(f"deaf_runaway@{at_s}")
+    made.read()
+    clock.advance(at_s + 0.1)
+    assert made.probe_c == pytest.approx(32.0 + 7.0, abs=0.1)
+
+
 def test_faults_as_text():
     assert parse_heat_faults(["stuck@12.5", "runaway@3+2", "wrong_readback@4+10:-2"]) == (
         HeatFault("stuck", 12.5, math.inf),

@@ -196,7 +196,8 @@ class SimulatedThermode:
         at_rest = self._course is None and self._probe_c == self._skin_c == self._baseline_c
         if not at_rest or self._tripped or self._on():
             return self._now_s
-        ahead = [e + self._start_s for e in self._edges if e + self._start_s > self._now_s]
+        # A little past the fault's time: sums of times round, and a jump that stops just before it would pass it by.
+        ahead = [edge_s for e in self._edges if (edge_s := e + self._start_s + 1e-6) > self._now_s]
         return min([until_s, *ahead])
 
     def _move(self, dt_s: float, now_s: float) -> None:
