@@ -105,6 +105,11 @@ def test_the_strict_bound_is_within_the_limits():
         peak, jump = made.bounds(spoken=True)
         assert peak <= PEAK_LIMIT
         assert jump <= 2 * jump_limit(rate_hz)
+    size = {name: 10 ** (each.lufs / 20) for name, each in soundscape_parts.BUDGETS.items()}
+    loops = np.array([size[name] for name in soundscape_parts.LOOPS])
+    bed = max(float(soundscape_parts.blend(level) @ loops) for level in np.linspace(0, 1, 101))
+    together = bed + soundscape_parts.BELLS_TOGETHER * size["bell"] + size["chime"]
+    assert 20 * np.log10(together) <= LOUDNESS_LIMIT_LUFS
 
 
 def test_the_tests_would_hear_a_switched_gain():
@@ -590,6 +595,14 @@ def test_instructions_are_chimed_and_spoken_where_there_is_a_recording(tmp_path)
     assert [line for line in played.said if "a chime instead: no recording" in line]
     played = Played(speech=tmp_path).run(0.5, status(phase=phase | {"sound": "sit as you like"}))
     assert (played.rung(), played.said) == (["instruction"], [])
+
+
+def test_a_late_start_chimes_nothing_amid_a_phase():
+    phase = {"name": "training", "kind": "training", "index": 1, "start_s": 60.0}
+    assert Played().run(0.5, status(phase=phase, now_s=90.0)).rung() == []
+    played = Played().run(0.5, status(phase=phase, now_s=60.1))
+    assert played.rung() == ["phase"]
+    assert played.run(0.5, status(phase=phase | {"index": 2}, now_s=99.0)).rung() == ["phase", "phase"]
 
 
 def test_nonsense_from_the_network_is_harmless():

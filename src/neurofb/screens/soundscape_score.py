@@ -22,6 +22,8 @@ STALE_S = 1.0
 GONE_S = 15.0
 #: The rows of feedback come at the hop rate and are newer than the status; without one for so long, it counts.
 ROWS_STALE_S = 0.5
+#: A phase that began longer ago, before this process did, is neither chimed nor spoken: it would come amid it.
+LATE_S = 3.0
 QUIET_STATES = ("paused", "stopping", "aborted")
 
 
@@ -66,7 +68,7 @@ class Score:
             self._gone = False
             self._sound.silence(self._state in QUIET_STATES)
         self._take_state(str(document.get("state") or ""))
-        self._take_phase(_table(document.get("phase")))
+        self._take_phase(_table(document.get("phase")), document.get("now_s"))
         prompt = _table(document.get("prompt")).get("id")
         if prompt is not None and prompt != self._prompt and self._state not in QUIET_STATES:
             self._sound.ring("question")
@@ -122,13 +124,15 @@ class Score:
             self._sound.hush()
             self._sound.ring("end")
 
-    def _take_phase(self, phase: Mapping[str, Any]) -> None:
+    def _take_phase(self, phase: Mapping[str, Any], session_s: Any) -> None:
         key = (phase.get("index"), phase.get("name"))
         if not phase or key == self._phase:
             return
+        began_s, is_first = phase.get("start_s"), self._phase is None
         self._phase = key
+        late = is_first and _number(session_s) and _number(began_s) and session_s - began_s > LATE_S
         self._sound.hush()
-        if self._state not in QUIET_STATES:
+        if self._state not in QUIET_STATES and not late:
             self._sound.ring("instruction" if phase.get("kind") == "instruction" else "phase")
             self._speak(phase.get("sound"))
 
