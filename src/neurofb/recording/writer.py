@@ -26,13 +26,15 @@ from neurofb.recording import xdf
 from neurofb.recording.xdf import StreamHeader
 
 #: Every so many flushes a mark is written at which a reader finds its way again after damage.
-BOUNDARY_EVERY = 10
+BOUNDARY_EVERY = 2
 #: A disk that takes longer than this for what it was given has failed.
 HANGING_S = 5.0
 #: A recorder that waits for its disk does so from here on.
 FAR_BEHIND_BYTES = 16 * 2**20
 #: What closing waits for the disk, in seconds of real time.
 CLOSING_S = 30.0
+#: What closing waits for a disk that has failed already.
+FAILED_S = 0.5
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ class Recorder:
         self._n_flushes = 0
         self._closed = False
         self._failure: OSError | None = None
+        self._is_told = False
         self._waiting_since_s: float | None = None
         self.n_bytes = 0
         self._written, self._written_then = 0, -1
@@ -95,6 +98,7 @@ class Recorder:
                 f"the recording {self.path} cannot be made: {error.strerror}; choose another folder with --data, or "
                 "make this one writable"
             ) from error
+        _sync_folder(self.path.parent)
         self._progress = threading.Event()
         self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
@@ -191,18 +195,18 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
-        had_failed = self._failure is not None
-        if not had_failed:
+        was_told = self._is_told
+        if not was_told:
             self._hand_over()
             for number, kept in enumerate(self._streams, 1):
                 self._queue(
                     xdf.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
                 )
         self._jobs.put(None)
-        self._thread.join(CLOSING_S)
+        self._thread.join(FAILED_S if was_told else CLOSING_S)
         if self._thread.is_alive() and self._failure is None:
             self._failure = OSError(errno.ETIMEDOUT, f"the disk did not answer within {CLOSING_S:g} s")
-        if self._failure is not None and not had_failed:
+        if not was_told:
             self._check()
 
     # -- to disk -----------------------------------------------------------------------------------------------
@@ -233,7 +237,8 @@ class Recorder:
 
     def _wait_for_disk(self) -> None:
         while self.n_bytes - self._written > FAR_BEHIND_BYTES and self._failure is None:
-            self._progress.wait(CLOSING_S)
+            if not self._progress.wait(CLOSING_S):
+                self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {CLOSING_S:g} s")
             self._progress.clear()
         self._check()
 
@@ -252,7 +257,8 @@ class Recorder:
             self._failure = error
         finally:
             self._progress.set()
-            os.close(self._file)
+            with contextlib.suppress(OSError):  # everything was synced; what failed is told already
+                os.close(self._file)
 
     def _bring(self, content: bytes) -> None:
         view = memoryview(content)
@@ -264,8 +270,19 @@ class Recorder:
 
     def _check(self) -> None:
         if self._failure is not None:
+            self._is_told = True
             why = self._failure.strerror or str(self._failure)
             raise RecordingFailed(
                 f"the recording {self.path} cannot go on: {why}. {self._written} bytes are safe on the disk and can "
                 "be read; make room or choose another disk before the next session"
             ) from self._failure
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new file's name to the disk, where the system lets folders be synced."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
