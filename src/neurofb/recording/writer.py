@@ -261,12 +261,15 @@ class Recorder:
                 os.close(self._file)
 
     def _bring(self, content: bytes) -> None:
-        view = memoryview(content)
-        while len(view):
-            view = view[os.write(self._file, view) :]
-        os.fsync(self._file)
-        self._written += len(content)
-        self._progress.set()
+        """Write and sync; of what a full disk took before it failed, count what is safe."""
+        done = 0
+        try:
+            while done < len(content):
+                done += os.write(self._file, memoryview(content)[done:])
+        finally:
+            os.fsync(self._file)
+            self._written += done
+            self._progress.set()
 
     def _check(self) -> None:
         if self._failure is not None:
