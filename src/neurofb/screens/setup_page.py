@@ -1,0 +1,243 @@
+"""The page before a session: draws ``models.setup_view`` and gives back which stream and device were chosen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from neurofb.acquisition.source import Source
+from neurofb.acquisition.streams import Query, StreamFacts
+from neurofb.devices import load_profile, profile_names
+from neurofb.errors import NeurofbError
+from neurofb.screens.models.setup_view import Chosen, ContactCheck, eeg_streams, fitting_device, query_of
+from neurofb.screens.models.wording import Wording
+from neurofb.screens.operator import style_sheet
+from neurofb.screens.theme import Theme
+from neurofb.screens.widgets.head_map import HeadMap
+
+STEP_MS = 50
+LOOK_S = 2.0
+
+
+def look_for_streams() -> list[StreamFacts]:
+    """Give the streams on the network; takes some seconds."""
+    from neurofb.acquisition.lsl_streams import find_streams
+
+    return [facts for facts, _ in find_streams(wait_s=LOOK_S)]
+
+
+def open_stream(query: Query) -> Source:
+    """Give the source of a stream, not started yet."""
+    from neurofb.acquisition.lsl import LslSource
+
+    return LslSource(query)
+
+
+class SetupPage(QWidget):
+    """Qt view of the ``ContactCheck`` model.
+
+    Parameters
+    ----------
+    wording : Wording
+    theme : Theme
+    protocol : str, optional
+        The protocol that is to be run: what it cannot use is refused.
+    look : callable
+        Gives the streams; runs in a thread.
+    source_for : callable
+        Gives the source of a query.
+
+    Attributes
+    ----------
+    chosen : Chosen or None
+        Which stream and device; None until "go on", and if the page is closed without it.
+    """
+
+    done = Signal()
+
+    def __init__(
+        self,
+        wording: Wording,
+        theme: Theme,
+        protocol: str | None = None,
+        *,
+        look: Callable[[], list[StreamFacts]] = look_for_streams,
+        source_for: Callable[[Query], Source] = open_stream,
+    ) -> None:
+        super().__init__()
+        self._say, self._theme, self._protocol = wording, theme, protocol
+        self._look, self._source_for = look, source_for
+        self._results: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
+        self._busy = False
+        self._streams: list[StreamFacts] = []
+        self.check: ContactCheck | None = None
+        self.chosen: Chosen | None = None
+        self.setWindowTitle(wording("setup.title"))
+        self.setStyleSheet(style_sheet(theme))
+        self.resize(1000, 640)
+        self.streams, self.devices = QComboBox(), QComboBox()
+        self.devices.addItem(wording("setup.device_unknown"), None)
+        for name in profile_names():
+            self.devices.addItem(load_profile(name).title, name)
+        self.streams.currentIndexChanged.connect(self._stream_chosen)
+        self.head = HeadMap(theme)
+        self.status, self.advice, self.problems = QLabel(), QLabel(), QLabel()
+        self.look_button = self._button("look", self.look)
+        self.connect_button = self._button("connect", self.connect_stream)
+        self.go_button = self._button("proceed", self.proceed)
+        self.go_button.setObjectName("go")
+        self.cancel_button = self._button("cancel", self.close)
+        self._lay_out()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.tick)
+        self._refresh()
+
+    def start(self) -> None:
+        """Look for streams, and draw from now on."""
+        self._timer.start(STEP_MS)
+        self.look()
+
+    # -- what its buttons do -----------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look for streams in a thread."""
+        self.status.setText(self._say("setup.looking"))
+        self._aside(self._look, self._found)
+
+    def connect_stream(self) -> None:
+        """Open the chosen stream in a thread, and check its contact from then on."""
+        index = self.streams.currentIndex()
+        if not 0 <= index < len(self._streams):
+            self.problems.setText(self._say("setup.problem_no_stream"))
+            return
+        self._close_check()
+        name = self.devices.currentData()
+        device = load_profile(name) if name else None
+        self._choosing = Chosen(query_of(self._streams[index], device), device)
+        check = ContactCheck(self._source_for(self._choosing.query), device, self._say, self._protocol)
+        self.status.setText(self._say("setup.connecting"))
+
+        def opened() -> ContactCheck:
+            check.start()
+            return check
+
+        self._aside(opened, self._opened)
+
+    def proceed(self) -> None:
+        """Give back what was chosen, if it can be used."""
+        if self.check is not None and self.check.may_proceed:
+            self.chosen = self._choosing
+            self._close_check()
+            self.done.emit()
+            self.close()
+
+    def tick(self) -> None:
+        """Take in what threads found and what the stream sent, and draw it."""
+        while not self._results.empty():
+            take, result = self._results.get()
+            self._busy = False
+            if isinstance(result, NeurofbError):
+                self.status.setText("")
+                self.problems.setText(str(result))
+            else:
+                take(result)
+        if self.check is not None:
+            self.check.step()
+        self._refresh()
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def _aside(self, task: Callable[[], Any], take: Callable[[Any], None]) -> None:
+        def run() -> None:
+            try:
+                self._results.put((take, task()))
+            except NeurofbError as error:
+                self._results.put((take, error))
+
+        self._busy = True
+        threading.Thread(target=run, name="neurofb-setup", daemon=True).start()
+
+    def _found(self, seen: list[StreamFacts]) -> None:
+        self._streams = eeg_streams(seen)
+        self.streams.clear()
+        for facts in self._streams:
+            self.streams.addItem(
+                f"{facts.name}  ·  {facts.n_channels} ch, {facts.rate_hz:g} Hz  ·  {facts.hostname}"
+            )
+        self.status.setText("" if self._streams else self._say("setup.none"))
+
+    def _stream_chosen(self, index: int) -> None:
+        if 0 <= index < len(self._streams):
+            found = self.devices.findData(fitting_device(self._streams[index]))
+            self.devices.setCurrentIndex(max(0, found))
+
+    def _opened(self, check: ContactCheck) -> None:
+        self.check = check
+
+    def _refresh(self) -> None:
+        check = self.check
+        self.look_button.setEnabled(not self._busy)
+        self.connect_button.setEnabled(not self._busy and bool(self._streams))
+        problems = check.problems() if check is not None else []
+        self.go_button.setEnabled(check is not None and not problems)
+        if check is None:
+            return
+        self.status.setText(check.status())
+        self.head.show_states(check.contacts(), check.positions)
+        lines = check.advice()
+        good = check.n_quarters >= 4 and not lines
+        self.advice.setText(self._say("setup.good") if good else "\n".join(f"• {line}" for line in lines))
+        told = "\n".join([self._say("setup.refused"), *(f"■ {each}" for each in problems)])
+        self.problems.setText(told if problems else "")
+
+    def _button(self, name: str, action: Callable[[], object]) -> QPushButton:
+        button = QPushButton(self._say(f"setup.{name}"))
+        button.clicked.connect(lambda: action())
+        return button
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(22, 18, 22, 18)
+        grid.setSpacing(12)
+        for row, (name, widget, button) in enumerate(
+            (("stream", self.streams, self.look_button), ("device", self.devices, self.connect_button))
+        ):
+            label = QLabel(self._say(f"setup.{name}"))
+            label.setObjectName("name")
+            grid.addWidget(label, row, 0)
+            grid.addWidget(widget, row, 1, 1, 2)
+            grid.addWidget(button, row, 3)
+        grid.addWidget(self.head, 2, 0, 3, 2)
+        for row, text in enumerate((self.status, self.advice, self.problems), start=2):
+            text.setWordWrap(True)
+            text.setAlignment(Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(text, row, 2, 1, 2)
+        self.status.setObjectName("name")
+        self.advice.setStyleSheet("font-size: 17px;")
+        self.problems.setStyleSheet(f"color: {self._theme.tones['attention']}; font-size: 15px;")
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.cancel_button)
+        buttons.addWidget(self.go_button)
+        grid.addLayout(buttons, 5, 0, 1, 4)
+        for column, stretch in ((1, 1), (2, 1)):
+            grid.setColumnStretch(column, stretch)
+        grid.setRowStretch(3, 1)
+        grid.setRowStretch(4, 1)
+
+    def _close_check(self) -> None:
+        if self.check is not None:
+            self.check.close()
+            self.check = None
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Close the stream with the window."""
+        self._timer.stop()
+        self._close_check()
+        super().closeEvent(event)

@@ -1,0 +1,89 @@
+"""The page before a session, offscreen."""
+
+import pytest
+
+pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
+
+from pretended_source import PretendedSource, facts
+from PySide6.QtCore import Qt
+
+from neurofb.errors import StreamMissing
+from neurofb.screens.models.wording import Wording
+from neurofb.screens.setup_page import SetupPage
+from neurofb.screens.theme import DARK
+
+
+@pytest.fixture
+def source():
+    return PretendedSource()
+
+
+def opened(qtbot, source, seen):
+    page = SetupPage(Wording("en"), DARK, look=lambda: seen, source_for=lambda query: source)
+    qtbot.addWidget(page)
+    page.show()
+    return page
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def checked(qtbot, page, until):
+    click(qtbot, page.look_button)
+    until(page.tick, lambda: page.streams.count() > 0)
+    click(qtbot, page.connect_button)
+    until(page.tick, lambda: page.check is not None)
+
+
+def test_from_looking_to_going_on(qtbot, source, until):
+    page = opened(qtbot, source, [facts()])
+    assert not page.connect_button.isEnabled()
+    checked(qtbot, page, until)
+    assert page.devices.currentData().startswith("muse")
+    assert not page.go_button.isEnabled()
+    assert "contact has to be good" in page.problems.text() or "no samples" in page.problems.text()
+    until(page.tick, page.go_button.isEnabled)
+    assert (page.problems.text(), page.advice.text()) == ("", "All electrodes are well.")
+    with qtbot.waitSignal(page.done):
+        click(qtbot, page.go_button)
+    assert page.chosen.query.name == "Muse"
+    assert page.chosen.device.name == page.devices.currentData()
+    assert source.closed
+
+
+def test_bad_contact_is_refused_with_advice(qtbot, source, until):
+    source.flat = set(source.labels)
+    page = opened(qtbot, source, [facts()])
+    checked(qtbot, page, until)
+    until(page.tick, lambda: "AF7 flat: press the sensor above the left eyebrow" in page.advice.text())
+    assert "AF7 is flat" in page.problems.text()
+    assert not page.go_button.isEnabled()
+    page.proceed()
+    assert page.chosen is None
+
+
+def test_no_stream_says_what_to_start(qtbot, source, until):
+    page = opened(qtbot, source, [])
+    click(qtbot, page.look_button)
+    until(page.tick, lambda: "neurofb simulate muse-2" in page.status.text())
+    page.connect_stream()
+    assert page.problems.text() == "no stream is chosen"
+
+
+def test_a_stream_that_cannot_be_opened_says_why(qtbot, source, until):
+    source.error = StreamMissing("the stream 'Muse' is gone")
+    page = opened(qtbot, source, [facts()])
+    click(qtbot, page.look_button)
+    until(page.tick, lambda: page.streams.count() > 0)
+    click(qtbot, page.connect_button)
+    until(page.tick, lambda: page.problems.text() == "the stream 'Muse' is gone")
+    assert page.connect_button.isEnabled()
+
+
+def test_cancelling_chooses_nothing_and_closes_the_stream(qtbot, source, until):
+    page = opened(qtbot, source, [facts()])
+    checked(qtbot, page, until)
+    click(qtbot, page.cancel_button)
+    assert page.chosen is None
+    assert source.closed
