@@ -1,0 +1,170 @@
+"""The samples of a session under another protocol: what the participant would have felt, block by block.
+
+The EEG answers what was delivered, so this is a statement about the rule, not about a session that never was: whoever
+gets other feedback does other things. Phases and heat stay those of the session, and its baselines, which are enough
+for the other protocol if they were enough for their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurofb.chunk import FloatArray
+from neurofb.errors import WrongInput
+from neurofb.loop import Loop
+from neurofb.loop_settings import LoopSettings
+from neurofb.offline.rerun import Block, Computed, Progress, compute, given_of, loop_of, settings_of
+from neurofb.protocol.design import Protocol
+from neurofb.recording.session_recording import SessionRecording
+
+#: The course of the level is given as means of so many seconds.
+COURSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """What a block gave its participant.
+
+    Attributes
+    ----------
+    rewards : int
+        Samples with a reward.
+    rewarded : float
+        Their share of usable samples; NaN without any.
+    usable : float
+        Share of samples that could earn something.
+    level : float
+        Mean level.
+    success : float
+        The success index at the block's end; NaN without one.
+    course : tuple of float
+        Mean level of each 5 s; NaN where there was none.
+    """
+
+    rewards: int
+    rewarded: float
+    usable: float
+    level: float
+    success: float
+    course: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFelt:
+    """A block as it was delivered, and as it would have been.
+
+    Attributes
+    ----------
+    condition : str
+    start_s, duration_s : float
+        From the recording's first sample on.
+    delivered, other : Felt
+    alike : float
+        Correlation of the two courses of the level; NaN where one of them stands still.
+    """
+
+    condition: str
+    start_s: float
+    duration_s: float
+    delivered: Felt
+    other: Felt
+    alike: float
+
+
+def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
+    """Give a loop with the headset of the session, and features, feedback and baselines of another protocol.
+
+    Raises
+    ------
+    WrongInput
+        If that protocol cannot be used with this session: why.
+    """
+    if protocol.feedback is None:
+        raise WrongInput(
+            f"the protocol {protocol.study.id!r} has no [feedback] table, so nobody would have felt anything; give one "
+            "that has"
+        )
+    recorded = loop_of(recording).settings
+    settings = LoopSettings(
+        protocol.features,
+        recorded.montage,
+        recorded.rate_hz,
+        protocol.feedback,
+        protocol.baseline.model_copy(
+            update={"least_s": recorded.enough.least_s, "least_share": recorded.enough.least_share}
+        ),
+        protocol.reference,
+        protocol.line_hz,
+    )
+    fitted, baselines = given_of(settings_of(recording)["given"])
+    return Loop(settings, fitted, baselines)
+
+
+def what_if(
+    recording: SessionRecording, protocol: Protocol, progress: Progress | None = None
+) -> list[BlockFelt]:
+    """Give each feedback block as it was delivered, and as another protocol would have it.
+
+    Raises
+    ------
+    WrongInput
+        If the other protocol's feedback cannot begin with the baselines of this session: what it lacks.
+    """
+    computed = compute(recording, loop_for(recording, protocol), progress)
+    if computed.stopped:
+        raise WrongInput(
+            f"the protocol {protocol.study.id!r} cannot follow this session: {computed.stopped}. It needs baselines of "
+            "its own features, which this session must have taken itself"
+        )
+    return [_compared(recording, computed, block) for block in computed.blocks]
+
+
+def _compared(recording: SessionRecording, computed: Computed, block: Block) -> BlockFelt:
+    rate_hz = computed.rate_hz
+    n_means = max(1, round((block.end - block.first) / rate_hz / COURSE_S))
+    delivered = felt(recording.feedback, block, n_means)
+    other = felt(computed.feedback, block, n_means)
+    return BlockFelt(
+        block.condition,
+        block.first / rate_hz,
+        (block.end - block.first) / rate_hz,
+        delivered,
+        other,
+        _correlation(delivered.course, other.course),
+    )
+
+
+def felt(feedback: Mapping[str, FloatArray], block: Block, n_means: int) -> Felt:
+    """Give what a block's feedback amounts to."""
+    index = feedback["index"]
+    there = (index >= block.first) & (index < block.end)
+    level, reward, usable = (feedback[name][there] for name in ("level", "reward", "usable"))
+    successes = feedback["success_index"][there]
+    successes = successes[np.isfinite(successes)]
+    place = (index[there] - block.first) * n_means / max(1, block.end - block.first)
+    course = [level[place.astype(int) == i] for i in range(n_means)]
+    n_usable = int(usable.sum())
+    return Felt(
+        int(reward.sum()),
+        float(reward.sum()) / n_usable if n_usable else float("nan"),
+        _mean(usable),
+        _mean(level),
+        float(successes[-1]) if len(successes) else float("nan"),
+        tuple(_mean(each) for each in course),
+    )
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    x, y = np.array(a), np.array(b)
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    if len(x) < 3 or x.std() == 0 or y.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
