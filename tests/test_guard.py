@@ -502,6 +502,9 @@ def play(schedule):
         except SafetyStop:
             bench.step()
     bench.run_to_rest(3.0)
+    # A fault that has only just begun has its second and a half as well.
+    while any(bench.t_s - 1.6 < at_s <= bench.t_s for at_s in bench.onsets_s):
+        bench.step()
     return bench
 
 
