@@ -127,8 +127,8 @@ class StandIn:
         self.outlets: dict[str, pylsl.StreamOutlet] = {}
         self._resolver = pylsl.ContinuousResolver("name", wire.COMMANDS, forget_after=3.0)
         self._ears: dict[str, pylsl.StreamInlet] = {}
+        self._gone: set[str] = set()
         self.heard: list[wire.Command] = []
-        self._lines: list[str] = []
         self.open()
 
     def open(self, *names: str) -> None:
@@ -180,14 +180,22 @@ class StandIn:
     def listen(self) -> list[wire.Command]:
         """Take commands that came for this session; give all so far."""
         for info in self._resolver.results():
-            if info.uid() not in self._ears and info.channel_format() == pylsl.cf_string:
-                self._ears[info.uid()] = pylsl.StreamInlet(info, recover=False)
-                self._ears[info.uid()].open_stream(timeout=2.0)
+            uid = info.uid()
+            if uid in self._ears or uid in self._gone or info.channel_format() != pylsl.cf_string:
+                continue
+            try:
+                inlet = pylsl.StreamInlet(info, recover=False)
+                inlet.open_stream(timeout=2.0)
+            except (pylsl.util.LostError, pylsl.util.TimeoutError):
+                self._gone.add(uid)
+            else:
+                self._ears[uid] = inlet
         for uid, inlet in list(self._ears.items()):
             try:
                 samples, _ = inlet.pull_chunk(timeout=0.0)
             except pylsl.util.LostError:
                 del self._ears[uid]
+                self._gone.add(uid)
                 continue
             commands = [wire.Command.read(sample[0]) for sample in samples]
             self.heard += [each for each in commands if each.session in ("", self.uid)]

@@ -1,0 +1,155 @@
+"""Opening a screen, and every reason why it cannot be opened."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from neurofb.errors import StreamMissing, WrongInput
+from neurofb.screens import __main__ as entry
+from neurofb.screens import start
+from neurofb.screens.start import NoScreen, check_display, find_session
+
+OFFSCREEN = {"QT_QPA_PLATFORM": "offscreen"}
+on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="displays are another thing elsewhere"
+)
+
+
+def test_no_qt_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(NoScreen, match=r"need Qt, which is not installed: pip install 'neurofb\[screens\]'"):
+        check_display(OFFSCREEN)
+
+
+def needs_qt():
+    pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
+    pytest.importorskip(
+        "pyqtgraph", reason="the operator's screen needs pyqtgraph: pip install 'neurofb[screens]'"
+    )
+
+
+@on_linux
+def test_no_display_says_how_to_get_one():
+    needs_qt()
+    with pytest.raises(NoScreen, match=r"neither DISPLAY nor WAYLAND_DISPLAY is set.*ssh -X.*xvfb-run"):
+        check_display({})
+
+
+@on_linux
+def test_a_display_that_is_not_there_is_said(monkeypatch):
+    needs_qt()
+    monkeypatch.setattr(start, "_check_libraries", lambda wanted: None)
+    if not start._is_there("libxcb.so.1"):
+        pytest.skip("no libxcb on this computer")
+    with pytest.raises(NoScreen, match=r"the display ':987' cannot be reached"):
+        check_display({"DISPLAY": ":987"})
+
+
+@on_linux
+def test_missing_libraries_are_named_with_their_packages(monkeypatch):
+    needs_qt()
+    real = ctypes.CDLL
+
+    def load(name, *more):
+        if name in ("libEGL.so.1", "libxcb-cursor.so.0"):
+            raise OSError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(start.ctypes, "CDLL", load)
+    with pytest.raises(NoScreen, match=r"libEGL\.so\.1.*sudo apt-get install libegl1$"):
+        check_display(OFFSCREEN)
+    monkeypatch.setattr(start, "_is_there", lambda name: name not in ("libEGL.so.1", "libxcb-cursor.so.0"))
+    with pytest.raises(NoScreen, match=r"sudo apt-get install libegl1 libxcb-cursor0"):
+        check_display({"DISPLAY": ":0"})
+
+
+def test_a_binding_that_would_crash_is_refused(monkeypatch):
+    needs_qt()
+    counts = iter([10_000, 9_900])
+    monkeypatch.setattr(start.sys, "getrefcount", lambda thing: next(counts))
+    with pytest.raises(NoScreen, match=r"would crash on Python .* pip install 'PySide6-Essentials<6\.12'"):
+        start._check_references()
+
+
+def test_a_session_that_is_not_there_lists_those_that_are(session):
+    with pytest.raises(StreamMissing, match=f"no session 'nobody'; there are: .*{session.uid}"):
+        find_session("nobody", 1.0)
+
+
+def test_a_session_is_found_by_its_uid(session):
+    assert find_session(session.uid, 20.0) == session.uid
+
+
+def test_which_of_several_sessions_must_be_said(session):
+    from stand_in import StandIn
+
+    other = StandIn()
+    with pytest.raises(StreamMissing, match=r"which session\? say --session UID; there are: .*, "):
+        find_session(None, 1.5)
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ({"kind": "audience"}, "no screen 'audience'; there are: "),
+        ({"kind": "operator", "breaths_per_min": 90}, "2 to"),
+    ],
+)
+def test_what_cannot_be_shown(arguments, error):
+    with pytest.raises(WrongInput, match=error):
+        start.run(**arguments)
+
+
+def test_the_command_gives_words_and_exit_codes(monkeypatch, capsys):
+    needs_qt()
+    monkeypatch.setattr(start, "LOOK_S", 0.3)
+    monkeypatch.setattr(start, "find_session", lambda uid: find_session(uid, 0.3))
+    assert entry.main(["operator", "--session", "nobody"]) == 3
+    assert "no session 'nobody'" in capsys.readouterr().err
+    assert entry.main(["participant", "--language", "fr"]) == 2
+    assert "do not speak 'fr'" in capsys.readouterr().err
+
+
+@on_linux
+def test_without_a_display_there_is_no_traceback():
+    needs_qt()
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    }
+    shown = subprocess.run(
+        [sys.executable, "-m", "neurofb.screens", "participant"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert shown.returncode == 2
+    assert "Traceback" not in shown.stderr
+    assert shown.stderr.startswith("neurofb: ")
+
+
+@pytest.mark.parametrize("kind", ["participant", "operator"])
+def test_a_screen_opens_and_closes(request, session, capsys, kind):
+    """The whole way of ``run``, until the window is closed."""
+    needs_qt()
+    request.getfixturevalue("qtbot")
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
+
+    QTimer.singleShot(300, QApplication.closeAllWindows)
+    QTimer.singleShot(1500, QApplication.quit)
+    assert start.run(kind, session.uid) == 0
+    assert f"neurofb screen {kind} --session {session.uid}" in capsys.readouterr().out
+
+
+def test_models_and_bridge_know_no_qt():
+    code = (
+        "import sys, pkgutil, importlib, neurofb.screens.bridge, neurofb.screens.start, neurofb.screens.models as m\n"
+        "for each in pkgutil.iter_modules(m.__path__): importlib.import_module(f'neurofb.screens.models.{each.name}')\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('PySide6', 'pyqtgraph')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
