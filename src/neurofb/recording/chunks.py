@@ -50,6 +50,8 @@ class ChunkWalk:
         Where the next chunk begins.
     left_out : list of (int, int)
         First byte and end of what was no chunk.
+    n_damages : int
+        How often the way was lost; several may be one place in ``left_out``.
     broken_off_at : int or None
         Where the file stops to make sense for good; None if its end is the end of a chunk.
     """
@@ -58,6 +60,7 @@ class ChunkWalk:
     size: int
     at: int = len(MAGIC)
     left_out: list[tuple[int, int]] = field(default_factory=list)
+    n_damages: int = 0
     broken_off_at: int | None = None
     _mark: int | None = -1
 
@@ -101,7 +104,10 @@ class ChunkWalk:
         else:
             self.broken_off_at, self.at = at, self.size
             return
+        if self.left_out and self.left_out[-1][1] == at:
+            at = self.left_out.pop()[0]
         self.left_out.append((at, to))
+        self.n_damages += 1
         self.at = to
 
     def _goes_on(self, at: int) -> bool:

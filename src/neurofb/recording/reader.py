@@ -16,6 +16,8 @@ from neurofb.recording.chunks import Chunk, ChunkWalk, variable_length
 from neurofb.recording.headers import StreamFacts, parse_xml, read_footer
 from neurofb.recording.stream import XdfStream
 
+#: Problems of one kind that are said one by one.
+_SAID = 10
 _NUMBER, _OFFSET = struct.Struct("<I"), struct.Struct("<Idd")
 
 
@@ -99,31 +101,33 @@ class _Opening:
 
     def done(self, has_magic: bool) -> XdfFile:
         """Walk to the end and give what was found."""
-        walk = self._walk
+        walk, n_damages = self._walk, 0
         while has_magic and (chunk := walk.next()) is not None:
-            n_left_out = len(walk.left_out)
             take = self._takes.get(chunk.tag)
             if take is None or not take(chunk):
                 walk.damaged(chunk)
-            if len(walk.left_out) > n_left_out or walk.broken_off_at is not None:
+            if walk.n_damages > n_damages:
                 self._note_holes(chunk)
+                n_damages = walk.n_damages
         self._tell(has_magic)
         return XdfFile(self._path, tuple(self._streams.values()), tuple(self._problems), walk.broken_off_at)
 
     def _note_holes(self, chunk: Chunk) -> None:
         """Remember where samples may be missing: of any stream, unless one chunk of a known stream is damaged."""
-        start, to = self._walk.left_out[-1] if self._walk.left_out else (0, 0)
         streams = list(self._streams.values())
-        if chunk.tag == xdf.SAMPLES and (start, to) == (chunk.at, chunk.end):
+        if chunk.tag == xdf.SAMPLES and self._walk.left_out[-1] == (chunk.at, chunk.end):
             number = self._number(chunk)
             streams = [self._streams[number]] if number in self._streams else streams
         for stream in streams:
-            stream.holes.append(stream.n_samples)
+            if stream.n_samples not in stream.holes[-1:]:
+                stream.holes.append(stream.n_samples)
 
     def _tell(self, has_magic: bool) -> None:
         walk, problems = self._walk, self._problems
-        for start, to in walk.left_out:
+        for start, to in walk.left_out[:_SAID]:
             problems.append(f"bytes {start} to {to} are damaged and were left out")
+        if len(walk.left_out) > _SAID:
+            problems.append(f"{len(walk.left_out) - _SAID} more places are damaged and were left out")
         if not has_magic:
             problems.append("the file is empty: the recording was broken off before it began")
         if walk.broken_off_at is not None:
