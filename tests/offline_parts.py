@@ -1,6 +1,10 @@
 """What tests of the offline part share: a short protocol, and whole sessions of it on a manual clock."""
 
-from session_parts import run
+import functools
+import tempfile
+from pathlib import Path
+
+from session_parts import command, run
 
 PROTOCOL = """
 neurofb = ">=0.1"
@@ -80,3 +84,16 @@ def protocol(folder, text=PROTOCOL, name="short-heat.toml"):
 def session(folder, acts=(), text=PROTOCOL, **asked):
     """Run a session; give what came of it."""
     return run(folder, acts, protocol=protocol(folder, text), **asked)
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="neurofb-offline-")
+
+
+@functools.cache
+def eventful():
+    """The folder of a session in which much went wrong; tests that change something copy it first."""
+    data = Path(_FOLDER.name)
+    faults = ("loss@20+0.1", "disconnect@30+2", "off@22+6:P3", "blink@27")
+    ran = session(data, [(5.0, command("mark", text="a door"))], headset_faults=faults)
+    assert ran.outcome.kind == "finished", ran.outcome.message
+    return ran.folder
