@@ -71,6 +71,7 @@ def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
             "state": "baseline",
             "used": {"left forearm": 0.31, "right forearm": 0.0},
             "limit": 1.0,
+            "button": False,
         },
         "ratings": [{"scale": "intensity", "trial": 0, "level": "warm", "value": 21.0}],
         "channels": {label: {"state": "ok", "why": "", "out": False} for label in LABELS},

@@ -92,7 +92,7 @@ def test_during_heat_many_keys_stop(screen, known, qtbot, key):
 
 
 def test_the_space_key_is_the_button_of_the_method_of_limits(screen, known, qtbot):
-    see(screen, known, phase={"kind": "calibration"}, heat={"state": "rising"})
+    see(screen, known, heat={"state": "rising", "button": True})
     qtbot.keyClick(screen, Qt.Key.Key_Space)
     qtbot.keyClick(screen, Qt.Key.Key_S)
     assert known.sent == [("button", None), ("stop", None)]

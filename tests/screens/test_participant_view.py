@@ -87,11 +87,26 @@ def test_a_level_that_is_not_known_is_neutral():
     assert picture.look == "neutral"
 
 
-def test_a_summary_comes_after_the_block():
-    phase = {"summary": {"success": 0.61, "rewarded_s": 31.0}}
-    picture = settle(ParticipantView(WORDING), status=status(phase=phase, feedback={"mode": "summary"}))
-    assert picture.words.headline == "This part is over."
-    assert "60 %" in picture.words.text
+def test_a_summary_comes_after_the_block_and_goes_with_the_next_phase_but_one():
+    view, summary = ParticipantView(WORDING), {"success": 0.61, "rewarded": 31.0}
+
+    def seen(start_s, index, on, **phase):
+        known = status(
+            phase={"index": index, "summary": summary, **phase}, feedback={"on": on, "mode": "summary"}
+        )
+        return settle(view, start_s=start_s, status=known).words
+
+    assert seen(0.0, 2, False).headline == ""  # the screen came late: it is not the phase after a block
+    assert seen(4.0, 3, True).headline == ""
+    after = seen(8.0, 4, False)
+    assert after.headline == "This part is over."
+    assert "60 %" in after.text
+    assert seen(12.0, 5, False, text="next") == Words("", "next")
+    unknown = status(
+        phase={"index": 6, "summary": {"success": None}}, feedback={"on": False, "mode": "summary"}
+    )
+    seen(16.0, 5, True)
+    assert settle(view, start_s=20.0, status=unknown).words == Words("This part is over.", "")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +130,7 @@ def test_signs_say_what_comes(step, words):
 def test_during_heat_more_keys_stop_and_the_method_of_limits_has_a_button():
     quiet = settle(ParticipantView(WORDING), status=status())
     hot = settle(ParticipantView(WORDING), status=status(heat={"state": "rising"}))
-    limits = settle(ParticipantView(WORDING), status=status(phase={"kind": "calibration"}))
+    limits = settle(ParticipantView(WORDING), status=status(heat={"button": True}))
     assert (quiet.heat, hot.heat, quiet.button, limits.button) == (False, True, False, True)
     assert "Space" in hot.stop_hint
     assert "Space" not in quiet.stop_hint

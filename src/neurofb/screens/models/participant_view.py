@@ -128,6 +128,7 @@ class ParticipantView:
         self._ask: Faded[str] = Faded("", "")
         self._proceed: Faded[bool] = Faded(False, False)
         self._hint: Faded[str] = Faded("", "")
+        self._block: int | None = None
         self._prompt: Mapping[str, Any] | None = None
         self._last_s: float | None = None
         self._stop_s: float | None = None
@@ -154,9 +155,6 @@ class ParticipantView:
         waits = status is not None and bool(status["phase"] and status["phase"]["waits"]) and not asks
         self._proceed.become(waits, elapsed_s)
         self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
-        calibrates = (
-            status is not None and status["phase"] is not None and status["phase"]["kind"] == "calibration"
-        )
         return Picture(
             look=look,
             calm=self._calm.follow(level, elapsed_s),
@@ -178,7 +176,7 @@ class ParticipantView:
             stop_hint=self._say(self._hint.content) if self._hint.content else "",
             hint_opacity=self._hint.opacity,
             heat=heat,
-            button=calibrates,
+            button=_has_button(status),
             eyes_closed=status is not None and bool(status["phase"] and status["phase"]["eyes"] == "closed"),
             over=snapshot.is_over,
         )
@@ -212,13 +210,23 @@ class ParticipantView:
         phase = status["phase"]
         if phase is None:
             return Words()
-        if phase["summary"] is not None and status["feedback"]["mode"] == "summary":
+        if self._is_after_block(status):
             return Words(self._say("participant.summary"), self._summary(phase["summary"]))
         if status["step"] is not None and status["step"]["kind"] in SIGNS:
             return Words()  # a sign speaks for itself
-        hint = self._say("participant.button_hint") if phase["kind"] == "calibration" else ""
+        hint = self._say("participant.button_hint") if _has_button(status) else ""
         closed = self._say("participant.eyes_closed") if phase["eyes"] == "closed" else ""
         return Words(closed, "\n".join(filter(None, [phase["text"], hint])))
+
+    def _is_after_block(self, status: Status) -> bool:
+        """Say whether this is the phase after a block, to be summed up; a summary stays in the status for long."""
+        phase, feedback = status["phase"], status["feedback"]
+        if feedback["on"]:
+            self._block = phase["index"]
+        elif self._block is not None and phase["index"] > self._block + 1:
+            self._block = None
+        is_due = self._block is not None and not feedback["on"] and feedback["mode"] == "summary"
+        return is_due and phase["summary"] is not None
 
     def _summary(self, summary: dict[str, Any]) -> str:
         success = summary.get("success")
@@ -284,6 +292,12 @@ def _is_hot(status: Status | None) -> bool:
         return False
     heat, step = status["heat"], status["step"]
     return bool(heat and heat["state"] in HOT) or bool(step and step["kind"] == "heat")
+
+
+def _has_button(status: Status | None) -> bool:
+    """Say whether the space key means "now it hurts": in the method of limits, and nowhere else."""
+    heat = status["heat"] if status is not None else None
+    return bool(heat and heat.get("button"))
 
 
 def _left(status: Status | None, age_s: float) -> float | None:

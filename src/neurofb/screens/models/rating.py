@@ -16,7 +16,8 @@ STEP, LARGE_STEP = 1.0, 10.0
 #: A button held down moves so far with each repetition.
 BUTTON_STEP = 4.0
 GREATEST = 100.0
-LONGEST_TEXT = 4000
+#: As the session keeps it.
+LONGEST_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True)
