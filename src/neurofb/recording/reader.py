@@ -130,6 +130,10 @@ class _Opening:
             problems.append(f"{len(walk.left_out) - _SAID} more places are damaged and were left out")
         if not has_magic:
             problems.append("the file is empty: the recording was broken off before it began")
+        elif not self._streams:
+            problems.append(
+                "the file has no stream: the recording was broken off before one began, or is no recording"
+            )
         if walk.broken_off_at is not None:
             problems.append(
                 f"the file was broken off or is damaged from byte {walk.broken_off_at} of {walk.size} on; "
