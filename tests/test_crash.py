@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xdf_parts import SmallSession, numbers
+from xdf_parts import SmallSession
 
 from neurofb.recording.reader import read_xdf_file
 from neurofb.recording.session_recording import open_session_recording
 
 N_KILLS = 200 if os.environ.get("NEUROFB_LONG") else 8
-RATE_HZ, N_CHANNELS = 500.0, 8
+RATE_HZ = 500.0
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,10 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from neurofb.recording.writer import Recorder
-sys.path.insert(0, "tests")
-from xdf_parts import header, numbers
+from neurofb.recording.xdf import StreamHeader
 recorder = Recorder(Path(sys.argv[1]))
-stream = recorder.add_stream(header(n_channels=8, rate_hz=500.0))
-values = numbers("float32", 100_000, 8)
+stream = recorder.add_stream(StreamHeader("made", "EEG", "float32", 500.0, tuple("ABCDEFGH")))
+values = np.arange(800_000, dtype="<f4").reshape(-1, 8)
 start_s = time.monotonic()
 n = 0
 while True:
@@ -124,7 +123,7 @@ def lost_of(path: Path, said: str) -> float:
     assert not file.is_whole
     assert any("broken off" in problem for problem in file.problems)
     if n:
-        np.testing.assert_array_equal(file.streams[0].values(), numbers("float32", 100_000, N_CHANNELS)[:n])
+        np.testing.assert_array_equal(file.streams[0].values(), np.arange(8.0 * n).reshape(-1, 8))
         np.testing.assert_array_equal(file.streams[0].stamps_s(), np.arange(n) / RATE_HZ)
     return (received - n) / RATE_HZ
 
