@@ -21,6 +21,8 @@ from neurofb.feedback.feedback import FeedbackSample
 LOOK_EVERY_S = 0.2
 #: Nobody far away is waited for; what is older than this is not sent to those who come late.
 KEPT_S = 10
+#: LSL sends in the background, and drops what is not yet sent when an outlet closes.
+LINGER_S = 0.3
 
 
 class Listener(Protocol):
@@ -126,7 +128,10 @@ class Publisher:
         self._status.push_sample([document], time_s)
 
     def close(self) -> None:
-        """Take the streams off the network."""
+        """Take the streams off the network, when those who listen have had time to hear the end."""
+        outlets = (self._feedback, self._events, self._status, self._stimulus)
+        if any(outlet is not None and outlet.have_consumers() for outlet in outlets):
+            threading.Event().wait(LINGER_S)
         for name in ("_eeg", "_features", "_feedback", "_stimulus", "_events", "_status"):
             if hasattr(self, name):
                 delattr(self, name)
