@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -194,6 +195,129 @@ def demo(**words: Any) -> None:
     from neurofb.console import session_run
 
     sys.exit(session_run.demo_words(words).exit_code)
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+_SESSION = click.argument("session", type=click.Path(path_type=Path))
+
+
+@commands.command("rerun")
+@_SESSION
+@click.option("--check", is_flag=True, help="Demand equality with the record, to the last bit.")
+@click.option("--protocol", help="Another protocol: what would they have felt?")
+@_JSON
+def rerun(session: Path, as_json: bool, **options: Any) -> None:
+    """Compute the session in the folder SESSION once more, and hold it against its record."""
+    from neurofb.console import rerun as again
+
+    sys.exit(again.run(session, again.Options(**options), as_json))
+
+
+@commands.command("export")
+@_SESSION
+@click.option("--out", type=click.Path(path_type=Path), help="Another dataset than the session's own.")
+@click.option("--shift-dates", type=int, help="Move dates back by so many days.")
+@_JSON
+def export(session: Path, as_json: bool, **options: Any) -> None:
+    """Write BIDS from the session in the folder SESSION, or from all sessions of a dataset."""
+    from neurofb.console import export as exporting
+
+    sys.exit(exporting.run(session, exporting.Options(**options), as_json))
+
+
+@commands.command("report")
+@_SESSION
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: into the folder]")
+@_JSON
+def report(session: Path, as_json: bool, **options: Any) -> None:
+    """Write a report of the session in the folder SESSION: one HTML file, and the CRED-nf checklist."""
+    from neurofb.console import report as reporting
+
+    sys.exit(reporting.run(session, reporting.Options(**options), as_json))
+
+
+@commands.group("screen")
+def screen() -> None:
+    """Open what is seen and heard of a running session, as a process of its own; it may be closed and reopened."""
+
+
+_UID = click.option("--session", "uid", help="The session's uid.  [default: the only one there is]")
+_LANGUAGE = click.option("--language", type=click.Choice(["en", "de"]), default="en", show_default=True)
+_LIGHT = click.option("--light", is_flag=True, help="Dark writing on a light ground.")
+
+
+@screen.command("participant")
+@_UID
+@_LANGUAGE
+@_LIGHT
+@click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
+@click.option("--breaths", default=6.0, show_default=True, help="Of the breath pacer, in a minute.")
+def participant_screen(uid: str | None, language: str, light: bool, window: bool, breaths: float) -> None:
+    """Show the participant's screen."""
+    from neurofb.screens.start import run as show
+
+    looks = {"language": language, "dark": not light}
+    sys.exit(show("participant", uid, full_screen=not window, breaths_per_min=breaths, **looks))
+
+
+@screen.command("operator")
+@_UID
+@_LANGUAGE
+@_LIGHT
+def operator_screen(uid: str | None, language: str, light: bool) -> None:
+    """Show the operator's screen."""
+    from neurofb.screens.start import run as show
+
+    sys.exit(show("operator", uid, language=language, dark=not light))
+
+
+@screen.command("sound")
+@_UID
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the soundscape.")
+@click.option("--volume", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option("--device", help="Sound device: a number or a part of its name.")
+@click.option("--silent", is_flag=True, help="Play to nobody, where there is no sound device.")
+@click.option("--no-rewards", is_flag=True, help="No bells for rewards.")
+@click.option(
+    "--speech", type=click.Path(path_type=Path, file_okay=False), help="A folder with spoken instructions."
+)
+@click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
+def sound(uid: str | None, test: bool, no_rewards: bool, device: str | None, **options: Any) -> None:
+    """Play the sound of a session, for closed eyes."""
+    from neurofb.console import sound as playing
+
+    playing.run(uid, test=test, rewards=not no_rewards, device=device, **options)
+
+
+@commands.command("latency")
+@click.argument("kind", type=click.Choice(["screen", "sound"]), default="screen")
+@click.option("--stream", required=True, help="The stream that records the photodiode or the cable.")
+@click.option("--channel", help="Its channel: a label, or a number from 1.")
+@click.option("--session-folder", type=click.Path(path_type=Path), help="Store the result there.")
+@click.option("--marks", type=click.IntRange(10, 300), default=60, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--device", help="Sound device: a number or a part of its name.")
+@click.option(
+    "--corner",
+    type=click.Choice(["lower left", "lower right", "upper left", "upper right"]),
+    default="lower left",
+    show_default=True,
+)
+@_JSON
+def latency(as_json: bool, **options: Any) -> None:
+    """Measure the true delay of the screen or the sound with a photodiode or a cable."""
+    from neurofb.console import latency as measuring
+
+    measuring.run(measuring.Options(**options), as_json)
+
+
+@commands.command("doctor")
+@_JSON
+def doctor(as_json: bool) -> None:
+    """Look whether this computer has all that a session needs: each thing is well, or comes with its remedy."""
+    from neurofb.console import doctor as examining
+
+    sys.exit(examining.run(as_json))
 
 
 def main() -> None:
