@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from stand_in import prompt
+from stand_in import prompt, status
 
 from neurofb import wire
 from neurofb.acquisition.lsl_streams import LslClock
 from neurofb.clock import ManualClock
-from neurofb.screens.bridge import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, Bridge
+from neurofb.screens.bridge import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, STATUS_KEYS, Bridge
 from neurofb.screens.models.courses import Course, Sweep, Waiting
 
 
@@ -134,8 +134,26 @@ def test_what_is_no_status_of_this_session_is_passed_over(bridge, session, until
     connected(bridge, session, until)
     session.outlets[wire.STATUS].push_sample(["{broken"])
     session.outlets[wire.STATUS].push_sample(['{"session": "another"}'])
+    session.outlets[wire.STATUS].push_sample([f'{{"session": "{session.uid}", "state": "running"}}'])
+    session.outlets[wire.STATUS].push_sample(["[1, 2]"])
     session.status(message="after")
     until(bridge.step, lambda: bridge.snapshot().status["message"] == "after")
+
+
+def test_the_bridge_steps_by_itself(bridge, session, until):
+    bridge.start()
+    until(lambda: session.status(message="alone"), lambda: bridge.snapshot().status is not None)
+    assert bridge.snapshot().status["message"] == "alone"
+
+
+def test_the_status_of_an_engine_has_what_a_screen_needs():
+    from inspect import getsource
+
+    from neurofb.engine.status import StatusSheet
+
+    told = getsource(StatusSheet.fill)
+    assert all(f'"{key}":' in told for key in STATUS_KEYS)
+    assert status().keys() >= STATUS_KEYS
 
 
 def test_a_course_keeps_its_newest_rows():

@@ -123,7 +123,7 @@ def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, known, qtb
 def test_words_are_those_of_the_sheet(screen, known):
     see(screen, known, channels={"AF7": {"state": "flat", "why": "", "out": False}}, message="a message <b>")
     assert screen.title.text() == "Mindfulness and heat · p01"
-    assert screen.banner.text() == "▲  a message <b>"
+    assert screen.banner.text() == "a message <b>"
     assert screen.advice.text() == "AF7 flat: press the sensor above the left eyebrow"
     assert screen.ratings.text() == "intensity, trial 1 (warm): 21"
     assert screen.events.item(0).text().endswith("trial 1")

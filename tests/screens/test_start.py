@@ -132,16 +132,19 @@ def test_without_a_display_there_is_no_traceback():
 
 
 @pytest.mark.parametrize("kind", ["participant", "operator"])
-def test_a_screen_opens_and_closes(request, session, capsys, kind):
+def test_a_screen_opens_and_closes(request, monkeypatch, session, capsys, kind):
     """The whole way of ``run``, until the window is closed."""
     needs_qt()
     request.getfixturevalue("qtbot")
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
+    stepped = []
+    monkeypatch.setattr(start.os, "nice", stepped.append)
     QTimer.singleShot(300, QApplication.closeAllWindows)
     QTimer.singleShot(1500, QApplication.quit)
     assert start.run(kind, session.uid) == 0
+    assert stepped == [5]  # the session goes first
     assert f"neurofb screen {kind} --session {session.uid}" in capsys.readouterr().out
 
 

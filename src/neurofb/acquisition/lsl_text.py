@@ -55,8 +55,12 @@ class TextInlet:
 
     def __init__(self, info: pylsl.StreamInfo) -> None:
         # No recovery by liblsl: it says nothing when it happens.
-        self._inlet = pylsl.StreamInlet(info, max_buflen=KEPT_S, recover=False)
-        self._open = _opened(self._inlet, info.name())
+        self._open = info.name()
+        try:
+            self._inlet = pylsl.StreamInlet(info, max_buflen=KEPT_S, recover=False)
+            self._inlet.open_stream(timeout=OPEN_TIMEOUT_S)
+        except RuntimeError as error:
+            raise _no_answer(self._open, error) from error
 
     def take(self) -> list[tuple[str, float]]:
         """Give the texts that have come since the last call, each with its time stamp.
@@ -68,7 +72,7 @@ class TextInlet:
         """
         try:
             samples, stamps = self._inlet.pull_chunk(timeout=0.0)
-        except pylsl.util.LostError as error:
+        except RuntimeError as error:  # all that pylsl raises: lost, and liblsl's own trouble
             raise StreamLost(
                 f"the stream {self._open!r} is gone; its program ended or the network broke"
             ) from error
@@ -91,14 +95,14 @@ class NumberInlet:
     """
 
     def __init__(self, info: pylsl.StreamInfo) -> None:
-        facts = read_facts(info)
-        self._inlet = Inlet(facts, info)
-        self._open = facts.name
-        self.labels, self.rate_hz = facts.labels, facts.rate_hz
+        self._open = info.name()
         try:
+            facts = read_facts(info)
+            self._inlet = Inlet(facts, info)
             self._inlet.open(OPEN_TIMEOUT_S)
-        except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
-            raise StreamLost(f"the stream {facts.name!r} was seen but does not answer ({error})") from error
+        except RuntimeError as error:
+            raise _no_answer(self._open, error) from error
+        self.labels, self.rate_hz = facts.labels, facts.rate_hz
 
     def take(self) -> tuple[FloatArray, FloatArray]:
         """Give what has come since the last call, shape (n, n_channels), and its time stamps in seconds.
@@ -110,7 +114,7 @@ class NumberInlet:
         """
         try:
             n = self._inlet.pull(0.0)
-        except pylsl.util.LostError as error:
+        except RuntimeError as error:  # all that pylsl raises: lost, and liblsl's own trouble
             raise StreamLost(
                 f"the stream {self._open!r} is gone; its program ended or the network broke"
             ) from error
@@ -140,9 +144,5 @@ class SessionStreams:
         return found
 
 
-def _opened(inlet: pylsl.StreamInlet, name: str) -> str:
-    try:
-        inlet.open_stream(timeout=OPEN_TIMEOUT_S)
-    except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
-        raise StreamLost(f"the stream {name!r} was seen but does not answer ({error})") from error
-    return name
+def _no_answer(name: str, error: Exception) -> StreamLost:
+    return StreamLost(f"the stream {name!r} was seen but does not answer ({error})")

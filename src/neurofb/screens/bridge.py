@@ -31,7 +31,7 @@ SILENT_S = 2.0
 COURSE_ROWS = 2400
 EEG_WAITS_S = 2.0
 EVENTS_KEPT = 200
-STEP_S = 0.01
+STEP_S = 0.015
 #: A stop and a rating are said again so often, for so long, until the status shows that they were heard.
 AGAIN_S, AGAIN_FOR_S = 0.3, 30.0
 
@@ -40,6 +40,32 @@ TEXTS = (wire.STATUS, wire.EVENTS)
 FOR_PARTICIPANT = (wire.STATUS, wire.FEEDBACK)
 FOR_OPERATOR = (wire.STATUS, wire.FEEDBACK, wire.STIMULUS, wire.EVENTS, wire.EEG)
 OVER = ("finished", "aborted")
+#: What every status has (see ``engine.status``); a document without is none of an engine that this screen knows.
+STATUS_KEYS = frozenset(
+    [
+        "session",
+        "participant",
+        "title",
+        "state",
+        "now_s",
+        "clock_s",
+        "left_s",
+        "phase",
+        "step",
+        "timeline",
+        "feedback",
+        "prompt",
+        "heat",
+        "ratings",
+        "channels",
+        "features",
+        "latency_ms",
+        "stream",
+        "recording",
+        "message",
+        "ended",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +324,7 @@ class Bridge:
             return
         if name == wire.EVENTS:
             self._events.append(document)
-        elif document.get("session") == self.uid:
+        elif document.get("session") == self.uid and document.keys() >= STATUS_KEYS:
             self._status, self._status_s = document, self._clock.now_s()
             feedback = document["feedback"]
             row = [

@@ -92,6 +92,8 @@ class OperatorScreen(QWidget):
         self.head, self.eeg = HeadMap(theme), EegSweep(theme)
         self.lines, self.advice, self.ratings = QLabel(), QLabel(), QLabel()
         self.events = QListWidget()
+        self.events.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.events.setWordWrap(True)
         self.course = CoursePlot(theme, ("z", "threshold", "level"), wording("operator.course"))
         self.temperature = CoursePlot(theme, ("measured_c", "target_c"), wording("operator.temperature"))
         self.eeg_title = QLabel()
@@ -226,7 +228,8 @@ class OperatorScreen(QWidget):
             button.setEnabled(wanted in found.enabled)
 
     def _show_banner(self, banner: Line | None) -> None:
-        self.banner.setText(f"{_sign(banner)}  {banner.text}" if banner else "")
+        self.banner.setText(f"{_sign(banner)}  {banner.text}".strip() if banner else "")
+        self.banner.setTextFormat(Qt.TextFormat.PlainText)
         if banner:
             colour = self._theme.tones[banner.tone]
             self.banner.setStyleSheet(f"color: {colour}; font-weight: 600; font-size: 16px;")

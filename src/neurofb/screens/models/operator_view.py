@@ -176,7 +176,7 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, heard: bool) -> Line
         return Line(name, wording("operator.unheard", commands=", ".join(snapshot.unheard)), "attention")
     if not heard:
         return Line(name, wording("operator.nobody_hears"), "attention")
-    return Line(name, status["message"], "attention") if status["message"] else None
+    return Line(name, status["message"]) if status["message"] else None
 
 
 def _lines(status: Status, wording: Wording, dropped: int) -> list[Line]:
@@ -210,7 +210,7 @@ def _lines(status: Status, wording: Wording, dropped: int) -> list[Line]:
 
 
 def _step(step: Mapping[str, Any], wording: Wording) -> str:
-    name = str(step["kind"]).replace("_", " ")
+    name = wording.known("step", step["kind"])
     if step["level"]:
         name += f" ({wording.known('level', step['level'])})"
     if not step["n_trials"]:
