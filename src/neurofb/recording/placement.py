@@ -11,6 +11,7 @@ row with a ``blank_channel`` says that this channel is not a number at these ind
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -47,6 +48,11 @@ class Placement:
 
     def push(self, chunk: Chunk) -> None:
         """Note where a chunk's samples stand."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            nothing_lacks = math.isfinite(chunk.received_s.sum() + chunk.samples.sum())
+        if nothing_lacks:  # the usual case, in every step of feedback
+            self._place(chunk, 0, len(chunk))
+            return
         present = ~np.isnan(chunk.received_s)
         for first, last in _runs(present):
             self._place(chunk, first, last)

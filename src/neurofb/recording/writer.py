@@ -47,15 +47,33 @@ class _Stream:
     last_s: float = 0.0
     offsets: list[tuple[float, float]] = field(default_factory=list)
 
-    def take(self) -> tuple[int, bytes]:
-        """Give what was appended, as the body of one chunk, and how many samples it is."""
-        stamps_s = np.concatenate(self.stamps_s)
-        if self.header.dtype is None:
-            body = xdf.text_body([text for texts in self.values for text in texts], stamps_s)
-        else:
-            body = xdf.numeric_body(np.concatenate(self.values), stamps_s)
+    def take(self, number: int) -> bytes | _Numbers:
+        """Give what was appended, as one chunk or what will be one."""
+        values, stamps_s = self.values, self.stamps_s
         self.values, self.stamps_s = [], []
-        return len(stamps_s), body
+        if self.header.dtype is not None:
+            return _Numbers(number, values, stamps_s)
+        all_s = np.concatenate(stamps_s)
+        body = xdf.text_body([text for texts in values for text in texts], all_s)
+        return xdf.samples(number, len(all_s), body)
+
+
+class _Numbers:
+    """A chunk that is packed by the thread that writes it: packing 64 channels would hold up a step of feedback."""
+
+    def __init__(self, number: int, values: list[NDArray[Any]], stamps_s: list[FloatArray]) -> None:
+        self._number, self._values, self._stamps_s = number, values, stamps_s
+        self._n = sum(map(len, stamps_s))
+        # The body follows a chunk's length, tag, stream and count: 1 + 4, 2, 4 and 1 + 4 bytes.
+        self._size: int = 16 + self._n * (9 + values[0].dtype.itemsize * values[0].shape[1])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def packed(self) -> bytes:
+        """Give the chunk."""
+        body = xdf.numeric_body(np.concatenate(self._values), np.concatenate(self._stamps_s))
+        return xdf.samples(self._number, self._n, body)
 
 
 class Recorder:
@@ -100,7 +118,7 @@ class Recorder:
             ) from error
         _sync_folder(self.path.parent)
         self._progress = threading.Event()
-        self._jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Sequence[bytes | _Numbers] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
         self._thread.start()
         self._queue(xdf.MAGIC + xdf.file_header())
@@ -213,18 +231,19 @@ class Recorder:
 
     def _hand_over(self) -> None:
         """Make one chunk of each stream's samples and give all to the thread."""
-        parts, self._pending = self._pending, []
+        parts: list[bytes | _Numbers] = [*self._pending]
+        self._pending = []
         for number, kept in enumerate(self._streams, 1):
             if kept.stamps_s:
-                parts.append(xdf.samples(number, *kept.take()))
+                parts.append(kept.take(number))
         if self._n_flushes % BOUNDARY_EVERY == 0:
             parts.append(xdf.boundary())
         self._n_flushes += 1
-        self._queue(b"".join(parts))
+        self._queue(*parts)
 
-    def _queue(self, content: bytes) -> None:
-        self.n_bytes += len(content)
-        self._jobs.put(content)
+    def _queue(self, *parts: bytes | _Numbers) -> None:
+        self.n_bytes += sum(map(len, parts))
+        self._jobs.put(parts)
 
     def _watch_disk(self, now_s: float) -> None:
         if self._written == self.n_bytes:
@@ -252,7 +271,8 @@ class Recorder:
                     while contents[-1] is not None:  # a disk that was slow gets all that waits at once
                         contents.append(self._jobs.get_nowait())
                 goes_on = contents[-1] is not None
-                self._bring(b"".join(each for each in contents if each is not None))
+                parts = [part for each in contents if each is not None for part in each]
+                self._bring(b"".join(part if isinstance(part, bytes) else part.packed() for part in parts))
         except OSError as error:
             self._failure = error
         finally:
