@@ -162,7 +162,7 @@ def test_tables_are_columns(session):
     assert 0 < session.ratings["onset_s"][0] < session.duration_s
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.97])
 def test_a_recording_cut_anywhere_opens_as_far_as_it_goes(copied, share):
     file = copied / "recording.xdf"
     content = file.read_bytes()
@@ -173,7 +173,7 @@ def test_a_recording_cut_anywhere_opens_as_far_as_it_goes(copied, share):
     assert "broken off" in repr(session)
     raw = session.raw()
     assert raw.n_times == session.recording.n_samples
-    assert raw.n_times == pytest.approx(share * neurofb.read_session(eventful()).recording.n_samples, rel=0.2)
+    assert raw.n_times == pytest.approx(share * neurofb.read_session(eventful()).recording.n_samples, abs=400)
     assert raw.annotations.onset.max() <= raw.times[-1]
 
 

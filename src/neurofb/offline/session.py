@@ -151,6 +151,10 @@ class Session:
         """What happened, as spans of the recording: what annotations are made of, with more details."""
         return happenings(self.recording.events, self._times)
 
+    def onset_s(self, time_s: Any) -> NDArray[np.float64]:
+        """Give times of the recording computer's LSL clock as seconds from the first sample on."""
+        return self._times.onset_s(time_s)
+
     @cached_property
     def _times(self) -> SampleTimes:
         return SampleTimes(self.recording, self.recording.rate_hz)
