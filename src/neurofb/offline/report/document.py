@@ -1,0 +1,139 @@
+"""The report of a session: one HTML page, and the CRED-nf checklist beside it as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurofb.errors import RecordingFailed, WrongInput
+from neurofb.offline.report import crednf, ends, sections
+from neurofb.offline.report.facts import facts_of
+from neurofb.offline.report.page import MARK, page
+from neurofb.recording.session_recording import open_session_recording
+
+REPORT, CHECKLIST = "report.html", "cred-nf.json"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report consists of.
+
+    Attributes
+    ----------
+    html : str
+    checklist : dict
+        The CRED-nf checklist as JSON can hold it.
+    folder : Path
+        The session's folder.
+    """
+
+    html: str
+    checklist: dict[str, Any]
+    folder: Path
+
+
+def report_of(session: Path | str) -> Report:
+    """Make the report of a session, whole or broken off.
+
+    Parameters
+    ----------
+    session : path-like
+        Its folder, or its recording.
+
+    Raises
+    ------
+    UnknownFile, WrongFile
+        If there is no session, or no recording of neurofb.
+    """
+    recording = open_session_recording(session)
+    facts = facts_of(recording)
+    boxes = crednf.checklist(facts)
+    parts = [
+        ends.head(facts),
+        sections.course(facts),
+        sections.spectra(facts),
+        sections.features(facts),
+        sections.feedback(facts),
+        sections.quality(facts),
+        sections.heat(facts),
+        sections.ratings(facts),
+        ends.checklist(boxes),
+        ends.made(facts),
+        sections.events(facts),
+        ends.foot(facts),
+    ]
+    title = f"neurofb report {facts.uid or recording.folder.name}"
+    return Report(page(title, parts), crednf.as_document(facts, boxes), recording.folder)
+
+
+def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
+    """Write the report of a session, and its CRED-nf checklist beside it.
+
+    Parameters
+    ----------
+    folder : path-like
+        The session's folder, or its recording.
+    out : path-like, optional
+        The HTML file. Default: ``report.html`` in the session's folder.
+
+    Returns
+    -------
+    Path
+        The HTML file. The checklist is ``cred-nf.json`` beside it, or ``NAME_cred-nf.json`` beside ``NAME.html``.
+
+    Raises
+    ------
+    WrongInput
+        If another file stands where the report should: only an earlier report is replaced.
+    RecordingFailed
+        If it cannot be written.
+    """
+    return save(report_of(folder), out)
+
+
+def save(report: Report, out: Path | str | None = None) -> Path:
+    """Write a report; see `write_report`."""
+    path = report.folder / REPORT if out is None else Path(out)
+    beside = checklist_path(path)
+    _check_free(path, lambda head: MARK in head)
+    _check_free(beside, lambda head: '"checklist": "CRED-nf"' in head)
+    _write(path, report.html)
+    _write(beside, json.dumps(report.checklist, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def checklist_path(path: Path) -> Path:
+    """Give where the checklist of a report stands."""
+    return path.with_name(CHECKLIST if path.name == REPORT else f"{path.stem}_{CHECKLIST}")
+
+
+def _check_free(path: Path, is_ours: Callable[[str], bool]) -> None:
+    if not path.exists():
+        return
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = file.read(400)
+    except (OSError, ValueError):
+        head = ""
+    if not is_ours(head):
+        raise WrongInput(
+            f"{path} exists and is no earlier report; a report replaces nothing else: choose another with --out"
+        )
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(content, encoding="utf-8", newline="\n")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RecordingFailed(
+            f"the report cannot be written to {path}: {error.strerror}; choose another place with --out"
+        ) from error

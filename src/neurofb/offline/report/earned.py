@@ -1,0 +1,291 @@
+"""What feedback was given and what was withheld why: by phase, by block, over time; and how old it was.
+
+In: a recording and its course. Out: rates, reasons, ages and the course of blocks. Everything is counted from the
+values that were delivered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.features.value import kind_of
+from neurofb.offline.report.course import Course, Span
+from neurofb.recording.session_recording import SessionRecording
+
+N_BINS = 60
+#: Shares of ages below which the histogram ends; what is older is counted beside it.
+HISTOGRAM_SHARE = 0.995
+#: A slope within a shorter block says nothing.
+SHORTEST_BLOCK_S = 10.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one phase earned, in its feedback blocks.
+
+    Attributes
+    ----------
+    label, kind : str
+    n : int
+        Feedback values in it.
+    usable, rewarded : float
+        Shares of them; NaN if there were none.
+    reasons : Counter
+        Why nothing could be earned: reason → values.
+    features : mapping of str to float
+        Share of usable values of each feature, also where no feedback was given.
+    """
+
+    label: str
+    kind: str
+    n: int
+    usable: float
+    rewarded: float
+    reasons: Counter[str] = field(default_factory=Counter)
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Ages:
+    """How old feedback was when it went out: from the newest EEG sample's time to output, in s.
+
+    Attributes
+    ----------
+    n : int
+    median_s, p95_s, p99_s, most_s : float
+    counts, edges_s : array
+        The histogram, up to the age that ``HISTOGRAM_SHARE`` stay below.
+    n_older : int
+        Beyond the last edge.
+    filter_s : float
+        The declared delay of the filters, which comes on top; NaN if none was recorded.
+    """
+
+    n: int
+    median_s: float
+    p95_s: float
+    p99_s: float
+    most_s: float
+    counts: NDArray[np.int64]
+    edges_s: FloatArray
+    n_older: int
+    filter_s: float
+
+
+@dataclass(frozen=True)
+class BlockAccount:
+    """How a block went, counted from delivered values.
+
+    Attributes
+    ----------
+    span : Span
+    n : int
+    usable, rewarded : float
+        Shares of all values.
+    value, z : float
+        Means of the usable ones.
+    success : float
+        The fixed-baseline success index at its end.
+    threshold_z : float
+        At its end.
+    slope_z_per_min : float
+        Of z over the block, least squares; NaN if it is too short.
+    """
+
+    span: Span
+    n: int
+    usable: float
+    rewarded: float
+    value: float
+    z: float
+    success: float
+    threshold_z: float
+    slope_z_per_min: float
+
+
+def feature_names(recording: SessionRecording) -> list[str]:
+    """Give the features of a session in their order."""
+    columns = [name for name in recording.features if name not in ("index", "time_s")]
+    return [name for name in columns if f"{name}.usable" in columns]
+
+
+def reasons_of(recording: SessionRecording) -> list[str]:
+    """Give for each feedback value why it could not be earned; empty where it could."""
+    changes: dict[int, str] = {}
+    for event in recording.events:
+        if event.kind in ("withheld", "earning") and event.index is not None:
+            changes.setdefault(event.index, kind_of(event.message) if event.kind == "withheld" else "")
+    reasons, now = [], ""
+    usable = recording.feedback.get("usable", np.empty(0))
+    for index, is_usable in zip(recording.feedback.get("index", ()), usable, strict=True):
+        now = changes.get(int(index), now)
+        reasons.append("" if is_usable else now or "reason not recorded")
+    return reasons
+
+
+def rates_by_phase(recording: SessionRecording, course: Course) -> list[Rates]:
+    """Count what each phase earned in its feedback blocks; between blocks nothing can be earned."""
+    reasons = reasons_of(recording)
+    given = recording.feedback
+    in_blocks = np.zeros(len(reasons), dtype=bool)
+    for block in course.blocks:
+        in_blocks |= _rows(given, block)
+    found = []
+    for span in course.phases:
+        inside = _rows(given, span) & in_blocks
+        n, usable, rewarded = _shares(given, inside)
+        why = Counter(reasons[i] for i in np.flatnonzero(inside) if reasons[i])
+        features = _usable_features(recording, span)
+        found.append(Rates(span.label, span.kind, n, usable, rewarded, why, features))
+    return found
+
+
+def _rows(table: dict[str, FloatArray], span: Span) -> NDArray[np.bool_]:
+    index = table.get("index", np.empty(0))
+    return np.asarray((index >= span.first) & (index < span.last))
+
+
+def _shares(given: dict[str, FloatArray], inside: NDArray[np.bool_]) -> tuple[int, float, float]:
+    n = int(inside.sum())
+    if not n:
+        return 0, math.nan, math.nan
+    return n, float(given["usable"][inside].mean()), float(given["reward"][inside].mean())
+
+
+def _usable_features(recording: SessionRecording, span: Span) -> dict[str, float]:
+    table, found = recording.features, {}
+    inside = _rows(table, span)
+    for name in feature_names(recording):
+        usable = table[f"{name}.usable"][inside]
+        usable = usable[np.isfinite(usable)]
+        found[name] = float(usable.mean()) if len(usable) else math.nan
+    return found
+
+
+def mean_features(recording: SessionRecording, span: Span) -> dict[str, tuple[float, float, int]]:
+    """Give mean, standard deviation and number of the usable values of each feature in a span."""
+    table, found = recording.features, {}
+    inside = _rows(table, span)
+    for name in feature_names(recording):
+        values = table[name][inside & (table[f"{name}.usable"] == 1)]
+        values = values[np.isfinite(values)]
+        n = len(values)
+        found[name] = (
+            float(values.mean()) if n else math.nan,
+            float(values.std(ddof=1)) if n > 1 else math.nan,
+            n,
+        )
+    return found
+
+
+def ages_of(recording: SessionRecording) -> Ages | None:
+    """Give how old feedback was; None if there was none."""
+    given = recording.feedback
+    ages = given.get("age_s", np.empty(0))
+    ages = ages[np.isfinite(ages)]
+    if not len(ages):
+        return None
+    median, p95, p99 = np.percentile(ages, (50, 95, 99))
+    top = max(float(np.quantile(ages, HISTOGRAM_SHARE)), 1e-3)
+    counts, edges = np.histogram(ages, bins=N_BINS, range=(0.0, top))
+    delays = given["delay_s"][np.isfinite(given["delay_s"])]
+    return Ages(
+        len(ages),
+        float(median),
+        float(p95),
+        float(p99),
+        float(ages.max()),
+        counts.astype(np.int64),
+        edges,
+        n_older=int((ages > top).sum()),
+        filter_s=float(np.median(delays)) if len(delays) else math.nan,
+    )
+
+
+def block_accounts(recording: SessionRecording, course: Course) -> list[BlockAccount]:
+    """Give how each block went."""
+    given, found = recording.feedback, []
+    for span in course.blocks:
+        inside = _rows(given, span)
+        n, usable, rewarded = _shares(given, inside)
+        good = inside & (given.get("usable", np.empty(0)) == 1)
+        z, minutes = given.get("z", np.empty(0))[good], given.get("index", np.empty(0))[good]
+        minutes = minutes / (60 * recording.rate_hz)
+        found.append(
+            BlockAccount(
+                span,
+                n,
+                usable,
+                rewarded,
+                value=_mean(given.get("value", np.empty(0))[good]),
+                z=_mean(z),
+                success=_last(given.get("success_index", np.empty(0))[inside]),
+                threshold_z=_last(given.get("threshold", np.empty(0))[inside]),
+                slope_z_per_min=slope(minutes, z) if span.duration_s >= SHORTEST_BLOCK_S else math.nan,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The slope over blocks of one condition, by least squares (as Peng et al. 2020 use it).
+
+    Attributes
+    ----------
+    condition : str
+    n_blocks : int
+    z_per_block, success_per_block : float
+        NaN with fewer than two blocks.
+    """
+
+    condition: str
+    n_blocks: int
+    z_per_block: float
+    success_per_block: float
+
+
+def learning(blocks: Sequence[BlockAccount]) -> list[Learning]:
+    """Give the slopes over blocks; blocks of different conditions are never mixed."""
+    found = []
+    for condition in dict.fromkeys(block.span.name for block in blocks):
+        some = [block for block in blocks if block.span.name == condition]
+        at = np.arange(len(some), dtype=float)
+        z = np.array([block.z for block in some])
+        success = np.array([block.success for block in some])
+        found.append(Learning(condition, len(some), slope(at, z), slope(at, success)))
+    return found
+
+
+def slope(x: FloatArray, y: FloatArray) -> float:
+    """Give the slope of y over x by least squares; NaN with fewer than two different places."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    around = x - x.mean() if len(x) else x
+    spread = float(around @ around)
+    return float(around @ y / spread) if spread > 0 else math.nan
+
+
+def total_reasons(rates: Iterable[Rates]) -> Counter[str]:
+    """Give all reasons of a session."""
+    found: Counter[str] = Counter()
+    for each in rates:
+        found += each.reasons
+    return found
+
+
+def _mean(values: FloatArray) -> float:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _last(values: FloatArray) -> float:
+    values = values[np.isfinite(values)]
+    return float(values[-1]) if len(values) else math.nan

@@ -1,0 +1,251 @@
+"""Figures over the session's time: what happened, and how features and threshold went.
+
+Long sessions are drawn as means and ranges of a thousand parts of their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from neurofb.chunk import FloatArray
+from neurofb.offline.report.course import Course
+from neurofb.offline.report.drawing import (
+    BAD,
+    COOL,
+    GOOD,
+    HEAT,
+    INK,
+    LINE,
+    SERIES,
+    SOFT,
+    colour_of,
+    drawn,
+    grid,
+    minutes,
+    svg_of,
+)
+from neurofb.offline.report.earned import feature_names
+from neurofb.offline.report.heat import Answer
+from neurofb.recording.session_recording import SessionRecording
+
+PARTS = 1000
+MARKS = ("o", "D", "s", "^", "v")
+
+
+def binned(
+    time_s: FloatArray, values: FloatArray, end_s: float, parts: int = PARTS
+) -> tuple[FloatArray, ...]:
+    """Give the middles of equal parts of the session, and mean, least and most of the values in each.
+
+    Parts without a value are NaN, so that lines break there.
+    """
+    edges = np.linspace(0.0, max(end_s, 1e-3), parts + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    known = np.isfinite(values) & (time_s >= 0) & (time_s <= edges[-1])
+    part = np.minimum((time_s[known] / edges[-1] * parts).astype(int), parts - 1)
+    values = values[known]
+    n = np.bincount(part, minlength=parts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(part, weights=values, minlength=parts) / n
+    least, most = np.full(parts, np.inf), np.full(parts, -np.inf)
+    np.minimum.at(least, part, values)
+    np.maximum.at(most, part, values)
+    least[n == 0] = most[n == 0] = np.nan
+    return middles, mean, least, most
+
+
+def parts_for(time_s: FloatArray, end_s: float) -> int:
+    """Give in how many parts to draw, so that sparse values are joined."""
+    if len(time_s) < 3:
+        return 1
+    step_s = float(np.median(np.diff(time_s)))
+    return int(min(PARTS, max(1.0, end_s / max(2 * step_s, 1e-3))))
+
+
+def timeline(recording: SessionRecording, course: Course, answers: Sequence[Answer]) -> str:
+    """Draw phases, stimuli, feedback and ratings on one axis of time."""
+    rows: list[tuple[float, Callable[[Axes], None]]] = [(0.5, lambda axes: _phases(axes, course))]
+    if len(recording.stimulus["time_s"]):
+        rows.append((1.5, lambda axes: _temperature(axes, recording, course)))
+    if len(recording.feedback["time_s"]) and course.blocks:
+        rows.append((1.5, lambda axes: _level(axes, recording, course)))
+        rows.append((0.7, lambda axes: _shares(axes, recording, course)))
+    if any(isinstance(each.value, int | float) or each.value is None for each in answers):
+        rows.append((1.5, lambda axes: _ratings(axes, answers)))
+    heights = [height for height, _ in rows]
+    with drawn(0.55 + 0.95 * sum(heights)) as figure:
+        found = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (_, draw) in zip(found, rows, strict=True):
+            draw(axes)
+            _shade(axes, course)
+            axes.yaxis.set_label_coords(-0.055, 0.5)
+        _time_axis(found[-1], course)
+        words = "phases, temperatures, feedback and ratings over the session's time"
+        return svg_of(figure, words)
+
+
+def _time_axis(axes: Axes, course: Course) -> None:
+    axes.set_xlim(0, max(course.end_s, 1e-3))
+    divisor = minutes(axes, course.end_s)
+    if divisor > 1:
+        step = next(s for s in (30, 60, 120, 300, 600, 1200, 3600, 7200, 36000) if course.end_s / s <= 14)
+        ticks = np.arange(0, course.end_s + 1, step)
+        axes.set_xticks(ticks, [f"{tick / divisor:g}" for tick in ticks])
+
+
+def _shade(axes: Axes, course: Course) -> None:
+    for span in course.phases:
+        if span.start_s > 0:
+            axes.axvline(span.start_s, color=LINE, linewidth=0.5, alpha=0.7, zorder=0)
+    for span in course.blocks:
+        axes.axvspan(span.start_s, span.end_s, color=GOOD, alpha=0.06, linewidth=0, zorder=0)
+
+
+def _phases(axes: Axes, course: Course) -> None:
+    whole_s = max(course.end_s, 1e-3)
+    for span in course.phases:
+        axes.barh(
+            0, span.duration_s, left=span.start_s, height=1.0, color=colour_of(span.kind), alpha=0.85, linewidth=0
+        )  # fmt: skip
+        room = span.duration_s / whole_s * 150  # letters that fit
+        if room >= len(span.label) + 1:
+            axes.text(
+                span.start_s + span.duration_s / 2, 0, span.label, ha="center", va="center", fontsize=7.5,
+                color="white", fontweight="bold",
+            )  # fmt: skip
+        elif room >= 3:
+            axes.text(
+                span.start_s + span.duration_s / 2, 0, span.label[: int(room) - 1] + "…", ha="center", va="center",
+                fontsize=7, color="white",
+            )  # fmt: skip
+    axes.set_ylim(-0.5, 0.5)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("phase", rotation=0, ha="right", va="center")
+
+
+def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> None:
+    readings = recording.stimulus
+    time_s = readings["time_s"] - course.zero_s
+    parts = parts_for(time_s, course.end_s)
+    middles, target, _, most_target = binned(time_s, readings["target_c"], course.end_s, parts)
+    _, _, least, most = binned(time_s, readings["measured_c"], course.end_s, parts)
+    axes.fill_between(
+        middles, least, most, color=HEAT, alpha=0.35, linewidth=0.8, edgecolor=HEAT, label="measured"
+    )
+    axes.plot(middles, np.fmax(target, most_target), color=INK, linewidth=0.8, label="target")
+    for event in recording.events:
+        if event.kind in ("heat_aborted", "heat_fault", "heat_refused"):
+            at_s = event.time_s - course.zero_s
+            axes.plot([at_s], [axes.get_ylim()[1]], marker="v", color=BAD, markersize=6, clip_on=False)
+    axes.set_ylabel("°C")
+    grid(axes)
+    axes.legend(loc="upper left", ncols=2, borderaxespad=0.1)
+    axes.margins(y=0.22)
+
+
+def _level(axes: Axes, recording: SessionRecording, course: Course) -> None:
+    given = recording.feedback
+    time_s = given["time_s"] - course.zero_s
+    middles, mean, least, most = binned(time_s, given["level"], course.end_s, parts_for(time_s, course.end_s))
+    axes.fill_between(middles, least, most, color=GOOD, alpha=0.3, linewidth=0)
+    axes.plot(middles, mean, color=GOOD, linewidth=1.0)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks([0, 0.5, 1])
+    axes.set_ylabel("feedback\nlevel")
+    grid(axes)
+
+
+def _shares(axes: Axes, recording: SessionRecording, course: Course) -> None:
+    """Usable and rewarded shares of parts of a hundredth of the session, in the blocks."""
+    given = recording.feedback
+    time_s = given["time_s"] - course.zero_s
+    inside = np.zeros(len(time_s), dtype=bool)
+    for block in course.blocks:
+        inside |= (given["index"] >= block.first) & (given["index"] < block.last)
+    for name, label, colour, alpha in (
+        ("usable", "usable", SOFT, 0.25),
+        ("reward", "rewarded", GOOD, 0.9),
+    ):
+        middles, mean, _, _ = binned(time_s[inside], given[name][inside], course.end_s, 150)
+        width = middles[1] - middles[0]
+        axes.bar(
+            middles, np.nan_to_num(mean), width=width, color=colour, alpha=alpha, linewidth=0, label=label
+        )
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 1], ["0", "100 %"])
+    axes.set_ylabel("share")
+    axes.legend(loc="upper left", ncols=2, borderaxespad=0.1)
+
+
+def _ratings(axes: Axes, answers: Sequence[Answer]) -> None:
+    numeric = [each for each in answers if isinstance(each.value, int | float) or each.value is None]
+    scales = dict.fromkeys(each.scale for each in numeric if isinstance(each.value, int | float))
+    for i, scale in enumerate(scales):
+        some = [e for e in numeric if e.scale == scale]
+        colour, mark = (HEAT, COOL, *SERIES[2:])[i % 6], MARKS[i % len(MARKS)]
+        given = [(e.at_s, float(e.value)) for e in some if isinstance(e.value, int | float)]
+        axes.plot(*zip(*given, strict=True), mark, color=colour, markersize=4.5, label=scale, alpha=0.9)
+        missing = [e.at_s for e in some if e.value is None]
+        if missing:
+            label = f"{scale}: no answer"
+            axes.plot(missing, [-7.0] * len(missing), "x", color=colour, markersize=4.5, label=label)
+    axes.set_ylim(-14, 104)
+    axes.set_yticks([0, 50, 100])
+    axes.set_ylabel("rating")
+    grid(axes)
+    if scales:
+        axes.legend(loc="upper left", ncols=4, borderaxespad=0.1)
+
+
+def feature_course(recording: SessionRecording, course: Course) -> str:
+    """Draw every feature over the session, usable values only, and z with its threshold in the blocks."""
+    names, given = feature_names(recording), recording.feedback
+    has_z = bool(len(given["time_s"])) and bool(course.blocks)
+    units = recording.units("neurofb-features")
+    with drawn(0.5 + 1.25 * (len(names) + has_z)) as figure:
+        found = figure.subplots(len(names) + has_z, 1, sharex=True, squeeze=False)[:, 0]
+        for axes, name in zip(found, names, strict=False):
+            table = recording.features
+            usable = table[f"{name}.usable"] == 1
+            time_s = table["time_s"][usable] - course.zero_s
+            _band(axes, time_s, table[name][usable], course, SERIES[0])
+            axes.set_title(name.replace("_", " "))
+            axes.set_ylabel(units.get(name, "").replace("none", ""))
+        if has_z:
+            _scores(found[-1], recording, course)
+        for axes in found:
+            grid(axes)
+            _shade(axes, course)
+            axes.yaxis.set_label_coords(-0.055, 0.5)
+        _time_axis(found[-1], course)
+        return svg_of(figure, "features over the session's time, and the trained one against its threshold")
+
+
+def _band(axes: Axes, time_s: FloatArray, values: FloatArray, course: Course, colour: str) -> None:
+    parts = min(300, parts_for(time_s, course.end_s))
+    middles, mean, _, _ = binned(time_s, values, course.end_s, parts)
+    _, squares, _, _ = binned(time_s, values**2, course.end_s, parts)
+    spread = np.sqrt(np.maximum(squares - mean**2, 0))
+    axes.fill_between(middles, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0)
+    axes.plot(middles, mean, color=colour, linewidth=1.0)
+
+
+def _scores(axes: Axes, recording: SessionRecording, course: Course) -> None:
+    given = recording.feedback
+    usable = given["usable"] == 1
+    _band(axes, given["time_s"][usable] - course.zero_s, given["z"][usable], course, GOOD)
+    for i, block in enumerate(course.blocks):
+        inside = (given["index"] >= block.first) & (given["index"] < block.last)
+        threshold = given["threshold"][inside]
+        time_s = given["time_s"][inside] - course.zero_s
+        label = "threshold" if i == 0 else None
+        axes.plot(time_s[:: max(1, len(time_s) // 200)], threshold[:: max(1, len(time_s) // 200)], color=INK,
+                  linewidth=1.2, linestyle=(0, (4, 1.6)), label=label)  # fmt: skip
+    axes.set_title("trained feature against its baseline, and the threshold")
+    axes.set_ylabel("z (SD)")
+    axes.legend(loc="upper left")
