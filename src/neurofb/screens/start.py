@@ -103,6 +103,7 @@ def run(
         from neurofb.screens.participant import ParticipantScreen
 
         screen = ParticipantScreen(bridge, wording, theme(dark), breaths_per_min)
+        screen.resize(1280, 720)
     else:
         from neurofb.screens.operator import OperatorScreen
 
