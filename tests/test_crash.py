@@ -15,7 +15,7 @@ from xdf_parts import SmallSession
 from neurofb.recording.reader import read_xdf_file
 from neurofb.recording.session_recording import open_session_recording
 
-N_KILLS = 200 if os.environ.get("NEUROFB_LONG") else 8
+N_KILLS = int(os.environ.get("NEUROFB_KILLS", 200 if os.environ.get("NEUROFB_LONG") else 8))
 RATE_HZ = 500.0
 
 
@@ -91,11 +91,11 @@ while True:
 
 
 def kill_together(paths: list[Path], moments_s: list[float]) -> list[float]:
-    """Kill recording processes, each after its time; give how many seconds of what was received each lost."""
+    """Kill recording processes, each after its time; give how old the oldest was that each lost, in s."""
     children = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) for path in paths
     ]
-    said = {}
+    said, killed_s = {}, {}
     try:
         for child in children:
             assert child.stdout.readline(), "the child never began"
@@ -105,19 +105,19 @@ def kill_together(paths: list[Path], moments_s: list[float]) -> list[float]:
                 max(0.0, start_s + moments_s[i] - time.monotonic())
             )  # the moment is what is random here
             children[i].kill()
+            killed_s[i] = time.monotonic()
             said[i] = children[i].communicate()[0].decode()
     finally:
         for child in children:
             child.kill()
             child.wait()
             child.stdout.close()
-    return [lost_of(path, said[i]) for i, path in enumerate(paths)]
+    return [lost_of(path, said[i], killed_s[i]) for i, path in enumerate(paths)]
 
 
-def lost_of(path: Path, said: str) -> float:
-    """Give how many seconds of what a child said it had received are not in its file."""
+def lost_of(path: Path, said: str, killed_s: float) -> float:
+    """Give how long before the kill the oldest sample was received that is not in the file."""
     lines = [line.split() for line in said.splitlines() if line.count(" ") == 1]
-    received = int(lines[-1][0]) if lines else 0
     file = read_xdf_file(path)
     n = file.streams[0].n_samples if file.streams else 0
     assert not file.is_whole
@@ -125,7 +125,7 @@ def lost_of(path: Path, said: str) -> float:
     if n:
         np.testing.assert_array_equal(file.streams[0].values(), np.arange(8.0 * n).reshape(-1, 8))
         np.testing.assert_array_equal(file.streams[0].stamps_s(), np.arange(n) / RATE_HZ)
-    return (received - n) / RATE_HZ
+    return max((killed_s - float(when_s) for count, when_s in lines if int(count) > n), default=0.0)
 
 
 @pytest.mark.timeout(120 + 5 * N_KILLS)

@@ -502,6 +502,60 @@ def test_anything_at_all_is_read_or_refused(corpus, tmp_path_factory, which, edi
     examine(tmp_path_factory.getbasetemp() / "mangled.xdf", mangle(corpus[which], edits))
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(at=st.integers(0, 10**6), value=st.integers(1, 255))
+def test_one_damaged_byte_costs_nothing_of_what_stands_before_it(corpus, tmp_path_factory, at, value) -> None:
+    path = tmp_path_factory.getbasetemp() / "one.xdf"
+    content = bytearray(corpus[0])
+    path.write_bytes(content)
+    before = {
+        stream.name: (
+            sum(p.n_samples for p in stream._places if p.body + p.size <= at % len(content)),
+            stream,
+        )
+        for stream in read_xdf_file(path).streams
+    }
+    known = {name: (n, stream.stamps_s(0, n)) for name, (n, stream) in before.items()}
+    content[at % len(content)] ^= value
+    path.write_bytes(content)
+    if at % len(content) < 4:
+        with pytest.raises(WrongFile, match="is no XDF file"):
+            read_xdf_file(path)
+        return
+    found = {stream.facts.number: stream for stream in read_xdf_file(path).streams}
+    for number, (name, (n, stamps_s)) in enumerate(known.items(), 1):
+        if n:
+            np.testing.assert_array_equal(found[number].stamps_s(0, n), stamps_s, err_msg=name)
+
+
+FINDS = {
+    "magic alone": (b"", "the file has no stream"),
+    "header without a number": (xdf.chunk(xdf.STREAM_HEADER), "a header cannot be read"),
+    "header without text": (xdf.chunk(xdf.STREAM_HEADER, bytes(4)), "a header cannot be read"),
+    "header that is a text alone": (
+        xdf.chunk(xdf.STREAM_HEADER, bytes(4), b"<info>a</info>"),
+        "its header names the channel format ''",
+    ),
+    "samples without a number": (xdf.chunk(xdf.SAMPLES, b"\1"), "bytes 4 to 12 are damaged"),
+    "samples of nobody": (xdf.chunk(xdf.SAMPLES, bytes(4), b"\1\0"), "1 chunks belong to stream 0"),
+    "footer of nobody": (xdf.chunk(xdf.STREAM_FOOTER, bytes(4)), "1 chunks belong to stream 0"),
+    "offset that is too short": (xdf.chunk(xdf.CLOCK_OFFSET, bytes(9)), "bytes 4 to 20 are damaged"),
+    "mark that is none": (xdf.chunk(xdf.BOUNDARY, bytes(16)), "bytes 4 to 27 are damaged"),
+    "length of no known size": (b"\2\2\0\0\0", "from byte 4 of 9"),
+    "length of nothing": (b"\1\0\0\0", "from byte 4 of 8"),
+    "tag of nobody": (xdf.chunk(77, b"abc"), "bytes 4 to 14 are damaged"),
+    "length that ends with the file": (b"\4\7", "from byte 4 of 6"),
+}
+
+
+@pytest.mark.parametrize("content, words", FINDS.values(), ids=FINDS)
+def test_small_files_with_something_wrong_say_it(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.xdf").write_bytes(xdf.MAGIC + content)
+    problems = read_xdf_file(tmp_path / "a.xdf").problems
+    assert any(words in problem for problem in problems), problems
+    look_at_everything(tmp_path / "a.xdf")
+
+
 @pytest.mark.skipif(not LONG, reason="ten minutes: with NEUROFB_LONG=1")
 @pytest.mark.timeout(900)
 def test_ten_minutes_of_anything(corpus, tmp_path: Path) -> None:

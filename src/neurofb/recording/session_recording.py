@@ -59,6 +59,7 @@ class SessionRecording:
         self._streams = streams
         self._placed = self._place(placement)
         self._problems += self._placed.problems
+        self._is_whole = not self._problems
 
     def __repr__(self) -> str:
         return f"SessionRecording({str(self.path)!r})"
@@ -97,11 +98,11 @@ class SessionRecording:
     @property
     def is_whole(self) -> bool:
         """Whether the recording was ended in order and nothing in it is damaged."""
-        return not self._problems
+        return self._is_whole
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the session lacks, in words."""
+        """What the session lacks, in words; files beside the recording are looked at when they are asked for."""
         return tuple(self._problems)
 
     @property

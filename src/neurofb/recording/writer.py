@@ -95,7 +95,7 @@ class Recorder:
         If the file cannot be made.
     """
 
-    def __init__(self, path: Path, *, flush_s: float = 0.5, waits: bool = False) -> None:
+    def __init__(self, path: Path, *, flush_s: float = 0.25, waits: bool = False) -> None:
         self.path = Path(path)
         self._flush_s, self._waits = flush_s, waits
         self._streams: list[_Stream] = []
