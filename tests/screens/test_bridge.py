@@ -120,8 +120,12 @@ def test_a_stop_is_said_again_until_the_session_stops(bridge, session, until):
 
 def test_a_rating_is_said_again_until_its_prompt_is_gone(bridge, session, until):
     connected(bridge, session, until)
-    bridge.rate("p7", 12.0)
     asked = prompt(id="p7")
+    until(
+        lambda: (session.status(prompt=asked), bridge.step()),
+        lambda: bridge.snapshot().status["prompt"] is not None,
+    )
+    bridge.rate("p7", 12.0)
     until(
         lambda: (session.status(prompt=asked), bridge.step(), session.listen()),
         lambda: sum(each.name == "rating" for each in session.heard) >= 2,

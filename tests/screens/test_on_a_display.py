@@ -27,10 +27,11 @@ def display():
         pytest.skip(f"needs a display without a monitor and Qt's libraries; not there: {', '.join(absent)}")
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x720x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x720x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=(writing,),
         stderr=subprocess.DEVNULL,
     )
+    # Without -noreset it begins anew, deaf for a moment, whenever its last client leaves: each xdotool is one.
     os.close(writing)
     with os.fdopen(reading) as said:
         number = said.readline().strip()
