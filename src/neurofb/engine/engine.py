@@ -1,4 +1,6 @@
-"""The thread that runs a session: pull → push → step → record → publish, in that order.
+"""The thread that runs a session: pull → push → step → publish → record, in that order.
+
+Feedback goes out before it is handed to the recorder, which costs it nothing: either takes well under a millisecond.
 
 Whatever ends a session, the order is the same: stimulus off, phases closed, record closed, streams closed. A failed
 recording ends it; a failed screen or listener does not. It reads the clock that it was given and no other.
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofb.acquisition.source import Source
+from neurofb.chunk import Chunk
 from neurofb.clock import Clock
 from neurofb.engine.conductor import Conductor
 from neurofb.engine.instructed import InstructedLoop
@@ -118,9 +121,7 @@ class Engine:
         wait_s = min(PULL_S, max(0.0, self._conductor.next_due_s - now_s))
         chunk = self._source.pull(wait_s)
         now_s = self._clock.now_s()
-        self._journal.received(self._source.take_raw(), self._source.take_offsets())
-        self._journal.placed(chunk)
-        self._looped.push(chunk, now_s)
+        self._take_in(chunk, now_s)
         if self._stimuli is not None:
             self._stimuli.step()
             if self._stimuli.fault:
@@ -132,6 +133,12 @@ class Engine:
             act(now_s)
         self._tell(now_s)
         self._journal.flush()
+
+    def _take_in(self, chunk: Chunk, now_s: float) -> None:
+        """Give out the feedback that samples earn first, and only then do what can wait: the record and the EEG."""
+        self._looped.push(chunk, now_s)
+        self._journal.received(self._source.take_raw(), self._source.take_offsets())
+        self._journal.placed(chunk)
 
     def _tell(self, now_s: float) -> None:
         for event in (*self._source.take_events(), *self._looped.loop.take_events()):
@@ -191,9 +198,7 @@ class Engine:
     def _last_samples(self) -> None:
         """Take what the source still held in doubt."""
         chunk = self._source.flush()
-        self._journal.received(self._source.take_raw(), self._source.take_offsets())
-        self._journal.placed(chunk)
-        self._looped.push(chunk, self._clock.now_s())
+        self._take_in(chunk, self._clock.now_s())
         for event in (*self._source.take_events(), *self._looped.loop.take_events()):
             self._journal.event(event)
 

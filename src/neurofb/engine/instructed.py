@@ -48,10 +48,13 @@ class InstructedLoop:
             return self._silence(now_s)
         self._silent_since_s = now_s
         output = self.loop.push(chunk)
-        self._journal.values(output.values)
-        for value in output.values:
-            self.newest[value.name] = value
-        return self._given(output.samples)
+        self._journal.times_are(chunk)
+        given = self._given(output.samples)
+        if output.values:
+            self._journal.values(output.values)
+            for value in output.values:
+                self.newest[value.name] = value
+        return given
 
     def _silence(self, now_s: float) -> list[FeedbackSample]:
         """Tell feedback which sample should have come by now."""

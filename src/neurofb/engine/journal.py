@@ -1,4 +1,4 @@
-"""Everything that happens in a session, kept and told in one place: first recorded, then published.
+"""Everything that happens in a session, kept and told in one place.
 
 In: raw blocks, chunks, values, feedback, readings, events. Out: the streams of the recording and of LSL. Kept: the
 newest events for whoever comes late, and ages of feedback for the account of latency.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,7 @@ FEEDBACK_COLUMNS: Mapping[str, str] = {
     "delay_s": "s",
     "age_s": "s",
 }
+_FEEDBACK_OF = attrgetter(*FEEDBACK_COLUMNS)
 PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: Ages that are looked at for the account of latency: the newest, about five minutes.
 N_AGES = 10_000
@@ -163,14 +165,17 @@ class Journal:
         for time_s, offset_s in offsets:
             self._recorder.offset(self._streams["eeg"], time_s, offset_s)
 
+    def times_are(self, chunk: Chunk) -> None:
+        """Take note of when samples were taken, before anything that is made of them is told."""
+        self._times_s, self._times_from = chunk.times_s, chunk.first_index
+        self.newest_s = chunk.times_s.item(-1)
+
     def placed(self, chunk: Chunk) -> None:
         """Record where samples stand, and send them on."""
         if not len(chunk):
             return
         self._placement.push(chunk)
         self.n_missing += int(np.isnan(chunk.received_s).sum())
-        self._times_s, self._times_from = chunk.times_s, chunk.first_index
-        self.newest_s = float(chunk.times_s[-1])
         if self._publisher is not None:
             self._publisher.eeg(chunk)
 
@@ -191,23 +196,23 @@ class Journal:
             if i + 1 == len(values) or values[i + 1].index != value.index:
                 row[0] = value.index
                 time_s = self.time_of(value.index)
-                self._recorder.append(self._streams["features"], row[None].copy(), np.array((time_s,)))
                 if self._publisher is not None:
                     self._publisher.features(row[1:], time_s)
+                self._recorder.append(self._streams["features"], row[None].copy(), np.array((time_s,)))
                 row.fill(np.nan)
 
     def feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
-        """Give samples their age, record and send them; a new reason for none is an event."""
+        """Give samples their age, send and record them; a new reason for none is an event."""
         aged = []
         for earned in samples:
             now_s = self._clock.now_s()
             sample = earned.aged(now_s, min(self.time_of(earned.index), self.newest_s))
-            aged.append(sample)
-            self.ages_s.append(sample.age_s)
-            row = np.array([[getattr(sample, name) for name in FEEDBACK_COLUMNS]], dtype=np.float64)
-            self._recorder.append(self._streams["feedback"], row, np.array((now_s,)))
             if self._publisher is not None:
                 self._publisher.feedback(sample, now_s)
+            aged.append(sample)
+            self.ages_s.append(sample.age_s)
+            row = np.array([_FEEDBACK_OF(sample)], dtype=np.float64)
+            self._recorder.append(self._streams["feedback"], row, np.array((now_s,)))
             self._tell_why(sample, now_s)
         return aged
 
