@@ -104,7 +104,10 @@ def svg_of(figure: Figure, words: str) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     label = html.escape(words, quote=True)
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).replace("\n", " ")
+    width = round(96 * figure.get_figwidth())
+    return text.replace(
+        "<svg", f'<svg style="max-width:{width}px" role="img" aria-label="{label}"', 1
+    ).replace("\n", " ")
 
 
 def colour_of(kind: str) -> str:

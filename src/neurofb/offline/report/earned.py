@@ -20,8 +20,8 @@ from neurofb.offline.report.course import Course, Span
 from neurofb.recording.session_recording import SessionRecording
 
 N_BINS = 60
-#: Shares of ages below which the histogram ends; what is older is counted beside it.
-HISTOGRAM_SHARE = 0.995
+#: The histogram ends this many times the 99th percentile, or with the greatest age; what is older is counted beside it.
+HISTOGRAM_END = 1.25
 #: A slope within a shorter block says nothing.
 SHORTEST_BLOCK_S = 10.0
 
@@ -61,7 +61,7 @@ class Ages:
     n : int
     median_s, p95_s, p99_s, most_s : float
     counts, edges_s : array
-        The histogram, up to the age that ``HISTOGRAM_SHARE`` stay below.
+        The histogram.
     n_older : int
         Beyond the last edge.
     filter_s : float
@@ -193,7 +193,7 @@ def ages_of(recording: SessionRecording) -> Ages | None:
     if not len(ages):
         return None
     median, p95, p99 = np.percentile(ages, (50, 95, 99))
-    top = max(float(np.quantile(ages, HISTOGRAM_SHARE)), 1e-3)
+    top = max(min(float(ages.max()), HISTOGRAM_END * float(p99)), 1e-3)
     counts, edges = np.histogram(ages, bins=N_BINS, range=(0.0, top))
     delays = given["delay_s"][np.isfinite(given["delay_s"])]
     return Ages(

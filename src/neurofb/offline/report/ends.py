@@ -86,9 +86,12 @@ def _key_figures(facts: Facts) -> Raw:
     highest_c = max((s.highest_c for s in facts.stimuli if s.highest_c == s.highest_c), default=float("nan"))
     found = [
         (clock(facts.course.end_s), "long"),
-        (f"{len(facts.recording.labels)} × {number(facts.recording.rate_hz, 0)} Hz", "EEG channels"),
+        (f"{len(facts.recording.labels)}", f"EEG channels, {number(facts.recording.rate_hz, 0)} Hz"),
         (percent(sum(good) / len(good)) if good else DASH, "of EEG judged ok"),
     ]
+    missing = max((channel.missing for channel in facts.channels), default=0.0)
+    if missing >= 0.0005:
+        found.append((percent(missing, 1), "of samples missing"))
     if facts.n_feedback:
         found += [
             (f"{len(facts.blocks)}", "feedback blocks" if len(facts.blocks) != 1 else "feedback block"),
@@ -97,12 +100,12 @@ def _key_figures(facts: Facts) -> Raw:
         ]
     if ages is not None:
         found.append(
-            (f"{1000 * ages.median_s:.0f} + {1000 * ages.filter_s:.0f} ms", "median age + filter delay")
+            (f"{1000 * ages.median_s:.0f} ms", f"median age, plus {1000 * ages.filter_s:.0f} ms of filters")
         )
     if facts.stimuli:
-        found.append((f"{len(facts.stimuli)} · {number(highest_c, 1)} °C", "stimuli, highest measured"))
+        found.append((f"{len(facts.stimuli)}", f"stimuli, up to {number(highest_c, 1)} °C"))
     if asked:
-        found.append((f"{answered} of {asked}", "questions answered"))
+        found.append((f"{answered} / {asked}", "questions answered"))
     cells = "".join(f"<div><b>{text(value)}</b><span>{text(words)}</span></div>" for value, words in found)
     return Raw(f'<div class="figures">{cells}</div>')
 

@@ -34,7 +34,7 @@ USUAL_REGIONS = ("frontal_midline", "frontal", "sensorimotor", "temporal", "post
 
 def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]]], course: Course) -> str:
     """Draw spectra of each phase, a panel for each place: a region, or a channel."""
-    columns = min(4, max(1, len(places)))
+    columns = max(1, len(places)) if len(places) <= 4 else 3 if len(places) <= 6 else 4
     rows = -(-len(places) // columns)
     with drawn(0.45 + 1.9 * rows) as figure:
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
@@ -66,8 +66,8 @@ def _spectrum(axes: Axes, spectra: Spectra, channels: Sequence[str], course: Cou
             spectra.freqs_hz[shown], decibels, color=colour_of(phase.kind), linestyle=DASHES[nth % len(DASHES)],
             linewidth=1.1, label=phase.label,
         )  # fmt: skip
-    for low, high in course.bands_hz.values():
-        axes.axvspan(low, high, color=SOFT, alpha=0.08, linewidth=0, zorder=0)
+    for (low, high), alpha in zip(course.bands_hz.values(), (0.06, 0.13), strict=True):
+        axes.axvspan(low, high, color=SOFT, alpha=alpha, linewidth=0, zorder=0)
     axes.set_xlim(1, float(spectra.freqs_hz[-1]) if len(spectra.freqs_hz) else 45)
     grid(axes)
 
@@ -120,16 +120,14 @@ def _maps(
 
     n = len(spectra.phases)
     size_in = min(1.5, (WIDTH_IN - 1.2) / max(n, 1))
-    with drawn(0.5 + len(decibels) * (size_in + 0.15), 1.2 + size_in * max(n, 2)) as figure:
+    with drawn(0.35 + len(decibels) * size_in, 1.9 + size_in * max(n, 2)) as figure:
         panels = figure.subplots(len(decibels), n, squeeze=False)
         for row, (name, values) in zip(panels, decibels.items(), strict=True):
             values = values[:, columns]
             finite = values[np.isfinite(values)]
             limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
             image = None
-            for axes, phase, one in zip(row, spectra.phases, values, strict=True):
-                if row is panels[0]:
-                    axes.set_title(phase.label, loc="center", fontsize=8)
+            for axes, one in zip(row, values, strict=True):
                 if not np.isfinite(one).all():
                     axes.set_axis_off()
                     axes.text(0.5, 0.5, "no clean\nEEG", ha="center", va="center", color=SOFT)
@@ -139,6 +137,9 @@ def _maps(
                     sensors=False,
                 )  # fmt: skip
                 _recolour(axes)
+            if name == next(iter(decibels)):
+                for axes, phase in zip(row, spectra.phases, strict=True):
+                    axes.set_title(phase.label.replace(" ", "\n", 1), loc="center", fontsize=8)
             low, high = bands[name]
             row[0].text(
                 -0.12, 0.5, f"{name}\n{low:.1f}–{high:.1f} Hz", transform=row[0].transAxes, ha="right", va="center"
@@ -238,7 +239,7 @@ def latency(ages: Ages) -> str:
         axes.set_xlabel("age of feedback: newest EEG sample → output, ms")
         axes.set_ylabel("feedback values")
         grid(axes)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.1)
         return svg_of(figure, "histogram of the age of feedback")
 
 

@@ -84,7 +84,9 @@ def number(value: float | None, digits: int = 2, unit: str = "") -> str:
 
 def signed(value: float, digits: int = 2, unit: str = "") -> str:
     """Give a number with its sign, or a dash where there is none."""
-    return f"{value:+.{digits}f}{unit}".replace("-", "−") if math.isfinite(value) else DASH
+    if not math.isfinite(value):
+        return DASH
+    return f"{round(value, digits) + 0.0:+.{digits}f}{unit}".replace("-", "−")  # + 0.0: never a negative zero
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -174,14 +174,13 @@ def _blocks(facts: Facts) -> list[str]:
             each.condition,
             f"{each.n_blocks}",
             signed(each.z_per_block, 3, " SD"),
-            signed(100 * each.success_per_block, 2, " %"),
+            signed(100 * each.success_per_block, 2, " % points"),
         )
         for each in facts.slopes
     ]
     return [
         heading("Across blocks"),
-        figure(figures.block_course(facts.blocks), "Success counts usable values beyond the threshold of the start, "
-               "so it does not follow the threshold; the rewarded share does."),
+        _across(facts),
         table(header, rows, range(2, 10)),
         heading("Learning index: slope over blocks"),
         table(("blocks against", "blocks", "mean z per block", "success per block"), slopes, (1, 2, 3)),
@@ -190,6 +189,16 @@ def _blocks(facts: Facts) -> list[str]:
             "of one person says nothing of learning in general.", "note",
         ),
     ]  # fmt: skip
+
+
+def _across(facts: Facts) -> str:
+    if len(facts.blocks) < 2:
+        return ""
+    return figure(
+        figures.block_course(facts.blocks),
+        "Success counts usable values beyond the threshold of the start, so it does not follow the threshold; the "
+        "rewarded share does.",
+    )
 
 
 def _rests(facts: Facts, names: list[str]) -> list[str]:

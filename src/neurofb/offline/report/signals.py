@@ -80,7 +80,7 @@ def spectra_of(recording: SessionRecording, course: Course) -> Spectra:
     """
     rate_hz = recording.rate_hz
     n = round(WINDOW_S * rate_hz) if rate_hz > 0 else 0
-    phases = _by_name(course.measured)
+    phases = _by_name([phase for phase in course.measured if phase.last - phase.first >= max(n, 1)])
     freqs: FloatArray = np.fft.rfftfreq(n, 1 / rate_hz).astype(float) if n else np.empty(0)
     kept = freqs <= HIGHEST_HZ
     shape = (len(phases), len(recording.labels), int(kept.sum()))

@@ -27,7 +27,7 @@ body {
 main { max-width: 1060px; margin: 0 auto; padding: 28px 28px 80px; }
 .notice {
   font-size: 12.5px; letter-spacing: .01em; color: var(--soft); border-bottom: 1px solid var(--line);
-  padding: 0 0 12px; margin: 0 0 30px;
+  padding: 0 0 12px; margin: 0 0 30px; max-width: none;
 }
 h1 { font-size: 27px; line-height: 1.25; font-weight: 620; letter-spacing: -.01em; margin: 0 0 4px; }
 h2 {
@@ -36,6 +36,7 @@ h2 {
 }
 h3 { font-size: 14.5px; font-weight: 620; margin: 26px 0 6px; }
 p { margin: 6px 0 10px; max-width: 78ch; }
+.lead { max-width: none; }
 .lead, .caption, .note { color: var(--soft); }
 .caption, .note { font-size: 13px; }
 .code { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
@@ -45,17 +46,16 @@ p { margin: 6px 0 10px; max-width: 78ch; }
 .problems { background: var(--bad-card); border-left: 3px solid var(--bad); padding: 10px 16px; margin: 16px 0;
   border-radius: 0 6px 6px 0; }
 .problems ul { margin: 4px 0; padding-left: 18px; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 10px; margin: 22px 0 8px; }
-.figures div { background: var(--card); border-radius: 8px; padding: 12px 14px 10px; }
-.figures b { display: block; font-size: 21px; font-weight: 600; letter-spacing: -.01em; line-height: 1.2;
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)); gap: 8px; margin: 22px 0 8px; }
+.figures div { background: var(--card); border-radius: 8px; padding: 11px 12px 10px; }
+.figures b { display: block; font-size: 19px; font-weight: 600; letter-spacing: -.01em; line-height: 1.2;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
-.figures span { font-size: 12px; color: var(--soft); line-height: 1.3; display: block; margin-top: 3px; }
+.figures span { font-size: 11.5px; color: var(--soft); line-height: 1.3; display: block; margin-top: 3px; }
 nav { font-size: 13px; margin: 18px 0 0; display: flex; flex-wrap: wrap; gap: 4px 16px; }
 nav a { color: var(--accent); text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 figure { margin: 14px 0 18px; }
 figure svg { display: block; width: 100%; height: auto; overflow: visible; }
-figure.narrow svg { max-width: 720px; }
 svg text { font-family: var(--font) !important; }
 figcaption { color: var(--soft); font-size: 13px; margin-top: 4px; max-width: 92ch; }
 .table { overflow-x: auto; margin: 10px 0 16px; }

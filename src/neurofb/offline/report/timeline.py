@@ -5,6 +5,7 @@ Long sessions are drawn as means and ranges of a thousand parts of their time.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -32,6 +33,8 @@ from neurofb.offline.report.heat import Answer
 from neurofb.recording.session_recording import SessionRecording
 
 PARTS = 1000
+#: Parts in which shares are counted.
+SHARES = 150
 MARKS = ("o", "D", "s", "^", "v")
 
 
@@ -67,7 +70,7 @@ def parts_for(time_s: FloatArray, end_s: float) -> int:
 
 def timeline(recording: SessionRecording, course: Course, answers: Sequence[Answer]) -> str:
     """Draw phases, stimuli, feedback and ratings on one axis of time."""
-    rows: list[tuple[float, Callable[[Axes], None]]] = [(0.5, lambda axes: _phases(axes, course))]
+    rows: list[tuple[float, Callable[[Axes], None]]] = [(0.62, lambda axes: _phases(axes, course))]
     if len(recording.stimulus["time_s"]):
         rows.append((1.5, lambda axes: _temperature(axes, recording, course)))
     if len(recording.feedback["time_s"]) and course.blocks:
@@ -110,17 +113,9 @@ def _phases(axes: Axes, course: Course) -> None:
         axes.barh(
             0, span.duration_s, left=span.start_s, height=1.0, color=colour_of(span.kind), alpha=0.85, linewidth=0
         )  # fmt: skip
-        room = span.duration_s / whole_s * 150  # letters that fit
-        if room >= len(span.label) + 1:
-            axes.text(
-                span.start_s + span.duration_s / 2, 0, span.label, ha="center", va="center", fontsize=7.5,
-                color="white", fontweight="bold",
-            )  # fmt: skip
-        elif room >= 3:
-            axes.text(
-                span.start_s + span.duration_s / 2, 0, span.label[: int(room) - 1] + "…", ha="center", va="center",
-                fontsize=7, color="white",
-            )  # fmt: skip
+        words = _fitted(span.label, int(span.duration_s / whole_s * 150))
+        middle_s = span.start_s + span.duration_s / 2
+        axes.text(middle_s, 0, words, ha="center", va="center", fontsize=7, color="white", linespacing=1.05)
     axes.set_ylim(-0.5, 0.5)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -128,16 +123,29 @@ def _phases(axes: Axes, course: Course) -> None:
     axes.set_ylabel("phase", rotation=0, ha="right", va="center")
 
 
+def _fitted(words: str, room: int) -> str:
+    """Give words on up to three lines of ``room`` letters, cut where they do not fit; nothing where nothing fits."""
+    lines = textwrap.wrap(words, max(room, 1), break_long_words=False) if room >= 3 else []
+    lines = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
+    return "\n".join(lines[:3])
+
+
 def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> None:
     readings = recording.stimulus
     time_s = readings["time_s"] - course.zero_s
     parts = parts_for(time_s, course.end_s)
     middles, target, _, most_target = binned(time_s, readings["target_c"], course.end_s, parts)
-    _, _, least, most = binned(time_s, readings["measured_c"], course.end_s, parts)
-    axes.fill_between(
-        middles, least, most, color=HEAT, alpha=0.35, linewidth=0.8, edgecolor=HEAT, label="measured"
+    _, measured, least, most = binned(time_s, readings["measured_c"], course.end_s, parts)
+    axes.fill_between(middles, least, most, color=HEAT, alpha=0.3, linewidth=0)
+    axes.plot(middles, measured, color=HEAT, linewidth=2.2, alpha=0.75, label="measured")
+    axes.plot(
+        middles,
+        np.fmax(target, most_target),
+        color=INK,
+        linewidth=0.7,
+        linestyle=(0, (3, 1.5)),
+        label="target",
     )
-    axes.plot(middles, np.fmax(target, most_target), color=INK, linewidth=0.8, label="target")
     for event in recording.events:
         if event.kind in ("heat_aborted", "heat_fault", "heat_refused"):
             at_s = event.time_s - course.zero_s
@@ -161,17 +169,23 @@ def _level(axes: Axes, recording: SessionRecording, course: Course) -> None:
 
 
 def _shares(axes: Axes, recording: SessionRecording, course: Course) -> None:
-    """Usable and rewarded shares of parts of a hundredth of the session, in the blocks."""
+    """Usable and rewarded shares of each part of the session, in the blocks."""
     given = recording.feedback
     time_s = given["time_s"] - course.zero_s
     inside = np.zeros(len(time_s), dtype=bool)
     for block in course.blocks:
         inside |= (given["index"] >= block.first) & (given["index"] < block.last)
+    part = np.floor(np.clip(time_s[inside] / max(course.end_s, 1e-3), 0, 1 - 1e-9) * SHARES).astype(int)
+    counts = np.bincount(part, minlength=SHARES)
+    sparse = (
+        counts < 0.3 * np.median(counts[counts > 0]) if counts.any() else counts < 0
+    )  # a block's torn edge
     for name, label, colour, alpha in (
         ("usable", "usable", SOFT, 0.25),
         ("reward", "rewarded", GOOD, 0.9),
     ):
-        middles, mean, _, _ = binned(time_s[inside], given[name][inside], course.end_s, 150)
+        middles, mean, _, _ = binned(time_s[inside], given[name][inside], course.end_s, SHARES)
+        mean[sparse] = np.nan
         width = middles[1] - middles[0]
         axes.bar(
             middles, np.nan_to_num(mean), width=width, color=colour, alpha=alpha, linewidth=0, label=label
