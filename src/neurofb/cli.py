@@ -229,11 +229,11 @@ def export(session: Path, as_json: bool, **options: Any) -> None:
 @_SESSION
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: into the folder]")
 @_JSON
-def report(session: Path, as_json: bool, **options: Any) -> None:
+def report(session: Path, out: Path | None, as_json: bool) -> None:
     """Write a report of the session in the folder SESSION: one HTML file, and the CRED-nf checklist."""
     from neurofb.console import report as reporting
 
-    sys.exit(reporting.run(session, reporting.Options(**options), as_json))
+    reporting.run(session, out, as_json)
 
 
 @commands.group("screen")
@@ -256,8 +256,10 @@ def participant_screen(uid: str | None, language: str, light: bool, window: bool
     """Show the participant's screen."""
     from neurofb.screens.start import run as show
 
-    looks = {"language": language, "dark": not light}
-    sys.exit(show("participant", uid, full_screen=not window, breaths_per_min=breaths, **looks))
+    screen = "participant"
+    sys.exit(
+        show(screen, uid, language=language, dark=not light, full_screen=not window, breaths_per_min=breaths)
+    )
 
 
 @screen.command("operator")
@@ -269,6 +271,17 @@ def operator_screen(uid: str | None, language: str, light: bool) -> None:
     from neurofb.screens.start import run as show
 
     sys.exit(show("operator", uid, language=language, dark=not light))
+
+
+@screen.command("setup")
+@click.option("--protocol", help="The protocol that is to be run: its needs are looked at.")
+@_LANGUAGE
+@_LIGHT
+def setup_screen(protocol: str | None, language: str, light: bool) -> None:
+    """Choose the stream and look at each contact before a session; prints the command that runs it."""
+    from neurofb.console import setup
+
+    sys.exit(setup.run(protocol, language=language, dark=not light))
 
 
 @screen.command("sound")

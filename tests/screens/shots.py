@@ -162,11 +162,11 @@ def operator() -> QPixmap:
     channels["F8"] |= {"state": "noisy"}
     known = {
         "heat": {"state": "plateau", "target_c": 46.0, "measured_c": 45.9, "used": {"left forearm": 0.46}},
-        "step": {"kind": "heat", "level": "moderate", "trial": 1},
+        "step": {"kind": "heat", "level": "moderate", "trial": 2},
         "stream": {"name": "amplifier", "rate_hz": RATE_HZ},
         "ratings": [
-            {"scale": "intensity", "trial": 0, "level": "warm", "value": 21.0},
-            {"scale": "unpleasantness", "trial": 0, "level": "warm", "value": 12.0},
+            {"scale": "intensity", "trial": 1, "level": "warm", "value": 21.0},
+            {"scale": "unpleasantness", "trial": 1, "level": "warm", "value": 12.0},
         ],
     }
     session = Pretended(**known)

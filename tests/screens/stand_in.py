@@ -42,7 +42,7 @@ def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
             "waits": False,
             "summary": None,
         },
-        "step": {"kind": "rest", "level": None, "trial": 2, "n_trials": 8, "start_s": 300.0, "end_s": 330.0},
+        "step": {"kind": "rest", "level": None, "trial": 3, "n_trials": 8, "start_s": 300.0, "end_s": 330.0},
         "timeline": [
             {"name": "welcome", "kind": "instruction", "start_s": 0.0, "duration_s": 60.0},
             {"name": "baseline", "kind": "rest_baseline", "start_s": 60.0, "duration_s": 120.0},
@@ -73,7 +73,7 @@ def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
             "limit": 1.0,
             "button": False,
         },
-        "ratings": [{"scale": "intensity", "trial": 0, "level": "warm", "value": 21.0}],
+        "ratings": [{"scale": "intensity", "trial": 1, "level": "warm", "value": 21.0}],
         "channels": {label: {"state": "ok", "why": "", "out": False} for label in LABELS},
         "features": {"frontal_midline_theta": {"value": 3.2, "usable": True, "why": ""}},
         "latency_ms": {"median": 0.5, "p99": 2.1, "filter": 120.0},

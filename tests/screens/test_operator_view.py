@@ -121,7 +121,7 @@ def test_a_session_with_less():
 
 def test_no_answer_and_free_text_among_the_ratings():
     ratings = [
-        {"scale": "intensity", "trial": 1, "level": None, "value": None},
+        {"scale": "intensity", "trial": 2, "level": None, "value": None},
         {"scale": "words", "trial": None, "level": None, "value": "a tingle"},
     ]
     assert seen({"ratings": ratings}).ratings == ("words, trial –: a tingle", "intensity, trial 2: no answer")

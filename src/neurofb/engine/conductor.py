@@ -204,6 +204,7 @@ class Conductor:
         if self._collecting:
             self._collecting = False
             self._looped.do("collected")
+        self.last_block = None
         if self.block is not None:
             self.block = None
             self._looped.do("end_block")

@@ -21,6 +21,9 @@ from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 ANSWER_S = 10.0
 _LOOK_S = 0.25
 
+#: As ``nice`` counts, where the system allows it: nothing of ours comes before the watchdog.
+PRIORITY = -15
+
 OFF = "switch the stimulator off at its power switch and take the probe off the skin"
 
 
@@ -80,6 +83,9 @@ class WatchdogPipe:
             bufsize=0,
             start_new_session=True,
         )
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):  # an ordinary user may not; the watchdog runs all the same
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, PRIORITY)
         self._reader.start()
         self.ask("clock")
 

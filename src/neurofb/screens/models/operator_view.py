@@ -215,7 +215,7 @@ def _step(step: Mapping[str, Any], wording: Wording) -> str:
         name += f" ({wording.known('level', step['level'])})"
     if not step["n_trials"]:
         return name
-    return wording("operator.trial", step=name, trial=step["trial"] + 1, n=step["n_trials"])
+    return wording("operator.trial", step=name, trial=step["trial"], n=step["n_trials"])
 
 
 def _feedback(feedback: Mapping[str, Any], wording: Wording) -> Line:
@@ -363,7 +363,7 @@ def _rating(rating: Mapping[str, Any], wording: Wording) -> str:
         else f"{value:.0f}"
     )
     level = f" ({wording.known('level', rating['level'])})" if rating["level"] else ""
-    trial = "–" if rating["trial"] is None else rating["trial"] + 1
+    trial = "–" if rating["trial"] is None else rating["trial"]
     return wording("operator.rating_line", scale=rating["scale"], trial=trial, level=level, value=shown)
 
 
