@@ -200,7 +200,7 @@ def lasting(folder: Path, duration_s: float) -> dict[str, Any]:
         (after - before) / 1e6,
         "MB",
         at_most=4.0,
-        detail=f"the file has {opened.path.stat().st_size / 1e6:.0f} MB; Python's own account, with nothing waiting for the disk",
+        detail=f"the file has {opened.path.stat().st_size / 1e6:.0f} MB; by tracemalloc, nothing waiting for the disk",
     )
 
 
