@@ -168,6 +168,8 @@ def check(protocol: str, as_json: bool, **options: Any) -> None:
 )
 @click.option("--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows.")
 @click.option("--screens", is_flag=True, help="Open the participant's and the operator's windows.")
+@click.option("--export/--no-export", default=True, show_default=True, help="Write BIDS when it is over.")
+@click.option("--report", is_flag=True, help="Write a report when it is over.")
 @click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")
 def run(**words: Any) -> None:
     """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.

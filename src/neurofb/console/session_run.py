@@ -51,12 +51,16 @@ class Options:
         Open the participant's and the operator's windows.
     as_json : bool
         The end as JSON, for programs.
+    export, report : bool
+        What is made of the record when the session is over: BIDS, and a page to read.
     """
 
     headless: bool = False
     fast: bool = False
     screens: bool = False
     as_json: bool = False
+    export: bool = True
+    report: bool = False
 
 
 def run(asked: Asked, options: Options) -> Outcome:
@@ -88,8 +92,35 @@ def run(asked: Asked, options: Options) -> Outcome:
     )
     with shown.open(assembled, clock), _interruptible(assembled), _undisturbed():
         outcome = assembled.engine.run()
-    _say_end(outcome, assembled, options)
+    made = _afterwards(assembled, plan.asked.data, options)
+    _say_end(outcome, assembled, made, options)
     return outcome
+
+
+def _afterwards(assembled: Assembled, data: Path, options: Options) -> dict[str, str]:
+    """Make of the record what was asked for; what fails is said, and the record stays as it is."""
+    folder, made = assembled.folder.path, {}
+    if options.export:
+        from neurofb.offline.bids import export
+
+        with _told("exported to BIDS", f"neurofb export {folder}"):
+            made["bids"] = str(export(folder, data))
+    if options.report:
+        from neurofb.offline.report.document import report_of, save
+
+        with _told("reported", f"neurofb report {folder}"):
+            made["report"] = str(save(report_of(folder)))
+    return made
+
+
+@contextlib.contextmanager
+def _told(what: str, again: str) -> Iterator[None]:
+    try:
+        yield
+    except NeurofbError as error:
+        click.echo(
+            f"The session was not {what}: {error}. It is recorded all the same; again: {again}", err=True
+        )
 
 
 def _clock(options: Options) -> Clock:
@@ -194,7 +225,7 @@ def _undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _say_end(outcome: Outcome, assembled: Assembled, options: Options) -> None:
+def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Options) -> None:
     folder = assembled.folder.path
     if options.as_json:
         document = {
@@ -203,16 +234,20 @@ def _say_end(outcome: Outcome, assembled: Assembled, options: Options) -> None:
             "exit_code": outcome.exit_code,
             "session": assembled.uid,
             "folder": str(folder),
+            **made,
         }
         click.echo(json.dumps(document))
         return
     click.echo(f"{outcome.kind}: {outcome.message}", err=outcome.exit_code != 0)
     click.echo(f"recorded in {folder}")
+    for name, path in made.items():
+        click.echo(f"{name}: {path}")
 
 
 def run_words(words: dict[str, Any]) -> Outcome:
     """Run the session that the words of the command line describe."""
-    options = Options(*(words.pop(name) for name in ("headless", "fast", "screens", "as_json")))
+    shown = ("headless", "fast", "screens", "as_json", "export", "report")
+    options = Options(*(words.pop(name) for name in shown))
     seed, data, baseline = words.pop("seed"), words.pop("data"), words.pop("baseline")
     asked = Asked(
         seed=secrets.randbelow(2**31) if seed is None else seed,
@@ -225,6 +260,13 @@ def run_words(words: dict[str, Any]) -> Outcome:
 
 def demo_words(words: dict[str, Any]) -> Outcome:
     """Run the demonstration."""
-    options = Options(*(words[name] for name in ("headless", "fast", "screens", "as_json")))
+    options = Options(
+        headless=words["headless"],
+        fast=words["fast"],
+        screens=words["screens"],
+        as_json=words["as_json"],
+        export=not words["fast"],
+        report=True,
+    )
     asked = Asked("demo", "simulated", "demo", data=Path(words["out"]), seed=words["seed"], simulate=True)
     return run(asked, options)

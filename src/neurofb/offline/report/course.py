@@ -157,7 +157,7 @@ def _phases(events: list[Event], zero_s: float, end_s: float, last: int) -> tupl
     often = Counter(str(event.details.get("name", "phase")) for event in begun)
     seen: Counter[str] = Counter()
     found = []
-    for event, after in zip(begun, [*begun[1:], None], strict=True):
+    for event, after in zip(begun, [*begun, None][1:], strict=True):
         name = str(event.details.get("name", "phase"))
         seen[name] += 1
         words = name.replace("_", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -133,7 +134,8 @@ def _write(path: Path, content: str) -> None:
         part.write_text(content, encoding="utf-8", newline="\n")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise RecordingFailed(
             f"the report cannot be written to {path}: {error.strerror}; choose another place with --out"
         ) from error
