@@ -20,6 +20,7 @@ from neurofb.errors import RecordingFailed, WrongInput, WrongShape
 from neurofb.recording import writer, xdf
 from neurofb.recording.reader import read_xdf_file
 from neurofb.recording.writer import Recorder
+from neurofb.recording.xdf import StreamHeader
 
 
 def stamps(n: int, rate_hz: float = 100.0) -> np.ndarray:
@@ -195,6 +196,7 @@ import numpy as np
 from neurofb.errors import RecordingFailed
 from neurofb.recording.writer import Recorder
 from neurofb.recording.xdf import StreamHeader
+from neurofb.recording.xdf import StreamHeader
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 recorder = Recorder(Path(sys.argv[1]), waits=True)
@@ -259,6 +261,7 @@ from pathlib import Path
 from neurofb.errors import RecordingFailed
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
+from neurofb.recording.xdf import StreamHeader
 folder = Path(sys.argv[1])
 if os.geteuid() == 0:  # root may write everywhere: somebody else tries
     os.setuid(65534)
@@ -425,3 +428,15 @@ def test_memory_of_a_long_recording_is_flat(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert (tmp_path / "a.xdf").stat().st_size > 100e6
     assert after - before < 1e6
+
+
+def test_what_makes_no_sense_is_refused_and_not_lost_in_silence(tmp_path):
+    recorder = Recorder(tmp_path / "a.xdf")
+    with pytest.raises(WrongInput, match="a recorded stream of text has one channel; 'two' has 2"):
+        recorder.add_stream(StreamHeader("two", "Markers", "string", 0.0, ("a", "b")))
+    stream = recorder.add_stream(StreamHeader("x", "EEG", "double64", 0.0, ("a",)))
+    with pytest.raises(WrongInput, match="no stream 0 was begun; there are 1 to 1"):
+        recorder.append(0, np.zeros((1, 1)), np.zeros(1))
+    recorder.close()
+    with pytest.raises(WrongInput, match="is closed; nothing can be appended"):
+        recorder.append(stream, np.zeros((1, 1)), np.zeros(1))

@@ -53,7 +53,9 @@ def test_numbers_go_on_after_the_highest(tmp_path: Path) -> None:
     assert SessionFolder.create(tmp_path, "P2", "1", "demo").run == 1
 
 
-@pytest.mark.parametrize("labels", [("P 1", "1", "demo"), ("P1", "../1", "demo"), ("P1", "1", "")])
+@pytest.mark.parametrize(
+    "labels", [("P 1", "1", "demo"), ("P1", "../1", "demo"), ("P1", "1", ""), ("P1\n", "1", "demo")]
+)
 def test_labels_are_those_of_bids(tmp_path: Path, labels) -> None:
     with pytest.raises(WrongInput, match="is no BIDS label: letters and digits only"):
         SessionFolder.create(tmp_path, *labels)

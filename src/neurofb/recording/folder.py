@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from neurofb.errors import RecordingFailed, WrongInput
 
 RECORDING, SETTINGS, PROTOCOL = "recording.xdf", "session.json", "protocol.toml"
-_LABEL = re.compile(r"^[A-Za-z0-9]+$")
+_LABEL = re.compile(r"[A-Za-z0-9]+")
 _RUN = re.compile(r"_run-(\d+)$")
 
 
@@ -44,7 +45,7 @@ class SessionFolder:
             If the folder cannot be made.
         """
         for name, label in (("participant", participant), ("session", session), ("task", task)):
-            if not _LABEL.match(label):
+            if not _LABEL.fullmatch(label):
                 raise WrongInput(f"the {name} {label!r} is no BIDS label: letters and digits only, as 'P07'")
         parent = Path(data) / "sourcedata" / "neurofb"
         stem = f"sub-{participant}_ses-{session}_task-{task}"
@@ -61,6 +62,8 @@ class SessionFolder:
                 except FileExistsError:
                     run += 1  # another program was quicker
                     continue
+                for made in (path, parent, parent.parent, parent.parent.parent):
+                    sync_folder(made.parent)
                 return cls(path, participant, session, task, run)
         except OSError as error:
             raise RecordingFailed(
@@ -83,4 +86,15 @@ class SessionFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise RecordingFailed(f"{path} cannot be written: {error.strerror}") from error
+        sync_folder(self.path)
         return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system lets folders be synced."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

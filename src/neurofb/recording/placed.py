@@ -169,9 +169,9 @@ class PlacedEeg:
         if stream is None or not len(rows):
             return rows[:0]
         begins, n, received = rows.T
-        lost = self._lost_in_hole(stream)
+        lost = self._lost_in_hole(stream, int((received + n).max()))
         if lost is None:
-            stop = stream.holes[0]
+            stop = stream.holes[0] if stream.holes else 0
             self.problems.append(
                 f"the EEG is damaged in several places, or its end is lost: samples received after number {stop} "
                 "cannot be placed and are NaN"
@@ -187,15 +187,22 @@ class PlacedEeg:
         return np.concatenate((ahead, _up_to(after[after[:, 1] > 0], stream.n_samples)))
 
     @staticmethod
-    def _lost_in_hole(stream: XdfStream) -> int | None:
-        """Give how many samples are missing in the one damaged place; None if nobody knows."""
-        if not stream.holes or stream.holes[0] >= stream.n_samples:
-            return 0  # nothing comes after the damage: all that is there stands where it says
+    def _lost_in_hole(stream: XdfStream, n_placed: int) -> int | None:
+        """Give how many samples are missing in the one damaged place; None if nobody knows.
+
+        The footer counts what was received, and the rows know of ``n_placed`` received samples: one may be damaged,
+        but where they agree that the file has less, or more, its samples do not stand where the rows say.
+        """
+        there = stream.n_samples
         count = None if stream.footer is None else stream.footer["sample_count"]
-        if count is None or count < stream.n_samples:
+        if count == there or (stream.holes and stream.holes[0] >= there):
+            return 0  # nothing is missing, or only at the end
+        if not stream.holes:
+            fits = n_placed <= there and (count is None or count > there or n_placed > count)
+            return 0 if fits else None
+        if count is None or count < there or len(stream.holes) > 1:
             return None
-        lost: int = count - stream.n_samples
-        return lost if lost == 0 or len(set(stream.holes)) == 1 else None
+        return int(count - there)
 
 
 def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray[np.bool_]:

@@ -18,6 +18,8 @@ from neurofb.recording.stream import XdfStream
 
 #: Problems of one kind that are said one by one.
 _SAID = 10
+#: Chunks of an unknown stream that are looked at: more are a stream without its header.
+_STRAYS = 10
 _NUMBER, _OFFSET = struct.Struct("<I"), struct.Struct("<Idd")
 
 
@@ -90,6 +92,8 @@ class _Opening:
         self._streams: dict[int, XdfStream] = {}
         self._problems: list[str] = []
         self._without_header: dict[int, int] = {}
+        #: Of each unknown stream, how much of all others came before each of its first chunks of samples.
+        self._strays: dict[int, list[dict[int, int]]] = {}
         self._takes = {
             xdf.FILE_HEADER: self._file_header,
             xdf.STREAM_HEADER: self._header,
@@ -103,24 +107,34 @@ class _Opening:
         """Walk to the end and give what was found."""
         walk, n_damages = self._walk, 0
         while has_magic and (chunk := walk.next()) is not None:
+            if walk.n_damages > n_damages:
+                self._note_holes()  # what was left out stood before this chunk
+            n_damages = walk.n_damages
             take = self._takes.get(chunk.tag)
             if take is None or not take(chunk):
                 walk.damaged(chunk)
             if walk.n_damages > n_damages:
-                self._note_holes(chunk)
-                n_damages = walk.n_damages
+                self._note_holes()
+            n_damages = walk.n_damages
+        self._note_strays()
         self._tell(has_magic)
         return XdfFile(self._path, tuple(self._streams.values()), tuple(self._problems), walk.broken_off_at)
 
-    def _note_holes(self, chunk: Chunk) -> None:
-        """Remember where samples may be missing: of any stream, unless one chunk of a known stream is damaged."""
-        streams = list(self._streams.values())
-        if chunk.tag == xdf.SAMPLES and self._walk.left_out[-1] == (chunk.at, chunk.end):
-            number = self._number(chunk)
-            streams = [self._streams[number]] if number in self._streams else streams
-        for stream in streams:
+    def _note_holes(self) -> None:
+        """Remember where samples may be missing, of any stream: a damaged chunk's number may be damaged, too."""
+        for stream in self._streams.values():
             if stream.n_samples not in stream.holes[-1:]:
                 stream.holes.append(stream.n_samples)
+
+    def _note_strays(self) -> None:
+        """Remember what may be missing for chunks of unknown streams: one that comes once has a damaged number."""
+        for before in self._strays.values():
+            if len(before) > 1 and (self._problems or self._walk.left_out):
+                continue  # a stream whose header is lost
+            for counts in before:
+                for number, n_samples in counts.items():
+                    stream = self._streams[number]
+                    stream.holes = sorted({*stream.holes, n_samples})
 
     def _tell(self, has_magic: bool) -> None:
         walk, problems = self._walk, self._problems
@@ -160,7 +174,13 @@ class _Opening:
         return int(_NUMBER.unpack(content)[0]) if len(content) == _NUMBER.size else -1
 
     def _file_header(self, chunk: Chunk) -> bool:
-        return chunk.end - chunk.body < 1 << 20
+        if chunk.end - chunk.body >= 1 << 20:
+            return False
+        try:
+            parse_xml(self._walk.read(chunk.body, chunk.end))
+        except WrongFile:
+            return False
+        return True
 
     def _header(self, chunk: Chunk) -> bool:
         number = self._number(chunk)
@@ -188,6 +208,8 @@ class _Opening:
         number = int(_NUMBER.unpack_from(content)[0])
         stream = self._streams.get(number)
         if stream is None:
+            if len(before := self._strays.setdefault(number, [])) < _STRAYS:
+                before.append({known: each.n_samples for known, each in self._streams.items()})
             return self._lacks(number)
         return stream.take(self._walk, chunk.body + found[1], found[0], chunk.end)
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from neurofb.chunk import FloatArray
 from neurofb.errors import RecordingFailed, WrongInput, WrongShape
 from neurofb.recording import xdf
+from neurofb.recording.folder import sync_folder
 from neurofb.recording.xdf import StreamHeader
 
 #: Every so many flushes a mark is written at which a reader finds its way again after damage.
@@ -116,7 +117,7 @@ class Recorder:
                 f"the recording {self.path} cannot be made: {error.strerror}; choose another folder with --data, or "
                 "make this one writable"
             ) from error
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
         self._progress = threading.Event()
         self._jobs: queue.SimpleQueue[Sequence[bytes | _Numbers] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
@@ -128,10 +129,22 @@ class Recorder:
 
     def add_stream(self, header: StreamHeader) -> int:
         """Begin a stream; give its number."""
+        if header.dtype is None and header.n_channels != 1:
+            raise WrongInput(
+                f"a recorded stream of text has one channel; {header.name!r} has {header.n_channels}: make a stream "
+                "of each"
+            )
         self._streams.append(_Stream(header))
         stream = len(self._streams)
         self._queue(xdf.stream_header(stream, header))
         return stream
+
+    def _kept(self, stream: int) -> _Stream:
+        if self._closed:
+            raise WrongInput(f"the recording {self.path} is closed; nothing can be appended")
+        if not 1 <= stream <= len(self._streams):
+            raise WrongInput(f"no stream {stream} was begun; there are 1 to {len(self._streams)}")
+        return self._streams[stream - 1]
 
     def append(self, stream: int, values: NDArray[Any] | Sequence[str], stamps_s: FloatArray) -> None:
         """Take in samples; they go to disk with the next flush.
@@ -150,7 +163,7 @@ class Recorder:
             If what came before could not be written.
         """
         self._check()
-        kept = self._streams[stream - 1]
+        kept = self._kept(stream)
         n = len(stamps_s)
         if not n:
             return
@@ -178,7 +191,7 @@ class Recorder:
     def offset(self, stream: int, time_s: float, offset_s: float) -> None:
         """Take in a measurement of the sender's clock."""
         self._check()
-        self._streams[stream - 1].offsets.append((time_s, offset_s))
+        self._kept(stream).offsets.append((time_s, offset_s))
         self._pending.append(xdf.clock_offset(stream, time_s, offset_s))
 
     def flush(self, now_s: float) -> None:
@@ -299,13 +312,3 @@ class Recorder:
                 f"the recording {self.path} cannot go on: {why}. {self._written} bytes are safe on the disk and can "
                 "be read; make room or choose another disk before the next session"
             ) from self._failure
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a new file's name to the disk, where the system lets folders be synced."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -125,7 +125,11 @@ class StreamHeader:
 
 def _clean(text: str) -> str:
     """Leave out what XML 1.0 cannot hold, such as NUL."""
-    return "".join(c for c in text if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff"))
+    return "".join(
+        c
+        for c in text
+        if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
+    )
 
 
 def _add_children(parent: ElementTree.Element, children: Mapping[str, Any]) -> None:
