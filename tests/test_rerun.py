@@ -247,7 +247,9 @@ def test_what_another_protocol_would_have_given(tmp_path, recorded, capsys):
     assert block.other.rewards < block.delivered.rewards
     assert block.other.level < block.delivered.level
     assert console.run(recorded, console.Options(protocol=path), False) == 0
-    assert "1 (rest)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 rest, 16–" in said
+    assert "\nnote: the EEG answered the feedback that was delivered" in said
     assert console.run(recorded, console.Options(protocol=path), True) == 0
     (document,) = json.loads(capsys.readouterr().out)["blocks"]
     assert document["other"]["rewards"] == block.other.rewards

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Exit codes: as recorded; not as recorded.
 EQUAL, DIFFERENT = 0, 2
-BLOCK_HEADER = ("block", "start", "length", "", "rewards", "rewarded", "usable", "level", "success", "alike")
+BLOCK_HEADER = ("block", "", "rewards", "share", "usable", "level", "success", "alike")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,11 @@ def _what_if(recording: Any, protocol: str, as_json: bool) -> int:
 def block_rows(blocks: list[BlockFelt]) -> Iterator[tuple[str, ...]]:
     """Give two rows for each block, as ``BLOCK_HEADER`` names their cells."""
     for number, block in enumerate(blocks, 1):
+        end_s = block.start_s + block.duration_s
         for name, felt in (("delivered", block.delivered), ("other", block.other)):
             first = name == "delivered"
             yield (
-                f"{number} ({block.condition})" if first else "",
-                f"{block.start_s:.1f} s" if first else "",
-                f"{block.duration_s:.1f} s" if first else "",
+                f"{number} {block.condition}, {block.start_s:.0f}–{end_s:.0f} s" if first else "",
                 name,
                 str(felt.rewards),
                 _percent(felt.rewarded),

@@ -14,6 +14,7 @@ import numpy as np
 
 _PIECE_S = 60.0
 _UV = 1e6
+_LARGEST_UV = float(np.finfo(np.float32).max)
 
 _HEADER = """Brain Vision Data Exchange Header File Version 1.0
 ; written by neurofb
@@ -60,7 +61,8 @@ def write_brainvision(raw: Any, folder: Path, stem: str, date: datetime.datetime
         step = max(1, round(_PIECE_S * raw.info["sfreq"]))
         for first in range(0, raw.n_times, step):
             volts = raw.get_data(start=first, stop=min(first + step, raw.n_times))
-            file.write(np.ascontiguousarray(_UV * volts.T, dtype="<f4").tobytes())
+            samples = np.clip(_UV * volts.T, -_LARGEST_UV, _LARGEST_UV)  # damage may leave any number
+            file.write(np.ascontiguousarray(samples, dtype="<f4").tobytes())
     channels = "\n".join(
         f"Ch{number}={name.replace(',', chr(92) + '1')},,1,µV" for number, name in enumerate(raw.ch_names, 1)
     )

@@ -163,14 +163,12 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
     """
     rows = _Rows(list(loop.measures))
     blocks = _Blocks()
-    end, rate_hz, stopped = recording.n_samples, loop.settings.rate_hz, ""
+    end, stopped = recording.n_samples, ""
     at = 0
     for each in instructions(recording.events):
         if each.index > end:
             break  # its samples are lost with the end of the recording
-        for piece in _pieces(recording, rate_hz, at, each.index):
-            rows.take(loop.push(piece))
-            _tell(progress, loop.next_index, end)
+        _push(recording, loop, rows, at, each.index, progress)
         at = each.index
         try:
             rows.feedback(loop.do(each.do, **each.details))
@@ -179,9 +177,7 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
             break
         blocks.take(each, loop)
     if not stopped:
-        for piece in _pieces(recording, rate_hz, at, end):
-            rows.take(loop.push(piece))
-            _tell(progress, loop.next_index, end)
+        _push(recording, loop, rows, at, end, progress)
     return Computed(
         loop.next_index,
         loop.settings.rate_hz,
@@ -193,9 +189,16 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
     )
 
 
-def _tell(progress: Progress | None, done: int, of: int) -> None:
-    if progress is not None:
-        progress(done, of)
+def _push(
+    recording: SessionRecording, loop: Loop, rows: _Rows, start: int, stop: int, progress: Progress | None
+) -> None:
+    """Feed samples to the loop; damage of a file may make them any number, which changes none of the others."""
+    for piece in _pieces(recording, loop.settings.rate_hz, start, stop):
+        with np.errstate(over="ignore", invalid="ignore"):
+            output = loop.push(piece)
+        rows.take(output)
+        if progress is not None:
+            progress(loop.next_index, recording.n_samples)
 
 
 def _pieces(recording: SessionRecording, rate_hz: float, start: int, stop: int) -> Iterator[Chunk]:
