@@ -91,6 +91,20 @@ def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
     np.testing.assert_array_equal(baseline.values, clean)
 
 
+def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
+    """EEG three times as large moves all the time by assumed limits, and not by the participant's own."""
+    loud = 3.0 * eeg[:8000]
+    story = ((1000, "collect", {"condition": "rest"}),)
+    loop, *_ = told(loud, [500], story)
+    assert "withheld" in loop.missing()
+    assert loop.rehearsal_job()() == ""
+    loop.do("collected")
+    loop.do("fit", until=loop.next_index)
+    assert loop.baselines[THETA, "rest"].clean_s > 15.0
+    short, *_ = told(loud[:3000], [500], story)
+    assert "needed are 15.0 s" in short.rehearsal_job()()
+
+
 def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
     loop, *_ = told(eeg[:8000], [500], STORY[:4])
     content = json.loads(json.dumps(loop.fitted.as_dict()))

@@ -207,6 +207,33 @@ class Loop:
         ranges = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in done}
         return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
 
+    def rehearsal_job(self) -> Callable[[], str]:
+        """Give what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
+
+        Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
+        """
+        kept, first, end = self._samples_kept(), self._kept_from, self.next_index
+        ranges = [
+            _Range(each.kind, each.first, end if each.end is None else each.end) for each in self._ranges
+        ]
+        asked = self.settings
+
+        def rehearse() -> str:
+            samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
+            try:
+                fitted = fit(samples, asked.montage, asked.rate_hz, end)
+            except WrongInput as error:
+                return str(error)
+            times = np.full(len(kept), np.nan)
+            values = self._pipeline(fitted).push(Chunk(kept, first, times, times))
+            last = ranges[-1]
+            collectors = self._new_collectors(cast(Condition, last.kind))
+            for collector in collectors:
+                collector.take([value for value in values if last.first <= value.index < end])
+            return "; ".join(filter(None, (collector.missing() for collector in collectors)))
+
+        return rehearse
+
     def adopt(self, fitted: Fitted) -> None:
         """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
 

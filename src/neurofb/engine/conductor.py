@@ -26,6 +26,8 @@ from neurofb.wire import Command
 
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
+#: It goes on for so long while nobody knows whether it lacks any.
+WONDER_S = 0.05
 
 
 class Conductor:
@@ -216,7 +218,11 @@ class Conductor:
         upcoming = self.schedule.upcoming
         if not self._collecting or (upcoming is not None and upcoming.kind != "phase"):
             return False
-        missing = self._looped.loop.missing()
+        missing = self._looped.lacks()
+        if missing is None:
+            self.extended_s += WONDER_S
+            self.schedule.extend(WONDER_S)
+            return True
         if not missing or self.extended_s >= self._longest_s:
             return False
         self.extended_s += EXTEND_S

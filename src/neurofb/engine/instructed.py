@@ -37,6 +37,7 @@ class InstructedLoop:
         self.loop, self._journal, self._at_once = loop, journal, at_once
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
         self._fitting: Future[Fitted] | None = None
+        self._rehearsal: Future[str] | None = None
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
@@ -78,6 +79,24 @@ class InstructedLoop:
         if aged:
             self.last = aged[-1]
         return aged
+
+    def lacks(self) -> str | None:
+        """Give in words what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
+
+        Where the limits in use say that it lacks something, a fit is tried on what there is: with the participant's own
+        limits it may do.
+        """
+        found = self.loop.missing()
+        if not found or self.loop.fitted is not None:
+            return found
+        if self._worker is None:
+            return self.loop.rehearsal_job()()
+        if self._rehearsal is None:
+            self._rehearsal = self._worker.submit(self.loop.rehearsal_job())
+        if not self._rehearsal.done():
+            return None
+        job, self._rehearsal = self._rehearsal, None
+        return job.result()
 
     # -- the participant's own pipeline ------------------------------------------------------------------------
 
