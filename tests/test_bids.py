@@ -265,6 +265,16 @@ def test_an_export_that_failed_or_was_killed_leaves_nothing_in_the_way(fresh, mo
     ]
 
 
+def test_a_dataset_that_was_begun_by_others_keeps_what_it_says(fresh):
+    folder, data = fresh
+    said = {"Name": "Ours", "BIDSVersion": "1.7.0", "DatasetType": "raw"}
+    (data / "dataset_description.json").write_text(json.dumps(said), "utf-8")
+    (data / "README").write_text("Our own words.", "utf-8")
+    export(folder, data)
+    assert json.loads((data / "dataset_description.json").read_text("utf-8"))["Name"] == "Ours"
+    assert [path.name for path in data.glob("README*")] == ["README"]
+
+
 def test_dates_are_moved_where_that_is_asked(fresh):
     folder, data = fresh
     done = export_session(folder, data, shift_dates=40_000)
@@ -308,7 +318,7 @@ def test_the_command_exports_a_session_or_a_dataset(fresh, capsys, tmp_path):
     assert console.run(data, console.Options(), True) == 2
     rows = json.loads(capsys.readouterr().out)["sessions"]
     assert [row["state"] for row in rows] == ["there already", "failed"]
-    assert console.run(folder, console.Options(out=tmp_path / "other"), False) == 0
+    assert console.run(folder / "recording.xdf", console.Options(out=tmp_path / "other"), False) == 0
     assert (tmp_path / "other" / "sub-P01").is_dir()
     with pytest.raises(UnknownFile, match="is neither a session"):
         console.run(tmp_path / "other", console.Options(), False)

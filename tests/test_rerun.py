@@ -1,6 +1,7 @@
 """A recorded session once more: equal to the last bit, whatever happened in it; and every change is found."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -225,6 +226,16 @@ def test_a_recording_that_was_broken_off_is_equal_as_far_as_it_goes(copied, shar
     assert verdict.is_equal, verdict.difference
     assert verdict.n_values == whole > 50
     assert any("broken off; it is compared as far as it goes" in note for note in verdict.notes)
+
+
+@pytest.mark.skipif(not os.environ.get("NEUROFB_FUZZ"), reason="NEUROFB_FUZZ=1: two hundred cuts, a minute")
+def test_a_recording_cut_at_any_byte_is_equal_as_far_as_it_goes(copied):
+    file = copied / "recording.xdf"
+    content = file.read_bytes()
+    for at in np.random.default_rng(1).integers(4, len(content), 200).tolist():
+        file.write_bytes(content[:at])
+        verdict = again(copied)
+        assert verdict.is_equal, (at, verdict.difference)
 
 
 def test_a_difference_before_the_end_of_a_broken_recording_is_one(copied):

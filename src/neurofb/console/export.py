@@ -40,7 +40,7 @@ def run(what: Path, options: Options, as_json: bool) -> int:
         If there is no session, or the only one that is meant cannot be exported.
     """
     found = sessions(what)
-    alone = found == [what]
+    alone = not (what / "sourcedata").is_dir()
     rows = []
     for folder in found:
         row = _one(folder, options, alone=alone)
@@ -53,7 +53,7 @@ def run(what: Path, options: Options, as_json: bool) -> int:
 
 
 def sessions(what: Path) -> list[Path]:
-    """Give the session that a folder is, or those of the dataset that it is.
+    """Give the session that a folder (or the recording in it) is, or those of the dataset that it is.
 
     Raises
     ------
@@ -62,6 +62,8 @@ def sessions(what: Path) -> list[Path]:
     """
     from neurofb.recording.folder import RECORDING
 
+    if what.is_file():
+        return [what.parent]
     if (what / RECORDING).is_file():
         return [what]
     found = sorted(path.parent for path in (what / "sourcedata" / "neurofb").glob(f"*/{RECORDING}"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +222,10 @@ def _write_eeg(raw: Any, where: _Place, date: datetime.datetime | None) -> None:
         written.set_montage(raw.get_montage(), on_missing="ignore", verbose="error")
         written.set_annotations(mne.Annotations([0.0], [0.0], ["start"]), verbose="error")
         written.info["line_freq"] = raw.info["line_freq"]
-        mne_bids.write_raw_bids(written, where.bids, readme=False, overwrite=False, verbose="error")
+        with warnings.catch_warnings():
+            # A dataset begun with another version of mne-bids keeps the version it states.
+            warnings.filterwarnings("ignore", "Conflicting BIDSVersion")
+            mne_bids.write_raw_bids(written, where.bids, readme=False, overwrite=False, verbose="error")
 
 
 def _write_events(session: Session, raw: Any, where: _Place) -> None:

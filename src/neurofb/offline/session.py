@@ -128,8 +128,10 @@ class Session:
         """The stimulator: ``target_c``, ``measured_c``, ``state``, and the name of the ``site``."""
         table: Columns = dict(self.recording.stimulus)
         if "site" in table:
-            names = (*self.recording.sites, "")  # -1, no site, is the last
-            table["site"] = np.array([names[int(number)] for number in table["site"]], dtype=object)
+            names = {float(number): name for number, name in enumerate(self.recording.sites)}
+            table["site"] = np.array(
+                [names.get(number, "") for number in table["site"].tolist()], dtype=object
+            )
         return {"onset_s": self._times.onset_s(table["time_s"]), **table}
 
     @cached_property
