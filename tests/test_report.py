@@ -14,10 +14,13 @@ from scipy.signal import welch
 
 from neurofb.console import report as console_report
 from neurofb.console import session_run
+from neurofb.documents import Event
 from neurofb.errors import NeurofbError, RecordingFailed, UnknownFile, WrongInput
 from neurofb.offline.report import Report, page, report_of, write_report
+from neurofb.offline.report.course import _pauses
 from neurofb.offline.report.document import save
 from neurofb.offline.report.earned import slope
+from neurofb.offline.report.ends import without_arms
 from neurofb.offline.report.facts import facts_of
 from neurofb.offline.report.signals import MOST_UV
 from neurofb.offline.report.timeline import binned
@@ -255,8 +258,30 @@ def test_arm_is_nowhere():
         made = report(session(BLOCKS, arm))
         settings = json.loads((session(BLOCKS, arm) / "session.json").read_text())
         assert settings["arm_sealed_sha256"] not in made.html
+        assert arm not in made.html + json.dumps(made.checklist)
         pages.append((made.html + json.dumps(made.checklist)).replace(settings["date"], "DATE"))
     assert pages[0] == pages[1]
+
+
+def test_protocol_is_shown_without_its_arms():
+    shown = without_arms(BLOCKS)
+    assert "of_the_trial" not in shown
+    assert shown.endswith("# its arms are left out here")
+    assert 'phases = ["rest_before"' in shown
+    assert without_arms(REST_ONLY) == REST_ONLY.rstrip("\n")
+    told = '[[arms]]\nid = "x"\n[arms.texts]\na = """\n[no table]\nverum"""\n[study]\nid = "s"\n'
+    assert without_arms(told) == '[study]\nid = "s"\n# its arms are left out here'
+    assert "verum" not in without_arms('arms = [{ id = "verum" }]\n')
+
+
+def test_pauses_are_found():
+    states = [(1.0, "running"), (5.0, "paused"), (7.5, "running"), (9.0, "paused")]
+    events = [Event("state", 100 + at, "", None, {"after": after}) for at, after in states]
+    assert _pauses(events, 100.0, 20.0) == ((5.0, 7.5), (9.0, 20.0))
+    assert _pauses([*events, Event("state", 112.0, "", None, {"after": "stopping"})], 100.0, 20.0)[1] == (
+        9.0,
+        12.0,
+    )
 
 
 def test_texts_from_outside_are_escaped():

@@ -75,6 +75,8 @@ class Course:
         The same in words.
     iaf_hz : float or None
         The alpha peak the session found or was given.
+    pauses : tuple of (float, float)
+        When the session was paused: from, to.
     """
 
     zero_s: float
@@ -84,6 +86,7 @@ class Course:
     outcome: str
     message: str
     iaf_hz: float | None
+    pauses: tuple[tuple[float, float], ...] = ()
 
     @property
     def measured(self) -> tuple[Span, ...]:
@@ -134,6 +137,7 @@ def course_of(recording: SessionRecording) -> Course:
         outcome,
         message,
         _iaf_hz(recording, events),
+        _pauses(events, zero_s, end_s),
     )
 
 
@@ -206,6 +210,20 @@ def _blocks(events: list[Event], zero_s: float, end_s: float, last: int) -> tupl
             )
         )
     return tuple(spans)
+
+
+def _pauses(events: list[Event], zero_s: float, end_s: float) -> tuple[tuple[float, float], ...]:
+    found: list[tuple[float, float]] = []
+    since_s: float | None = None
+    for event in events:
+        if event.kind != "state":
+            continue
+        if event.details.get("after") == "paused":
+            since_s = event.time_s - zero_s
+        elif since_s is not None:
+            found.append((since_s, event.time_s - zero_s))
+            since_s = None
+    return (*found, (since_s, end_s)) if since_s is not None else tuple(found)
 
 
 def _iaf_hz(recording: SessionRecording, events: list[Event]) -> float | None:

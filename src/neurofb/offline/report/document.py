@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofb.errors import RecordingFailed, WrongInput
-from neurofb.offline.report import crednf, ends, sections
+from neurofb.offline.report import accounts, crednf, ends, sections
 from neurofb.offline.report.facts import facts_of
 from neurofb.offline.report.page import MARK, page
 from neurofb.recording.session_recording import open_session_recording
@@ -58,13 +58,13 @@ def report_of(session: Path | str) -> Report:
         sections.course(facts),
         sections.spectra(facts),
         sections.features(facts),
-        sections.feedback(facts),
-        sections.quality(facts),
-        sections.heat(facts),
-        sections.ratings(facts),
+        accounts.feedback(facts),
+        accounts.quality(facts),
+        accounts.heat(facts),
+        accounts.ratings(facts),
         ends.checklist(boxes),
         ends.made(facts),
-        sections.events(facts),
+        accounts.events(facts),
         ends.foot(facts),
     ]
     title = f"neurofb report {facts.uid or recording.folder.name}"

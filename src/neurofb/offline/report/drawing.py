@@ -82,10 +82,10 @@ STYLE: Any = {
 
 
 @contextlib.contextmanager
-def drawn(height_in: float, width_in: float = WIDTH_IN) -> Iterator[Figure]:
-    """Give an empty figure in the style of the report."""
+def drawn(height_in: float, width_in: float = WIDTH_IN, *, fitted: bool = True) -> Iterator[Figure]:
+    """Give an empty figure in the style of the report; ``fitted``: labels find their own room, which takes its time."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        figure = Figure(figsize=(width_in, height_in), layout="constrained" if fitted else None)
         FigureCanvasSVG(figure)
         yield figure
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -191,11 +193,35 @@ def made(facts: Facts) -> Raw:
         ),
         _notes(facts),
         folded("Pipeline", *(paragraph(line) for line in facts.pipeline())) if facts.pipeline() else "",
-        folded("Protocol as it was given", Raw(f"<pre>{text(protocol_text)}</pre>")) if protocol_text else "",
+        folded("Protocol as it was given", Raw(f"<pre>{text(without_arms(protocol_text))}</pre>"))
+        if protocol_text
+        else "",
         folded(
             "Settings of the loop", Raw(f"<pre>{text(json.dumps(_brief(facts.at('loop')), indent=1))}</pre>")
         ),
     )
+
+
+def without_arms(protocol: str) -> str:
+    """Give a protocol's text without its arms, so that whoever reads a report learns of none.
+
+    Empty but for a word where its arms cannot be told from the rest.
+    """
+    kept, in_arms, n_quotes = [], False, 0
+    for line in protocol.splitlines():
+        if n_quotes % 2 == 0 and line.lstrip().startswith("["):
+            in_arms = re.match(r"\s*\[+\s*arms\s*[\].]", line) is not None
+        n_quotes += line.count('"""') + line.count("'''")
+        if not in_arms:
+            kept.append(line)
+    found = "\n".join(kept)
+    try:
+        is_free = "arms" not in tomllib.loads(found)
+    except tomllib.TOMLDecodeError:
+        is_free = False
+    if not is_free:
+        return "# not shown: its arms cannot be told from the rest; see protocol.toml"
+    return found if len(kept) == len(protocol.splitlines()) else f"{found}\n# its arms are left out here"
 
 
 def _notes(facts: Facts) -> Raw:

@@ -36,8 +36,10 @@ def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]
     """Draw spectra of each phase, a panel for each place: a region, or a channel."""
     columns = max(1, len(places)) if len(places) <= 4 else 3 if len(places) <= 6 else 4
     rows = -(-len(places) // columns)
-    with drawn(0.45 + 1.9 * rows) as figure:
+    height_in = 0.75 + 1.65 * rows
+    with drawn(height_in, fitted=False) as figure:
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        figure.subplots_adjust(0.05, 0.4 / height_in, 0.995, 1 - 0.55 / height_in, wspace=0.16, hspace=0.34)
         for axes, (name, channels) in zip(panels, places, strict=False):
             _spectrum(axes, spectra, channels, course)
             axes.set_title(name.replace("_", " "))
@@ -50,7 +52,9 @@ def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]
             axes.set_ylabel("dB (µV²/Hz)")
         handles, labels = panels[0].get_legend_handles_labels()
         if handles:
-            figure.legend(handles, labels, loc="outside upper left", ncols=6)
+            figure.legend(
+                handles, labels, loc="upper left", bbox_to_anchor=(0.0, 1.0), ncols=8, borderaxespad=0.0
+            )
         return svg_of(figure, "power spectra by phase")
 
 
@@ -122,9 +126,13 @@ def _maps(
     size_in = min(1.5, (WIDTH_IN - 1.2) / max(n, 1))
     with drawn(0.35 + len(decibels) * size_in, 1.9 + size_in * max(n, 2)) as figure:
         panels = figure.subplots(len(decibels), n, squeeze=False)
+        # Closed eyes have so much alpha that nothing else could be told apart on a scale that reaches it.
+        is_open = np.array([phase.eyes != "closed" for phase in spectra.phases])
+        scaled = is_open if is_open.any() else ~is_open
         for row, (name, values) in zip(panels, decibels.items(), strict=True):
             values = values[:, columns]
-            finite = values[np.isfinite(values)]
+            finite = values[scaled]
+            finite = finite[np.isfinite(finite)]
             limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
             image = None
             for axes, one in zip(row, values, strict=True):

@@ -23,8 +23,9 @@ from neurofb.recording.session_recording import SessionRecording
 
 #: Length of a window in s; windows overlap by half (Welch 1967).
 WINDOW_S = 2.0
-#: A window that swings further than this on a channel, drift removed, is left out there: blinks, movement.
-MOST_UV = 150.0
+#: A window that swings further than this on a channel, drift removed, and than so many times what is usual there, is
+#: left out: blinks, movement. Strong alpha alone may swing by 250 µV.
+MOST_UV, MOST_TIMES = 150.0, 2.5
 HIGHEST_HZ = 45.0
 #: Numbers held at a time, whatever the rate and the number of channels.
 PIECE = 2_000_000
@@ -145,7 +146,9 @@ def _power(
     t = (np.arange(n) - (n - 1) / 2) / n
     x = windows - windows.mean(axis=-1, keepdims=True)
     x -= (x @ t / (t @ t))[..., None] * t
-    clean = np.ptp(x, axis=-1) <= MOST_UV  # false where a sample is missing: NaN is not below
+    swing = np.ptp(x, axis=-1)
+    usual = np.median(np.nan_to_num(swing), axis=0)
+    clean = swing <= np.maximum(MOST_UV, MOST_TIMES * usual)  # false where a sample is missing: NaN is not below
     taper = np.hanning(n + 1)[:n]
     parts = np.fft.rfft(np.where(clean[..., None], x, 0.0) * taper, axis=-1)[..., kept]
     power = np.square(np.abs(parts)) * (2.0 / (rate_hz * (taper @ taper)))

@@ -99,12 +99,19 @@ def _time_axis(axes: Axes, course: Course) -> None:
         axes.set_xticks(ticks, [f"{tick / divisor:g}" for tick in ticks])
 
 
+def _legend(axes: Axes) -> None:
+    """Explain above the axes, where nothing is drawn."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.0, borderpad=0.1)
+
+
 def _shade(axes: Axes, course: Course) -> None:
     for span in course.phases:
         if span.start_s > 0:
             axes.axvline(span.start_s, color=LINE, linewidth=0.5, alpha=0.7, zorder=0)
     for span in course.blocks:
         axes.axvspan(span.start_s, span.end_s, color=GOOD, alpha=0.06, linewidth=0, zorder=0)
+    for start_s, end_s in course.pauses:
+        axes.axvspan(start_s, end_s, facecolor="none", edgecolor=SOFT, hatch="////", alpha=0.5, linewidth=0)
 
 
 def _phases(axes: Axes, course: Course) -> None:
@@ -152,8 +159,8 @@ def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> Non
             axes.plot([at_s], [axes.get_ylim()[1]], marker="v", color=BAD, markersize=6, clip_on=False)
     axes.set_ylabel("°C")
     grid(axes)
-    axes.legend(loc="upper left", ncols=2, borderaxespad=0.1)
-    axes.margins(y=0.22)
+    _legend(axes)
+    axes.margins(y=0.1)
 
 
 def _level(axes: Axes, recording: SessionRecording, course: Course) -> None:
@@ -193,7 +200,7 @@ def _shares(axes: Axes, recording: SessionRecording, course: Course) -> None:
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1], ["0", "100 %"])
     axes.set_ylabel("share")
-    axes.legend(loc="upper left", ncols=2, borderaxespad=0.1)
+    _legend(axes)
 
 
 def _ratings(axes: Axes, answers: Sequence[Answer]) -> None:
@@ -208,12 +215,12 @@ def _ratings(axes: Axes, answers: Sequence[Answer]) -> None:
         if missing:
             label = f"{scale}: no answer"
             axes.plot(missing, [-7.0] * len(missing), "x", color=colour, markersize=4.5, label=label)
-    axes.set_ylim(-14, 104)
+    axes.set_ylim(-14, 106)
     axes.set_yticks([0, 50, 100])
     axes.set_ylabel("rating")
     grid(axes)
     if scales:
-        axes.legend(loc="upper left", ncols=4, borderaxespad=0.1)
+        _legend(axes)
 
 
 def feature_course(recording: SessionRecording, course: Course) -> str:
