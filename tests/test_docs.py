@@ -236,6 +236,23 @@ def test_what_is_not_run_says_why_and_is_little():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_block_hides_from_the_tests(page):
+    text = page.read_text("utf-8")
+    assert not re.search(r"^[ \t]+```", text, re.M), "an indented block is not found"
+    assert text.count("\n```") == 2 * len(blocks(page))
+    assert text.count("<!-- test:") == sum(bool(block.how) for block in blocks(page))
+
+
+def test_make_can_make_what_pages_name():
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", text, re.M)) <= {
+            pair for name in made for pair in ((name, ""), ("", name))
+        }, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_links_between_pages_lead_somewhere(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
     made = generator().pages()
