@@ -1,5 +1,6 @@
 # All a fresh machine needs: Python 3.11 or later, a C compiler, make.
-#   make test    the whole suite, on checked kernels and on the real ones
+#   make demo    a whole session with everything simulated, and its report
+#   make test    the whole suite: lint, on checked kernels, on the real ones without Qt, the screens, an installed wheel
 #   make bench   every benchmark, with its peers measured in the same run
 PYTHON ?= python3
 VENV := .venv
@@ -8,30 +9,86 @@ EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
 KERNELS := src/neurofb/_kernels.pyx
 PYTEST := $(BIN)/python -m pytest
+# Tests of both processors' worth; each worker has LSL ports of its own.
+WORKERS ?= 2
+DEMO ?=
+# Whole sessions and other processes: their time is not in the kernels, and one of each loop is in the others.
+NOT_KERNELS := $(addprefix --ignore=tests/,screens test_engine.py test_engine_lsl.py test_engine_safety.py \
+  test_real_session.py test_rerun.py test_mne.py test_bids.py test_report.py test_crednf.py test_recorder.py \
+  test_crash.py test_labrecorder.py test_session_reader.py test_damaged_places.py test_session_folder.py \
+  test_placement.py test_guard.py test_heat.py test_envelope.py test_thermode.py test_watchdog.py \
+  test_calibration_heat.py test_protocol.py test_timeline.py test_ratings.py test_check_cli.py \
+  test_protocols_bundled.py test_docs.py test_doctor.py test_lsl_source.py test_outlet.py test_simulate_cli.py \
+  test_play_cli.py test_house.py)
+QT := PySide6-Essentials shiboken6 pyqtgraph pytest-qt
 
-.PHONY: test test-fast test-checked lint bench clean install
+.PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz lint bench docs \
+  screenshots clean install
 
-test: lint test-checked test-fast
+demo: EXTRAS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),screens,demo)
+demo:
+	@$(MAKE) --no-print-directory EXTRAS=$(EXTRAS) install
+	$(BIN)/neurofb demo $(if $(DISPLAY)$(WAYLAND_DISPLAY),--screens) $(DEMO)
+
+test: lint test-checked test-without-qt test-screens test-wheel
 
 test-fast: $(READY)
-	$(PYTEST)
+	$(PYTEST) -n $(WORKERS)
 
-# The same suite on kernels that test every index, installed beside the real ones.
+# The same kernels, with every index tested, installed beside the real ones.
 test-checked: $(READY)
 	@echo "== the suite on kernels with every index checked =="
 	rm -rf build/checked
 	NEUROFB_CHECKED=1 $(BIN)/python -m pip install --quiet --no-deps --target build/checked .
-	PYTHONPATH=build/checked NEUROFB_CHECKED=1 $(PYTEST) -q
+	PYTHONPATH=build/checked NEUROFB_CHECKED=1 $(PYTEST) -q -n $(WORKERS) $(NOT_KERNELS)
+
+# Everything but the screens works where there is no Qt.
+test-without-qt: $(READY)
+	@echo "== the suite without Qt =="
+	$(BIN)/python -m pip uninstall --quiet --yes $(QT) 2>/dev/null
+	$(PYTEST) -n $(WORKERS) --ignore=tests/screens
+
+test-screens: $(READY)
+	@echo "== the screens =="
+	$(BIN)/python -m pip install --quiet -e ".[screens,test-screens]"
+	QT_QPA_PLATFORM=offscreen $(PYTEST) tests/screens
+
+# What others install: a wheel made from the sdist, in an environment of its own, away from the checkout.
+test-wheel: $(READY)
+	@echo "== an installed wheel =="
+	rm -rf build/wheel && mkdir -p build/wheel/elsewhere
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir build/wheel . >build/wheel/build.log || { tail -20 build/wheel/build.log; exit 1; }
+	$(PYTHON) -m venv build/wheel/env
+	build/wheel/env/bin/python -m pip install --quiet build/wheel/*.whl
+	cd build/wheel/elsewhere && ../env/bin/neurofb --version && ../env/bin/neurofb demo --fast
+
+# Minutes instead of seconds: what is short above, at length.
+test-long: $(READY)
+	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/test_session_reader.py tests/test_crash.py tests/test_labrecorder.py \
+	  tests/screens/test_demo_with_screens.py -k "ten_minutes or kill or labrecorder or demo"
+
+fuzz: $(READY)
+	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/test_guard.py -k "no_schedule or several"
+	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/test_rerun.py -k any_byte
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: EXTRAS = bench,dev
 bench:
 	$(MAKE) EXTRAS=bench,dev install
+	$(BIN)/python -m pip install --quiet -e ".[screens]"
 	$(BIN)/python -m benchmarks
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+screenshots: $(READY)
+	$(BIN)/python -m pip install --quiet -e ".[screens]"
+	QT_QPA_PLATFORM=offscreen $(BIN)/python tests/screens/shots.py docs/img
 
 install: $(READY)
 
@@ -41,10 +98,10 @@ $(READY): pyproject.toml setup.py $(KERNELS)
 	  { echo "neurofb needs Python 3.11 or later; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@test -x $(BIN)/python || { echo "== making $(VENV) =="; $(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 -m venv failed. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 2; }; }
-	@echo "== building the kernels and installing neurofb[$(EXTRAS)] into $(VENV) =="
+	@echo "== building the kernels and installing neurofb[$(EXTRAS)] into $(VENV); the first time takes a minute or two =="
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[$(EXTRAS)]"
 	@touch $@
 
 clean:
-	rm -rf build dist $(VENV) src/neurofb/_kernels.c src/neurofb/*.so src/*.egg-info
+	rm -rf build dist site $(VENV) src/neurofb/_kernels.c src/neurofb/*.so src/*.egg-info
