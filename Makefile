@@ -25,7 +25,7 @@ QT := PySide6-Essentials shiboken6 pyqtgraph pytest-qt
 .PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz lint bench docs \
   screenshots clean install
 
-demo: EXTRAS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),screens,demo)
+demo: EXTRAS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),screens)
 demo:
 	@$(MAKE) --no-print-directory EXTRAS=$(EXTRAS) install
 	$(BIN)/neurofb demo $(if $(DISPLAY)$(WAYLAND_DISPLAY),--screens) $(DEMO)
@@ -73,6 +73,7 @@ fuzz: $(READY)
 	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/test_rerun.py -k any_byte
 
 lint: $(READY)
+	$(BIN)/python -m pip install --quiet -e ".[screens]"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -98,9 +99,9 @@ $(READY): pyproject.toml setup.py $(KERNELS)
 	  { echo "neurofb needs Python 3.11 or later; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@test -x $(BIN)/python || { echo "== making $(VENV) =="; $(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 -m venv failed. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 2; }; }
-	@echo "== building the kernels and installing neurofb[$(EXTRAS)] into $(VENV); the first time takes a minute or two =="
+	@echo "== building the kernels and installing neurofb$(if $(EXTRAS),[$(EXTRAS)]) into $(VENV); the first time takes a minute or two =="
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet -e ".$(if $(EXTRAS),[$(EXTRAS)])"
 	@touch $@
 
 clean:
