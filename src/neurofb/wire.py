@@ -76,6 +76,10 @@ HEAT_WORDS = (
 )
 
 
+#: A longer document is no command: free text is cut at 2,000 letters.
+LONGEST = 16_000
+
+
 def source_id(uid: str, stream: str) -> str:
     """Give the ``source_id`` of a session's stream."""
     return f"neurofb-{uid}-{stream.removeprefix('neurofb-')}"
@@ -116,14 +120,13 @@ class Command:
         WrongInput
             If it is none, or one that would start or raise heat; the message says which and why.
         """
-        try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise WrongInput(f"a command is a JSON document; found {text[:80]!r} ({error})") from None
+        document = _document(text)
         if not isinstance(document, dict) or not isinstance(document.get("command"), str):
             raise WrongInput(f'a command is a document as {{"command": "stop"}}; found {text[:80]!r}')
         name = document.pop("command")
-        by, session = str(document.pop("by", "")), str(document.pop("session", ""))
+        by, session = (str(document.pop(key, None) or "") for key in ("by", "session"))
+        if name == "stop":  # whatever else it says: no stop is refused for its form
+            return cls(name, {}, by, session)
         if name in HEAT_WORDS or any(key in HEAT_WORDS for key in document):
             raise WrongInput(
                 f"{name!r} would start or raise heat: heat follows the protocol's schedule only and can from outside "
@@ -140,6 +143,7 @@ class Command:
             lacks = f" lacks {', '.join(absent)}" if absent else ""
             more = f" does not know {', '.join(unknown)}" if unknown else ""
             raise WrongInput(f"the command {name!r}{lacks}{' and' if lacks and more else ''}{more}")
+        _check_words(document)
         if name == "rating":
             _check_value(document["value"])
         if not session and name != "stop":
@@ -156,10 +160,31 @@ def asks_to_stop(text: str, uid: str) -> bool:
     return command.name == "stop" and command.session in ("", uid)
 
 
+def _document(text: str) -> Any:
+    """Give what a text says, whoever wrote it: nothing in it may be more than a refusal."""
+    if len(text) > LONGEST:
+        raise WrongInput(f"a command has {LONGEST} letters at most; found {len(text)}")
+    try:
+        document = json.loads(text)
+        text.encode()
+        json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise WrongInput(f"a command is a JSON document; found {text[:80]!r} ({error})") from None
+    return document
+
+
+def _check_words(document: Mapping[str, Any]) -> None:
+    """Refuse a nest of lists where a word is asked."""
+    for key in ("prompt", "text"):
+        if key in document and not isinstance(document[key], str):
+            raise WrongInput(f"{key!r} is a text; found {str(document[key])[:80]!r}")
+
+
 def _check_value(value: Any) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or isinstance(value, str) or (is_number and math.isfinite(value) and 0 <= value <= 100):
+    # Compared before it is asked whether it is finite: a whole number may be too large for that.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+    if value is None or isinstance(value, str) or (is_number and math.isfinite(value)):
         return
     raise WrongInput(
-        f"a rating's value is a number from 0 to 100, a text, or null for no answer; found {value!r}"
+        f"a rating's value is a number from 0 to 100, a text, or null for no answer; found {str(value)[:80]!r}"
     )

@@ -180,7 +180,11 @@ class CommandEar:
             if not self._inlets:
                 self._stopped.wait(0.05)
             for uid, inlet in list(self._inlets.items()):
-                self._hear(uid, inlet, 0.02 / len(self._inlets))
+                try:
+                    self._hear(uid, inlet, 0.02 / len(self._inlets))
+                except Exception as error:  # one bad sender must not make this deaf for a stop by others
+                    self._texts.append(f"not understood: {error!r}")
+                    self._inlets.pop(uid, None)
 
     def _look(self) -> None:
         for info in self._resolver.results():
@@ -190,12 +194,16 @@ class CommandEar:
     def _hear(self, uid: str, inlet: pylsl.StreamInlet, wait_s: float) -> None:
         try:
             sample, _ = inlet.pull_sample(timeout=wait_s)
+            if sample is None:
+                return
+            text = str(sample[0])
         except pylsl.util.LostError:
             del self._inlets[uid]
             return
-        if sample is None:
-            return
-        text = str(sample[0])
+        except (
+            UnicodeDecodeError
+        ) as error:  # no text: refused and recorded like everything that is no command
+            text = f"no text, but bytes: {error.object[:80]!r}"
         if callable(self._on_stop) and wire.asks_to_stop(text, self._uid):
             self._on_stop(text)
         self._texts.append(text)
