@@ -20,7 +20,7 @@ from neurofb.engine.engine import Engine
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.instructed import InstructedLoop
 from neurofb.engine.journal import Journal
-from neurofb.engine.planning import SessionPlan, used_before
+from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.publishing import CommandEar, Listener, Publisher
 from neurofb.engine.requests import Requests
@@ -28,7 +28,7 @@ from neurofb.engine.session_document import write_results, write_settings
 from neurofb.engine.simulated import simulated_participant, simulated_source
 from neurofb.engine.status import Heading, StatusSheet
 from neurofb.engine.stimuli import Stimuli
-from neurofb.errors import StimulatorMissing, WrongStream
+from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
 from neurofb.features.montage import Montage
 from neurofb.loop import Loop
 from neurofb.loop_settings import LoopSettings
@@ -143,7 +143,7 @@ def _open_heater(plan: SessionPlan, clock: Clock) -> Heater | None:
         seed=plan.asked.seed,
         faults=plan.asked.thermode_faults,
         local=is_manual,
-        used=used_before(plan.asked, plan.visit),
+        used=plan.used,
     )
     heater.connect()
     found = heater.self_test()
@@ -248,6 +248,7 @@ def _conductor(
         journal,
         plan.protocol.baseline.longest_s,
         plan.again,
+        plan.heat_ahead,
     )
 
 
@@ -276,7 +277,10 @@ def _calibration(
     )
 
     def keep(found: CalibratedHeat) -> None:
-        save_calibration(asked.data, found)
+        try:
+            save_calibration(asked.data, found)
+        except OSError as error:
+            raise RecordingFailed(f"the calibration of {site!r} cannot be kept: {error.strerror}") from error
 
     return HeatCalibration(
         finder, scale, site, protocol.heat.interval_s + 1.0, stimuli, prompting, journal, keep

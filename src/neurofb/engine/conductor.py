@@ -3,8 +3,8 @@
 In: the time, and texts of commands. Out: instructions to the loop, stimuli with their due times, prompts, events. Kept:
 the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.
 
-Nothing that comes from outside starts or raises heat: commands are read by ``wire.Command``, which knows none that
-could, and what a command may do here only ends, lowers, answers or waits.
+Nothing that comes from outside starts or raises heat: see ``commanded``. What others may ask here only ends, lowers,
+answers or waits.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from neurofb.engine.all_of import all_of
 from neurofb.engine.heat_calibration import HeatCalibration
+from neurofb.engine.heat_steps import HeatSteps
 from neurofb.engine.instructed import InstructedLoop
 from neurofb.engine.journal import Journal
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.stimuli import LEAD_S, Stimuli
-from neurofb.errors import UnknownName, WrongInput
+from neurofb.engine.stimuli import Stimuli
+from neurofb.errors import UnsafeHeat, WrongInput
 from neurofb.protocol.session import Schedule, Session, State
-from neurofb.protocol.stop_rules import StopRules
+from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import PlannedPhase, Step, Timeline
-from neurofb.wire import Command
 
+#: What pauses a session when the EEG is lost.
+STREAM = "stream"
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
 #: It goes on for so long while nobody knows whether it lacks any.
@@ -49,6 +52,8 @@ class Conductor:
         By how much a baseline may be extended.
     with_temperatures : callable
         Gives the timeline again, from pain levels to calibrated temperatures.
+    heat_ahead : callable
+        Says what forbids the heat of a timeline from a step on, from what each place on the skin has had.
     """
 
     def __init__(
@@ -63,10 +68,15 @@ class Conductor:
         journal: Journal,
         longest_baseline_s: float,
         with_temperatures: Callable[[Mapping[float, float]], Timeline],
+        heat_ahead: Callable[[Timeline, int, Mapping[str, float]], list[str]] = lambda *_: [],
     ) -> None:
-        self._uid, self.timeline, self._looped, self._journal = uid, timeline, looped, journal
-        self._stimuli, self.calibration, self.prompting, self._rules = stimuli, calibration, prompting, rules
+        self.uid, self.timeline, self._looped, self._journal = uid, timeline, looped, journal
+        self._stimuli, self.calibration, self.prompting = stimuli, calibration, prompting
+        self._heat = HeatSteps(stimuli, looped, rules, journal, self._tell)
         self._longest_s, self._with_temperatures = longest_baseline_s, with_temperatures
+        self._heat_ahead = heat_ahead
+        #: Who or what wants the session to stand: it goes on when nobody does any more.
+        self._paused_by: set[str] = set()
         self.session = Session()
         self.schedule: Schedule[Step] = Schedule((), 0.0)
         self.phase: PlannedPhase | None = None
@@ -114,9 +124,10 @@ class Conductor:
             self._rated(rating, now_s)
         if self.calibration is not None and self.calibration.is_on:
             self._calibrate(now_s)
-        self._arm_ahead(now_s)
+        self._heat.arm(self.schedule, now_s)
         while now_s >= self.schedule.next_due_s and not self._is_over:
-            if self._needs_longer(now_s):
+            self._heat.arm(self.schedule, now_s)  # a phase may begin with heat
+            if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
                 continue
             due = self.schedule.take(now_s)
             if due is None:
@@ -164,7 +175,7 @@ class Conductor:
             duration_s=step.duration_s,
         )
         if step.kind == "heat":
-            self._heat()
+            self._heat.onset()
         elif step.kind == "rating":
             self._ask(step, now_s)
         elif step.kind == "calibration" and self.calibration is not None:
@@ -172,7 +183,7 @@ class Conductor:
 
     def _begin_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
-        self._rules.start_block()
+        self._heat.rules.start_block()
         self._journal.say(
             "phase",
             f"{phase.name} ({phase.kind})",
@@ -233,6 +244,8 @@ class Conductor:
 
     def _ask(self, step: Step, now_s: float) -> None:
         assert step.scales is not None
+        if not self._heat.may_ask(step, now_s):
+            return
         name = "" if self.phase is None else self.phase.name
         for scale in step.scales:
             self.prompting.ask(scale, now_s, trial=step.trial, level=step.level, site=step.site, phase=name)
@@ -246,112 +259,93 @@ class Conductor:
 
     # -- heat --------------------------------------------------------------------------------------------------
 
-    def _arm_ahead(self, now_s: float) -> None:
-        step, due_s = self.schedule.upcoming, self.schedule.next_due_s
-        if step is None or step.kind != "heat" or self._stimuli is None or self._stimuli.is_armed:
-            return
-        if due_s - now_s > LEAD_S or step.profile is None or step.site is None:
-            return
-        if not self._stimuli.prepare(step.profile, step.site, max(due_s, now_s)):
-            self.message = f"a stimulus was refused: trial {step.trial} goes on without it"
-            self.schedule.skip_trial()
-
-    def _heat(self) -> None:
-        if self._stimuli is not None:
-            self._stimuli.fired()
-        self._looped.do("heat_onset")
-
     def _calibrate(self, now_s: float) -> None:
         assert self.calibration is not None
         self.calibration.step(now_s)
-        if not self.calibration.is_on:
-            self.timeline = self._with_temperatures(self.calibration.found)
-            self.schedule.replace_rest(self.timeline.steps)
-            self.schedule.end_now(now_s)
+        if self.calibration.is_on:
+            return
+        self.timeline = self._with_temperatures(self.calibration.found)
+        self.schedule.replace_rest(self.timeline.steps)
+        self.schedule.end_now(now_s)
+        used = {} if self._stimuli is None else self._stimuli.used
+        if found := self._heat_ahead(self.timeline, self.schedule.n_taken, used):
+            raise UnsafeHeat(
+                "with the temperatures that the calibration found, this session would give too much heat; they are "
+                "kept for another, with lower or shorter stimuli or more places: " + "; ".join(found)
+            )
 
     def _rated(self, rating: Any, now_s: float) -> None:
-        """Act on an answer: record it, let a calibration have it, lower heat that hurts too much."""
+        """Act on an answer: record it, lower heat that hurts too much, let a calibration have it."""
         self._journal.event(rating.to_event())
-        if self.calibration is not None and self.calibration.is_on:
-            self.calibration.rated(rating, now_s)
+        on = self.calibration if self.calibration is not None and self.calibration.is_on else None
+        self._heat.rated(rating, now_s, self._lower if on is None else on.too_much)
+        if on is not None:
+            on.rated(rating, now_s)
+
+    def _lower(self, action: Action) -> None:
+        if self._stimuli is None:
             return
-        for action in self._rules.take(rating):
-            self.message = action.message
-            self._journal.say(
-                f"heat_rule_{action.kind}", action.message, self._index, now_s, by_c=action.by_c
-            )
-            if self._stimuli is None:
-                continue
-            if action.kind == "lower":
-                self._stimuli.lower(action.by_c)
-            elif self.phase is not None:
-                self._stimuli.end(action.message)
-                self.schedule.skip_phase(self.phase.index, now_s)
+        if action.kind == "lower":
+            self._stimuli.lower(action.by_c)
+        elif self.phase is not None:
+            self._stimuli.end(action.message)
+            self.schedule.skip_phase(self.phase.index, self._now_s)
 
-    # -- what is asked -----------------------------------------------------------------------------------------
+    # -- what is asked: see ``commanded`` ----------------------------------------------------------------------
 
-    def ask(self, text: str, now_s: float) -> None:
-        """Do what a command asks if it may be done; both are recorded."""
-        try:
-            command = Command.read(text)
-            if command.session not in ("", self._uid):
-                return
-            self._obey(command, now_s)
-        except (WrongInput, UnknownName) as error:
-            self._journal.say("refused", f"not done: {error}", self._index, now_s, asked=text[:500])
-            return
-        self._journal.say(
-            "command", f"{command.name} by {command.by or 'unnamed'}", self._index, now_s,
-            command=command.name, by=command.by, **{f"asked_{k}": v for k, v in command.content.items()},
-        )  # fmt: skip
+    def answer(self, prompt: str, value: Any, now_s: float) -> None:
+        """Take an answer to a question."""
+        self._rated(self.prompting.answer(prompt, value, now_s), now_s)
 
-    def _obey(self, command: Command, now_s: float) -> None:
-        known: dict[str, Callable[[], None]] = {
-            "stop": lambda: self.stop(command.by or "somebody"),
-            "end": lambda: self._end_early("ended before its time", "ended"),
-            "pause": lambda: self.pause(now_s, f"paused by {command.by or 'somebody'}"),
-            "resume": lambda: self.resume(now_s, f"resumed by {command.by or 'somebody'}"),
-            "continue": lambda: self._continue(now_s),
-            "button": lambda: self._button(),
-            "mark": lambda: self._journal.say("note", str(command.content["text"]), self._index, now_s),
-            "rating": lambda: self._answer(command, now_s),
-        }
-        known[command.name]()
-
-    def _answer(self, command: Command, now_s: float) -> None:
-        self._rated(
-            self.prompting.answer(str(command.content["prompt"]), command.content["value"], now_s), now_s
-        )
-
-    def _button(self) -> None:
+    def button(self) -> None:
+        """The participant says "now it hurts"."""
         if self.calibration is None or not self.calibration.is_on:
             raise WrongInput("the button means something in the method of limits only; to end heat use stop")
         self.calibration.button()
 
-    def _continue(self, now_s: float) -> None:
+    def go_on(self, now_s: float) -> None:
+        """Go on from a phase that waits for somebody."""
         if self.phase is None or not self.phase.waits:
             raise WrongInput("nothing waits for somebody now")
+        if self.session.state == "paused":
+            raise WrongInput("the session is paused; resume it first, then continue")
         self.schedule.skip_phase(self.phase.index, now_s)
 
     def stop(self, by: str) -> None:
         """End heat at once, and the session."""
         if self._stimuli is not None:
             self._stimuli.abort(f"stopped by {by}")
-        self._end_early(f"stopped by {by}", "stopped")
+        self.end_early(f"stopped by {by}", "stopped")
 
-    def _end_early(self, message: str, kind: str) -> None:
+    def end_early(self, message: str, kind: str) -> None:
+        """Let this step be the last."""
         self.ended = (kind, message)
         self._is_over = True
 
-    def pause(self, now_s: float, why: str) -> None:
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody has asked for the pause, rather than the lack of EEG."""
+        return bool(self._paused_by - {STREAM})
+
+    def pause(self, now_s: float, why: str, by: str = "somebody") -> None:
         """Let the time of the schedule stand; a stimulus that is on ends in order, and no feedback is earned.
 
-        A baseline that was being collected is collected anew afterwards: nobody sits as still in a pause.
+        A baseline that was being collected is collected anew afterwards: nobody sits as still in a pause. A question
+        waits; a stimulus of a calibration is given again. Who asks for a pause while there is one already, for another
+        reason, keeps it going until both reasons are gone.
         """
-        if self.session.state != "running":
+        if self.session.state not in ("running", "paused") or by in self._paused_by:
             raise WrongInput(f"a session that is {self.session.state} cannot pause")
+        self._paused_by.add(by)
+        if self.session.state == "paused":
+            self.message = why
+            self._journal.say("paused", why, self._index, now_s)
+            return
+        if self.calibration is not None:
+            self.calibration.pause()
         if self._stimuli is not None:
             self._stimuli.end(why)
+        self.prompting.hold()
         if self._collecting and self.phase is not None:
             self._collecting = False
             self._looped.do("discard")
@@ -363,11 +357,22 @@ class Conductor:
         self.schedule.pause(now_s)
         self._go("paused", why)
 
-    def resume(self, now_s: float, why: str) -> None:
-        """Go on; nothing starts before its time, which the pause has moved."""
-        if self.session.state != "paused":
-            raise WrongInput(f"a session that is {self.session.state} cannot resume: it is not paused")
+    def resume(self, now_s: float, why: str, by: str = "somebody") -> None:
+        """Go on, if nobody else wants a pause; nothing starts before its time, which the pause has moved."""
+        if by not in self._paused_by:
+            what = (
+                "the EEG is lost, it goes on when that comes again" if self._paused_by else "it is not paused"
+            )
+            raise WrongInput(f"a session that is {self.session.state} cannot resume: {what}")
+        self._paused_by.discard(by)
+        if self._paused_by:
+            self.message = f"{why}, and the session stays paused"
+            self._journal.say("paused", self.message, self._index, now_s)
+            return
         lasted_s = self.schedule.resume(now_s)
+        self.prompting.release(lasted_s)
+        if self.calibration is not None:
+            self.calibration.resume(now_s)
         self._go("running", f"{why}, after {lasted_s:.1f} s")
 
     # -- the end -----------------------------------------------------------------------------------------------
@@ -376,11 +381,18 @@ class Conductor:
         """Close the phase that is on and say how the session ended."""
         if self.session.state == "idle":
             return
-        self._go("stopping", message)
-        self._end_phase()
-        self._journal.say("end", message, self._index, outcome=kind)
-        self.ended = (kind, message)
-        self._go("aborted" if failed or kind == "stopped" else "finished", message)
+        self.ended = (kind, message)  # known to those who look, also if the record takes nothing any more
+        over: State = "aborted" if failed or kind == "stopped" else "finished"
+        steps: list[Callable[[], object]] = [
+            lambda: self._go("stopping", message),
+            self._end_phase,
+            lambda: self._journal.say("end", message, self._index, outcome=kind),
+            lambda: self._go(over, message),
+        ]
+        all_of(steps)
+
+    def _tell(self, message: str) -> None:
+        self.message = message
 
     def _go(self, state: State, why: str) -> None:
         before, after = self.session.go(state)

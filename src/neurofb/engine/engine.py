@@ -9,6 +9,7 @@ recording ends it; a failed screen or listener does not. It reads the clock that
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
-from neurofb.engine.conductor import Conductor
+from neurofb.engine.commanded import Commands
+from neurofb.engine.conductor import STREAM, Conductor
 from neurofb.engine.instructed import InstructedLoop
 from neurofb.engine.journal import Journal
 from neurofb.engine.requests import Requests
@@ -87,10 +89,12 @@ class Engine:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
+        self._commands = Commands(conductor, journal)
         self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
         self._status_at_s = float("-inf")
         self._lost_s: float | None = None
+        self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
 
     def interrupt(self) -> None:
@@ -109,7 +113,9 @@ class Engine:
         except NeurofbError as error:
             return self._end(Outcome("aborted", str(error), error.exit_code), failed=True)
         except BaseException as error:
-            self._end(Outcome("aborted", f"an error of the program: {error!r}", 1), failed=True)
+            words, told = repr(error), traceback.format_exc()
+            self._closing_words.append(lambda: self._journal.say("error", words, traceback=told))
+            self._end(Outcome("aborted", f"an error of the program: {words}", 1), failed=True)
             raise
 
     def _outcome(self) -> Outcome:
@@ -127,7 +133,7 @@ class Engine:
             if self._stimuli.fault:
                 raise SafetyStop(f"the stimulator was sent to baseline. {self._stimuli.fault}")
         for text in self._requests.take():
-            self._conductor.ask(text, now_s)
+            self._commands.ask(text, self._looped.loop.next_index, now_s)
         self._conductor.step(now_s)
         for act in self._each_step:
             act(now_s)
@@ -164,36 +170,55 @@ class Engine:
         if self._source.state != "lost":
             if self._lost_s is not None:
                 self._lost_s = None
-                self._conductor.resume(now_s, "the EEG comes again")
+                self._conductor.resume(now_s, "the EEG comes again", STREAM)
             return
         if self._lost_s is None:
             self._lost_s = now_s
-            self._conductor.pause(now_s, "the EEG stream is lost")
+            self._conductor.pause(now_s, "the EEG stream is lost", STREAM)
+        elif self._conductor.is_held:
+            self._lost_s = now_s  # in a pause that somebody asked for, a headset may be taken off
         elif now_s - self._lost_s > LOST_S:
             raise StreamLost(
                 f"no EEG for {LOST_S:g} s; the session is over. Look at the headset, its battery and its program"
             )
 
     def _end(self, outcome: Outcome, *, failed: bool = False) -> Outcome:
-        """Stimulus first, then the record, then the streams; each even if the one before fails."""
+        """Stimulus first, then the record, then the streams; each even if the one before fails.
+
+        What an error of the program leaves behind is raised when all is closed.
+        """
         closers: list[Callable[[], None]] = []
         if self._stimuli is not None:
             if outcome.kind != "finished":
                 self._stimuli.abort(outcome.message)
             closers.append(self._stimuli.close)
         closers += [
+            *self._closing_words,
             lambda: self._conductor.close(outcome.kind, outcome.message, failed=failed),
             self._last_samples,
         ]
         closers += [self._looped.close, self._requests.close, self._source.stop, self._last_status]
         closers += [self._on_end, self._journal.close]
+        broken: BaseException | None = None
         for close in closers:
             try:
                 close()
             except NeurofbError as error:
                 if outcome.exit_code == 0:
                     outcome = Outcome("aborted", str(error), error.exit_code)
+            except BaseException as error:  # the record and the device come after it
+                broken = broken or error
+            outcome = self._with_fault(outcome)
+        if broken is not None:
+            raise broken
         return outcome
+
+    def _with_fault(self, outcome: Outcome) -> Outcome:
+        """Give the outcome that says as well what is wrong with the stimulator, whatever else ended the session."""
+        fault = "" if self._stimuli is None else self._stimuli.fault
+        if not fault or fault in outcome.message:
+            return outcome
+        return Outcome("aborted", f"{outcome.message}. The stimulator: {fault}", SafetyStop.exit_code)
 
     def _last_samples(self) -> None:
         """Take what the source still held in doubt."""

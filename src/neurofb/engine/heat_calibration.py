@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from neurofb.documents import Event
 from neurofb.engine.journal import Journal
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.stimuli import Stimuli
 from neurofb.errors import WrongInput
 from neurofb.protocol.ratings import Rating, Scale
+from neurofb.protocol.stop_rules import Action
 from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest, PainCalibration
 
 #: From being armed to its start; enough for the device to be ready.
@@ -60,7 +62,7 @@ class HeatCalibration:
         self._next_s = 0.0
         self._pressed_c: float | None = None
         self._n = 0
-        self.is_on = False
+        self.is_on = self._is_held = False
         self.found: Mapping[float, float] = {}
 
     @property
@@ -82,9 +84,33 @@ class HeatCalibration:
         """Go on with whatever has happened."""
         for event in self._stimuli.take_events():
             if self._waits == "stimulus" and event.kind in ("heat_ended", "heat_aborted", "heat_refused"):
-                self._stimulus_over(event.kind, now_s)
-        if self._waits == "interval" and now_s >= self._next_s:
+                self._stimulus_over(event, now_s)
+        if self._waits == "interval" and now_s >= self._next_s and not self._is_held:
             self._go_on(now_s)
+
+    def pause(self) -> None:
+        """Give nothing until ``resume``; a stimulus that is armed or on ends, and is given again afterwards, whole.
+
+        What came of its first part is no answer: a ramp that a pause has ended was not ended by the button, and did
+        not reach its top.
+        """
+        if not self.is_on:
+            return
+        self._is_held = True
+        if self._waits == "stimulus":
+            self._waits = "interval"
+
+    def resume(self, now_s: float) -> None:
+        """Go on, after the time that lies between two stimuli."""
+        self._is_held = False
+        self._next_s = max(self._next_s, now_s + self._interval_s)
+
+    def too_much(self, action: Action) -> None:
+        """Follow a stop rule: nothing near what was rated is given again, or the calibration ends without a result."""
+        if action.kind == "end_block":
+            self._calibration.give_up(action.message)
+        elif self._request is not None:
+            self._calibration.not_above(self._request.profile.target_c - action.by_c)
 
     def button(self) -> None:
         """The participant says "now it hurts": the temperature is read and returns."""
@@ -112,9 +138,11 @@ class HeatCalibration:
         else:
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
 
-    def _stimulus_over(self, kind: str, now_s: float) -> None:
+    def _stimulus_over(self, event: Event, now_s: float) -> None:
         assert self._request is not None
         self._stimuli.fired()
+        # What ends early without the button was no whole stimulus, and says nothing.
+        kind = "cut" if event.details.get("early") and self._pressed_c is None else event.kind
         if self._request.kind == "limits":
             self._answered(
                 Answer(rating=None, reached_c=self._pressed_c, aborted=kind != "heat_ended"), now_s

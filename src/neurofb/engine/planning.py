@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from neurofb.devices import DeviceProfile, load_profile
+from neurofb.engine.heat_before import used_before
 from neurofb.engine.provenance import text_hash
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.feedback.baseline import Baseline
 from neurofb.fitting import Fitted
 from neurofb.protocol.check import Circumstances, Report, examine
 from neurofb.protocol.design import Protocol, load_protocol
+from neurofb.protocol.heat_check import heat_problems_from
 from neurofb.protocol.known import FILE as BASELINE
 from neurofb.protocol.known import Known, read_baseline
 from neurofb.protocol.participant import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.stimulation.calibration import load_calibration
-
-LEDGER = "heat-ledger.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ class SessionPlan:
     fitted, baselines
         What an earlier session knows of this participant; None and none without one.
     warnings : tuple of str
+    used : mapping of str to float
+        What each place on the skin has had in earlier runs of this session.
     """
 
     asked: Asked
@@ -96,6 +98,7 @@ class SessionPlan:
     fitted: Fitted | None = None
     baselines: tuple[Baseline, ...] = ()
     warnings: tuple[str, ...] = ()
+    used: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def visit(self) -> str:
@@ -124,6 +127,10 @@ class SessionPlan:
             seed=self.asked.seed,
             temperatures={**self.temperatures, **celsius},
         )
+
+    def heat_ahead(self, timeline: Timeline, n_taken: int, used: Mapping[str, float]) -> list[str]:
+        """Say what forbids the heat of a timeline after ``n_taken`` steps."""
+        return heat_problems_from(self.protocol, timeline, n_taken, used)
 
     def stable_uid(self) -> str:
         """Give a uid that is the same for the same plan: for simulations that are to be the same."""
@@ -160,6 +167,10 @@ def plan_session(asked: Asked) -> SessionPlan:
         known = tried(lambda: read_baseline(path))
         fitted = None if known is None else tried(lambda: read_fitted(path))
     visit, temperatures = _visit(asked, found)
+    used: dict[str, float] = {}
+    if visit is not None and not pseudonym_problem(asked.participant):
+        label = visit
+        used = tried(lambda: used_before(asked.data, asked.participant, label)) or {}
     given = Circumstances(
         device=profile,
         session=asked.session,
@@ -168,7 +179,7 @@ def plan_session(asked: Asked) -> SessionPlan:
         participant=asked.participant,
         known=known,
         temperatures=temperatures,
-        used={} if visit is None else used_before(asked, visit),
+        used=used,
     )
     report: Report | None = tried(lambda: examine(asked.protocol, given))
     if report is not None and report.problems:
@@ -188,6 +199,7 @@ def plan_session(asked: Asked) -> SessionPlan:
         fitted,
         known.baselines if known else (),
         report.warnings,
+        used,
     )
 
 
@@ -237,16 +249,6 @@ def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
             f"{asked.participant!r} in {asked.data}; run that session first, or give its dataset with --data"
         )
     return temperatures
-
-
-def used_before(asked: Asked, visit: str) -> dict[str, float]:
-    """Give what each place on the skin has had in earlier runs of the same session of this participant."""
-    used: dict[str, float] = {}
-    pattern = f"sub-{asked.participant}_ses-{visit}_*/{LEDGER}"
-    for path in sorted((asked.data / "sourcedata" / "neurofb").glob(pattern)):
-        for site, share in json.loads(path.read_text("utf-8")).items():
-            used[site] = used.get(site, 0.0) + float(share)
-    return used
 
 
 def read_fitted(path: Path) -> Fitted:

@@ -59,6 +59,14 @@ class Prompting:
         """Give the answers that did not come in time, as missing."""
         return [self._keep(rating) for rating in self._prompts.expire(now_s)]
 
+    def hold(self) -> None:
+        """Let questions wait: the session is paused."""
+        self._prompts.hold()
+
+    def release(self, by_s: float) -> None:
+        """Let them go on, for so much longer."""
+        self._prompts.release(by_s)
+
     def end(self) -> list[Rating]:
         """Close what is open, as missing: its phase ends."""
         return [self._keep(rating) for rating in self._prompts.end()]

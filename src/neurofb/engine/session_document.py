@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from neurofb.engine.planning import LEDGER, SessionPlan
+from neurofb.engine.heat_before import BEFORE, LEDGER
+from neurofb.engine.planning import SessionPlan
 from neurofb.engine.provenance import provenance, text_hash
 from neurofb.engine.stimuli import Stimuli
 from neurofb.loop import Loop
@@ -67,6 +68,7 @@ def settings_document(
         "loop": settings.as_dict(),
         "given": given,
         "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
+        BEFORE: dict(plan.used),
         "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],
         "provenance": provenance(),
     }

@@ -50,6 +50,9 @@ class Stimuli:
         self.highest_c = float("-inf")
         self.events: list[Event] = []
         self._ticket: Ticket | None = None
+        #: Whether the stimulus that was prepared last has begun.
+        self.is_given = False
+        self._is_aborting = False
 
     @property
     def is_armed(self) -> bool:
@@ -58,6 +61,7 @@ class Stimuli:
 
     def prepare(self, profile: HeatProfile, site: str, at_s: float) -> bool:
         """Arm a stimulus and give it its time; False if it is refused, which the record then says."""
+        self.is_given = False
         try:
             ticket = self.heater.arm(profile, site)
             self.heater.fire(ticket, at_s)
@@ -89,7 +93,10 @@ class Stimuli:
         for event in self.heater.take_events():
             self._journal.event(event)
             self.events.append(event)
-            if event.kind == "heat_fault" and not self.fault:
+            self.is_given = self.is_given or event.kind == "heat_fired"
+            # An abort that nobody here asked for: the watchdog did not trust this program, or the device.
+            unasked = event.kind == "heat_aborted" and not self._is_aborting
+            if (event.kind == "heat_fault" or unasked) and not self.fault:
                 self.fault = event.message
 
     def take_events(self) -> list[Event]:
@@ -104,7 +111,7 @@ class Stimuli:
 
     def abort(self, why: str) -> None:
         """End everything at once; whatever goes wrong with it is a fault, not an error."""
-        self._ticket = None
+        self._is_aborting, self._ticket = True, None
         try:
             self.heater.abort(why)
         except (SafetyStop, StimulatorMissing) as error:

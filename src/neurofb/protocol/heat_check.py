@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.timeline import Step, Timeline
@@ -100,6 +100,30 @@ def heat_problems(
         first = protocol.heat.sites[0]
         before[first] = before.get(first, 0.0) + calibration_share(protocol)
     yield from _site_problems(protocol, timeline, envelope, before)
+
+
+def heat_problems_from(
+    protocol: Protocol, timeline: Timeline, n_taken: int, used: Mapping[str, float]
+) -> list[str]:
+    """Give all that the envelope forbids in what is still to come of a session, when its temperatures are known.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    timeline : Timeline
+    n_taken : int
+        How many of its steps are over.
+    used : mapping of str to float
+        What each site has had by now, the calibration included.
+    """
+    if protocol.heat is None:
+        return []
+    ahead = replace(timeline, steps=timeline.steps[n_taken:])
+    found = [
+        *_level_problems(protocol, ahead, protocol.heat.envelope),
+        *_site_problems(protocol, ahead, protocol.heat.envelope, dict(used)),
+    ]
+    return [text for _, text in found]
 
 
 def _level_problems(

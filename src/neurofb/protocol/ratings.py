@@ -6,7 +6,7 @@ In: prompts at their time, answers and the clock's reading. Out: one `Rating` fo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -206,6 +206,7 @@ class Prompts:
         self._open: dict[str, Prompt] = {}
         self._closed: dict[str, str] = {}
         self._count = 0
+        self._is_held = False
 
     @property
     def open_prompts(self) -> tuple[Prompt, ...]:
@@ -243,7 +244,7 @@ class Prompts:
             raise WrongInput(f"prompt {prompt_id!r} {self._closed[prompt_id]}; the first answer counts")
         if prompt is None:
             raise UnknownName(f"no prompt {prompt_id!r} is open; {nearest(str(prompt_id), self._open)}")
-        if at_s > prompt.due_s:
+        if at_s > prompt.due_s and not self._is_held:
             raise WrongInput(
                 f"the answer to prompt {prompt_id!r} came {at_s - prompt.due_s:.2f} s too late: it was waited for "
                 f"{prompt.scale.answer_s:g} s and counts as missing"
@@ -253,11 +254,22 @@ class Prompts:
         return rating
 
     def expire(self, now_s: float) -> list[Rating]:
-        """Give the missing answers whose time is over by now."""
+        """Give the missing answers whose time is over by now; none while they are held."""
+        if self._is_held:
+            return []
         over = [prompt for prompt in self._open.values() if now_s > prompt.due_s]
         for prompt in over:
             self._close(prompt, "was not answered in time")
         return [Rating(prompt, None, None) for prompt in over]
+
+    def hold(self) -> None:
+        """Let open prompts wait, as long as a pause lasts."""
+        self._is_held = True
+
+    def release(self, by_s: float) -> None:
+        """End the pause: an open prompt waits for so much longer."""
+        self._is_held = False
+        self._open = {key: replace(each, due_s=each.due_s + by_s) for key, each in self._open.items()}
 
     def end(self) -> list[Rating]:
         """Give every open prompt as missing: the session, or its block, ends."""

@@ -110,6 +110,11 @@ class Schedule(Generic[StepT]):
         return self._next >= len(self._steps)
 
     @property
+    def n_taken(self) -> int:
+        """How many steps are no longer to come."""
+        return self._next
+
+    @property
     def upcoming(self) -> StepT | None:
         """The step that comes next."""
         return None if self.is_over else self._steps[self._next]
@@ -137,6 +142,8 @@ class Schedule(Generic[StepT]):
     def end_now(self, now_s: float) -> None:
         """Let the present step end now, whatever was planned."""
         self._origin_s, self._passed_s, self._rounding_s = now_s, 0.0, 0.0
+        if self._paused_at_s is not None:
+            self._paused_at_s = now_s  # the pause before now belongs to the step that has ended
 
     def skip_phase(self, phase: int, now_s: float) -> list[StepT]:
         """Leave out what is left of a phase, which ends now; give the steps that fall away."""

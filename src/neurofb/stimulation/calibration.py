@@ -14,13 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from neurofb.errors import WrongInput
-from neurofb.feedback.settings import Positive, Table
 from neurofb.stimulation.calibrated import CalibratedHeat, load_calibration, save_calibration
+from neurofb.stimulation.calibration_settings import CalibrationSettings
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat import HeatProfile
 
@@ -40,39 +38,6 @@ MOST_UP_C = 1.0
 STEP_C = 0.1
 
 Kind = Literal["limits", "ladder", "verify"]
-Count = Annotated[int, Field(strict=True, ge=1, le=20)]
-Points = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=100)]
-
-
-class CalibrationSettings(Table):
-    """How a protocol finds each participant's temperatures."""
-
-    limits_n: Count = Field(default=3, description="how many slow ramps find the threshold: 1 to 20")
-    limits_c_per_s: Annotated[Positive, Field(le=4.0)] = Field(
-        default=1.0, description="how steep they are, in °C/s: up to 4, so that the button can follow"
-    )
-    ladder_n: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
-        default=8, description="how many stimuli the ladder has at most: 3 to 20"
-    )
-    ladder_step_c: Annotated[Positive, Field(le=1.0)] = Field(
-        default=0.5, description="from one to the next, in °C: up to 1"
-    )
-    ladder_below_c: Annotated[float, Field(strict=True, ge=0.0, le=5.0)] = Field(
-        default=1.0, description="how far below the threshold it starts, in °C: 0 to 5"
-    )
-    plateau_s: Annotated[Positive, Field(le=60.0)] = Field(
-        default=5.0, description="how long its stimuli are, in s; those of the protocol should be alike"
-    )
-    stop_rating: Points = Field(
-        default=80.0, description="the rating, 0 to 100, at which nothing hotter is tried"
-    )
-    least_answers: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
-        default=4, description="the fewest ratings that a line is drawn through: 3 to 20"
-    )
-    verify_n: Count = Field(default=3, description="how many times each temperature is given again: 1 to 20")
-    tolerance: Points = Field(
-        default=10.0, description="how far their mean may be from the asked rating, in points"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +113,7 @@ class PainCalibration:
         self._corrected = False
         self._notes: list[str] = []
         self._failed = ""
+        self._is_too_hot = False
         self._highest_c = self._allowed_c()
         if stored is not None:
             self._begin_with(stored)
@@ -190,12 +156,30 @@ class PainCalibration:
         is_lower = answer.reached_c is not None and answer.reached_c < asked_c - 0.3
         at_c = answer.reached_c if is_lower and answer.reached_c is not None else asked_c
         self._answers.append((request.kind, at_c, None if answer.aborted else answer.rating))
+        if self._kind == "done":
+            return
         if request.kind == "limits":
             self._after_limits(answer, asked_c)
         elif request.kind == "ladder":
             self._after_rung(at_c, answer)
         else:
             self._after_try(answer)
+
+    def not_above(self, celsius: float) -> None:
+        """Give, and find, nothing hotter from now on: what was rated there was too much."""
+        self._highest_c = max(self._baseline_c, min(self._highest_c, celsius))
+        self._temperatures = {pain: self._cooler(pain, c) for pain, c in self._temperatures.items()}
+        self._is_too_hot = True
+
+    def _cooler(self, pain: float, before_c: float) -> float:
+        if before_c <= self._highest_c:
+            return before_c
+        self._notes.append(f"{before_c:.1f} °C for a rating of {pain:g} became {self._highest_c:.1f} °C")
+        return round(self._highest_c, 2)
+
+    def give_up(self, why: str) -> None:
+        """End without a result; an answer that is still to come changes nothing."""
+        self._fail(why)
 
     def result(self) -> CalibratedHeat:
         """Give what was found.
@@ -283,7 +267,7 @@ class PainCalibration:
         rating, next_c = answer.rating, self._rung_c()
         if answer.aborted:
             self._notes.append(f"the ladder ended at {at_c:.1f} °C: the stimulus was aborted or refused")
-        elif rating is not None and rating >= self._settings.stop_rating:
+        elif rating is not None and (rating >= self._settings.stop_rating or self._is_too_hot):
             self._notes.append(f"the ladder ended at {at_c:.1f} °C: rated {rating:g}")
         elif next_c > self._highest_c:
             self._notes.append(f"the ladder ended at {at_c:.1f} °C: nothing hotter is allowed")

@@ -386,7 +386,8 @@ class Guard:
         self._skin.end(now_s)
         self.state = "baseline"
         what = f"ended early: {why}" if why else "at baseline"
-        self._say("heat_ended", what, dose=self._skin.contact, used=self._skin.used(self._skin.site))
+        used = self._skin.used(self._skin.site)
+        self._say("heat_ended", what, early=bool(why), dose=self._skin.contact, used=used)
 
     def _keep_reading(self, now_s: float) -> None:
         on = self._course is not None and self._leaving_s is None

@@ -1,0 +1,100 @@
+"""Heat in the timeline: the next stimulus armed a little ahead of its time, and less of it when it hurts too much.
+
+In: the schedule, the time, ratings. Out: stimuli with their due times, events. A stimulus that is not given, for
+whatever reason, is told; its time passes all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurofb.engine.instructed import InstructedLoop
+from neurofb.engine.journal import Journal
+from neurofb.engine.stimuli import LEAD_S, Stimuli
+from neurofb.protocol.ratings import Rating
+from neurofb.protocol.session import Schedule
+from neurofb.protocol.stop_rules import Action, StopRules
+from neurofb.protocol.timeline import Step
+
+#: A stimulus whose time has passed by more than this is left out, as the guard would not start it either.
+LATE_S = 1.0
+
+
+class HeatSteps:
+    """Gives the stimuli of a timeline.
+
+    Parameters
+    ----------
+    stimuli : Stimuli or None
+        None: a session without heat.
+    looped : InstructedLoop
+    rules : StopRules
+    journal : Journal
+    tell : callable
+        Takes what a person should read.
+    """
+
+    def __init__(
+        self,
+        stimuli: Stimuli | None,
+        looped: InstructedLoop,
+        rules: StopRules,
+        journal: Journal,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._stimuli, self._looped, self.rules, self._journal = stimuli, looped, rules, journal
+        self._tell = tell
+
+    def arm(self, schedule: Schedule[Step], now_s: float) -> None:
+        """Arm the stimulus that comes next, if its time is near."""
+        step, due_s = schedule.upcoming, schedule.next_due_s
+        if step is None or step.kind != "heat" or self._stimuli is None or self._stimuli.is_armed:
+            return
+        if due_s - now_s > LEAD_S or step.profile is None or step.site is None:
+            return
+        if now_s - due_s > LATE_S:
+            self._stimuli.is_given = False
+            self._leave_out(schedule, f"its time was {now_s - due_s:.1f} s ago", now_s)
+        elif not self._stimuli.prepare(step.profile, step.site, max(due_s, now_s)):
+            self._leave_out(schedule, "it was refused", now_s)
+
+    def _leave_out(self, schedule: Schedule[Step], why: str, now_s: float) -> None:
+        step = schedule.upcoming
+        assert step is not None
+        message = f"a stimulus is left out, trial {step.trial} goes on without it: {why}"
+        self._tell(message)
+        self._journal.say(
+            "heat_left_out", message, self._looped.loop.next_index, now_s,
+            phase=step.phase, trial=step.trial, level=step.level, site=step.site, due_s=schedule.next_due_s,
+        )  # fmt: skip
+        schedule.skip_trial()
+
+    def onset(self) -> None:
+        """The time of the stimulus that was armed has come."""
+        if self._stimuli is not None:
+            self._stimuli.fired()
+        self._looped.do("heat_onset")
+
+    def may_ask(self, step: Step, now_s: float) -> bool:
+        """Say whether a question about a stimulus makes sense: not if it was not given; then that is told."""
+        if step.trial is None or self._stimuli is None or self._stimuli.is_given:
+            return True
+        names = ", ".join(scale.name for scale in step.scales or ())
+        self._journal.say(
+            "prompt_left_out", f"{names}: not asked, as the stimulus was not given",
+            self._looped.loop.next_index, now_s, phase=step.phase, trial=step.trial, level=step.level,
+        )  # fmt: skip
+        return False
+
+    def rated(self, rating: Rating, now_s: float, do: Callable[[Action], None]) -> None:
+        """Follow the stop rules: ``do`` what they ask for."""
+        for action in self.rules.take(rating):
+            self._tell(action.message)
+            self._journal.say(
+                f"heat_rule_{action.kind}",
+                action.message,
+                self._looped.loop.next_index,
+                now_s,
+                by_c=action.by_c,
+            )
+            do(action)
