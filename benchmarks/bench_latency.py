@@ -55,8 +55,35 @@ duration_s = {training_s}
 
 def rows(short: bool) -> Iterator[dict[str, Any]]:
     """Give one row for each figure."""
+    turn_s = 8.0 if short else 30.0
     for n_channels, rate_hz in STREAMS:
-        yield from _beside_a_relay(n_channels, rate_hz, turn_s=8.0 if short else 30.0)
+        yield from _beside_a_relay(n_channels, rate_hz, turn_s)
+    yield from _with_screens(*STREAMS[0], turn_s)
+
+
+def _with_screens(n_channels: int, rate_hz: float, turn_s: float) -> Iterator[dict[str, Any]]:
+    """Give what both screens, drawn by software on the same two cores, cost the feedback."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = _loopback(folder) | {"QT_QPA_PLATFORM": "offscreen"}
+        profile = _profile(folder, n_channels, rate_hz)
+        sender = _start(environment, "send", profile, rate_hz)
+        try:
+            alone_s, *_ = _session(environment, folder, profile, turn_s)
+            beside_s, *_ = _session(environment, folder, profile, turn_s, screens=True)
+        finally:
+            sender.terminate()
+            sender.wait()
+    p99_ms = [1e3 * float(np.percentile(late_s, 99)) for late_s in (alone_s, beside_s)]
+    yield row(
+        f"feedback with both screens open, {n_channels} ch, {rate_hz:g} Hz, 99 % over that without",
+        p99_ms[1] - p99_ms[0],
+        "ms",
+        at_most=2.0,
+        peer="without screens, 99 %",
+        peer_value=p99_ms[0],
+        detail=f"medians {1e3 * np.median(alone_s):.3g} and {1e3 * np.median(beside_s):.3g} ms; {turn_s:g} s each",
+    )
 
 
 def _beside_a_relay(n_channels: int, rate_hz: float, turn_s: float) -> Iterator[dict[str, Any]]:
@@ -143,7 +170,7 @@ def _relay(environment: dict[str, str], turn_s: float) -> np.ndarray:
 
 
 def _session(
-    environment: dict[str, str], folder: Path, profile: Path, turn_s: float
+    environment: dict[str, str], folder: Path, profile: Path, turn_s: float, *, screens: bool = False
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Give the latency of each feedback, and how far its age is from what was measured outside."""
     from neurofb.recording.session_recording import open_session_recording
@@ -167,8 +194,21 @@ def _session(
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     receiver = _start(environment, "receive", "neurofb-feedback", turn_s)
+    windows = []
+    if screens:
+        time.sleep(5.0)  # the session must be there to be shown
+        command = [sys.executable, "-m", "neurofb", "screen"]
+        windows = [
+            subprocess.Popen([*command, kind], env=environment) for kind in ("participant", "operator")
+        ]
     heard = json.loads(receiver.communicate(timeout=240 + turn_s)[0])
     cpu_s = _cpu_s(engine.pid)
+    is_shown = all(window.poll() is None for window in windows)
+    for window in windows:
+        window.terminate()
+        window.wait()
+    if not is_shown:
+        raise RuntimeError("a screen did not stay open: what was measured is a session without it")
     out, _ = engine.communicate(timeout=240 + turn_s)
     recording = open_session_recording(Path(json.loads(out.splitlines()[-1])["folder"]))
     feedback = recording.feedback
