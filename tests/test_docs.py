@@ -12,6 +12,7 @@ A comment in front of a block says how it is tested:
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -255,7 +256,7 @@ def test_make_can_make_what_pages_name():
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_links_between_pages_lead_somewhere(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
-    made = generator().pages()
+    made = generated()
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target) or target.startswith("#"):
             continue
@@ -276,6 +277,11 @@ def test_pages_claim_nothing_and_keep_their_lines(page):
 # -- what the code writes ------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def generated() -> dict[str, str]:
+    return generator().pages()
+
+
 def generator():
     spec = importlib.util.spec_from_file_location(
         "generate_reference", ROOT / "docs" / "generate_reference.py"
@@ -288,7 +294,7 @@ def generator():
 
 
 def test_reference_has_every_command_and_option():
-    page = generator().pages()["reference/cli.md"]
+    page = generated()["reference/cli.md"]
     for name, command in generator().walk(commands, "neurofb"):
         assert f"## {name}\n" in page
         assert all(
@@ -304,7 +310,7 @@ def test_reference_has_every_key_with_its_description(model, path):
     from neurofb.protocol.design import Protocol
 
     schema = (Protocol if model == "protocol" else DeviceProfile).model_json_schema()
-    page = generator().pages()[path]
+    page = generated()[path]
     for name, table in {"The file itself": schema, **schema["$defs"]}.items():
         assert f"## {name}\n" in page
         for key, field in table["properties"].items():
@@ -316,7 +322,7 @@ def test_reference_has_every_key_with_its_description(model, path):
 
 
 def test_no_link_in_the_generated_pages_is_dead():
-    for text in generator().pages().values():
+    for text in generated().values():
         headings = {
             line[3:].lower().replace(" ", "-") for line in text.splitlines() if line.startswith("## ")
         }
@@ -328,7 +334,7 @@ def test_every_page_stands_in_the_navigation():
     there = {
         page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.is_relative_to(ROOT / "docs")
     }
-    assert set(re.findall(r": (\S+\.md)$", text, re.M)) == there | set(generator().pages())
+    assert set(re.findall(r": (\S+\.md)$", text, re.M)) == there | set(generated())
 
 
 def test_docs_build_without_a_warning(tmp_path):
