@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import struct
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -340,6 +341,18 @@ def test_session_whose_settings_are_lost(tmp_path):
     made = report_of(folder)
     assert "session.json cannot be read" in made.html
     assert "channels cannot be judged" in made.html
+
+
+def test_recording_with_damaged_numbers(tmp_path):
+    """Numbers near the largest there are, where there was a value."""
+    folder = cut(session(REST_ONLY), 10**9, tmp_path / "cut")
+    values = open_session_recording(folder).features
+    value = values["posterior_alpha"][values["posterior_alpha.usable"] == 1][5]
+    content = (folder / "recording.xdf").read_bytes()
+    assert content.count(struct.pack("<d", value)) == 1
+    damaged = content.replace(struct.pack("<d", value), struct.pack("<d", 1e300))
+    (folder / "recording.xdf").write_bytes(damaged)
+    assert len(report_of(folder).checklist["boxes"]) == 24
 
 
 def test_no_session(tmp_path):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurofb.errors import RecordingFailed, WrongInput
 from neurofb.offline.report import accounts, crednf, ends, sections
-from neurofb.offline.report.facts import facts_of
+from neurofb.offline.report.facts import Facts, facts_of
 from neurofb.offline.report.page import MARK, page
 from neurofb.recording.session_recording import open_session_recording
 
@@ -51,24 +53,28 @@ def report_of(session: Path | str) -> Report:
         If there is no session, or no recording of neurofb.
     """
     recording = open_session_recording(session)
-    facts = facts_of(recording)
-    boxes = crednf.checklist(facts)
-    parts = [
-        ends.head(facts),
-        sections.course(facts),
-        sections.spectra(facts),
-        sections.features(facts),
-        accounts.feedback(facts),
-        accounts.quality(facts),
-        accounts.heat(facts),
-        accounts.ratings(facts),
-        ends.checklist(boxes),
-        ends.made(facts),
-        accounts.events(facts),
-        ends.foot(facts),
-    ]
-    title = f"neurofb report {facts.uid or recording.folder.name}"
-    return Report(page(title, parts), crednf.as_document(facts, boxes), recording.folder)
+    # A damaged recording may hold numbers that nobody measured; they become infinite, and no more than that.
+    with np.errstate(all="ignore"):
+        facts = facts_of(recording)
+        boxes = crednf.checklist(facts)
+        title = f"neurofb report {facts.uid or recording.folder.name}"
+        html = page(title, _parts(facts, boxes))
+    return Report(html, crednf.as_document(facts, boxes), recording.folder)
+
+
+def _parts(facts: Facts, boxes: list[crednf.Box]) -> Iterator[str]:
+    yield ends.head(facts)
+    yield sections.course(facts)
+    yield sections.spectra(facts)
+    yield sections.features(facts)
+    yield accounts.feedback(facts)
+    yield accounts.quality(facts)
+    yield accounts.heat(facts)
+    yield accounts.ratings(facts)
+    yield ends.checklist(boxes)
+    yield ends.made(facts)
+    yield accounts.events(facts)
+    yield ends.foot(facts)
 
 
 def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
