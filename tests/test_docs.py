@@ -21,8 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ import numpy as np
 import pytest
 
 from neurofb.cli import commands
+from neurofb.devices import load_profile
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -157,12 +157,15 @@ def try_block(block: Block, folder: Path, opened: ExitStack) -> None:
                 say(line, folder, well=(0, 3) if line.startswith("neurofb doctor") else (0,))
 
 
-def write_recording(path: Path, labels: list[str], rate_hz: int, n_s: int) -> None:
+def write_recording(path: Path, labels: Sequence[str], rate_hz: int, n_s: int) -> None:
     """Write EDF with an alpha rhythm under noise, as a stand-in for the recording that a page names."""
     n = len(labels)
     head = b"0".ljust(8) + b"X".ljust(80) + b"Y".ljust(80) + b"01.01.20" + b"00.00.00"
     head += f"{256 * (n + 1):<8}{'':<44}{n_s:<8}{1:<8}{n:<4}".encode()
-    columns = [(16, labels), *((width, [text] * n) for width, text in ((80, ""), (8, "uV"), (8, "-3276.8")))]
+    columns = [
+        (16, list(labels)),
+        *((width, [text] * n) for width, text in ((80, ""), (8, "uV"), (8, "-3276.8"))),
+    ]
     columns += [(width, [text] * n) for width, text in ((8, "3276.7"), (8, "-32768"), (8, "32767"), (80, ""))]
     columns += [(8, [str(rate_hz)] * n), (32, [""] * n)]
     head += b"".join("".join(text.ljust(width) for text in texts).encode() for width, texts in columns)
@@ -179,12 +182,7 @@ def prepare(page: Path, folder: Path, recorded: Path) -> None:
     if RUN in text:
         shutil.copytree(recorded / "neurofb-demo", folder / "neurofb-demo")
     for name in re.findall(r"neurofb play (\S+\.edf)", text):
-        profiles = [
-            tomllib.loads(block.text)
-            for block in blocks(page)
-            if block.kind == "toml" and "labels" in block.text
-        ]
-        labels = profiles[0]["labels"] if profiles else ["Fz", "Cz", "Pz", "Oz"]
+        labels = load_profile("generic-10-20").labels
         write_recording(folder / name, labels, 160, 20)
 
 
@@ -212,7 +210,7 @@ def test_commands_that_pages_name_exist_with_their_options(name, line):
     if isinstance(command, click.Group):
         assert set(words) <= {"--version", "--help"}
         return
-    known = {word for option in command.params for word in option.opts}
+    known = {word for option in command.params for word in (*option.opts, *option.secondary_opts)}
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}
 
 
