@@ -86,20 +86,30 @@ def run(asked: Asked, options: Options) -> Outcome:
     assembled = assemble(
         plan, clock, Hooks(shown.listeners, shown.show, shown.tell), publish=not options.fast
     )
-    say(
-        f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded in "
-        f"{assembled.folder.path}"
-    )
-    with shown.open(assembled, clock), _interruptible(assembled), _undisturbed():
-        outcome = assembled.engine.run()
-    made = _afterwards(assembled, plan.asked.data, options)
+    with _interruptible(assembled):  # from here on to the last key that is read
+        say(
+            f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded "
+            f"in {assembled.folder.path}"
+        )
+        with shown.open(assembled, clock), _undisturbed():
+            outcome = assembled.engine.run()
+    made: dict[str, str] = {}
+    try:
+        _afterwards(assembled, plan.asked.data, options, made)
+    except KeyboardInterrupt:
+        folder = assembled.folder.path
+        click.echo(
+            f"Interrupted: the session is recorded and whole, its export is not. Again: neurofb export {folder}",
+            err=True,
+        )
+        outcome = replace(outcome, exit_code=outcome.exit_code or 130)
     _say_end(outcome, assembled, made, options)
     return outcome
 
 
-def _afterwards(assembled: Assembled, data: Path, options: Options) -> dict[str, str]:
+def _afterwards(assembled: Assembled, data: Path, options: Options, made: dict[str, str]) -> None:
     """Make of the record what was asked for; what fails is said, and the record stays as it is."""
-    folder, made = assembled.folder.path, {}
+    folder = assembled.folder.path
     if options.export:
         from neurofb.offline.bids import export
 
@@ -110,16 +120,16 @@ def _afterwards(assembled: Assembled, data: Path, options: Options) -> dict[str,
 
         with _told("reported", f"neurofb report {folder}"):
             made["report"] = str(save(report_of(folder)))
-    return made
 
 
 @contextlib.contextmanager
 def _told(what: str, again: str) -> Iterator[None]:
     try:
         yield
-    except NeurofbError as error:
+    except Exception as error:  # the record is closed and whole, whatever a library makes of it
+        words = str(error) if isinstance(error, NeurofbError) else repr(error)
         click.echo(
-            f"The session was not {what}: {error}. It is recorded all the same; again: {again}", err=True
+            f"The session was not {what}: {words}. It is recorded all the same; again: {again}", err=True
         )
 
 
@@ -196,7 +206,9 @@ def _interruptible(assembled: Assembled) -> Iterator[None]:
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         assembled.engine.interrupt()
 
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    # A terminal that is closed (SIGHUP) is one as well.
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in (getattr(signal, name) for name in names)}
     try:
         yield
     finally:

@@ -26,6 +26,10 @@ TOLD = (
     "heat_aborted",
     "heat_fault",
     "heat_refused",
+    "heat_left_out",
+    "prompt_left_out",
+    "heat_rule_lower",
+    "heat_rule_end_block",
     "heat_lowered",
     "rating",
     "fitted",
@@ -80,6 +84,9 @@ class Picture:
             self._newest.get_nowait()
         self._newest.put(None)
         self._thread.join(timeout=2.0)
+        if self._thread.is_alive():  # the picture hangs and its pipe is full: nothing waits for it
+            self._process.kill()
+            self._thread.join(timeout=2.0)
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -173,8 +180,15 @@ class Keys:
         import select
 
         while not stop.is_set():
-            if select.select([handle], [], [], 0.05)[0]:
-                self.press(os.read(handle, 1).decode("utf-8", "replace"))
+            if not select.select([handle], [], [], 0.05)[0]:
+                continue
+            try:
+                key = os.read(handle, 1)
+            except OSError:  # the terminal is gone
+                return
+            if not key:
+                return
+            self.press(key.decode("utf-8", "replace"))
 
 
 def tell(event: Event, start_s: float) -> None:

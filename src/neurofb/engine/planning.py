@@ -45,6 +45,8 @@ class Asked:
         Of every random choice.
     simulate : bool
         A simulated participant in a simulated headset instead of a stream.
+    answers : bool
+        Whether that one answers and presses; without, somebody at a screen does.
     baseline : Path or None
         The folder of an earlier session of this participant.
     thermode : str
@@ -64,6 +66,7 @@ class Asked:
     data: Path = Path("neurofb-data")
     seed: int = 0
     simulate: bool = False
+    answers: bool = True
     baseline: Path | None = None
     thermode: str = "simulated"
     thermode_faults: tuple[str, ...] = ()

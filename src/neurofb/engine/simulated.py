@@ -47,6 +47,8 @@ class SimulatedParticipant:
         None for somebody who learns nothing.
     ask : callable
         Takes the texts of commands.
+    answers : bool
+        Whether this one answers and presses; without, somebody else does.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class SimulatedParticipant:
         rater: SimulatedRater,
         learner: Learner | None,
         ask: Callable[[str], None],
+        *,
+        answers: bool = True,
     ) -> None:
         self._uid, self._rater, self._learner, self._ask = uid, rater, learner, ask
+        self._is_silent = not answers
         self._temperature_c = head.settings.heat.rest_c
         head.temperature = self._temperatures
         self._answers: list[tuple[float, Prompt, Any]] = []
@@ -77,6 +82,8 @@ class SimulatedParticipant:
     def act(self, now_s: float) -> None:
         """Hear what is given, answer what was asked long enough ago, press the button if it hurts."""
         self._hear(self._looped.last if self._conductor.block is not None else None, now_s)
+        if self._is_silent:
+            return
         for answer in [answer for answer in self._answers if answer[0] <= now_s]:
             self._answers.remove(answer)
             _, prompt, value = answer
@@ -97,6 +104,8 @@ class SimulatedParticipant:
 
     def _think(self, prompt: Prompt) -> None:
         """Begin to answer a question, about the hottest that was felt."""
+        if self._is_silent:
+            return
         felt_c = float("nan") if self._stimuli is None else self._stimuli.highest_c
         value, takes_s = self._rater.answer(prompt, felt_c)
         self._answers.append((prompt.prompted_s + takes_s, prompt, value))
@@ -127,4 +136,5 @@ def simulated_participant(
     learner = None
     if plan.protocol.feedback is not None and LearnerSettings().rhythm in head.rhythm_names:
         learner = Learner(head, LearnerSettings(rate_per_min=LEARNS_PER_MIN))
-    return SimulatedParticipant(uid, head, SimulatedRater(plan.asked.seed), learner, requests.add)
+    rater = SimulatedRater(plan.asked.seed)
+    return SimulatedParticipant(uid, head, rater, learner, requests.add, answers=plan.asked.answers)

@@ -52,7 +52,7 @@ class Stimuli:
         self._ticket: Ticket | None = None
         #: Whether the stimulus that was prepared last has begun.
         self.is_given = False
-        self._is_aborting = False
+        self._is_aborting = self._is_closed = False
 
     @property
     def is_armed(self) -> bool:
@@ -82,6 +82,9 @@ class Stimuli:
     def step(self) -> None:
         """Let the guard know that the engine lives, and take what it says."""
         self.heater.beat()
+        self._take_in()
+
+    def _take_in(self) -> None:
         readings = self.heater.readings()
         if readings:
             self.last = readings[-1]
@@ -112,6 +115,8 @@ class Stimuli:
     def abort(self, why: str) -> None:
         """End everything at once; whatever goes wrong with it is a fault, not an error."""
         self._is_aborting, self._ticket = True, None
+        if self._is_closed:
+            return
         try:
             self.heater.abort(why)
         except (SafetyStop, StimulatorMissing) as error:
@@ -140,6 +145,7 @@ class Stimuli:
                     break
                 self._clock.wait_until(self._clock.now_s() + 0.01)
             self.heater.close()
-            self.step()
+            self._is_closed = True
+            self._take_in()  # what it said last
         except (SafetyStop, StimulatorMissing) as error:
             self.fault = self.fault or str(error)
