@@ -160,6 +160,12 @@ def check(protocol: str, as_json: bool, **options: Any) -> None:
     "--baseline", type=click.Path(), help="The folder of an earlier session: its baseline serves again."
 )
 @click.option("--simulate", is_flag=True, help="A simulated participant in a simulated headset.")
+@click.option(
+    "--answers/--no-answers",
+    default=True,
+    show_default=True,
+    help="With --simulate: whether the simulated participant answers; without, somebody at a screen does.",
+)
 @click.option("--fast", is_flag=True, help="With --simulate: as fast as it can.")
 @click.option("--thermode", default="simulated", show_default=True, help="The stimulator.")
 @click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
@@ -246,18 +252,39 @@ def screen() -> None:
 _UID = click.option("--session", "uid", help="The session's uid.  [default: the only one there is]")
 _LANGUAGE = click.option("--language", type=click.Choice(["en", "de"]), default="en", show_default=True)
 _LIGHT = click.option("--light", is_flag=True, help="Dark writing on a light ground.")
+_WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="With --session: seconds to wait for one that is about to begin.",
+)
+
+
+def _wait_for_session(uid: str | None, wait_s: float) -> None:
+    """Wait for a session that is about to begin, with words; what keeps a window from opening comes first."""
+    from neurofb.screens.start import check_display, find_session
+
+    if uid is not None and wait_s > 0:
+        check_display()
+        click.echo(f"neurofb: waiting for session {uid}, {wait_s:g} s at most", err=True)
+        find_session(uid, wait_s)
 
 
 @screen.command("participant")
 @_UID
 @_LANGUAGE
 @_LIGHT
+@_WAIT
 @click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
 @click.option("--breaths", default=6.0, show_default=True, help="Of the breath pacer, in a minute.")
-def participant_screen(uid: str | None, language: str, light: bool, window: bool, breaths: float) -> None:
+def participant_screen(
+    uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float
+) -> None:
     """Show the participant's screen."""
     from neurofb.screens.start import run as show
 
+    _wait_for_session(uid, wait_s)
     screen = "participant"
     sys.exit(
         show(screen, uid, language=language, dark=not light, full_screen=not window, breaths_per_min=breaths)
@@ -268,10 +295,12 @@ def participant_screen(uid: str | None, language: str, light: bool, window: bool
 @_UID
 @_LANGUAGE
 @_LIGHT
-def operator_screen(uid: str | None, language: str, light: bool) -> None:
+@_WAIT
+def operator_screen(uid: str | None, language: str, light: bool, wait_s: float) -> None:
     """Show the operator's screen."""
     from neurofb.screens.start import run as show
 
+    _wait_for_session(uid, wait_s)
     sys.exit(show("operator", uid, language=language, dark=not light))
 
 

@@ -20,6 +20,7 @@ import click
 
 from neurofb.clock import Clock, ManualClock
 from neurofb.console.session_terminal import Keys, Picture, tell
+from neurofb.console.session_windows import Windows
 from neurofb.engine.assembly import Assembled, Hooks, assemble
 from neurofb.engine.engine import Outcome
 from neurofb.engine.planning import Asked, plan_session
@@ -147,6 +148,7 @@ class _Shown:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
+        self._shows_windows = options.screens and not options.fast  # what is over in seconds is not published
         self._picture: Picture | None = None
         self._keys: Keys | None = None
         self._start_s = 0.0
@@ -161,7 +163,7 @@ class _Shown:
         """Show the session while this lasts."""
         assert self._keys is not None
         self._start_s = clock.now_s()
-        windows = _windows(assembled.uid) if self._options.screens else []
+        windows = Windows(assembled.uid, _to_stderr) if self._shows_windows else None
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():
                 if self._is_picture:
@@ -170,8 +172,8 @@ class _Shown:
         finally:
             if self._picture is not None:
                 self._picture.close()
-            for window in windows:
-                window.terminate()
+            if windows is not None:
+                windows.close()
 
     def show(self, status: dict[str, Any]) -> None:
         """Show how things are."""
@@ -189,14 +191,8 @@ class _Shown:
             tell(event, self._start_s)
 
 
-def _windows(uid: str) -> list[Any]:
-    """Open the participant's and the operator's windows, each a process of its own."""
-    import subprocess
-
-    return [
-        subprocess.Popen([sys.executable, "-m", "neurofb", "screen", kind, "--session", uid])
-        for kind in ("participant", "operator")
-    ]
+def _to_stderr(words: str) -> None:
+    click.echo(words, err=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,71 @@
+"""The windows of a session, each a process of its own: one that fails is told and changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+#: The session's streams may come late: the windows look for them so long.
+FIND_S = 30.0
+#: A window that is asked to close and hangs is closed all the same.
+CLOSE_S = 2.0
+
+
+class Windows:
+    """The participant's and the operator's window.
+
+    Parameters
+    ----------
+    uid : str
+        The session's own.
+    say : callable
+        Takes words for the terminal.
+    kinds : sequence of str
+    """
+
+    def __init__(
+        self,
+        uid: str,
+        say: Callable[[str], object],
+        kinds: tuple[str, ...] = ("participant", "operator"),
+    ) -> None:
+        self._uid, self._say = uid, say
+        self._is_closing = False
+        self._open = [(kind, process) for kind in kinds if (process := self._opened(kind)) is not None]
+        for kind, process in self._open:
+            threading.Thread(
+                target=self._watch, args=(kind, process), name=f"neurofb-window-{kind}", daemon=True
+            ).start()
+
+    def _opened(self, kind: str) -> subprocess.Popen[bytes] | None:
+        words = ["screen", kind, "--session", self._uid, "--wait", f"{FIND_S:g}"]
+        try:
+            return subprocess.Popen([sys.executable, "-m", "neurofb", *words])
+        except OSError as error:
+            self._tell(kind, f"could not be opened: {error}")
+            return None
+
+    def _watch(self, kind: str, process: subprocess.Popen[bytes]) -> None:
+        code = process.wait()
+        if code != 0 and not self._is_closing:
+            self._tell(kind, f"ended by itself, with code {code}")
+
+    def _tell(self, kind: str, what: str) -> None:
+        self._say(
+            f"note: the {kind}'s window {what}. The session goes on; open it again: neurofb screen {kind} --session "
+            f"{self._uid}"
+        )
+
+    def close(self) -> None:
+        """Close those that are still open, also one that hangs."""
+        self._is_closing = True
+        for _, process in self._open:
+            process.terminate()
+        for _, process in self._open:
+            try:
+                process.wait(CLOSE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
