@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from neurofb.cli import commands
 from neurofb.clock import ManualClock
 from neurofb.console import doctor, doctor_checks, doctor_links
 from neurofb.console.doctor_checks import Finding
@@ -334,3 +336,11 @@ def test_all_checks_are_made_in_their_order(monkeypatch, tmp_path):
         "window_findings",
         "sound_findings",
     ]
+
+
+@pytest.mark.parametrize("worst, exit_code", [("ok", 0), ("missing", 3)])
+def test_the_command_ends_with_the_doctors_exit_code(monkeypatch, worst, exit_code):
+    monkeypatch.setattr(doctor, "examine", lambda _: iter([Finding("kernels", worst, "x")]))
+    result = CliRunner().invoke(commands, ["doctor", "--json"])
+    assert result.exit_code == exit_code
+    assert json.loads(result.output)["findings"][0]["state"] == worst
