@@ -10,7 +10,7 @@ from neurofb.protocol.design import load_protocol, protocol_names
 from neurofb.protocol.heat_check import site_budgets
 from neurofb.protocol.timeline import expand
 
-NAMES = ["breath-heat", "demo", "region-synchrony", "wielgosz-adapted", "zeidan-adapted"]
+NAMES = ["breath-heat", "breath-muse", "demo", "region-synchrony", "wielgosz-adapted", "zeidan-adapted"]
 #: Headsets with the regions that the bundled protocols need.
 ENOUGH = ["simulated", "actichamp-32", "actichamp-64", "dsi-24", "generic-10-20"]
 
@@ -33,7 +33,7 @@ def test_all_are_there():
 @pytest.mark.parametrize("name, visit", list(visits()))
 def test_each_session_can_be_run(name, visit, device):
     protocol = load_protocol(name)
-    hot = dict.fromkeys(protocol.heat.calibrated, 46.0)
+    hot = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), 46.0)
     given = Circumstances(load_profile(device), session=visit, participant="P07", temperatures=hot)
     assert examine(name, given).refusal == ""
 
@@ -42,7 +42,7 @@ def test_each_session_can_be_run(name, visit, device):
 @pytest.mark.parametrize("celsius", [43.0, 47.0])
 def test_each_session_keeps_the_budget_for_people_who_feel_less_or_more(name, visit, celsius):
     protocol = load_protocol(name)
-    temperatures = dict.fromkeys(protocol.heat.calibrated, celsius)
+    temperatures = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), celsius)
     for seed in range(3):
         given = Circumstances(load_profile("simulated"), session=visit, seed=seed, temperatures=temperatures)
         report = examine(name, given)
@@ -63,7 +63,8 @@ def test_every_number_is_sourced_or_assumed_and_scripts_promise_nothing(name):
 def test_arms_are_neutral_and_questions_ask_both_sides_of_pain(name):
     protocol = load_protocol(name)
     assert [arm.label for arm in protocol.arms] == list("ABCD"[: len(protocol.arms)])
-    assert {"intensity", "unpleasantness"} <= {scale.asks for scale in protocol.scales}
+    if protocol.heat is not None:
+        assert {"intensity", "unpleasantness"} <= {scale.asks for scale in protocol.scales}
     report = examine(name, Circumstances(load_profile("simulated")))
     assert not any("label tells" in text for text in report.warnings)
 
