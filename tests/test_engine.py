@@ -137,6 +137,18 @@ def test_the_arm_is_nowhere(tmp_path):
             assert b"sham_mindfulness" not in path.read_bytes()
 
 
+def test_the_arm_is_noted_in_a_list_of_ones_own_if_that_is_asked(tmp_path):
+    """The list is kept apart: a hash of a word from a short list would be no seal."""
+    allocation = tmp_path / "elsewhere" / "allocation.jsonl"
+    for _ in range(2):
+        asked = {"protocol": "zeidan-adapted", "arm": "book", "allocation": allocation}
+        run(tmp_path / "data", [(1, command("end"))], **asked)
+    entries = [json.loads(line) for line in allocation.read_text().splitlines()]
+    assert [(each["participant"], each["arm"]) for each in entries] == [("P01", "book")] * 2
+    with pytest.raises(WrongInput, match="lies inside the dataset"):
+        run(tmp_path / "data", **{**asked, "allocation": tmp_path / "data" / "list.jsonl"})
+
+
 # -- what is asked from outside ------------------------------------------------------------------------------------
 
 

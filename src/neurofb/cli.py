@@ -149,6 +149,9 @@ def check(protocol: str, as_json: bool, **options: Any) -> None:
 @click.option("--participant", required=True, help="A pseudonym of letters and digits, as P07.")
 @click.option("--session", help="Which session of the protocol.  [default: the first]")
 @click.option("--arm", help="Which arm, by its id; needed where there are several.")
+@click.option(
+    "--allocation", type=click.Path(dir_okay=False), help="A list outside the dataset, to note the arm in."
+)
 @click.option("--stream", help="The EEG stream: its name, or a predicate such as \"hostname='lab2'\".")
 @click.option(
     "--data", type=click.Path(file_okay=False), default="neurofb-data", show_default=True, help="The dataset."

@@ -75,7 +75,12 @@ def run(asked: Asked, options: Options) -> Outcome:
     asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     if options.fast and not asked.simulate:
         raise NeurofbError(
-            "--fast is for simulated sessions: a headset's second lasts a second; leave it out"
+            "--fast is for simulated sessions: a headset's second lasts a second; leave it out, or add --simulate"
+        )
+    if asked.headset_faults and not asked.simulate:
+        raise NeurofbError(
+            f"--fault {asked.headset_faults[0]} is for simulated headsets: a real one has its own faults; leave it "
+            "out, or add --simulate"
         )
     plan = plan_session(asked)
     shown = _Shown(options)
@@ -257,10 +262,12 @@ def run_words(words: dict[str, Any]) -> Outcome:
     shown = ("headless", "fast", "screens", "as_json", "export", "report")
     options = Options(*(words.pop(name) for name in shown))
     seed, data, baseline = words.pop("seed"), words.pop("data"), words.pop("baseline")
+    allocation = words.pop("allocation")
     asked = Asked(
         seed=secrets.randbelow(2**31) if seed is None else seed,
         data=Path(data),
         baseline=None if baseline is None else Path(baseline),
+        allocation=None if allocation is None else Path(allocation),
         **words,
     )
     return run(asked, options)

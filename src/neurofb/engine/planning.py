@@ -55,6 +55,8 @@ class Asked:
         What goes wrong with simulated devices.
     date : str
         The wall clock's date and time, for the record.
+    allocation : Path or None
+        Where to note which arm it was: outside the dataset, in which the arm is nowhere.
     """
 
     protocol: str
@@ -72,6 +74,7 @@ class Asked:
     thermode_faults: tuple[str, ...] = ()
     headset_faults: tuple[str, ...] = ()
     date: str = ""
+    allocation: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +143,6 @@ class SessionPlan:
         words = f"{text_hash(self.protocol.text)} {self.asked.seed} {self.asked.participant} {self.visit}"
         return uuid.uuid5(uuid.NAMESPACE_OID, words).hex[:12]
 
-    def sealed_arm(self, uid: str) -> str:
-        """Give what proves the allocation afterwards, and tells nobody before."""
-        return text_hash(f"{uid}:{self.timeline.arm}")
-
 
 def plan_session(asked: Asked) -> SessionPlan:
     """Check all that was asked.
@@ -162,6 +161,9 @@ def plan_session(asked: Asked) -> SessionPlan:
             found.append(error)
             return None
 
+    if asked.allocation is not None and asked.allocation.resolve().is_relative_to(asked.data.resolve()):
+        where = f"{asked.allocation} lies inside the dataset {asked.data}"
+        found.append(WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere"))
     profile: DeviceProfile | None = tried(lambda: load_profile(asked.device))
     fitted: Fitted | None = None
     known: Known | None = None

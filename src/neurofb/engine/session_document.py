@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from neurofb.engine.heat_before import BEFORE, LEDGER
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.provenance import provenance, text_hash
 from neurofb.engine.stimuli import Stimuli
+from neurofb.errors import RecordingFailed
 from neurofb.loop import Loop
 from neurofb.loop_settings import LoopSettings
 from neurofb.protocol.known import FILE as BASELINE
@@ -16,7 +18,8 @@ from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
 
 
 def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder) -> None:
-    """Write the protocol as it was given, and everything else that the session was made of."""
+    """Write the protocol as it was given, and everything else that the session was made of. Not the arm."""
+    note_allocation(plan, uid)
     folder.write_text(PROTOCOL, plan.protocol.text)
     folder.write_text(
         SETTINGS, json.dumps(settings_document(plan, uid, settings, folder), indent=1, sort_keys=True)
@@ -31,6 +34,31 @@ def write_results(loop: Loop, stimuli: Stimuli | None, folder: SessionFolder) ->
         return
     baselines = [each.model_dump(mode="json") for each in loop.baselines.values()]
     folder.write_text(BASELINE, json.dumps({**loop.fitted.as_dict(), "baselines": baselines}))
+
+
+def note_allocation(plan: SessionPlan, uid: str) -> None:
+    """Append which arm a session had to the list that is kept apart from the data, if there is one."""
+    path = plan.asked.allocation
+    if path is None:
+        return
+    entry = {
+        "date": plan.asked.date,
+        "session": uid,
+        "participant": plan.asked.participant,
+        "visit": plan.visit,
+        "arm": plan.timeline.arm,
+        "protocol_sha256": text_hash(plan.protocol.text),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RecordingFailed(
+            f"the list of allocations {path} cannot be written: {error.strerror}"
+        ) from error
 
 
 def settings_document(
@@ -54,7 +82,6 @@ def settings_document(
         "date": asked.date,
         "seed": asked.seed,
         "simulated": asked.simulate,
-        "arm_sealed_sha256": plan.sealed_arm(uid),
         "protocol": {
             "id": study.id,
             "title": study.title,

@@ -153,7 +153,7 @@ def protocol_document(text: str) -> tuple[dict[str, Any], str]:
 def provenance_document(session: Session, date: datetime.datetime | None) -> dict[str, Any]:
     """Give with what a session was made; the arm only as the hash that proves it afterwards."""
     settings = session.settings
-    keys = ("uid", "participant", "session", "task", "run", "seed", "simulated", "arm_sealed_sha256")
+    keys = ("uid", "participant", "session", "task", "run", "seed", "simulated")
     return {
         **{key: settings.get(key) for key in keys},
         "date": None if date is None else date.isoformat(),
