@@ -1,0 +1,326 @@
+"""Sessions as a person meets them: the real command opens both windows on a display, real keys answer and stop.
+
+The pictures of the windows stay in the test's folder (``pytest --basetemp=…`` says where that is).
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pylsl
+import pytest
+import pyxdf
+
+pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
+
+from PySide6.QtGui import QImage
+from test_on_a_display import display
+
+from neurofb import wire
+from neurofb.console import session_windows
+
+__all__ = ["display"]
+pytestmark = pytest.mark.timeout(180)
+SHORT = Path(__file__).parent.parent / "short-session.toml"
+BOUND_S = 60.0
+TITLES = {"participant": "^neurofb$", "operator": "^neurofb .*operator$"}
+#: More time to answer: windows draw slowly without a graphics card.
+CHANGES = {"answer_s = 2.0": "answer_s = 7.0"}
+#: A program of its own takes the pictures, as another program on the desktop would.
+GRAB = """
+import sys
+from PySide6.QtGui import QGuiApplication
+app = QGuiApplication([])
+for line in sys.stdin:
+    window, path = line.rstrip().split(" ", 1)
+    print(app.primaryScreen().grabWindow(int(window)).save(path), flush=True)
+"""
+
+
+class Desk:
+    """A session that runs with its windows on a display, and somebody who sits there."""
+
+    def __init__(self, folder: Path, display: str | None, *words: str) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "QT_QPA_PLATFORM": "xcb"}
+        self.environment.pop("DISPLAY", None)
+        self.environment.pop("WAYLAND_DISPLAY", None)
+        if display is not None:
+            self.environment["DISPLAY"] = display
+        protocol, text = folder / "short.toml", SHORT.read_text("utf-8")
+        for words_there, words_here in CHANGES.items():
+            assert words_there in text
+            text = text.replace(words_there, words_here)
+        protocol.write_text(text, "utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "neurofb",
+            "run",
+            str(protocol),
+            "--participant",
+            "P01",
+            "--simulate",
+        ]
+        command += ["--no-answers", "--screens", "--no-export", "--seed", "1", "--data", str(folder / "data")]
+        self.process = subprocess.Popen(
+            [*command, *words],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.told: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.windows: dict[str, str] = {}
+        self._camera = subprocess.Popen(
+            [sys.executable, "-c", GRAB],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.told.extend(
+            self.process.stdout
+        )  # ends with the last program that holds the pipe: the windows, too
+
+    # -- what is said ------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        return "".join(self.told)
+
+    def follow(self) -> None:
+        """Wait for the session's events, and hear them from now on."""
+        found = pylsl.resolve_byprop("name", wire.EVENTS, timeout=BOUND_S)
+        assert found, self.text
+        self._events = pylsl.StreamInlet(found[0], max_buflen=60, recover=False)
+        self._events.open_stream(timeout=BOUND_S)
+
+    def next_event(self, wait_s: float) -> list[str] | None:
+        try:
+            return self._events.pull_sample(timeout=wait_s)[0]
+        except pylsl.util.LostError:
+            self._reader.join(10.0)
+            raise AssertionError(f"the session is over: {self.text}") from None
+
+    # -- what is done ------------------------------------------------------------------------------------------
+
+    def tool(self, *words: str) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=self.environment, capture_output=True, text=True, timeout=BOUND_S
+        )
+        assert done.returncode == 0, (words, done.stderr, self.text)
+        return done.stdout.strip()
+
+    def find(self) -> None:
+        """Wait for both windows."""
+        for kind, title in TITLES.items():
+            self.windows[kind] = self.tool("search", "--sync", "--onlyvisible", "--name", title).split()[0]
+        # There is no window manager that fits a window to the screen.
+        operator = self.windows["operator"]
+        self.tool("windowmove", operator, "0", "0", "windowsize", operator, "1280", "720")
+
+    def freeze(self, kind: str) -> None:
+        """Let a window hang."""
+        os.kill(int(self.tool("getwindowpid", self.windows[kind])), signal.SIGSTOP)
+
+    def press(self, kind: str, *keys: str) -> None:
+        """Press keys in a window: through the server, as a keyboard does."""
+        self.tool("windowraise", self.windows[kind], "windowfocus", "--sync", self.windows[kind])
+        self.tool("key", "--delay", "40", *keys)
+
+    def picture(self, kind: str, name: str) -> QImage:
+        """Keep what a window shows."""
+        self.tool("windowraise", self.windows[kind])
+        path = self.folder / f"{name}.png"
+        self._camera.stdin.write(f"{self.windows[kind]} {path}\n")
+        self._camera.stdin.flush()
+        assert self._camera.stdout.readline() == "True\n"
+        image = QImage(str(path))
+        assert (image.width(), image.height()) == (1280, 720), path
+        return image
+
+    # -- how it ends -------------------------------------------------------------------------------------------
+
+    def end(self) -> int:
+        """Wait for the end: of the session, and of its windows, which hold the same pipe."""
+        code = self.process.wait(BOUND_S)
+        self._reader.join(10.0)
+        assert not self._reader.is_alive(), "a window outlives its session"
+        return code
+
+    @property
+    def record(self) -> dict[str, dict]:
+        (path,) = self.folder.rglob("recording.xdf")
+        streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=False)
+        assert all(stream["footer"] for stream in streams)
+        return {stream["info"]["name"][0]: stream for stream in streams}
+
+    def recorded(self, kind: str) -> list[dict]:
+        rows = [json.loads(row[0]) for row in self.record[wire.EVENTS]["time_series"]]
+        return [row for row in rows if row["kind"] == kind]
+
+    def check(self) -> None:
+        """Compute it again, to the last bit."""
+        (folder,) = (self.folder / "data").glob("sourcedata/neurofb/sub-*")
+        done = subprocess.run(
+            [sys.executable, "-m", "neurofb", "rerun", "--check", str(folder)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(5.0)
+        self.process.stdout.close()
+        self._camera.kill()
+        self._camera.communicate()
+
+
+@pytest.fixture
+def sit(tmp_path):
+    """Begin sessions; end what a test leaves running."""
+    desks = []
+
+    def begin(display: str | None, *words: str) -> Desk:
+        desks.append(Desk(tmp_path, display, *words))
+        return desks[-1]
+
+    yield begin
+    for desk in desks:
+        desk.close()
+
+
+def until(desk: Desk, kind: str, act=lambda: None, every_s: float = 1.0) -> dict:
+    """Do something again and again until an event of that kind comes; give the event."""
+    end_s = pylsl.local_clock() + BOUND_S
+    while pylsl.local_clock() < end_s:
+        act()
+        sample = desk.next_event(every_s)
+        while sample:
+            event = json.loads(sample[0])
+            if event["kind"] == kind:
+                return event
+            sample = desk.next_event(0.0)
+    raise AssertionError(f"no {kind}; told: {desk.text}")
+
+
+def colours(image: QImage) -> int:
+    """Count different colours on a grid: a window that draws nothing has one."""
+    return len({image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)})
+
+
+def brightest(image: QImage, top: float, bottom: float) -> int:
+    """Give the lightness, up to 255, of the brightest point between two heights, as shares."""
+    rows = range(round(top * image.height()), round(bottom * image.height()))
+    return max(image.pixelColor(x, y).lightness() for y in rows for x in range(0, image.width(), 2))
+
+
+def drawn_question(desk: Desk) -> QImage:
+    """Give the participant's window when the question at its top has come up wholly."""
+    end_s = pylsl.local_clock() + BOUND_S
+    while True:
+        image = desk.picture("participant", "participant-question")
+        if brightest(image, 0.08, 0.15) > 200:
+            return image
+        assert pylsl.local_clock() < end_s, "no question is seen"
+
+
+def test_a_rating_is_given_with_keys_at_the_window_that_the_session_opened(display, sit):
+    desk = sit(display)
+    desk.follow()
+    desk.find()
+    until(desk, "heat_plateau")
+    assert colours(desk.picture("operator", "operator-heat")) > 100
+    assert colours(desk.picture("participant", "participant-heat")) > 100
+
+    asked = until(desk, "prompt")["details"]["prompt"]
+    drawn_question(desk)
+    desk.press("participant", "Right", "Right", "Right")
+    desk.picture("participant", "participant-answer")
+    rating = until(desk, "rating", lambda: desk.press("participant", "Return"), 0.5)["details"]
+    assert (rating["prompt"], rating["missing"]) == (asked, False)
+
+    assert desk.end() == 0, desk.text
+    (rating,) = desk.recorded("rating")
+    assert rating["details"]["value"] == 52.0  # the middle first, then a step with each key
+    (command,) = desk.recorded("command")
+    assert (command["details"]["command"], command["details"]["by"]) == ("rating", "participant")
+    assert len(re.findall(r"waiting for session \w+, 30 s at most", desk.text)) == 2
+    assert "ended by itself" not in desk.text
+    desk.check()
+
+
+def test_the_stop_key_takes_heat_away_and_ends_the_session_and_a_window_that_hangs(display, sit):
+    desk = sit(display)
+    desk.follow()
+    desk.find()
+    until(desk, "heat_plateau")
+    desk.freeze("operator")
+    until(desk, "heat_aborted", lambda: desk.press("participant", "space"), 0.3)
+    assert desk.end() == 4, desk.text
+
+    stops = [each["details"] for each in desk.recorded("command")]
+    assert stops[0] == {"command": "stop", "by": "participant"}
+    (end,) = desk.recorded("end")
+    assert (end["message"], end["details"]["outcome"]) == ("stopped by participant", "stopped")
+    readings, names = desk.record[wire.STIMULUS]["time_series"], described(desk.record[wire.STIMULUS])
+    target_c, measured_c = (readings[:, names.index(name)] for name in ("target_c", "measured_c"))
+    assert np.nanmax(measured_c) > 44.0  # there was heat
+    assert target_c[-1] == 32.0
+    assert measured_c[-1] < 33.0
+    desk.check()
+
+
+def described(stream: dict) -> list[str]:
+    """Give the names of a stream's columns."""
+    return [each["label"][0] for each in stream["info"]["desc"][0]["channels"][0]["channel"]]
+
+
+def test_windows_that_do_not_open_leave_the_session_alone(sit):
+    desk = sit(None)
+    desk.follow()
+    failed = re.compile(
+        r"note: the (\w+)'s window ended by itself, with code 2\. The session goes on; open it"
+    )
+    end_s = pylsl.local_clock() + BOUND_S
+    while set(failed.findall(desk.text)) != {"participant", "operator"}:
+        assert pylsl.local_clock() < end_s, desk.text
+        desk.next_event(0.1)
+    until(desk, "block", every_s=0.2)  # after the rest, feedback begins
+    desk.process.send_signal(signal.SIGINT)
+    assert desk.end() == 130, desk.text
+    assert "there is no display" in desk.text
+    assert desk.recorded("end")[0]["details"]["outcome"] == "interrupted"
+    desk.check()
+
+
+def test_a_window_that_cannot_even_be_started_is_told(monkeypatch):
+    def refuse(*words, **options):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(session_windows.subprocess, "Popen", refuse)
+    told = []
+    windows = session_windows.Windows("abc", told.append, ("operator",))
+    windows.close()
+    assert told == [
+        "note: the operator's window could not be opened: no more processes. The session goes on; open it again: "
+        "neurofb screen operator --session abc"
+    ]
