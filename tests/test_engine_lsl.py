@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,10 @@ def test_a_killed_engine_leaves_a_record_that_opens_and_a_probe_at_baseline(sess
     last_s = recorded["simulated"]["time_stamps"][-1]
     assert killed_s - last_s < 1.0
     assert not any(stream.get("footer") for stream in streams)
+    log, end_s = recording.with_name("watchdog.jsonl"), pylsl.local_clock() + BOUND_S
+    while "watchdog_ended" not in log.read_text("utf-8") and pylsl.local_clock() < end_s:
+        threading.Event().wait(0.01)
+    said = {entry["kind"]: entry for entry in map(json.loads, log.read_text("utf-8").splitlines())}
+    assert "pipe has ended" in said["heat_ended"]["message"]  # said by the one who outlived the engine
+    assert said["heat_ended"]["time_s"] - killed_s < BOUND_S
+    assert said["watchdog_ended"]["time_s"] >= said["heat_ended"]["time_s"]

@@ -13,11 +13,12 @@ from neurofb.clock import ManualClock
 from neurofb.console import session_run, session_terminal
 from neurofb.engine.heat_before import used_before, used_in
 from neurofb.engine.publishing import CommandEar
-from neurofb.errors import RecordingFailed, SafetyStop, UnsafeHeat, WrongFile, WrongInput
+from neurofb.errors import RecordingFailed, SafetyStop, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
 from neurofb.protocol.session import Schedule
 from neurofb.stimulation.calibration import Answer, CalibrationSettings, PainCalibration
 from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.watchdog import Log
 
 BASELINE_C = 32.0
 SHORT = str(Path(__file__).with_name("short-session.toml"))
@@ -402,6 +403,26 @@ def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_pat
     assert ran.outcome.exit_code == 3
     assert ran.statuses[-1]["ended"] == {"outcome": "aborted", "message": ran.outcome.message}
     assert ran.statuses[-1]["state"] == "aborted"
+
+
+def test_a_stimulator_that_does_not_answer_leaves_nothing_behind(tmp_path):
+    with pytest.raises(StimulatorMissing, match="no answer from the thermode"):
+        run(tmp_path / "data", thermode_faults=("lost@0",))
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(StimulatorMissing):
+        run(tmp_path / "mine", thermode_faults=("lost@0",))
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_disk_that_takes_no_log_is_nothing_to_the_watchdog(tmp_path):
+    log = Log(tmp_path / "no such folder" / "log.jsonl")
+    log.note({"kind": "heat_plateau"})
+    log.finish()
+    written = Log(tmp_path / "log.jsonl")
+    written.note({"kind": "heat_plateau"})
+    written.finish()
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == {"kind": "heat_plateau"}
 
 
 # -- heat of earlier runs ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Chooses and joins the parts of a session, in the order in which they may fail: stream, stimulator, record.
+"""Chooses and joins the parts of a session, in the order in which they may fail: stream, folder, stimulator, record.
 
 In: a plan that has been checked whole. Out: an engine that is ready to run. If a part cannot be opened, those that were
 are closed again.
@@ -10,6 +10,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neurofb.acquisition.source import Source
@@ -43,6 +44,9 @@ from neurofb.stimulation.calibration import (
     save_calibration,
 )
 from neurofb.stimulation.heater import Heater, open_heater
+
+#: What the watchdog did, in its own words: also after the engine has died.
+WATCHDOG_LOG = "watchdog.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +125,36 @@ def assemble(
                 f"the stream's channels {', '.join(source.labels)} are not those of {plan.profile.title}, "
                 f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
             )
-        heater = _open_heater(plan, clock)
+        folder = _made_folder(plan, undo)
+        heater = _open_heater(plan, clock, folder.path / WATCHDOG_LOG)
         if heater is not None:
             undo.callback(heater.close)
-        folder = SessionFolder.create(plan.asked.data, plan.asked.participant, plan.visit, plan.task)
         assembled = _join(plan, clock, hooks or Hooks(), source, head, heater, folder, undo, publish=publish)
         undo.pop_all()
     return assembled
 
 
-def _open_heater(plan: SessionPlan, clock: Clock) -> Heater | None:
+def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder:
+    """Make the session's folder; if another part fails before anything is in it, it goes again."""
+    data = plan.asked.data
+    is_new = not data.exists()
+    folder = SessionFolder.create(data, plan.asked.participant, plan.visit, plan.task)
+
+    def remove_empty() -> None:
+        with contextlib.suppress(OSError):  # the first that is not empty ends it
+            for made in (
+                folder.path,
+                folder.path.parent,
+                folder.path.parent.parent,
+                *([data] if is_new else []),
+            ):
+                made.rmdir()
+
+    undo.callback(remove_empty)
+    return folder
+
+
+def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> Heater | None:
     """Give the stimulator at baseline, tested; None for a protocol without heat."""
     heat = plan.protocol.heat
     if heat is None:
@@ -144,6 +168,7 @@ def _open_heater(plan: SessionPlan, clock: Clock) -> Heater | None:
         faults=plan.asked.thermode_faults,
         local=is_manual,
         used=plan.used,
+        log=log,
     )
     heater.connect()
     found = heater.self_test()

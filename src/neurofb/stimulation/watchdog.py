@@ -96,6 +96,38 @@ class Lines:
                 write_line(sys.stdout.fileno(), document)
 
 
+class Log:
+    """A file of what happened, a JSON document a line; the guard never waits for the disk, nor fails with it.
+
+    Parameters
+    ----------
+    path : Path or None
+        None: nothing is written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._documents: queue.Queue[Request | None] = queue.Queue()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
+
+    def note(self, document: Request) -> None:
+        """Write a document, as soon as the disk takes it."""
+        if self._path is not None:
+            self._documents.put(document)
+
+    def finish(self) -> None:
+        """Write what is left, for a second at most."""
+        self._documents.put(None)
+        self._writer.join(1.0)
+
+    def _write(self) -> None:
+        while (document := self._documents.get()) is not None:
+            assert self._path is not None
+            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(document, ensure_ascii=False) + "\n")
+
+
 class Watchdog:
     """Steps a guard, and does what comes in between.
 
@@ -113,7 +145,7 @@ class Watchdog:
 
     def __init__(self, guard: Guard, clock: EngineClock, lines: Lines, log: Path | None) -> None:
         self._guard, self._clock, self._lines = guard, clock, lines
-        self._log = log
+        self._log = Log(log)
         self._heard_s = clock.now_s()
         self._used_s = -math.inf
         self._ending: str | None = None
@@ -133,16 +165,18 @@ class Watchdog:
         self._guard.close()
         self._used_s = -math.inf
         self._tell()
-        self._note({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
+        self._log.note({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
+        self._log.finish()
 
     def fail(self, error: BaseException) -> None:
         """Go to baseline after a failure of this process itself, whatever else fails."""
-        self._note({"kind": "watchdog_failed", "time_s": self._clock.now_s(), "why": repr(error)})
+        self._log.note({"kind": "watchdog_failed", "time_s": self._clock.now_s(), "why": repr(error)})
         until_s = self._clock.now_s() + 2.0
         while self._clock.now_s() < until_s:
             self._guard.abort(f"the watchdog failed: {error!r}")
             self._clock.wait_until(self._clock.now_s() + 0.01)
         self._guard.close()
+        self._log.finish()
 
     def _next(self) -> Request | None:
         """Wait for a request, until the next step is due."""
@@ -221,17 +255,12 @@ class Watchdog:
     def _tell(self) -> None:
         for event in self._guard.take_events():
             self._lines.send({"event": json.loads(event.to_json())})
-            self._note(json.loads(event.to_json()))
+            self._log.note(json.loads(event.to_json()))
         if readings := self._guard.readings():
             self._lines.send({"readings": readings})
         if self._clock.now_s() - self._used_s >= USED_S:
             self._used_s = self._clock.now_s()
             self._lines.send({"used": self._guard.used()})
-
-    def _note(self, document: Request) -> None:
-        if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
 def _ticket(content: Request) -> Ticket:
