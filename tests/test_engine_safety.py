@@ -1,6 +1,7 @@
 """A session in the hands of people and programs that mean no good, or are in pain: heat becomes less, never more."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -517,6 +518,18 @@ def test_a_terminal_that_goes_away_sends_no_half_typed_rating(monkeypatch):
     monkeypatch.setattr(session_terminal.os, "read", lambda *_: b"")
     keys._read(0, threading.Event())  # comes back
     assert keys.take() == []
+
+
+def test_a_stop_that_was_typed_too_early_counts_and_nothing_else_does():
+    told = []
+    keys = session_terminal.Keys("UID", lambda: told.append("off"))
+    out, into = os.pipe()
+    os.write(into, b"c\nqs\n")
+    os.close(into)
+    keys._obey_early_stops(out)
+    os.close(out)
+    assert told == ["off"]
+    assert [wire.Command.read(text).name for text in keys.take()] == ["stop"]
 
 
 def test_stop_keys_reach_the_stimulator_before_the_engine_reads_them():

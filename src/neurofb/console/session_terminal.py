@@ -18,7 +18,8 @@ import click
 from neurofb.documents import Event
 from neurofb.wire import Command
 
-ESCAPE = "\x1b"
+#: Esc, and s.
+STOP_KEYS = ("\x1b", "s", "S")
 #: Events that a person who reads lines wants to see.
 TOLD = (
     "phase",
@@ -87,6 +88,7 @@ class Picture:
         if self._thread.is_alive():  # the picture hangs and its pipe is full: nothing waits for it
             self._process.kill()
             self._thread.join(timeout=2.0)
+            click.echo("\x1b[?25h")  # it had hidden the cursor
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -126,7 +128,7 @@ class Keys:
 
     def press(self, key: str) -> None:
         """Act on a key."""
-        if key in (ESCAPE, "s", "S"):
+        if key in STOP_KEYS:
             self._on_stop()
             self._say("stop", by="operator")
         elif self.prompt is not None and (key.isdigit() or key in "\r\n\x7f"):
@@ -165,7 +167,8 @@ class Keys:
 
         handle = sys.stdin.fileno()
         before = termios.tcgetattr(handle)
-        tty.setcbreak(handle)
+        tty.setcbreak(handle, termios.TCSADRAIN)
+        self._obey_early_stops(handle)
         stop = threading.Event()
         thread = threading.Thread(target=self._read, args=(handle, stop), name="neurofb-keys", daemon=True)
         thread.start()
@@ -175,6 +178,15 @@ class Keys:
             stop.set()
             thread.join(timeout=1.0)
             termios.tcsetattr(handle, termios.TCSADRAIN, before)
+
+    def _obey_early_stops(self, handle: int) -> None:
+        """Of what was typed before the session was ready only a stop counts; the rest was meant for something else."""
+        import select
+
+        while select.select([handle], [], [], 0)[0] and (typed := os.read(handle, 1024)):
+            for key in typed.decode("utf-8", "replace"):
+                if key in STOP_KEYS:
+                    self.press(key)
 
     def _read(self, handle: int, stop: threading.Event) -> None:
         import select
