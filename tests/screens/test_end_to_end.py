@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import pyxdf
 pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
 
 from PySide6.QtGui import QImage
+from stand_in import StandIn
 from test_on_a_display import display
 
 from neurofb import wire
@@ -141,15 +143,23 @@ class Desk:
         self.tool("key", "--delay", "40", *keys)
 
     def picture(self, kind: str, name: str) -> QImage:
-        """Keep what a window shows."""
+        """Keep what a window shows, raised, when it has drawn itself over the other one."""
         self.tool("windowraise", self.windows[kind])
+        end_s = pylsl.local_clock() + BOUND_S
+        while True:
+            image = self._grabbed(kind, name)
+            assert (image.width(), image.height()) == (1280, 720)
+            # At the top, the operator has the timeline, and the participant the sky.
+            if (image.pixelColor(200, 70).lightness() > 50) == (kind == "operator"):
+                return image
+            assert pylsl.local_clock() < end_s, f"the {kind}'s window does not come to the top"
+
+    def _grabbed(self, kind: str, name: str) -> QImage:
         path = self.folder / f"{name}.png"
         self._camera.stdin.write(f"{self.windows[kind]} {path}\n")
         self._camera.stdin.flush()
         assert self._camera.stdout.readline() == "True\n"
-        image = QImage(str(path))
-        assert (image.width(), image.height()) == (1280, 720), path
-        return image
+        return QImage(str(path))
 
     # -- how it ends -------------------------------------------------------------------------------------------
 
@@ -304,12 +314,33 @@ def test_windows_that_do_not_open_leave_the_session_alone(sit):
     while set(failed.findall(desk.text)) != {"participant", "operator"}:
         assert pylsl.local_clock() < end_s, desk.text
         desk.next_event(0.1)
-    until(desk, "block", every_s=0.2)  # after the rest, feedback begins
+    assert desk.process.poll() is None, desk.text
     desk.process.send_signal(signal.SIGINT)
     assert desk.end() == 130, desk.text
     assert "there is no display" in desk.text
     assert desk.recorded("end")[0]["details"]["outcome"] == "interrupted"
     desk.check()
+
+
+def test_a_window_waits_for_a_session_that_is_not_there_yet(display):
+    uid = uuid.uuid4().hex[:12]
+    window = subprocess.Popen(
+        [sys.executable, "-m", "neurofb", "screen", "operator", "--session", uid, "--wait", "60"],
+        env={**os.environ, "QT_QPA_PLATFORM": "xcb", "DISPLAY": display},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert f"waiting for session {uid}, 60 s at most" in window.stderr.readline()
+        session = StandIn(uid=uid)
+        end_s = pylsl.local_clock() + BOUND_S
+        while not session.outlets[wire.STATUS].wait_for_consumers(0.5):
+            assert window.poll() is None, window.stderr.read()
+            assert pylsl.local_clock() < end_s, "the window never came"
+        session.close()
+    finally:
+        window.kill()
+        window.communicate()
 
 
 def test_a_window_that_cannot_even_be_started_is_told(monkeypatch):
