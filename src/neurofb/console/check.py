@@ -79,7 +79,7 @@ def run(protocol: str, options: Options, as_json: bool = False) -> None:
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:
-            raise click.exceptions.Exit(WrongFile.exit_code)
+            sys.exit(WrongFile.exit_code)
         return
     show(report)
     if report.problems:
