@@ -15,6 +15,7 @@ import numpy as np
 import pylsl
 
 from neurofb.acquisition.streams import Query, StreamFacts
+from neurofb.errors import WrongInput
 
 #: After the first stream that fits, others are waited for so long: two that fit must be seen as two.
 GRACE_S = 0.6
@@ -63,13 +64,14 @@ def find_streams(
     -------
     list of (StreamFacts, pylsl.StreamInfo)
         All that was seen, those that ``query`` does not accept as well.
+
+    Raises
+    ------
+    WrongInput
+        If the predicate of ``query`` is none.
     """
     pause = stop or threading.Event()
-    resolver = (
-        pylsl.ContinuousResolver(pred=query.predicate)
-        if query and query.predicate
-        else pylsl.ContinuousResolver()
-    )
+    resolver = _resolver(query.predicate if query else None)
     until_s = pylsl.local_clock() + wait_s
     seen: dict[str, tuple[StreamFacts, pylsl.StreamInfo]] = {}
     while True:
@@ -80,6 +82,18 @@ def find_streams(
                     until_s = min(until_s, pylsl.local_clock() + GRACE_S)
         if pylsl.local_clock() >= until_s or pause.wait(POLL_S):
             return list(seen.values())
+
+
+def _resolver(predicate: str | None) -> pylsl.ContinuousResolver:
+    if not predicate:
+        return pylsl.ContinuousResolver()
+    try:
+        return pylsl.ContinuousResolver(pred=predicate)
+    except RuntimeError:  # all that pylsl raises
+        raise WrongInput(
+            f"{predicate!r} is no predicate that LSL understands; right is a condition of XPath 1.0, such as "
+            "name='Muse' or starts-with(name,'Muse') and hostname='lab2'"
+        ) from None
 
 
 def read_facts(info: pylsl.StreamInfo) -> StreamFacts:
