@@ -295,11 +295,12 @@ def open_heater(
 
     Raises
     ------
-    UnknownName
-        If there is no stimulator of that kind.
+    UnknownName, WrongInput
+        If there is no stimulator of that kind, or no such fault; no process is started then.
     """
     if kind not in KINDS:
-        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}")
+        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}; say which with --thermode")
+    parse_heat_faults(faults)
     if local:
         return LocalHeater(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
     return WatchdogHeater(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)
