@@ -247,7 +247,7 @@ def test_everything_that_is_wrong_is_found_at_once(written):
         rf"line {line_of(text, '[phases.trials]')}, phases\[2\].trials: trial \d at left, .* has had .* of its budget",
         r"phases\[2\].trials: trial 2 at left, .*: the last stimulus at this place ended 7.0 s before",
         r"features\[1\]: with Muse 2: feature 'posterior_alpha': there is no region 'posterior'.*there are: frontal",
-        r"participant: the participant code 'Ann Smith' has a space",
+        r"\nthe participant code 'Ann Smith' has a space",
     ):
         assert re.search(words, told), (words, told)
 

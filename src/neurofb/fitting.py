@@ -83,9 +83,11 @@ class Fitted:
                 Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
                 tuple(content.get("notes", ())),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise WrongInput(
-                f"this is not what a session knows of its participant: {error!r} is missing or of the wrong kind"
+                f"the baseline given is not what a session writes about its participant: {wrong}; give the folder of a "
+                "session that neurofb recorded"
             ) from None
 
 

@@ -59,9 +59,13 @@ def sessions(what: Path) -> list[Path]:
     ------
     UnknownFile
         If it is neither.
+    WrongInput
+        If it is another file.
     """
     from neurofb.recording.folder import RECORDING
 
+    if what.is_file() and what.name != RECORDING:
+        raise WrongInput(f"{what} is no session; give the folder of one, which has {RECORDING}")
     if what.is_file():
         return [what.parent]
     if (what / RECORDING).is_file():

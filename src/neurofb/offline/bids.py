@@ -98,7 +98,10 @@ def export_session(folder: Path, data: Path, *, shift_dates: int | None = None) 
         notes = [*_write(session, raw, where, date)]
     except OSError as error:
         where.remove()
-        raise RecordingFailed(f"the session cannot be written to {data}: {error}") from error
+        raise RecordingFailed(
+            f"the session cannot be written to {data}: {error.strerror or error}; say with --out "
+            "where there is room for it"
+        ) from error
     except BaseException:
         where.remove()
         raise

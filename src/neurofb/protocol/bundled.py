@@ -28,7 +28,7 @@ def protocol_text(name_or_path: str | Path) -> tuple[str, str]:
                 f"bundled protocols are {', '.join(protocol_names())}"
             ) from None
         except (UnicodeDecodeError, OSError) as error:
-            raise WrongFile(f"{path} cannot be read as text in UTF-8: {error}") from None
+            raise WrongFile(f"{path} cannot be read as text in UTF-8: {error}; save it as UTF-8") from None
     bundled = _bundled()
     known = "-".join(re.split(r"[\s_-]+", name.strip().lower()))
     if known not in bundled:

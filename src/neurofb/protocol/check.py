@@ -27,6 +27,9 @@ from neurofb.tomlfile import Place, lines_of, message
 
 __all__ = ["Circumstances", "Report", "checked_protocol", "examine", "problems", "read_baseline"]
 
+#: How a problem of the participant's code begins among those of the file.
+_OF_CODE = "participant: "
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -99,13 +102,12 @@ class Report:
 
     @property
     def refusal(self) -> str:
-        """All problems as one message; empty without any."""
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        return (
-            "\n".join([f"{self.title} has {count}:", *(f"  {each}" for each in self.problems)])
-            if self.problems
-            else ""
-        )
+        """All problems as one message; empty without any. A participant's code is no fault of the file."""
+        codes = [each for each in self.problems if each.startswith(_OF_CODE)]
+        in_file = [each for each in self.problems if each not in codes]
+        count = "1 problem" if len(in_file) == 1 else f"{len(in_file)} problems"
+        lines = [f"{self.title} has {count}:", *(f"  {each}" for each in in_file)] if in_file else []
+        return "\n".join([*lines, *(each.removeprefix(_OF_CODE) for each in codes)])
 
 
 def examine(name_or_path: str | Path, given: Circumstances) -> Report:

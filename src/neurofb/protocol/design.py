@@ -259,7 +259,9 @@ class Protocol(Table):
             return self.arms[0]
         if arm is None:
             labels = ", ".join(each.label for each in self.arms)
-            raise WrongInput(f"this protocol has several arms ({labels}): say which one, by its id")
+            raise WrongInput(
+                f"this protocol has several arms ({labels}): say which one with --arm, by its id in the file"
+            )
         return _named("arm", arm, {each.id: each for each in self.arms})
 
     @property

@@ -52,11 +52,16 @@ def read_baseline(path: str | Path) -> Known:
     try:
         return known_from(json.loads(file.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongFile(f"{file} is not what a session writes about its participant: {error}") from None
+        raise WrongFile(
+            f"{file} is not what a session writes about its participant: {error}; give the folder of a session that "
+            "neurofb recorded"
+        ) from None
 
 
 def known_from(content: Any) -> Known:
     """Give what a document of a session says: keys spectrum, iaf_hz and baselines."""
+    if not isinstance(content, dict):
+        raise TypeError("needed is a table with spectrum, iaf_hz and baselines")
     found = content.get("spectrum")
     spectrum = Spectrum(np.array(found["freqs_hz"]), np.array(found["density"])) if found else None
     iaf_hz = content.get("iaf_hz")
