@@ -20,7 +20,7 @@ from neurofb.recording.reader import XdfFile, read_xdf_file
 from neurofb.recording.stream import XdfStream
 from neurofb.stimulation.envelope import SiteLedger
 from neurofb.stimulation.heat import leaving_dose
-from neurofb.wire import STIMULUS, STIMULUS_COLUMNS
+from neurofb.wire import EVENTS, STIMULUS, STIMULUS_COLUMNS
 
 LEDGER = "heat-ledger.json"
 #: In the settings of a run: what its account began with.
@@ -84,10 +84,32 @@ def recorded_in(file: XdfFile) -> dict[str, float]:
         worst_c = float(np.nanmax(hottest_c[max(0, i - 1) : i + 1]))
         ledger.add(sites[int(site[i])], max(0.0, float(since_s)), worst_c)
     used = ledger.as_dict()
-    if len(rows) and hottest_c[-1] > WARM_C and 0 <= site[-1] < len(sites):
-        last, last_c = sites[int(site[-1])], float(hottest_c[-1])
-        used[last] = used.get(last, 0.0) + SiteLedger().add(last, UNKNOWN_S, last_c) + leaving_dose(last_c)
+    asked = _unended(file)
+    if asked is None and len(rows) and hottest_c[-1] > WARM_C and 0 <= site[-1] < len(sites):
+        asked = sites[int(site[-1])], float(hottest_c[-1])
+    if asked is not None:
+        place, most_c = asked
+        used[place] = used.get(place, 0.0) + SiteLedger().add(place, UNKNOWN_S, most_c) + leaving_dose(most_c)
     return used
+
+
+def _unended(file: XdfFile) -> tuple[str, float] | None:
+    """Give where, and up to what, a stimulus was armed that no event ends: it may have begun or gone on unseen."""
+    asked: tuple[str, float] | None = None
+    try:
+        rows = file.stream(EVENTS).texts()
+    except UnknownFile:
+        return None
+    for (text,) in rows:
+        try:
+            event = json.loads(text)
+            if event["kind"] == "heat_armed":
+                asked = str(event["details"]["site"]), float(event["details"]["target_c"])
+            elif event["kind"] == "heat_ended":
+                asked = None
+        except (ValueError, KeyError, TypeError):  # a damaged document says nothing
+            continue
+    return asked
 
 
 def _sites(stream: XdfStream) -> list[str]:
