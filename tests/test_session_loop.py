@@ -115,7 +115,9 @@ def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
     _, _, same = told(eeg[8000:], [500], story, fitted=loop.fitted, baselines=baselines)
     assert bits(samples) == bits(same)
     assert any(sample.usable for sample in samples)
-    with pytest.raises(WrongInput, match="KeyError.*'calibration'.* is missing"):
+    with pytest.raises(
+        WrongInput, match="what a session writes about its participant: 'calibration' is missing"
+    ):
         Fitted.from_dict({"until": 3})
 
 

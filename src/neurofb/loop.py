@@ -227,7 +227,7 @@ class Loop:
             times = np.full(len(kept), np.nan)
             values = self._pipeline(fitted).push(Chunk(kept, first, times, times))
             last = ranges[-1]
-            collectors = self._new_collectors(cast(Condition, last.kind))
+            collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
             for collector in collectors:
                 collector.take([value for value in values if last.first <= value.index < end])
             return "; ".join(filter(None, (collector.missing() for collector in collectors)))

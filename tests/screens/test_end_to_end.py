@@ -294,7 +294,7 @@ def test_the_stop_key_takes_heat_away_and_ends_the_session_and_a_window_that_han
     stops = [each["details"] for each in desk.recorded("command")]
     assert stops[0] == {"command": "stop", "by": "participant"}
     (end,) = desk.recorded("end")
-    assert end["message"].startswith("stopped by participant")
+    assert (end["message"], end["details"]["outcome"]) == ("stopped by participant", "stopped")
     readings, names = desk.record[wire.STIMULUS]["time_series"], described(desk.record[wire.STIMULUS])
     target_c, measured_c = (readings[:, names.index(name)] for name in ("target_c", "measured_c"))
     assert np.nanmax(measured_c) > 44.0  # there was heat

@@ -87,6 +87,8 @@ def run(asked: Asked, options: Options) -> Outcome:
     clock = _clock(options)
     say = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
     say(NOTICE)
+    if plan.protocol.heat is not None and asked.thermode == "simulated" and not asked.simulate:
+        say("note: the thermode is simulated: nobody is heated in this session")
     for warning in plan.warnings:
         say(f"note: {warning}")
     assembled = assemble(

@@ -196,6 +196,10 @@ class Keys:
                 continue
             try:
                 key = os.read(handle, 1)
+                # An arrow begins as Escape does, and is no stop: the rest of it is there at once.
+                if key == b"\x1b" and select.select([handle], [], [], 0.0)[0]:
+                    os.read(handle, 16)
+                    continue
             except OSError:  # the terminal is gone
                 return
             if not key:

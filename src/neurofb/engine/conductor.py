@@ -3,8 +3,7 @@
 In: the time, and texts of commands. Out: instructions to the loop, stimuli with their due times, prompts, events. Kept:
 the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.
 
-Nothing that comes from outside starts or raises heat: see ``commanded``. What others may ask here only ends, lowers,
-answers or waits.
+Nothing from outside starts or raises heat (see ``commanded``): what others may ask only ends, lowers, answers or waits.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from neurofb.engine.all_of import all_of
+from neurofb.engine.baseline_time import BaselineTime
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.heat_steps import HeatSteps
 from neurofb.engine.instructed import InstructedLoop
@@ -27,10 +27,6 @@ from neurofb.protocol.timeline import PlannedPhase, Step, Timeline
 
 #: What pauses a session when the EEG is lost.
 STREAM = "stream"
-#: A baseline that lacks clean EEG is made longer by so much at a time.
-EXTEND_S = 5.0
-#: It goes on for so long while nobody knows whether it lacks any.
-WONDER_S = 0.05
 
 
 class Conductor:
@@ -73,7 +69,8 @@ class Conductor:
         self.uid, self.timeline, self._looped, self._journal = uid, timeline, looped, journal
         self._stimuli, self.calibration, self.prompting = stimuli, calibration, prompting
         self._heat = HeatSteps(stimuli, looped, rules, journal, self._tell)
-        self._longest_s, self._with_temperatures = longest_baseline_s, with_temperatures
+        self._with_temperatures = with_temperatures
+        self._baseline_time = BaselineTime(looped, longest_baseline_s)
         self._heat_ahead = heat_ahead
         #: Who or what wants the session to stand: it goes on when nobody does any more.
         self._paused_by: set[str] = set()
@@ -125,6 +122,8 @@ class Conductor:
         if self.calibration is not None and self.calibration.is_on:
             self._calibrate(now_s)
         self._heat.arm(self.schedule, now_s)
+        if self._ends_baseline():
+            self._baseline_time.look_ahead(self.schedule.next_due_s - now_s)
         while now_s >= self.schedule.next_due_s and not self._is_over:
             self._heat.arm(self.schedule, now_s)  # a phase may begin with heat
             if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
@@ -224,22 +223,23 @@ class Conductor:
             self.last_block = dict(self._looped.loop.block_result or {})
             self._journal.say("block_ended", "the feedback block ends", self._index, **self.last_block)
 
+    def _ends_baseline(self) -> bool:
+        """Say whether the step that is on is the last of a baseline."""
+        upcoming = self.schedule.upcoming
+        return self._collecting and (upcoming is None or upcoming.kind in ("phase", "end"))
+
     def _needs_longer(self, now_s: float) -> bool:
         """Make a baseline longer that has too little clean EEG when its time is over."""
-        upcoming = self.schedule.upcoming
-        if not self._collecting or (upcoming is not None and upcoming.kind != "phase"):
+        if not self._ends_baseline():
             return False
-        missing = self._looped.lacks()
-        if missing is None:
-            self.extended_s += WONDER_S
-            self.schedule.extend(WONDER_S)
-            return True
-        if not missing or self.extended_s >= self._longest_s:
+        by_s, words = self._baseline_time.extension(self.extended_s)
+        if not by_s:
             return False
-        self.extended_s += EXTEND_S
-        self.schedule.extend(EXTEND_S)
-        self.message = f"the baseline goes on for {EXTEND_S:g} s: {missing}"
-        self._journal.say("baseline_extended", self.message, self._index, now_s, by_s=EXTEND_S)
+        self.extended_s += by_s
+        self.schedule.extend(by_s)
+        if words:
+            self.message = words
+            self._journal.say("baseline_extended", words, self._index, now_s, by_s=by_s)
         return True
 
     def _ask(self, step: Step, now_s: float) -> None:

@@ -38,6 +38,7 @@ class InstructedLoop:
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
         self._fitting: Future[Fitted] | None = None
         self._rehearsal: Future[str] | None = None
+        self._is_ahead = False
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
@@ -83,20 +84,26 @@ class InstructedLoop:
     def lacks(self) -> str | None:
         """Give in words what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
 
-        Where the limits in use say that it lacks something, a fit is tried on what there is: with the participant's own
-        limits it may do.
+        Before the pipeline is the participant's own, a fit is tried on what there is: what the assumed limits say of a
+        baseline is neither here nor there.
         """
-        found = self.loop.missing()
-        if not found or self.loop.fitted is not None:
-            return found
+        if self.loop.fitted is not None:
+            return self.loop.missing()
         if self._worker is None:
             return self.loop.rehearsal_job()()
-        if self._rehearsal is None:
-            self._rehearsal = self._worker.submit(self.loop.rehearsal_job())
-        if not self._rehearsal.done():
+        was_ahead = self._is_ahead
+        self.rehearse(ahead=False)
+        if self._rehearsal is None or not self._rehearsal.done():
             return None
-        job, self._rehearsal = self._rehearsal, None
-        return job.result()
+        job, self._rehearsal, self._is_ahead = self._rehearsal, None, False
+        found = job.result()
+        return None if found and was_ahead else found  # there is more by now than it was tried on
+
+    def rehearse(self, *, ahead: bool = True) -> None:
+        """Begin to find out whether the baseline will do, before its time is over if ``ahead``; beside the session."""
+        if self._worker is None or self._rehearsal is not None or self.loop.fitted is not None:
+            return
+        self._rehearsal, self._is_ahead = self._worker.submit(self.loop.rehearsal_job()), ahead
 
     # -- the participant's own pipeline ------------------------------------------------------------------------
 

@@ -25,7 +25,10 @@ from neurofb.protocol.known import FILE as BASELINE
 from neurofb.protocol.known import Known, read_baseline
 from neurofb.protocol.participant import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
+from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
+from neurofb.stimulation.heat_faults import parse_heat_faults
+from neurofb.stimulation.heater import check_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,14 @@ def plan_session(asked: Asked) -> SessionPlan:
             found.append(error)
             return None
 
+    tried(lambda: check_kind(asked.thermode))
+    tried(lambda: parse_heat_faults(asked.thermode_faults))
+    tried(lambda: parse_faults(asked.headset_faults))
     if asked.allocation is not None and asked.allocation.resolve().is_relative_to(asked.data.resolve()):
         where = f"{asked.allocation} lies inside the dataset {asked.data}"
-        found.append(WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere"))
+        found.append(
+            WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere")
+        )
     profile: DeviceProfile | None = tried(lambda: load_profile(asked.device))
     fitted: Fitted | None = None
     known: Known | None = None
@@ -259,4 +267,7 @@ def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
 def read_fitted(path: Path) -> Fitted:
     """Give the limits and the spectrum that the session in a folder measured."""
     file = path / BASELINE if path.is_dir() else path
-    return Fitted.from_dict(json.loads(file.read_text("utf-8")))
+    try:
+        return Fitted.from_dict(json.loads(file.read_text("utf-8")))
+    except WrongInput as error:
+        raise WrongInput(f"{file}: {error}") from None

@@ -82,6 +82,7 @@ def settings_document(
         "date": asked.date,
         "seed": asked.seed,
         "simulated": asked.simulate,
+        "answers": asked.answers if asked.simulate else True,
         "protocol": {
             "id": study.id,
             "title": study.title,

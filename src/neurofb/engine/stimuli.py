@@ -144,8 +144,8 @@ class Stimuli:
                 if self.last is not None and self.last.time_s > asked_s and self._is_cool(self.last):
                     break
                 self._clock.wait_until(self._clock.now_s() + 0.01)
+            self._is_closed = True  # a stop that comes from now on has nothing left to end
             self.heater.close()
-            self._is_closed = True
             self._take_in()  # what it said last
         except (SafetyStop, StimulatorMissing) as error:
             self.fault = self.fault or str(error)

@@ -34,6 +34,12 @@ END_S = 10.0
 _N_CLOCK_QUESTIONS = 16
 
 
+def check_kind(kind: str) -> None:
+    """Refuse a stimulator that does not exist."""
+    if kind not in KINDS:
+        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}; say which with --thermode")
+
+
 def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = ()) -> Stimulator:
     """Give the driver of a stimulator, not connected yet.
 
@@ -42,8 +48,7 @@ def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = 
     UnknownName
         If there is none of that kind.
     """
-    if kind not in KINDS:
-        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}")
+    check_kind(kind)
     return SimulatedThermode(clock, seed, parse_heat_faults(faults))
 
 
@@ -298,8 +303,7 @@ def open_heater(
     UnknownName, WrongInput
         If there is no stimulator of that kind, or no such fault; no process is started then.
     """
-    if kind not in KINDS:
-        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}; say which with --thermode")
+    check_kind(kind)
     parse_heat_faults(faults)
     if local:
         return LocalHeater(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
