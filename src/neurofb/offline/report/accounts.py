@@ -137,6 +137,10 @@ def heat(facts: Facts) -> Raw:
         else "The session did not close its ledger: these are the last values its events say; a stimulus that was on "
         "at the end is not in them."
     )
+    before = facts.at("heat_used_before")
+    if isinstance(before, dict) and any(before.values()):
+        earlier = ", ".join(f"{site} {number(float(used), 4)}" for site, used in before.items())
+        closed += f" Of it, earlier runs of the same session: {earlier}."
     rows = [
         (clock(s.at_s), s.phase, s.site, number(s.target_c, 1), number(s.highest_c, 2), number(s.plateau_s, 1),
          number(1000 * s.late_s, 1), number(s.dose, 4), s.end)

@@ -270,7 +270,14 @@ def relation(facts: Facts) -> Said:
 def storage(facts: Facts) -> Said:
     """What lies in the folder."""
     names = sorted(path.name for path in facts.recording.folder.iterdir() if path.is_file())
-    kept = ("recording.xdf", "session.json", "protocol.toml", "baseline.json", "heat-ledger.json")
+    kept = (
+        "recording.xdf",
+        "session.json",
+        "protocol.toml",
+        "baseline.json",
+        "heat-ledger.json",
+        "watchdog.jsonl",
+    )
     said = [f"kept with the session: {', '.join(name for name in names if name in kept)}"]
     said.append("neurofb rerun --check computes the delivered values from the raw EEG once more")
     return "partly", said
