@@ -92,7 +92,10 @@ def run(asked: Asked, options: Options) -> Outcome:
     for warning in plan.warnings:
         say(f"note: {warning}")
     assembled = assemble(
-        plan, clock, Hooks(shown.listeners, shown.show, shown.tell), publish=not options.fast
+        plan,
+        clock,
+        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.tell),
+        publish=not options.fast,
     )
     with _interruptible(assembled):  # from here on to the last key that is read
         say(
@@ -181,6 +184,11 @@ class _Shown:
                 self._picture.close()
             if windows is not None:
                 windows.close()
+
+    @property
+    def wants_status(self) -> bool:
+        """Whether there is a picture to draw, or a question that keys may answer."""
+        return self._is_picture or sys.stdin.isatty()
 
     def show(self, status: dict[str, Any]) -> None:
         """Show how things are."""

@@ -29,6 +29,8 @@ from neurofb.wire import STATUS_RATE_HZ
 
 #: The longest that the engine waits for a sample before it looks at anything else.
 PULL_S = 0.005
+#: What can wait for feedback to be out waits no longer than this.
+LATEST_S = 0.1
 #: A stream that stays away for longer than this ends the session.
 LOST_S = 30.0
 
@@ -92,7 +94,7 @@ class Engine:
         self._commands = Commands(conductor, journal)
         self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
-        self._status_at_s = float("-inf")
+        self._status_at_s = self._waited_since_s = float("-inf")
         self._lost_s: float | None = None
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
@@ -127,7 +129,7 @@ class Engine:
         wait_s = min(PULL_S, max(0.0, self._conductor.next_due_s - now_s))
         chunk = self._source.pull(wait_s)
         now_s = self._clock.now_s()
-        self._take_in(chunk, now_s)
+        has_given = self._take_in(chunk, now_s)
         if self._stimuli is not None:
             self._stimuli.step()
             if self._stimuli.fault:
@@ -137,24 +139,33 @@ class Engine:
         self._conductor.step(now_s)
         for act in self._each_step:
             act(now_s)
-        self._tell(now_s)
-        self._journal.flush()
+        self._tell_events()
+        self._watch_stream(now_s)
+        if has_given or now_s > self._waited_since_s + LATEST_S:
+            self._waited_since_s = now_s
+            self._do_what_waited(now_s)
 
-    def _take_in(self, chunk: Chunk, now_s: float) -> None:
-        """Give out the feedback that samples earn first, and only then do what can wait: the record and the EEG."""
-        self._looped.push(chunk, now_s)
+    def _take_in(self, chunk: Chunk, now_s: float) -> bool:
+        """Give out the feedback that samples earn first, and only then do the rest; say whether there was any."""
+        given = self._looped.push(chunk, now_s)
         self._journal.received(self._source.take_raw(), self._source.take_offsets())
         self._journal.placed(chunk)
+        return bool(given)
 
-    def _tell(self, now_s: float) -> None:
-        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
-            self._journal.event(event)
-        self._watch_stream(now_s)
+    def _do_what_waited(self, now_s: float) -> None:
+        """Do what takes a millisecond or more: right after feedback, when the next is a hop away."""
         if now_s >= self._status_at_s:
             self._status_at_s = max(self._status_at_s, now_s - 1.0) + 1.0 / STATUS_RATE_HZ
             self._show(now_s)
+        self._journal.flush()
+
+    def _tell_events(self) -> None:
+        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
+            self._journal.event(event)
 
     def _show(self, now_s: float) -> None:
+        if self._on_status is None and not self._journal.is_watched:
+            return
         status = self._sheet.fill(now_s)
         self._journal.status(json.dumps(status, sort_keys=True))
         if self._on_status is None:

@@ -56,6 +56,8 @@ class Publishing(Protocol):
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
     def event(self, document: str, time_s: float) -> None: ...
     def status(self, document: str, time_s: float) -> None: ...
+    @property
+    def is_watched(self) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -253,6 +255,11 @@ class Journal:
                 self.on_event(event)
             except Exception:
                 self.on_event = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody reads how the session is."""
+        return self._publisher is not None and self._publisher.is_watched
 
     def status(self, document: str) -> None:
         """Send how things are; not recorded, for all of it is in the other streams."""

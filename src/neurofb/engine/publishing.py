@@ -123,6 +123,11 @@ class Publisher:
         """Send an event as it is recorded."""
         self._events.push_sample([document], time_s)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody reads how things are."""
+        return bool(self._status.have_consumers())
+
     def status(self, document: str, time_s: float) -> None:
         """Send how things are."""
         self._status.push_sample([document], time_s)
