@@ -20,6 +20,18 @@ SHOWN = (
     "8 ch",
     "64 ch",
     "32 participants",
+    "sample pushed to feedback received",
+    "age_s against",
+    "feedback with both screens",
+    "recording 64 channels",
+    "what recording adds",
+    "stop key to",
+    "kill -9 of the engine",
+    "onset of",
+    "re-run,",
+    "report of an hour, 8 ch:",
+    "opening 1 h",
+    "operator, 64 channels at 1,000 Hz, 1440 × 900: frames",
 )
 
 
