@@ -84,7 +84,6 @@ class Conductor:
         self.block: str | None = None
         self.last_block: dict[str, Any] | None = None
         self.message = ""
-        self.on_phase: Callable[[PlannedPhase], None] | None = None
         self._block_waits: str | None = None
         self._baseline_waits: str | None = None
         self._collecting = False
@@ -196,16 +195,12 @@ class Conductor:
             eyes=phase.eyes,
         )
         if phase.collects != "none":
-            if phase.collects in ("warm", "pain"):
-                self._looped.begin_fit()
             self._baseline_waits = phase.collects
-        elif self._looped.loop.can_fit:
-            self._looped.begin_fit()  # the last of the first baselines has ended
+        if phase.collects not in ("rest", "iaf"):
+            self._looped.begin_fit()  # the last of the first baselines has ended, if there were any
         if phase.kind == "training":
             self._block_waits = phase.feedback  # none for an arm that gets none
         self._begin_what_waited()
-        if self.on_phase is not None:
-            self.on_phase(phase)
 
     def _end_phase(self) -> None:
         """End what belongs to the phase that is on."""

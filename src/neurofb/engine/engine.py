@@ -235,8 +235,7 @@ class Engine:
         """Take what the source still held in doubt."""
         chunk = self._source.flush()
         self._take_in(chunk, self._clock.now_s())
-        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
-            self._journal.event(event)
+        self._tell_events()
 
     def _last_status(self) -> None:
         self._status_at_s = float("-inf")

@@ -34,7 +34,7 @@ class InstructedLoop:
     """
 
     def __init__(self, loop: Loop, journal: Journal, *, at_once: bool) -> None:
-        self.loop, self._journal, self._at_once = loop, journal, at_once
+        self.loop, self._journal = loop, journal
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
         self._fitting: Future[Fitted] | None = None
         self._rehearsal: Future[str] | None = None

@@ -1,7 +1,7 @@
 """Everything that happens in a session, kept and told in one place.
 
-In: raw blocks, chunks, values, feedback, readings, events. Out: the streams of the recording and of LSL. Kept: the
-newest events for whoever comes late, and ages of feedback for the account of latency.
+In: raw blocks, chunks, values, feedback, readings, events. Out: the streams of the recording and of LSL. Kept:
+ages of feedback, for the account of latency.
 """
 
 from __future__ import annotations
@@ -101,7 +101,6 @@ class Journal:
         self.ages_s: deque[float] = deque(maxlen=N_AGES)
         self.newest_s = float("nan")
         self.n_received = self.n_missing = 0
-        self.events: deque[Event] = deque(maxlen=200)
         #: Told of each event; whatever it raises is its own end, not the session's.
         self.on_event: Callable[[Event], None] | None = None
         self._streams = self._open(layout, labels, features, sites)
@@ -247,7 +246,6 @@ class Journal:
         """Record and send an event."""
         document = event.to_json()
         self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
-        self.events.append(event)
         if self._publisher is not None:
             self._publisher.event(document, event.time_s)
         if self.on_event is not None:
