@@ -38,7 +38,7 @@ def test_a_sample_says_all_that_led_to_it():
     assert (sample.reward, sample.usable, sample.why) == (True, True, "")
     assert (sample.success_index, sample.delay_s) == (1.0, 0.1)
     assert math.isnan(sample.age_s)
-    assert sample.aged(now_s=12.5, newest_s=12.25).age_s == 0.25
+    assert sample.aged(0.25).age_s == 0.25
 
 
 def test_z_is_against_the_matching_baseline():

@@ -142,6 +142,32 @@ def measures(x, calibration, hop):
     return np.array(rows)
 
 
+def test_artifacts_are_measured_as_in_plain_numpy():
+    """Swing of the means of three hops over half a second, step between hops, muscle power: over hops with gaps."""
+    rng, hop = np.random.default_rng(5), 8
+    blocks, muscle = rng.normal(0, 40, (200, hop, 3)), rng.normal(0, 2, (200, 3, 2)) @ (1, 1j)
+    blocks[70, 2, 1] = muscle[70, 1] = np.nan
+    blocks[120:123, :, 0] = muscle[120:123, 0] = np.nan
+    calibration = Calibration((60.0,) * 3, (60.0,) * 3, (4.0,) * 3, "for the test")
+    finder = ArtifactFinder(3, RATE_HZ, hop, calibration)
+    n_hops, gain = round(0.5 * RATE_HZ / hop), 1 - np.exp(-hop / RATE_HZ / 0.1)
+    means, power = blocks.mean(axis=1), np.full(3, np.nan)
+    smooth = np.array([means[i - 2 : i + 1].mean(axis=0) if i > 1 else [np.nan] * 3 for i in range(200)])
+    for i in range(200):
+        is_over = finder.process(blocks[i], muscle[i])
+        now = abs(muscle[i]) ** 2 / 2
+        power = np.where(np.isnan(now), power, np.where(np.isnan(power), now, power + gain * (now - power)))
+        np.testing.assert_allclose(finder.muscle_uv2, power, rtol=1e-12)
+        if i < n_hops + 2:
+            continue
+        swing = np.ptp(smooth[i - n_hops + 1 : i + 1], axis=0)
+        step = abs(means[i] - means[i - 1])
+        np.testing.assert_allclose(finder.swing_uv, swing, rtol=1e-9)
+        np.testing.assert_allclose(finder.jumped * 60.0, step, rtol=1e-9, atol=1e-9)
+        over = (swing > 60) | (step > 60) | (finder.muscle_db > 7)
+        assert is_over == over.any()
+
+
 def test_calibration_scales_with_the_participant():
     """Twice the signal has twice the limits: whether something is an artifact does not depend on the gain."""
     x = Head(["Fp1", "Fz", "T7", "Oz"], RATE_HZ, HeadSettings(seed=1)).generate(int(30 * RATE_HZ)).samples

@@ -75,6 +75,18 @@ def cleaning_output():
     return digest(out, flat, regions)
 
 
+def artifacts_output():
+    hops, muscle, told = exact((40, 8, 5), 8), exact((40, 5, 2), 9), []
+    hops[20, 3, 1] = np.nan
+    muscle[25, 2] = np.nan
+    sums, smooth, found = np.zeros((2, 5)), np.zeros((16, 5)), np.full((3, 5), np.nan)
+    limits = np.full((3, 5), 150.0)
+    for i in range(40):
+        is_over = _kernels.artifacts(hops[i], muscle[i], sums, smooth, i % 16, 0.25, limits, found)
+        told.append(np.append(np.nan_to_num(found, nan=-1.0).ravel(), is_over))
+    return digest(*told)
+
+
 @pytest.mark.parametrize(
     "output, expected",
     [
@@ -83,8 +95,9 @@ def cleaning_output():
         (lambda: synchrony_output(None), "b293a0f8c7f7d3f9"),
         (lambda: synchrony_output(40), "fbd5643d13d3c909"),
         (cleaning_output, "9802cb9a0468b55b"),
+        (artifacts_output, "e01d695359b58912"),
     ],
-    ids=["bands", "power", "exponential synchrony", "box synchrony", "cleaning"],
+    ids=["bands", "power", "exponential synchrony", "box synchrony", "cleaning", "artifacts"],
 )
 def test_bits_are_the_recorded_ones(output, expected):
     assert output() == expected

@@ -36,6 +36,16 @@ def band_filter(
     work: FloatArray,
     out: FloatArray,
 ) -> int: ...
+def artifacts(
+    block: FloatArray,
+    muscle: FloatArray,
+    sums: FloatArray,
+    smooth: FloatArray,
+    at: int,
+    gain: float,
+    limits: FloatArray,
+    measures: FloatArray,
+) -> bool: ...
 def power_exponential(
     z: FloatArray, decay: float, least_weight: float, total: FloatArray, weight: FloatArray, out: FloatArray
 ) -> None: ...

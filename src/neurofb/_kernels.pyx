@@ -377,6 +377,56 @@ def power_box(
 
 
 # ---------------------------------------------------------------------------------------------------------------
+# Artifacts
+# ---------------------------------------------------------------------------------------------------------------
+
+def artifacts(
+    const double[:, ::1] block,     # IN     (samples, channels) of one hop, NaN where missing
+    const double[:, ::1] muscle,    # IN     (channels, 2), the muscle band at its end
+    double[:, ::1] sums,            # STATE  (2, channels), sums of the two hops before, the older first
+    double[:, ::1] smooth,          # STATE  (hops, channels), sums of three hops each: half a second of them
+    Py_ssize_t at,                  # STATE  the row of it that is due
+    double gain,                    # IN     of the running muscle power
+    const double[:, ::1] limits,    # IN     (3, channels)
+    double[:, ::1] measures,        # STATE  (3, channels): swing, step, muscle power
+):
+    """Measure swing, step and muscle power of a hop; give whether any is over its limit.
+
+    A swing or step across a missing sample is NaN, and over no limit. Missing muscle leaves the running power as it is.
+    """
+    cdef Py_ssize_t n, c, row
+    cdef double total, low, high, power
+    cdef bint is_over = False
+    with nogil:
+        for c in range(block.shape[1]):
+            measures[1, c] = block[0, c]
+        for n in range(1, block.shape[0]):
+            for c in range(block.shape[1]):
+                measures[1, c] += block[n, c]
+        for c in range(block.shape[1]):
+            total = measures[1, c]
+            measures[1, c] = fabs(total - sums[1, c])
+            smooth[at, c] = sums[0, c] + sums[1, c] + total
+            sums[0, c], sums[1, c] = sums[1, c], total
+            low = high = smooth[0, c]
+            for row in range(smooth.shape[0]):
+                if smooth[row, c] != smooth[row, c]:
+                    low = high = NAN
+                    break
+                low = min(low, smooth[row, c])
+                high = max(high, smooth[row, c])
+            measures[0, c] = high - low
+            power = 0.5 * (muscle[c, 0] * muscle[c, 0] + muscle[c, 1] * muscle[c, 1])
+            if measures[2, c] != measures[2, c]:
+                measures[2, c] = power
+            elif power == power:
+                measures[2, c] = (power - measures[2, c]) * gain + measures[2, c]
+            for row in range(3):
+                is_over = is_over or measures[row, c] > limits[row, c]
+    return is_over
+
+
+# ---------------------------------------------------------------------------------------------------------------
 # Synchrony
 #
 # For a pair of channels with band-limited analytic signals x and y, s = x·conj(y) and v = Im s. One pair has

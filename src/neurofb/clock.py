@@ -6,9 +6,19 @@ its readings can be compared with time stamps; it lives with pylsl in ``acquisit
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Protocol
 
 from neurofb.errors import WrongInput
+
+
+def give_way() -> None:
+    """Let others run that wait for this thread's processor; come back at once if nobody does."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0.0)
 
 
 class Clock(Protocol):

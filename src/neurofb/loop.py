@@ -100,6 +100,17 @@ class Loop:
             collector.take(values)
         return Output(values, self.feedback.step(values) if self.feedback else [])
 
+    @property
+    def samples_to_hop(self) -> int:
+        """How many samples are still needed for the next values."""
+        hop = self.pipeline.hops.hop
+        return hop - self.next_index % hop
+
+    @property
+    def is_giving_feedback(self) -> bool:
+        """Whether a feedback block is running."""
+        return self.feedback is not None and self.feedback.is_in_block
+
     def take_events(self) -> list[Event]:
         """Give what the pipeline has found since the last call."""
         return self.pipeline.take_events()

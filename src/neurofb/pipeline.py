@@ -4,6 +4,9 @@ In: chunks as a source gives them. Out: ``FeatureValue`` for every feature at ev
 ``slow``-th), and events. Kept: the hop that is being filled, and the states of all stages. It never reads a clock:
 time travels with the samples, windows are cut by sample index.
 
+What can be done before a hop is full is done then (the filters), and what holds for the next hop only is done when its
+values are out (the judgement of the channels): a value waits for nothing that it is not made of.
+
 One hop::
 
     samples → band filter → [reference] → power     → power, ratio, asymmetry ┐
@@ -121,6 +124,9 @@ class Pipeline:
         self._inhibiting = any(each.inhibits for each in self.features)
         self._mix = self._mixing()
         self._block, self._quarter = np.full((hops.hop, n), np.nan), np.full((quarter, n), np.nan)
+        self._bands = np.empty((hops.hop // hops.every, len(self._bank.keys), n), np.complex128)
+        self._n_outputs = 0
+        self._unsettled: int | None = None
         self._next_index: int | None = None
         self._first_hop, self._time_s = 0, math.nan
         self._events: list[Event] = []
@@ -133,14 +139,21 @@ class Pipeline:
     @property
     def channel_states(self) -> dict[str, ChannelState]:
         """How each channel is, as of the last quarter of a second."""
+        self._settle()
         return dict(zip(self.montage.labels, self._quality.states, strict=True))
 
     @property
     def channels_out(self) -> tuple[str, ...]:
         """Channels that have left the features because they were bad for long."""
-        return tuple(
-            label for label, out in zip(self.montage.labels, self._membership.out, strict=True) if out
-        )
+        self._settle()
+        return self._left()
+
+    @property
+    def last_hop(self) -> FloatArray:
+        """The samples of the last hop that was full, shape (hop, n_channels)."""
+        self._settle()
+        n, at = self.hops.hop, (self._at // self.hops.hop - 1) % self.hops.slow
+        return self._quarter[at * n : (at + 1) * n].copy()
 
     def describe(self) -> list[str]:
         """Give a line for each feature: bands as resolved, delay and how often it comes."""
@@ -174,10 +187,8 @@ class Pipeline:
         values += self._go_to(chunk.first_index)
         hop, start = self.hops.hop, 0
         while start < len(x):
-            filled = self._at % hop
-            stop = min(len(x), start + hop - filled)
-            self._block[filled : filled + stop - start] = x[start:stop]
-            self._at += stop - start
+            stop = min(len(x), start + hop - self._at % hop)
+            self._fill(x[start:stop])
             start = stop
             if self._at % hop == 0:
                 time_s = chunk.times_s.item(stop - 1)
@@ -188,6 +199,7 @@ class Pipeline:
 
     def take_events(self) -> list[Event]:
         """Give what has happened since the last call, in order."""
+        self._settle()
         events, self._events = self._events, []
         return events
 
@@ -216,13 +228,22 @@ class Pipeline:
             )
         values: list[FeatureValue] = []
         while self._at < index:
-            filled = self._at % hop
-            n = min(hop - filled, index - self._at)
-            self._block[filled : filled + n] = np.nan
-            self._at += n
+            n = min(hop - self._at % hop, index - self._at)
+            self._fill(np.full((n, len(self.montage.labels)), np.nan))
             if self._at % hop == 0:
                 values += self._hop()
         return values
+
+    def _fill(self, piece: FloatArray) -> None:
+        """Take the next samples of a hop, and filter them."""
+        self._settle()
+        filled = self._at % self.hops.hop
+        self._block[filled : filled + len(piece)] = piece
+        self._at += len(piece)
+        outputs = self._bank.filter.process(piece)
+        first = self._n_outputs if filled else 0
+        self._n_outputs = first + len(outputs)
+        self._bands[first : self._n_outputs] = outputs
 
     def _hop(self) -> list[FeatureValue]:
         """Compute everything for the hop that is now full."""
@@ -235,12 +256,11 @@ class Pipeline:
             )
         if self._calibration_due is not None and hop * self.hops.hop >= self._calibration_due[0]:
             self._recalibrate(hop * self.hops.hop)
-        z = self._bank.filter.process(block)
+        z = self._bands
         if self._finder.process(block, z[-1, -1]):
             self._gate.look(hop, self._finder)
-        values = self._values(hop, z)
-        self._judge(hop, block)
-        return values
+        self._unsettled = hop
+        return self._values(hop, z)
 
     def _values(self, hop: int, z: ComplexArray) -> list[FeatureValue]:
         mixed = z if self._mix is None else project_complex(self._mix, z)
@@ -287,11 +307,13 @@ class Pipeline:
             return _NOT_YET
         return _NOT_YET if hop - self._first_hop < self.hops.count(needed_s) else _GAP
 
-    def _judge(self, hop: int, block: FloatArray) -> None:
+    def _settle(self) -> None:
         """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on."""
-        at = hop % self.hops.slow
-        n = self.hops.hop
-        self._quarter[at * n : (at + 1) * n] = block
+        if self._unsettled is None:
+            return
+        at, n = self._unsettled % self.hops.slow, self.hops.hop
+        self._unsettled = None
+        self._quarter[at * n : (at + 1) * n] = self._block
         if at != self.hops.slow - 1:
             return
         states = self._quality.process(self._quarter)
@@ -322,10 +344,15 @@ class Pipeline:
         if self._reference is None:
             return None
         named = self.montage.labels if isinstance(self._reference, str) else self._reference
-        bad = self.channels_out
+        bad = self._left()
         if all(label in bad for label in named):
             bad = ()  # nothing left to refer to; the gate is closed
         return rereference(self.montage.labels, self._reference, bad=bad)
+
+    def _left(self) -> tuple[str, ...]:
+        return tuple(
+            label for label, out in zip(self.montage.labels, self._membership.out, strict=True) if out
+        )
 
     def _recalibrate(self, index: int) -> None:
         assert self._calibration_due is not None

@@ -145,7 +145,7 @@ class Ledger:
         if n:
             self.findings.look_backwards(self.next_index, stamps_s)
         if self._started and not len(self._held) and counts is None and not self._cleared:
-            if self.next_index + n < self._block_end:
+            if self.next_index + n <= self._block_end:
                 times_s = self.clock.times_of(self.next_index, n)
                 stamps_s = stamps_s - self._bias_s if self._bias_s else stamps_s
                 if not (stamps_s - times_s > self.judge.limit_s).any():
@@ -169,7 +169,7 @@ class Ledger:
         Headsets that send sample by sample take this way nearly always, and it must cost next to nothing.
         """
         index = self.next_index
-        if not self._started or self._cleared or len(self._held) or index + 1 >= self._block_end:
+        if not self._started or self._cleared or len(self._held) or index >= self._block_end:
             return None
         time_s = self.clock.time_of(index)
         placed_s = stamp_s - self._bias_s
@@ -198,6 +198,9 @@ class Ledger:
         done = 0 if self._started else len(rows)
         self._held = rows[:0] if self._started else rows
         bias_s = self._bias_s
+        if missing := self._end_block():
+            present.append(np.zeros(missing, dtype=np.bool_))
+            times.append(self._skip(missing))
         while done < len(rows):
             if self._bias_s != bias_s:
                 rows[done:, 0] -= self._bias_s - bias_s
@@ -319,7 +322,11 @@ class Ledger:
         return np.concatenate(times)
 
     def _end_block(self, in_gap: bool = False) -> int:
-        """Close the block if it is full; give how many samples its level shows to be missing."""
+        """Close the block if it is full; give how many samples its level shows to be missing.
+
+        The fit takes half a millisecond, so a full block is closed when the next sample comes: its own last sample may
+        complete a hop, and feedback would wait.
+        """
         if self.next_index < self._block_end:
             return 0
         block = self._block[: self._n_block]

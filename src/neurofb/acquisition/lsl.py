@@ -23,11 +23,11 @@ from neurofb.acquisition.lsl_streams import FACTS_TIMEOUT_S, Inlet, find_streams
 from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.acquisition.offset import SenderOffset
 from neurofb.acquisition.raw import RawBlock, RawLayout, layout_of
+from neurofb.acquisition.rhythm import ArrivalRhythm, Due
 from neurofb.acquisition.source import SourceState
-from neurofb.acquisition.streams import Layout, Query, StreamFacts, choose, layout
+from neurofb.acquisition.streams import Layout, Query, StreamFacts, burst_s, choose, layout
 from neurofb.acquisition.watch import StreamWatch
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.devices import DeviceProfile
 from neurofb.documents import Event
 from neurofb.errors import StreamMissing, WrongInput, WrongStream
 
@@ -130,6 +130,11 @@ class LslSource:
         return measured[0]
 
     @property
+    def next_due(self) -> Due | None:
+        """When the next samples should come; None where that is not known to a millisecond."""
+        return self._rhythm.next_due if self._layout else None
+
+    @property
     def unit_from(self) -> str:
         """Where the unit is known from, in words."""
         return self._opened().unit_from
@@ -166,7 +171,8 @@ class LslSource:
             )
         self._facts = facts
         self._intake = Intake(where.labels, rate_hz, Line.of(self.query.profile))
-        self._watch = StreamWatch(facts.name, rate_hz, _burst_s(self.query.profile, facts))
+        self._rhythm = ArrivalRhythm(rate_hz)
+        self._watch = StreamWatch(facts.name, rate_hz, burst_s(self.query.profile, facts))
         self._check = MagnitudeCheck(rate_hz, float(where.scale_uv[0]), where.unit_from)
         self._slice = _as_slice(where.columns)
         self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
@@ -206,6 +212,7 @@ class LslSource:
                 self._search()
             return self._nothing()
         self._events += self._watch.came(now_s, index)
+        self._rhythm.came(now_s, n)
         return self._take_in(inlet, n, now_s)
 
     def take_events(self) -> list[Event]:
@@ -389,11 +396,3 @@ def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
     """Give columns that stand together as a slice, which copies faster."""
     first, n = columns[0], len(columns)
     return slice(first, first + n) if columns == tuple(range(first, first + n)) else list(columns)
-
-
-def _burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
-    if profile is None:
-        return 0.0
-    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]
-    packet = profile.packets.samples if profile.packets else 1
-    return max([packet, *sizes[:1]]) / profile.rate_hz

@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from neurofb.acquisition.raw import RawBlock, RawLayout, microvolt_layout
+from neurofb.acquisition.own_samples import OwnSamples
+from neurofb.acquisition.raw import RawBlock
 from neurofb.acquisition.recorded import Recording
-from neurofb.acquisition.source import SourceState
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
 from neurofb.documents import Event
@@ -24,7 +24,7 @@ from neurofb.errors import WrongInput
 _ROUNDING_SAMPLES = 1e-6
 
 
-class PlaybackSource:
+class PlaybackSource(OwnSamples):
     """The samples of a recording as an ``acquisition.source.Source``.
 
     Sample ``i`` has the time ``start + i / rate_hz`` and is due at ``start + i / rate_hz / speed``; a chunk comes
@@ -60,18 +60,14 @@ class PlaybackSource:
             raise WrongInput(f"a chunk holds at least 1 sample, found chunk_samples = {chunk_samples}")
         if not (speed > 0 and math.isfinite(speed)):
             raise WrongInput(f"a speed is a number above 0, such as 1 or 2.5; found {speed}")
+        super().__init__("recording", recording.labels, recording.rate_hz, keep_raw=keep_raw)
         self.recording = recording
         self.chunk_samples = chunk_samples
         self.loop = loop
         self._clock = clock
         self._speed = speed
         self._gaps = recording.gaps()
-        self._state: SourceState = "waiting"
         self._start_s: float | None = None
-        self._next = 0
-        self._events: list[Event] = []
-        self._keep_raw = keep_raw
-        self._raw: list[RawBlock] = []
 
     def __repr__(self) -> str:
         return (
@@ -80,29 +76,14 @@ class PlaybackSource:
         )
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Channel labels in the order of the columns."""
-        return self.recording.labels
-
-    @property
-    def rate_hz(self) -> float:
-        """The rate of the recording, whatever the speed."""
-        return self.recording.rate_hz
-
-    @property
-    def state(self) -> SourceState:
-        """``lost`` when the recording is over."""
-        return self._state
-
-    @property
     def finished(self) -> bool:
         """Whether the whole recording has been given; never so in a loop."""
-        return not self.loop and self._next >= self._n_samples
+        return not self.loop and self._next_index >= self._n_samples
 
     @property
     def n_given(self) -> int:
         """How many samples have been given since the start, those of all rounds together."""
-        return self._next
+        return self._next_index
 
     @property
     def _n_samples(self) -> int:
@@ -111,7 +92,7 @@ class PlaybackSource:
     def start(self) -> None:
         """Begin: sample 0 is due now. A source that was started before begins again at sample 0."""
         self._start_s = self._clock.now_s()
-        self._next = 0
+        self._next_index = 0
         self._state = "waiting"
 
     def stop(self) -> None:
@@ -123,36 +104,12 @@ class PlaybackSource:
         if self._start_s is None:
             raise WrongInput("a playback gives samples between start() and stop(); call start() first")
         end = self._due(self._start_s)
-        if end == self._next and timeout_s > 0 and not self.finished:
-            last_of_next = self._chunk_end(self._next + self.chunk_samples) - 1
+        if end == self._next_index and timeout_s > 0 and not self.finished:
+            last_of_next = self._chunk_end(self._next_index + self.chunk_samples) - 1
             due_s = self._start_s + last_of_next / (self.rate_hz * self._speed)
             self._clock.wait_until(min(due_s, self._clock.now_s() + timeout_s))
             end = self._due(self._start_s)
         return self._give(end, self._start_s)
-
-    @property
-    def raw_layout(self) -> RawLayout:
-        """What the stream is, and which of its columns are the EEG."""
-        return microvolt_layout("recording", self.labels, self.rate_hz)
-
-    def take_raw(self) -> list[RawBlock]:
-        """Give the samples that were given since the last call, missing ones left out."""
-        raw, self._raw = self._raw, []
-        return raw
-
-    def take_offsets(self) -> list[tuple[float, float]]:
-        """Give nothing: samples come on this computer's clock."""
-        return []
-
-    def flush(self) -> Chunk:
-        """Give nothing: no sample is held in doubt."""
-        empty = np.empty(0)
-        return Chunk(np.empty((0, len(self.labels))), self._next, empty, empty)
-
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
-        events, self._events = self._events, []
-        return events
 
     def _due(self, start_s: float) -> int:
         """Give the index up to which whole chunks are due."""
@@ -160,7 +117,7 @@ class PlaybackSource:
         n_due = math.floor(passed_s * self.rate_hz * self._speed + _ROUNDING_SAMPLES) + 1
         if not self.loop and n_due >= self._n_samples:
             return self._n_samples
-        return max(self._next, n_due // self.chunk_samples * self.chunk_samples)
+        return max(self._next_index, n_due // self.chunk_samples * self.chunk_samples)
 
     def _chunk_end(self, index: int) -> int:
         """Give the end of the chunk that ``index`` completes: the last one may be shorter."""
@@ -168,7 +125,7 @@ class PlaybackSource:
         return whole if self.loop else min(whole, self._n_samples)
 
     def _give(self, end: int, start_s: float) -> Chunk:
-        first, self._next = self._next, end
+        first, self._next_index = self._next_index, end
         indices = np.arange(first, end)
         samples = self.recording.samples_uv.take(indices % self._n_samples, axis=0)
         times_s = start_s + indices / self.rate_hz

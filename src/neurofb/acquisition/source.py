@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from neurofb.acquisition.raw import RawBlock, RawLayout
+from neurofb.acquisition.rhythm import Due
 from neurofb.chunk import Chunk
 from neurofb.documents import Event
 
@@ -46,6 +47,11 @@ class Source(Protocol):
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        ...
+
+    @property
+    def next_due(self) -> Due | None:
+        """When the next samples should come, on the live clock; None where that is not known to a millisecond."""
         ...
 
     def take_events(self) -> list[Event]:

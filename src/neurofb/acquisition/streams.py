@@ -329,3 +329,12 @@ def _scales(
     return np.full(
         n, profile.unit_uv
     ), f"{profile.unit}, by the profile of {profile.title} (the stream {said})"
+
+
+def burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
+    """Give how long the samples last that this stream sends at once, as far as the profile knows."""
+    if profile is None:
+        return 0.0
+    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]
+    packet = profile.packets.samples if profile.packets else 1
+    return max([packet, *sizes[:1]]) / profile.rate_hz

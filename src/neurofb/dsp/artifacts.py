@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.checks import count, samples_2d
@@ -141,8 +142,7 @@ class ArtifactFinder:
         hop_s = hop / rate_hz
         # Sums, not means: what is constant stands in the limits, which are computed once.
         self._scale = np.array([1.0 / (SMOOTHED_HOPS * hop), 1.0 / hop, 1.0])
-        self._before = np.full(n_channels, np.nan)
-        self._before_that = self._before
+        self._sums = np.full((2, n_channels), np.nan)
         self._smooth = np.full((max(2, round(SWING_S / hop_s)), n_channels), np.nan)
         self._at = 0
         self._gain = 1.0 - math.exp(-hop_s / MUSCLE_S)
@@ -172,32 +172,12 @@ class ArtifactFinder:
         muscle : ndarray, complex, shape (n_channels,)
             The band `MUSCLE_HZ` at the end of the hop: its envelope changes little within one.
         """
-        swing, step, power = self._measures
-        total = np.add.reduce(block, axis=0)
-        np.subtract(total, self._before, out=step)
-        np.abs(step, out=step)
-        smooth = self._smooth[self._at]
-        np.add(self._before_that, self._before, out=smooth)
-        smooth += total
-        self._before_that, self._before = self._before, total
-        self._at = self._at + 1 if self._at + 1 < len(self._smooth) else 0
-        np.subtract(np.maximum.reduce(self._smooth), np.minimum.reduce(self._smooth), out=swing)
-        self._follow(power, muscle)
-        return bool(np.logical_or.reduce(self._measures > self._limits, axis=None))
-
-    def _follow(self, power: FloatArray, muscle: ComplexArray) -> None:
-        """Go on with the running muscle power; where there is none now, the last stands."""
-        real, imaginary = muscle.real, muscle.imag
-        now = real * real
-        now += imaginary * imaginary
-        now *= 0.5
-        new = now - power
-        new *= self._gain
-        new += power
-        if math.isnan(np.add.reduce(new)):
-            new = np.where(np.isnan(now), power, new)
-            new = np.where(np.isnan(new), now, new)
-        power[:] = new
+        n = self._measures.shape[1]
+        parts = muscle.view(np.float64).reshape(n, 2)
+        at, self._at = self._at, (self._at + 1) % len(self._smooth)
+        return _kernels.artifacts(
+            block, parts, self._sums, self._smooth, at, self._gain, self._limits, self._measures
+        )
 
     @property
     def swing_uv(self) -> FloatArray:

@@ -21,6 +21,7 @@ from neurofb.engine.commanded import Commands
 from neurofb.engine.conductor import STREAM, Conductor
 from neurofb.engine.instructed import InstructedLoop
 from neurofb.engine.journal import Journal
+from neurofb.engine.readiness import Readiness
 from neurofb.engine.requests import Requests
 from neurofb.engine.status import StatusSheet
 from neurofb.engine.stimuli import Stimuli
@@ -91,6 +92,7 @@ class Engine:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
+        self._readiness = Readiness(source, looped, clock)
         self._commands = Commands(conductor, journal)
         self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
@@ -126,8 +128,8 @@ class Engine:
 
     def _step(self) -> None:
         now_s = self._clock.now_s()
-        wait_s = min(PULL_S, max(0.0, self._conductor.next_due_s - now_s))
-        chunk = self._source.pull(wait_s)
+        due_s = self._conductor.next_due_s
+        chunk = self._readiness.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
         now_s = self._clock.now_s()
         has_given = self._take_in(chunk, now_s)
         if self._stimuli is not None:

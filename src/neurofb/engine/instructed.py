@@ -7,12 +7,15 @@ Kept: a fit that is being computed beside the session.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from neurofb.chunk import Chunk
 from neurofb.engine.journal import Journal
+from neurofb.engine.understudy import Understudy
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
+from neurofb.feedback.settings import Condition
 from neurofb.fitting import Fitted
 from neurofb.loop import Loop
 
@@ -39,6 +42,7 @@ class InstructedLoop:
         self._fitting: Future[Fitted] | None = None
         self._rehearsal: Future[str] | None = None
         self._is_ahead = False
+        self._understudy: Future[Understudy] | None = None
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
@@ -70,6 +74,8 @@ class InstructedLoop:
         """Follow an instruction and record it."""
         index = self.loop.next_index
         samples = self.loop.do(instruction, **details)
+        if instruction == "start_block":
+            self._prepare_understudy(**details)
         if instruction != "expect" or samples:
             words = ", ".join(f"{key} {value}" for key, value in details.items())
             self._journal.say(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
@@ -152,6 +158,24 @@ class InstructedLoop:
             pipeline=lines,
             baselines=[f"{name}, {condition}" for name, condition in self.loop.baselines],
         )
+
+    # -- practice ----------------------------------------------------------------------------------------------
+
+    def _prepare_understudy(self, condition: Condition) -> None:
+        """Make an understudy beside the session; on a manual clock nobody needs to hurry."""
+        if self._worker is not None and self._understudy is None:
+            job = partial(Understudy, self.loop, condition)
+            self._understudy = self._worker.submit(job)
+
+    def practise(self) -> None:
+        """Let the understudy play the next hop. One that fails plays no more, and changes nothing."""
+        if self._understudy is None or not self._understudy.done():
+            return
+        try:
+            self._understudy.result().practise()
+        except Exception as error:
+            self._understudy = Future()
+            self._journal.say("error", f"the practice of a hop failed and is off now: {error!r}")
 
     def close(self) -> None:
         """End the work beside the session."""

@@ -64,9 +64,9 @@ class FeedbackSample:
     delay_s: float
     age_s: float = math.nan
 
-    def aged(self, now_s: float, newest_s: float) -> FeedbackSample:
-        """Give the same with its age: output at ``now_s``, newest EEG sample at ``newest_s``, on one clock."""
-        return dataclasses.replace(self, age_s=now_s - newest_s)
+    def aged(self, age_s: float) -> FeedbackSample:
+        """Give the same with its age."""
+        return dataclasses.replace(self, age_s=age_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,11 @@ class Feedback:
 
     def _threshold(self, baseline: Baseline) -> Threshold:
         return Threshold(self.settings.threshold, baseline, self.settings.direction, self._rate_hz)
+
+    @property
+    def is_in_block(self) -> bool:
+        """Whether values can earn something now."""
+        return self._block is not None
 
     def start_block(self, condition: Condition) -> None:
         """Start a block: scores are against this condition's baseline from the next value on."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurofb.acquisition.raw import RawBlock, RawLayout, microvolt_layout
-from neurofb.acquisition.source import SourceState
+from neurofb.acquisition.own_samples import OwnSamples
+from neurofb.acquisition.raw import RawBlock
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.documents import Event
@@ -25,7 +25,7 @@ from neurofb.simulation.headset import Headset
 LOST_AFTER_S = 2.0
 
 
-class SimulatedSource:
+class SimulatedSource(OwnSamples):
     """Implements ``acquisition.source.Source``.
 
     Parameters
@@ -41,19 +41,14 @@ class SimulatedSource:
     def __init__(
         self, headset: Headset, labels: Sequence[str], clock: Clock, *, keep_raw: bool = False
     ) -> None:
-        self._keep_raw = keep_raw
         if len(labels) != headset.head.n_electrodes:
             raise WrongInput(
                 f"the head has {headset.head.n_electrodes} electrodes, found {len(labels)} labels: "
                 f"{', '.join(labels)}; give one for each"
             )
+        super().__init__("simulated", tuple(labels), headset.head.rate_hz, keep_raw=keep_raw)
         self.headset = headset
-        self._labels = tuple(labels)
         self._clock = clock
-        self._next_index = 0
-        self._state: SourceState = "waiting"
-        self._events: list[Event] = []
-        self._raw: list[RawBlock] = []
         self._open = False
         self._last_arrival_s = headset.start_s
         settings = headset.settings
@@ -62,21 +57,6 @@ class SimulatedSource:
         burst_s = settings.packet_samples * period_s + settings.interval_s + 7 * settings.jitter_s
         self._stale_after_s = 3 * period_s + burst_s
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Channel labels in the order of the columns."""
-        return self._labels
-
-    @property
-    def rate_hz(self) -> float:
-        """The nominal rate."""
-        return self.headset.head.rate_hz
-
-    @property
-    def state(self) -> SourceState:
-        """What the source knows of its stream, as of the last ``pull``."""
-        return self._state
-
     def start(self) -> None:
         """Open the stream."""
         self._open = True
@@ -84,29 +64,6 @@ class SimulatedSource:
     def stop(self) -> None:
         """Close the stream; harmless when it is closed."""
         self._open = False
-
-    @property
-    def raw_layout(self) -> RawLayout:
-        """What the stream is, and which of its columns are the EEG."""
-        return microvolt_layout("simulated", self._labels, self.rate_hz)
-
-    def take_raw(self) -> list[RawBlock]:
-        """Give what arrived since the last call, as it came."""
-        raw, self._raw = self._raw, []
-        return raw
-
-    def take_offsets(self) -> list[tuple[float, float]]:
-        """Give nothing: the true time of every sample is known."""
-        return []
-
-    def flush(self) -> Chunk:
-        """Give nothing: no sample is held in doubt."""
-        return self._chunk([])
-
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
-        events, self._events = self._events, []
-        return events
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""

@@ -1,0 +1,77 @@
+"""Ready when the last sample of a hop comes: awake, and with the way of a hop in the processor's caches.
+
+A thread that sleeps is woken some 0.05 ms late, and what it computes once in 32 ms takes three times as long as the
+same computed again: by then other programs have the caches. So the engine is awake when the sample is due that
+completes a hop, and just before that an understudy has played the part: a loop of the same make, fed with the newest
+samples, whose output goes nowhere. Neither changes a bit of any result.
+"""
+
+from __future__ import annotations
+
+from neurofb.acquisition.rhythm import Due
+from neurofb.acquisition.source import Source
+from neurofb.chunk import Chunk
+from neurofb.clock import Clock, give_way
+from neurofb.engine.instructed import InstructedLoop
+
+#: Whoever gives way for longer than this is on a busy computer. To stay awake there only takes time from others, ...
+BUSY_S = 0.001
+#: ... so it is not tried again for so long.
+REST_S = 10.0
+
+
+class Readiness:
+    """Waits for samples: asleep, but for those that complete a hop.
+
+    Parameters
+    ----------
+    source : Source
+    looped : InstructedLoop
+        Its understudy practises, if it has one.
+    clock : Clock
+    """
+
+    def __init__(self, source: Source, looped: InstructedLoop, clock: Clock) -> None:
+        self._source, self._looped, self._clock = source, looped, clock
+        self._asleep_until_s = float("-inf")
+        self._practice_s = 0.0
+
+    def pull(self, longest_s: float, until_s: float) -> Chunk:
+        """Give the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
+
+        At ``until_s`` something else is due, and nobody is kept from it.
+        """
+        now_s = self._clock.now_s()
+        due = self._due(now_s, until_s)
+        if due is None or (left_s := due.time_s - due.within_s - self._practice_s - now_s) > longest_s:
+            return self._source.pull(longest_s)
+        chunk = self._source.pull(max(0.0, left_s))
+        if len(chunk):
+            return chunk
+        self._practise()
+        return self._stay_awake(due.time_s + due.within_s)
+
+    def _due(self, now_s: float, until_s: float) -> Due | None:
+        """Give when the samples are due that complete a hop, if they are the next and feedback waits for them."""
+        if not self._looped.loop.is_giving_feedback or now_s < self._asleep_until_s:
+            return None
+        due = self._source.next_due
+        if due is None or self._looped.loop.samples_to_hop > due.n_samples:
+            return None
+        return due if now_s < due.time_s + due.within_s < until_s else None
+
+    def _stay_awake(self, latest_s: float) -> Chunk:
+        while True:
+            chunk, before_s = self._source.pull(0.0), self._clock.now_s()
+            if len(chunk) or before_s > latest_s:
+                return chunk
+            give_way()
+            now_s = self._clock.now_s()
+            if now_s - before_s > BUSY_S:
+                self._asleep_until_s = now_s + REST_S
+                return self._source.pull(0.0)
+
+    def _practise(self) -> None:
+        begun_s = self._clock.now_s()
+        self._looped.practise()
+        self._practice_s = 0.9 * self._practice_s + 0.1 * (self._clock.now_s() - begun_s)
