@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.bench_lsl import _loopback
 from benchmarks.rows import row
+from neurofb.dsp.hops import Hops
 
 STREAMS = ((8, 256.0), (64, 1000.0))
 SMALL = ("Fp1", "Fp2", "Fz", "C3", "C4", "Pz", "O1", "O2")
@@ -96,6 +97,7 @@ def _beside_a_relay(n_channels: int, rate_hz: float, turn_s: float) -> Iterator[
             before = _relay(environment, turn_s)
             late_s, ages_s, loaded = _session(environment, folder, profile, turn_s)
             after = _relay(environment, turn_s)
+            seldom = _relay(environment, turn_s, every=Hops.at(rate_hz).hop)
         finally:
             sender.terminate()
             sender.wait()
@@ -115,6 +117,15 @@ def _beside_a_relay(n_channels: int, rate_hz: float, turn_s: float) -> Iterator[
         peer_value=float(medians[1]),
         ratio=float(medians[0] / medians[1]),
         detail=detail,
+    )
+    yield row(
+        f"relay that passes on one sample a hop and computes nothing, {what}, median",
+        1e3 * float(np.median(seldom)),
+        "ms",
+        peer="bare LSL relay",
+        peer_value=float(medians[1]),
+        ratio=1e3 * float(np.median(seldom)) / float(medians[1]),
+        detail="what comes seldom meets threads that sleep: the receiver's and LSL's own, in every program",
     )
     yield row(
         f"sample pushed to feedback received, {what}, 99 % over the relay's",
@@ -159,8 +170,8 @@ def _start(environment: dict[str, str], *arguments: object) -> subprocess.Popen[
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def _relay(environment: dict[str, str], turn_s: float) -> np.ndarray:
-    relay = _start(environment, "relay")
+def _relay(environment: dict[str, str], turn_s: float, every: int = 1) -> np.ndarray:
+    relay = _start(environment, "relay", every)
     receiver = _start(environment, "receive", RELAY, turn_s)
     out, _ = receiver.communicate(timeout=120 + turn_s)
     relay.terminate()
@@ -258,18 +269,21 @@ def _send(profile_path: str, rate_hz: float) -> None:
         i += 1
 
 
-def _pass_on() -> None:
-    """The bare relay: what is pulled is pushed, with its stamp."""
+def _pass_on(every: int) -> None:
+    """The bare relay: what is pulled is pushed, with its stamp; or one of so many."""
     import pylsl
 
     inlet = pylsl.StreamInlet(pylsl.resolve_byprop("name", EEG, timeout=30.0)[0])
     inlet.open_stream()
     n = inlet.info().channel_count()
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo(RELAY, "EEG", n, 0.0, "float32", RELAY))
+    n_pulled = 0
     while True:
         values, stamps = inlet.pull_chunk(timeout=1.0, max_samples=1024, min_samples=1, as_numpy=True)
         for value, stamp in zip(values, stamps.tolist(), strict=True):
-            outlet.push_sample(value, stamp)
+            n_pulled += 1
+            if n_pulled % every == 0:
+                outlet.push_sample(value, stamp)
 
 
 def _receive(name: str, turn_s: float) -> None:
@@ -297,7 +311,7 @@ if __name__ == "__main__":
     if what == "send":
         _send(arguments[0], float(arguments[1]))
     elif what == "relay":
-        _pass_on()
+        _pass_on(int(arguments[0]))
     elif what == "receive":
         _receive(arguments[0], float(arguments[1]))
     else:

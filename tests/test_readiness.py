@@ -134,17 +134,29 @@ def test_outside_a_block_it_sleeps(monkeypatch):
     assert not practised
 
 
-def test_on_a_busy_computer_it_sleeps_for_a_while(monkeypatch, eeg):
+def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
     got, source, _, clock, waiting = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
     assert len(got) == 1  # the time that others took is not lost for the sample
-    source.asked_s.clear()
-    source.next_due = Due(clock.now_s() + 0.004, 0.0002, 1)
-    waiting.pull(0.005, 99.0)
-    assert source.asked_s == [0.005]
-    clock.advance(readiness.REST_S)
-    source.next_due = Due(clock.now_s() + 0.004, 0.0002, 1)
-    waiting.pull(0.005, 99.0)
-    assert source.asked_s[1] == pytest.approx(0.0038)
+
+    def is_awake():
+        source.asked_s.clear()
+        source.next_due = Due(clock.now_s() + 0.004, 0.0002, 1)
+        source._comes_s = clock.now_s() + 0.0041
+        waiting.pull(0.005, 999.0)
+        return source.asked_s[0] != 0.005
+
+    for rest_s in (0.5, 1.0, 2.0, 4.0):
+        clock.advance(0.9 * rest_s - 0.004)
+        assert not is_awake()
+        clock.advance(0.2 * rest_s)
+        assert is_awake()
+    monkeypatch.setattr(readiness, "give_way", lambda: clock.advance(1e-5))
+    clock.advance(100.0)
+    assert all(is_awake() for _ in range(200))  # and forgets it
+    monkeypatch.setattr(readiness, "give_way", lambda: clock.advance(0.003))
+    assert is_awake()
+    clock.advance(0.5)
+    assert is_awake()
 
 
 # -- practice ------------------------------------------------------------------------------------------------------
@@ -185,7 +197,7 @@ def test_the_understudy_plays_the_hop_before(eeg):
 
 def test_the_understudy_is_made_beside_a_live_session_only(eeg):
     looped = in_block(eeg, at_once=False)
-    assert looped._understudy.result(timeout=60)._loop is not looped.loop
+    assert looped._understudy.result(timeout=60)._principal is looped.loop
     looped.close()
     assert in_block(eeg)._understudy is None
 

@@ -168,7 +168,7 @@ class InstructedLoop:
             self._understudy = self._worker.submit(job)
 
     def practise(self) -> None:
-        """Let the understudy play the next hop. One that fails plays no more, and changes nothing."""
+        """Let the understudy play a hop. If it fails it plays no more, and nothing else changes."""
         if self._understudy is None or not self._understudy.done():
             return
         try:

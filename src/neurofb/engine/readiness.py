@@ -2,8 +2,8 @@
 
 A thread that sleeps is woken some 0.05 ms late, and what it computes once in 32 ms takes three times as long as the
 same computed again: by then other programs have the caches. So the engine is awake when the sample is due that
-completes a hop, and just before that an understudy has played the part: a loop of the same make, fed with the newest
-samples, whose output goes nowhere. Neither changes a bit of any result.
+completes a hop, and just before that an understudy has played the part: a loop of the same make, fed with the hop
+before, whose output goes nowhere. Neither changes a bit of any result.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from neurofb.chunk import Chunk
 from neurofb.clock import Clock, give_way
 from neurofb.engine.instructed import InstructedLoop
 
-#: Whoever gives way for longer than this is on a busy computer. To stay awake there only takes time from others, ...
-BUSY_S = 0.001
-#: ... so it is not tried again for so long.
-REST_S = 10.0
+#: Whoever gives way for longer than this is on a busy computer, where it is better to sleep: who is woken comes first.
+BUSY_S = 0.0003
+#: So it is not tried again for a while: for the first, twice as long each time it is found busy again, up to the last.
+REST_S, LONGEST_REST_S = 0.5, 60.0
+#: Each time that all goes well, the next rest gets shorter by this.
+RECOVERY = 0.98
 
 
 class Readiness:
@@ -33,7 +35,7 @@ class Readiness:
 
     def __init__(self, source: Source, looped: InstructedLoop, clock: Clock) -> None:
         self._source, self._looped, self._clock = source, looped, clock
-        self._asleep_until_s = float("-inf")
+        self._asleep_until_s, self._rest_s = float("-inf"), REST_S
         self._practice_s = 0.0
 
     def pull(self, longest_s: float, until_s: float) -> Chunk:
@@ -64,12 +66,14 @@ class Readiness:
         while True:
             chunk, before_s = self._source.pull(0.0), self._clock.now_s()
             if len(chunk) or before_s > latest_s:
+                self._rest_s = max(REST_S, RECOVERY * self._rest_s)
                 return chunk
             give_way()
             now_s = self._clock.now_s()
             if now_s - before_s > BUSY_S:
-                self._asleep_until_s = now_s + REST_S
-                return self._source.pull(0.0)
+                self._asleep_until_s = now_s + self._rest_s
+                self._rest_s = min(2.0 * self._rest_s, LONGEST_REST_S)
+                return self._source.pull(max(0.0, latest_s - now_s))
 
     def _practise(self) -> None:
         begun_s = self._clock.now_s()
