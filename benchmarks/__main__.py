@@ -1,6 +1,6 @@
 """Runs every benchmark, prints a row as soon as it is known, writes results.json.
 
-python -m benchmarks [--short] [NAME ...]     NAME is a file bench_NAME.py; default: all
+python -m benchmarks [--short] [--update] [NAME ...]     NAME is a file bench_NAME.py; default: all
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def main() -> int:
     arguments.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     arguments.add_argument("--short", action="store_true", help="a short form, to see that they run")
     arguments.add_argument(
+        "--update",
+        action="store_true",
+        help="put the rows of these in place of their former ones; for the same machine",
+    )
+    arguments.add_argument(
         "--out", type=Path, default=HERE / "results.json", help="where to write the results"
     )
     chosen = arguments.parse_args()
@@ -42,8 +47,10 @@ def main() -> int:
     if unknown:
         arguments.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
     results = [shown for name in chosen.names or known for shown in run(name, chosen.short)]
-    if not chosen.names:
+    if not chosen.names or chosen.update:
         document = {**machine(), "short": chosen.short, "rows": results}
+        if chosen.names:
+            document["rows"] = beside(results, json.loads(chosen.out.read_text("utf-8")), document)
         chosen.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
         print(f"\nwritten: {chosen.out}")
         if not chosen.short:
@@ -54,6 +61,20 @@ def main() -> int:
         f"{len(results)} rows, {len(missed)} below target" + "".join(f"\n  missed: {name}" for name in missed)
     )
     return 0
+
+
+def beside(
+    results: list[dict[str, Any]], former: dict[str, Any], now: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Give the rows of a former run with those that were measured again in their places."""
+    differing = [key for key in now if key not in ("date", "rows") and former.get(key) != now[key]]
+    if differing:
+        raise SystemExit(
+            f"nothing is written: the former results are of another {', '.join(differing)}; run all anew"
+        )
+    again = {row["benchmark"] for row in results}
+    rows = [row for row in former["rows"] if row["benchmark"] not in again]
+    return sorted(rows + results, key=lambda row: str(row["benchmark"]))
 
 
 def run(name: str, short: bool) -> Iterator[dict[str, Any]]:
@@ -68,7 +89,7 @@ def run(name: str, short: bool) -> Iterator[dict[str, Any]]:
             if line:
                 print(f"          {line}")
         sys.stdout.flush()
-        yield result
+        yield {"benchmark": name, "date": time.strftime("%Y-%m-%d"), **result}
 
 
 def machine() -> dict[str, Any]:

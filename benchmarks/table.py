@@ -1,4 +1,4 @@
-"""The table of the README, out of the results of one run."""
+"""The table of the README, out of the results."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ def write_table(results: dict[str, Any]) -> None:
 
 def table(results: dict[str, Any]) -> str:
     """Give the rows as Markdown, with the date and the machine."""
+    dates = sorted({row["date"] for row in results["rows"]})
     lines = [
-        f"Measured on {results['date']}: {results['processor']}, {results['cores']} cores, Python "
+        f"Measured on {' and '.join(dates)}: {results['processor']}, {results['cores']} cores, Python "
         f"{results['python']}; one core, medians. Targets are the project's own.",
         "",
         "| what | measured | beside it, in the same run | target |",

@@ -220,6 +220,8 @@ def test_wrong_calibrations_are_refused():
         Calibration((1.0,), (1.0, 2.0), (1.0,), "")
     with pytest.raises(WrongInput, match="finite and above 0"):
         Calibration((1.0,), (0.0,), (1.0,), "")
+    with pytest.raises(WrongShape, match=r"a hop needs shape \(8, 2\), found \(8, 3\)"):
+        ArtifactFinder(2, RATE_HZ, 8, Calibration.assumed(2)).process(np.zeros((8, 3)), np.zeros(2, complex))
     with pytest.raises(WrongShape, match="2 channels need a calibration of as many, found 3"):
         ArtifactFinder(2, RATE_HZ, 8, Calibration.assumed(3))
 

@@ -127,6 +127,30 @@ def test_else_it_sleeps(monkeypatch, eeg, how):
     assert not practised
 
 
+def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
+    """A practice that outlasts the wait would hold up the very sample that it is for."""
+    looped = in_block(eeg)
+    _, source, practised, clock, waiting = ready(monkeypatch, looped)
+
+    def pull_and_count(comes_in_s, practice_s=0.0):
+        monkeypatch.setattr(looped, "practise", lambda: (practised.append(0), clock.advance(practice_s)))
+        practised.clear()
+        source.next_due = Due(clock.now_s() + comes_in_s, 0.0002, 1)
+        source._comes_s = clock.now_s() + comes_in_s
+        assert len(waiting.pull(0.005, 999.0)) == 1
+        return len(practised)
+
+    assert pull_and_count(0.004) == 1
+    assert [pull_and_count(0.004, 0.02) for _ in range(20)].count(
+        1
+    ) < 12  # a slow computer: then no more of it
+    assert pull_and_count(0.004) == 0
+    assert sum(pull_and_count(0.004) for _ in range(60)) > 20  # but it is tried again
+    for _ in range(30):
+        pull_and_count(0.004, 0.0005)
+    assert pull_and_count(0.0003, 0.0005) == 0  # too late for one of half a millisecond
+
+
 def test_outside_a_block_it_sleeps(monkeypatch):
     looped = InstructedLoop(Loop(SETTINGS), Silent(), at_once=True)
     _, source, practised, _, _ = ready(monkeypatch, looped)
@@ -210,4 +234,17 @@ def test_an_understudy_that_fails_plays_no_more(monkeypatch, eeg):
     looped.practise()
     told = [message for kind, message in looped._journal.said if kind == "error"]
     assert told == ["the practice of a hop failed and is off now: ZeroDivisionError('division by zero')"]
+    looped.close()
+
+
+def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
+    def no_thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", no_thread)
+    looped = in_block(eeg, at_once=False)
+    assert looped.loop.is_giving_feedback
+    kinds = [kind for kind, _ in looped._journal.said]
+    assert kinds[-2:] == ["loop", "error"]  # the instruction is in the record, and what failed after it
+    looped.practise()
     looped.close()

@@ -308,7 +308,10 @@ class Pipeline:
         return _NOT_YET if hop - self._first_hop < self.hops.count(needed_s) else _GAP
 
     def _settle(self) -> None:
-        """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on."""
+        """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on.
+
+        Done before anything reads or needs it, so the numbers are the same whenever that is.
+        """
         if self._unsettled is None:
             return
         at, n = self._unsettled % self.hops.slow, self.hops.hop

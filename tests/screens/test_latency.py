@@ -50,7 +50,10 @@ def recorded(simulated, *, rate_hz=1000.0, n_marks=60, seed=0, start_s=500.0):
     st.integers(0, 1000),
 )
 def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, inverted, seed):
-    """With 5 % of the marks missed: each within a sample (1 ms at 1,000 Hz), the median within half of one."""
+    """With 5 % of the marks missed: each within a sample (1 ms at 1,000 Hz), and in the middle within half of one.
+
+    Where delays differ by more than a sample, their median is that of a single mark, and as exact as that.
+    """
     simulated = Simulated(
         kind, delay_s, jitter_s, noise=noise, drift=drift, missed=0.05, inverted=inverted, seed=seed
     )
@@ -59,7 +62,8 @@ def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, 
     assert np.array_equal(np.isnan(found.delays_s), np.isnan(true_s))
     assert found.n_missed == 3
     assert np.nanmax(np.abs(found.delays_s - true_s)) <= 1 / rate_hz
-    assert abs(found.median_s - np.nanmedian(true_s)) <= 0.55 / rate_hz
+    assert abs(np.nanmedian(found.delays_s - true_s)) <= 0.55 / rate_hz
+    assert abs(found.median_s - np.nanmedian(true_s)) <= 1 / rate_hz
     assert found.polarity == (-1 if inverted and kind == "screen" else 1)
 
 

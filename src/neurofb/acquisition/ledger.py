@@ -324,8 +324,8 @@ class Ledger:
     def _end_block(self, in_gap: bool = False) -> int:
         """Close the block if it is full; give how many samples its level shows to be missing.
 
-        The fit takes half a millisecond, so a full block is closed when the next sample comes: its own last sample may
-        complete a hop, and feedback would wait.
+        The fit takes half a millisecond, so a block that samples beyond doubt have filled is closed when the next one
+        comes: its last sample may complete a hop, and feedback would wait.
         """
         if self.next_index < self._block_end:
             return 0

@@ -139,7 +139,7 @@ class ArtifactFinder:
     """
 
     def __init__(self, n_channels: int, rate_hz: float, hop: int, calibration: Calibration) -> None:
-        hop_s = hop / rate_hz
+        self._hop, hop_s = hop, hop / rate_hz
         # Sums, not means: what is constant stands in the limits, which are computed once.
         self._scale = np.array([1.0 / (SMOOTHED_HOPS * hop), 1.0 / hop, 1.0])
         self._sums = np.full((2, n_channels), np.nan)
@@ -173,6 +173,8 @@ class ArtifactFinder:
             The band `MUSCLE_HZ` at the end of the hop: its envelope changes little within one.
         """
         n = self._measures.shape[1]
+        if block.shape != (self._hop, n):
+            raise WrongShape(f"a hop needs shape ({self._hop}, {n}), found {block.shape}")
         parts = muscle.view(np.float64).reshape(n, 2)
         at, self._at = self._at, (self._at + 1) % len(self._smooth)
         return _kernels.artifacts(

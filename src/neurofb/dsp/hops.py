@@ -1,7 +1,7 @@
 """How the stream is cut: hops of about 32 ms and quarters of a second, both by sample index alone.
 
-Everything above the kernels sees whole hops. So it need not care how samples arrived, and its NumPy gives the same
-bits for every chunking: it always works on arrays of the same shape.
+Everything above the kernels but the band filter sees whole hops. So it need not care how samples arrived, and its
+NumPy gives the same bits for every chunking: it always works on arrays of the same shape.
 """
 
 from __future__ import annotations

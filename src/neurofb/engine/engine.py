@@ -1,6 +1,7 @@
-"""The thread that runs a session: pull → push → step → publish → record, in that order.
+"""The thread that runs a session: pull samples → give out feedback → record → stimulator and schedule, in that order.
 
-Feedback goes out before it is handed to the recorder, which costs it nothing: either takes well under a millisecond.
+Feedback goes out before anything is handed to the recorder, which costs the record nothing: either takes well under a
+millisecond.
 
 Whatever ends a session, the order is the same: stimulus off, phases closed, record closed, streams closed. A failed
 recording ends it; a failed screen or listener does not. It reads the clock that it was given and no other.
@@ -160,6 +161,7 @@ class Engine:
             self._status_at_s = max(self._status_at_s, now_s - 1.0) + 1.0 / STATUS_RATE_HZ
             self._show(now_s)
         self._journal.flush()
+        self._looped.tidy()
 
     def _tell_events(self) -> None:
         for event in (*self._source.take_events(), *self._looped.loop.take_events()):

@@ -6,6 +6,7 @@ Kept: a fit that is being computed beside the session.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -74,11 +75,11 @@ class InstructedLoop:
         """Follow an instruction and record it."""
         index = self.loop.next_index
         samples = self.loop.do(instruction, **details)
-        if instruction == "start_block":
-            self._prepare_understudy(**details)
         if instruction != "expect" or samples:
             words = ", ".join(f"{key} {value}" for key, value in details.items())
             self._journal.say(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
+        if instruction == "start_block":
+            self._prepare_understudy(**details)
         return self._given(samples)
 
     def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
@@ -164,18 +165,30 @@ class InstructedLoop:
     def _prepare_understudy(self, condition: Condition) -> None:
         """Make an understudy beside the session; on a manual clock nobody needs to hurry."""
         if self._worker is not None and self._understudy is None:
-            job = partial(Understudy, self.loop, condition)
-            self._understudy = self._worker.submit(job)
+            try:
+                self._understudy = self._worker.submit(partial(Understudy, self.loop, condition))
+            except RuntimeError as error:  # no thread to be had: the session goes on without
+                self._practice_failed(error)
 
     def practise(self) -> None:
         """Let the understudy play a hop. If it fails it plays no more, and nothing else changes."""
+        self._with_understudy(Understudy.practise)
+
+    def tidy(self) -> None:
+        """Let it do what it left undone."""
+        self._with_understudy(Understudy.tidy)
+
+    def _with_understudy(self, act: Callable[[Understudy], None]) -> None:
         if self._understudy is None or not self._understudy.done():
             return
         try:
-            self._understudy.result().practise()
+            act(self._understudy.result())
         except Exception as error:
-            self._understudy = Future()
-            self._journal.say("error", f"the practice of a hop failed and is off now: {error!r}")
+            self._practice_failed(error)
+
+    def _practice_failed(self, error: Exception) -> None:
+        self._understudy = Future()  # never done
+        self._journal.say("error", f"the practice of a hop failed and is off now: {error!r}")
 
     def close(self) -> None:
         """End the work beside the session."""

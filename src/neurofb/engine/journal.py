@@ -53,6 +53,7 @@ class Publishing(Protocol):
     def eeg(self, chunk: Chunk) -> None: ...
     def features(self, row: FloatArray, time_s: float) -> None: ...
     def feedback(self, sample: FeedbackSample, age_s: float, time_s: float) -> None: ...
+    def let_pass(self) -> None: ...
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
     def event(self, document: str, time_s: float) -> None: ...
     def status(self, document: str, time_s: float) -> None: ...
@@ -204,17 +205,23 @@ class Journal:
 
     def feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
         """Give samples their age, send and record them; a new reason for none is an event."""
-        aged = []
-        for earned in samples:
+        if not samples:
+            return []
+        out_s, ages_s = [], []
+        for sample in samples:  # all are out before anything else is done: somebody waits for them
             now_s = self._clock.now_s()
-            age_s = now_s - min(self.time_of(earned.index), self.newest_s)
-            if self._publisher is not None:  # before all else: somebody waits for it
-                self._publisher.feedback(earned, age_s, now_s)
-            sample = earned.aged(age_s)
-            aged.append(sample)
-            self.ages_s.append(sample.age_s)
-            row = np.array([_FEEDBACK_OF(sample)], dtype=np.float64)
-            self._recorder.append(self._streams["feedback"], row, np.array((now_s,)))
+            age_s = now_s - min(self.time_of(sample.index), self.newest_s)
+            if self._publisher is not None:
+                self._publisher.feedback(sample, age_s, now_s)
+            out_s.append(now_s)
+            ages_s.append(age_s)
+        if self._publisher is not None:
+            self._publisher.let_pass()
+        aged = [sample.aged(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
+        self.ages_s.extend(ages_s)
+        rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
+        self._recorder.append(self._streams["feedback"], rows, np.array(out_s))
+        for sample, now_s in zip(aged, out_s, strict=True):
             self._tell_why(sample, now_s)
         return aged
 

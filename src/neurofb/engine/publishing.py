@@ -1,7 +1,7 @@
 """What a session says over LSL, and the commands that come back (see ``neurofb.wire``).
 
 In: samples, values, readings and documents as they become known. Out: LSL streams that every LSL program finds.
-Kept: the outlets, and commands that came and were not yet taken. Nothing here waits for anybody.
+Kept: the outlets, and commands that came and were not yet taken. Nothing here waits for an answer.
 """
 
 from __future__ import annotations
@@ -111,13 +111,16 @@ class Publisher:
         self._features.push_sample(row, time_s)
 
     def feedback(self, sample: FeedbackSample, age_s: float, time_s: float) -> None:
-        """Send what was earned, stamped with when it was given out, and let it pass.
+        """Send what was earned, stamped with when it was given out."""
+        values = (sample.level, sample.reward, sample.usable, sample.value, sample.threshold, age_s)
+        self._feedback.push_sample(values, time_s)
+
+    def let_pass(self) -> None:
+        """Give way to feedback that was just sent, if anybody listens.
 
         LSL's thread, the network and those who listen carry it on. Where they wait for this thread's processor, what
         this thread does next would come before it.
         """
-        values = (sample.level, sample.reward, sample.usable, sample.value, sample.threshold, age_s)
-        self._feedback.push_sample(values, time_s)
         if self._feedback.have_consumers():
             until_s = pylsl.local_clock() + PASSING_S
             while pylsl.local_clock() < until_s:

@@ -20,6 +20,8 @@ BUSY_S = 0.0003
 REST_S, LONGEST_REST_S = 0.5, 60.0
 #: Each time that all goes well, the next rest gets shorter by this.
 RECOVERY = 0.98
+#: A computer on which practice takes longer is too slow for it.
+LONGEST_PRACTICE_S = 0.001
 
 
 class Readiness:
@@ -50,7 +52,7 @@ class Readiness:
         chunk = self._source.pull(max(0.0, left_s))
         if len(chunk):
             return chunk
-        self._practise()
+        self._practise(due.time_s)
         return self._stay_awake(due.time_s + due.within_s)
 
     def _due(self, now_s: float, until_s: float) -> Due | None:
@@ -75,7 +77,12 @@ class Readiness:
                 self._rest_s = min(2.0 * self._rest_s, LONGEST_REST_S)
                 return self._source.pull(max(0.0, latest_s - now_s))
 
-    def _practise(self) -> None:
+    def _practise(self, before_s: float) -> None:
+        """Practise if that is likely to be over before the sample comes."""
         begun_s = self._clock.now_s()
+        if self._practice_s > LONGEST_PRACTICE_S or begun_s + self._practice_s > before_s:
+            self._practice_s *= RECOVERY
+            return
         self._looped.practise()
-        self._practice_s = 0.9 * self._practice_s + 0.1 * (self._clock.now_s() - begun_s)
+        took_s = min(self._clock.now_s() - begun_s, 2.0 * LONGEST_PRACTICE_S)
+        self._practice_s += 0.1 * (took_s - self._practice_s)

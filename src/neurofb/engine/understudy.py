@@ -19,7 +19,7 @@ class Understudy:
     Parameters
     ----------
     principal : Loop
-        The one that counts; it is read, never changed.
+        The one that counts; nothing that it computes is changed.
     condition : str
         Of the block that is practised.
     """
@@ -35,4 +35,7 @@ class Understudy:
         times_s = np.full(len(samples), np.nan)
         for part in (slice(0, -1), slice(-1, None)):
             self._loop.push(Chunk(samples[part], self._loop.next_index, times_s[part], times_s[part]))
+
+    def tidy(self) -> None:
+        """Do what need not be practised, such as judging the channels: when there is time for it."""
         self._loop.take_events()
