@@ -156,7 +156,7 @@ class Outward:
     def _nothing(self, *_: object) -> None:
         pass
 
-    eeg = features = stimulus = event = status = close = _nothing
+    eeg = features = stimulus = event = status = let_pass = close = _nothing
 
 
 class Giving:
