@@ -210,7 +210,7 @@ class LslSource:
             self._events += self._watch.silence(now_s, index)
             if self._watch.state == "lost" and not self._searching:
                 self._search()
-            return self._nothing()
+            return Chunk.empty(index, len(self._intake.labels))
         self._events += self._watch.came(now_s, index)
         self._rhythm.came(now_s, n)
         return self._take_in(inlet, n, now_s)
@@ -270,11 +270,6 @@ class LslSource:
         if not self._by_arrival:
             self._offset.correct(chunk.times_s)
         return chunk
-
-    def _nothing(self) -> Chunk:
-        empty = np.empty(0)
-        n_channels = len(self._intake.labels)
-        return Chunk(np.empty((0, n_channels)), self._intake.ledger.next_index, empty, empty)
 
     def _is_foreign(self, received_s: float, now_s: float) -> bool:
         difference_s = received_s + self._offset.base_s - now_s

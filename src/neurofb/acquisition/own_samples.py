@@ -6,8 +6,6 @@ happened, until somebody takes it.
 
 from __future__ import annotations
 
-import numpy as np
-
 from neurofb.acquisition.raw import RawBlock, RawLayout, microvolt_layout
 from neurofb.acquisition.rhythm import Due
 from neurofb.acquisition.source import SourceState
@@ -77,5 +75,4 @@ class OwnSamples:
 
     def flush(self) -> Chunk:
         """Give nothing: no sample is held in doubt."""
-        empty = np.empty(0)
-        return Chunk(np.empty((0, len(self._labels))), self._next_index, empty, empty)
+        return Chunk.empty(self._next_index, len(self._labels))
