@@ -12,14 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 # Tests of both processors' worth; each worker has LSL ports of its own.
 WORKERS ?= 2
 DEMO ?=
-# Whole sessions and other processes: their time is not in the kernels, and one of each loop is in the others.
-NOT_KERNELS := $(addprefix --ignore=tests/,screens test_engine.py test_engine_lsl.py test_engine_safety.py \
-  test_real_session.py test_rerun.py test_mne.py test_bids.py test_report.py test_crednf.py test_recorder.py \
-  test_crash.py test_labrecorder.py test_session_reader.py test_damaged_places.py test_session_folder.py \
-  test_placement.py test_guard.py test_heat.py test_envelope.py test_thermode.py test_watchdog.py \
-  test_calibration_heat.py test_protocol.py test_timeline.py test_ratings.py test_check_cli.py \
-  test_protocols_bundled.py test_docs.py test_doctor.py test_lsl_source.py test_outlet.py test_simulate_cli.py \
-  test_play_cli.py test_house.py)
+# Rooms whose time is in the kernels.
+KERNEL_ROOMS := $(addprefix tests/,acquisition devices dsp features feedback loop simulation spatial)
 QT := PySide6-Essentials shiboken6 pyqtgraph pytest-qt
 
 .PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz lint bench docs \
@@ -40,7 +34,7 @@ test-checked: $(READY)
 	@echo "== the suite on kernels with every index checked =="
 	rm -rf build/checked
 	NEUROFB_CHECKED=1 $(BIN)/python -m pip install --quiet --no-deps --target build/checked .
-	PYTHONPATH=build/checked NEUROFB_CHECKED=1 $(PYTEST) -q -n $(WORKERS) $(NOT_KERNELS)
+	PYTHONPATH=build/checked NEUROFB_CHECKED=1 $(PYTEST) -q -n $(WORKERS) $(KERNEL_ROOMS)
 
 # Everything but the screens works where there is no Qt.
 test-without-qt: $(READY)
@@ -65,12 +59,12 @@ test-wheel: $(READY)
 
 # Minutes instead of seconds: what is short above, at length.
 test-long: $(READY)
-	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/test_session_reader.py tests/test_crash.py tests/test_labrecorder.py \
+	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/xdf/test_file.py tests/recording/test_crash.py tests/recording/test_labrecorder.py \
 	  tests/screens/test_demo_with_screens.py -k "ten_minutes or kill or labrecorder or demo"
 
 fuzz: $(READY)
-	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/test_guard.py -k "no_schedule or several"
-	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/test_rerun.py -k any_byte
+	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py -k "no_schedule or several"
+	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/offline/test_rerun.py -k any_byte
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[screens]"

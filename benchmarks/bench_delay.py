@@ -25,9 +25,9 @@ from scipy import linalg, signal
 
 from benchmarks.rows import row
 from neurofb.dsp.bands import BandFilter
-from neurofb.dsp.spatial import ssd
 from neurofb.dsp.spectrum import baseline_spectrum
 from neurofb.dsp.wiener import Grid, target_response
+from neurofb.spatial.filters import ssd
 
 RATE_HZ = 250
 LEARN = slice(3 * RATE_HZ, 88 * RATE_HZ)

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.bench_lsl import _loopback
 from benchmarks.rows import row
-from neurofb.dsp.hops import Hops
+from neurofb.dsp.hop_size import Hops
 
 STREAMS = ((8, 256.0), (64, 1000.0))
 SMALL = ("Fp1", "Fp2", "Fz", "C3", "C4", "Pz", "O1", "O2")

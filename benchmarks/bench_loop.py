@@ -11,14 +11,14 @@ import numpy as np
 from benchmarks.rows import median_us, row
 from neurofb.chunk import Chunk
 from neurofb.dsp.artifacts import Calibration
-from neurofb.features.declared import Place, SynchronyOf
-from neurofb.features.montage import Montage
+from neurofb.features.feature_specs import Place, SynchronyOf
 from neurofb.features.presets import AnyFeature, preset
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import BaselineCollector, measures_of
 from neurofb.feedback.feedback import Feedback
 from neurofb.feedback.settings import FeedbackSettings
-from neurofb.pipeline import Pipeline
+from neurofb.loop.pipeline import Pipeline
+from neurofb.spatial.montage import Montage
 
 EIGHT = ("Fp1", "Fp2", "Fz", "C3", "C4", "P3", "P4", "Oz")
 N_REGIONS = 8

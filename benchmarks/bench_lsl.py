@@ -78,7 +78,7 @@ def _against_bare(n_channels: int, rate_hz: float, turns: int, turn_s: float) ->
 
 def _hour(n_channels: int, rate_hz: float) -> Iterator[dict[str, Any]]:
     """Pass an hour of stream time through the intake and see whether memory grows after the first ten minutes."""
-    from neurofb.acquisition.intake import Intake, Line
+    from neurofb.acquisition.chunking import Intake, Line
 
     rng = np.random.default_rng(0)
     intake = Intake(tuple(f"C{i}" for i in range(n_channels)), rate_hz, Line(packet_samples=8))
@@ -157,8 +157,8 @@ def _receive(kind: str, name: str, turn_s: float) -> None:
     latencies: list[np.ndarray] = []
     begin_s = cpu_s = 0.0
     if kind == "ours":
-        from neurofb.acquisition.lsl import LslSource
-        from neurofb.acquisition.streams import Query
+        from neurofb.acquisition.live import LslSource
+        from neurofb.lsl.matching import Query
 
         source = LslSource(Query(name=name))
         source.start()

@@ -15,23 +15,23 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import row
-from neurofb.acquisition.raw import RawBlock, microvolt_layout
+from neurofb.acquisition.received import RawBlock, microvolt_layout
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
-from neurofb.documents import Event
-from neurofb.engine.instructed import InstructedLoop
-from neurofb.engine.journal import Journal
-from neurofb.features.montage import Montage
+from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.session_log import Journal
+from neurofb.events import Event
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
-from neurofb.loop import Loop
-from neurofb.loop_settings import LoopSettings
+from neurofb.loop.loop import Loop
+from neurofb.loop.settings import LoopSettings
 from neurofb.recording.session_recording import SessionRecording, open_session_recording
 from neurofb.recording.writer import Recorder
 from neurofb.simulation.artifacts import NO_ARTIFACTS
 from neurofb.simulation.head import Head, HeadSettings
+from neurofb.spatial.montage import Montage
 
 FEATURES = {"frontal_midline_theta": "dB", "posterior_alpha": "dB"}
 #: What the issue of crash-safe recording asks: a part of one core, in %.

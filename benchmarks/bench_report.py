@@ -31,7 +31,7 @@ print(json.dumps([took_s, used_s, peak_mb, path.stat().st_size / 1e6]))
 
 def record(protocol: str, data: Path) -> tuple[Path, float]:
     """Record a simulated session as fast as it goes; give its folder and its length in s."""
-    from neurofb.console.session_run import Options, run
+    from neurofb.commands.run import Options, run
     from neurofb.engine.planning import Asked
     from neurofb.recording.session_recording import open_session_recording
 

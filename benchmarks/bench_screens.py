@@ -36,7 +36,7 @@ class Pretended:
 
     def snapshot(self) -> Any:
         """Give the next frame's."""
-        from neurofb.screens.bridge import Snapshot
+        from neurofb.views.session_client import Snapshot
 
         self.now_s += 1.0 / FRAMES_PER_S
         level = 0.5 + 0.5 * np.sin(self.now_s)
@@ -119,10 +119,10 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
     os.environ.setdefault("QT_QPA_PLATFORM", "xcb" if os.environ.get("DISPLAY") else "offscreen")
     from PySide6.QtWidgets import QApplication
 
-    from neurofb.screens.models.wording import Wording
     from neurofb.screens.operator import OperatorScreen
     from neurofb.screens.participant import ParticipantScreen
     from neurofb.screens.theme import DARK
+    from neurofb.views.texts import Wording
 
     app = QApplication.instance() or QApplication(["bench"])
     where = f"platform {app.platformName()}, drawn by the processor, one thread"

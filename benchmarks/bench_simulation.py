@@ -20,9 +20,9 @@ DEVICE, RATE_HZ, N_CHANNELS = "actichamp-64", 1000.0, 64
 #: Sends in a process of its own and prints its CPU time, without that of starting.
 SEND = """
 import sys, time
-from neurofb.acquisition.lsl_streams import LslClock
+from neurofb.lsl.inlet import LslClock
 from neurofb.simulation.sender import Sender
-from neurofb.console.simulator import Options, plan_of
+from neurofb.commands.simulate import Options, plan_of
 sender = Sender(plan_of(sys.argv[1], Options(rate=float(sys.argv[2]), name=sys.argv[3])), LslClock())
 print("ready", flush=True)
 sys.stdin.readline()
@@ -99,7 +99,7 @@ def cpu_percent(code: str, first: object, lasting_s: float, with_truth: bool) ->
 
 def made_per_second(lasting_s: float) -> float:
     """Give seconds of EEG per second, from head and headset in this process."""
-    from neurofb.console.simulator import Options, plan_of
+    from neurofb.commands.simulate import Options, plan_of
     from neurofb.simulation.sender import make_headset
 
     headset = make_headset(plan_of(DEVICE, Options(rate=RATE_HZ)))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import median_us, row
-from neurofb.screens.soundscape import RATE_HZ, Soundscape
-from neurofb.screens.soundscape_loudness import (
+from neurofb.screens.sound.loudness import (
     JUMP_LIMIT,
     LOUDNESS_LIMIT_LUFS,
     PEAK_LIMIT,
     largest_jump,
     loudness_lufs,
 )
+from neurofb.screens.sound.soundscape import RATE_HZ, Soundscape
 
 PORTION = 512
 

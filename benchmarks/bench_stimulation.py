@@ -18,12 +18,12 @@ from typing import Any
 
 from benchmarks.rows import median_us, row
 from neurofb.clock import ManualClock
-from neurofb.documents import Event
+from neurofb.events import Event
+from neurofb.stimulation.client import WatchdogHeater
+from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
-from neurofb.stimulation.heat import HeatProfile
-from neurofb.stimulation.heater import WatchdogHeater
-from neurofb.stimulation.thermode import SimulatedThermode
+from neurofb.stimulation.heat_profile import HeatProfile
 
 PLATEAU = HeatProfile(45.0, 60.0, rise_c_per_s=60.0, return_c_per_s=40.0)
 ENGINE = """

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import row
-from neurofb.recording.reader import read_xdf_file
-from neurofb.wire import EVENTS
+from neurofb.messages import EVENTS
+from neurofb.xdf.file import read_xdf_file
 
 N_BUSY = 2
 HEAD = """

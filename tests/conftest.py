@@ -1,15 +1,25 @@
-"""What tests share: real recordings where they are, and a look that the kernels are not stale."""
+"""What tests share: real recordings where they are, a pretended session, and a look that the kernels are not stale.
+
+Everything else that several tests need stands in ``tests/parts``.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from stand_in import StandIn
+
 ROOT = Path(__file__).resolve().parent.parent
+#: The longest that a test waits for another process.
+BOUND_S = 30.0
 
 # Streams of the tests meet on this machine only, and only with those of the same run: pylsl reads this once,
 # when it is first imported. KnownPeers, because a loopback has no multicast; ports of this run's own, because peers
@@ -49,3 +59,29 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real recordings are not there: no folder {folder}")
     return folder
+
+
+@pytest.fixture
+def session() -> Iterator[StandIn]:
+    """Give a session that sends what it is told to."""
+    from stand_in import StandIn
+
+    stand_in = StandIn()
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object], Callable[[], bool]], None]:
+    """Give a loop that does something until something holds, and fails if it never does."""
+    import pylsl
+
+    def run(step: Callable[[], object], holds: Callable[[], bool]) -> None:
+        end_s = pylsl.local_clock() + BOUND_S
+        while True:
+            step()
+            if holds():
+                return
+            assert pylsl.local_clock() < end_s, "never happened"
+
+    return run

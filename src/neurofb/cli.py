@@ -31,8 +31,8 @@ def show_devices(name: str | None, as_json: bool) -> None:
     """
     import json
 
-    from neurofb.console import devices as device_sheet
-    from neurofb.console.tables import show_table
+    from neurofb.commands import devices as device_sheet
+    from neurofb.commands.tables import show_table
     from neurofb.devices import load_profile
 
     profile = load_profile(name) if name else None
@@ -59,8 +59,8 @@ def show_streams(wait_s: float, as_json: bool) -> None:
     """List the LSL streams on the network: which device fits each, why, and what it does not say itself."""
     import json
 
-    from neurofb.console import streams as stream_sheet
-    from neurofb.console.tables import show_table
+    from neurofb.commands import streams as stream_sheet
+    from neurofb.commands.tables import show_table
 
     seen = stream_sheet.look(wait_s)
     if as_json:
@@ -94,9 +94,9 @@ def simulate(device: str, as_json: bool, **options: Any) -> None:
 
     DEVICE is the name of a profile, such as muse-2, or the path of a profile of your own. Stop with Ctrl-C.
     """
-    from neurofb.console import simulator
+    from neurofb.commands import simulate
 
-    simulator.run(device, simulator.Options(**options), as_json)
+    simulate.run(device, simulate.Options(**options), as_json)
 
 
 @commands.command("play")
@@ -115,9 +115,9 @@ def play(file: str, **options: Any) -> None:
     """
     from pathlib import Path
 
-    from neurofb.console import player
+    from neurofb.commands import play
 
-    player.run(Path(file), player.Options(**options))
+    play.run(Path(file), play.Options(**options))
 
 
 @commands.command("check")
@@ -136,7 +136,7 @@ def check(protocol: str, as_json: bool, **options: Any) -> None:
 
     PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
     """
-    from neurofb.console import check as check_sheet
+    from neurofb.commands import check as check_sheet
 
     check_sheet.run(protocol, check_sheet.Options(**options), as_json)
 
@@ -185,9 +185,9 @@ def run(**words: Any) -> None:
 
     Keys: Esc or s stops at once, p pauses, q ends, m marks. Ctrl-C ends in order, the stimulus first.
     """
-    from neurofb.console import session_run
+    from neurofb.commands import run
 
-    sys.exit(session_run.run_words(words).exit_code)
+    sys.exit(run.run_words(words).exit_code)
 
 
 @commands.command("demo")
@@ -203,9 +203,9 @@ def run(**words: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")
 def demo(**words: Any) -> None:
     """Run a whole session in a minute and a half with everything simulated: head, headset, thermode, participant."""
-    from neurofb.console import session_run
+    from neurofb.commands import run
 
-    sys.exit(session_run.demo_words(words).exit_code)
+    sys.exit(run.demo_words(words).exit_code)
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -219,7 +219,7 @@ _SESSION = click.argument("session", type=click.Path(path_type=Path))
 @_JSON
 def rerun(session: Path, as_json: bool, **options: Any) -> None:
     """Compute the session in the folder SESSION once more, and hold it against its record."""
-    from neurofb.console import rerun as again
+    from neurofb.commands import rerun as again
 
     sys.exit(again.run(session, again.Options(**options), as_json))
 
@@ -231,7 +231,7 @@ def rerun(session: Path, as_json: bool, **options: Any) -> None:
 @_JSON
 def export(session: Path, as_json: bool, **options: Any) -> None:
     """Write BIDS from the session in the folder SESSION, or from all sessions of a dataset."""
-    from neurofb.console import export as exporting
+    from neurofb.commands import export as exporting
 
     sys.exit(exporting.run(session, exporting.Options(**options), as_json))
 
@@ -242,7 +242,7 @@ def export(session: Path, as_json: bool, **options: Any) -> None:
 @_JSON
 def report(session: Path, out: Path | None, as_json: bool) -> None:
     """Write a report of the session in the folder SESSION: one HTML file, and the CRED-nf checklist."""
-    from neurofb.console import report as reporting
+    from neurofb.commands import report as reporting
 
     reporting.run(session, out, as_json)
 
@@ -313,7 +313,7 @@ def operator_screen(uid: str | None, language: str, light: bool, wait_s: float) 
 @_LIGHT
 def setup_screen(protocol: str | None, language: str, light: bool) -> None:
     """Choose the stream and look at each contact before a session; prints the command that runs it."""
-    from neurofb.console import setup
+    from neurofb.commands import setup
 
     sys.exit(setup.run(protocol, language=language, dark=not light))
 
@@ -331,7 +331,7 @@ def setup_screen(protocol: str | None, language: str, light: bool) -> None:
 @click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
 def sound(uid: str | None, test: bool, no_rewards: bool, device: str | None, **options: Any) -> None:
     """Play the sound of a session, for closed eyes."""
-    from neurofb.console import sound as playing
+    from neurofb.commands import sound as playing
 
     playing.run(uid, test=test, rewards=not no_rewards, device=device, **options)
 
@@ -353,7 +353,7 @@ def sound(uid: str | None, test: bool, no_rewards: bool, device: str | None, **o
 @_JSON
 def latency(as_json: bool, **options: Any) -> None:
     """Measure the true delay of the screen or the sound with a photodiode or a cable."""
-    from neurofb.console import latency as measuring
+    from neurofb.commands import latency as measuring
 
     measuring.run(measuring.Options(**options), as_json)
 
@@ -362,7 +362,7 @@ def latency(as_json: bool, **options: Any) -> None:
 @_JSON
 def doctor(as_json: bool) -> None:
     """Look whether this computer has all that a session needs: each thing is well, or comes with its remedy."""
-    from neurofb.console import doctor as examining
+    from neurofb.commands import doctor as examining
 
     sys.exit(examining.run(as_json))
 

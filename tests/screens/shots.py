@@ -17,13 +17,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 from stand_in import prompt, status
 
 from neurofb.devices import load_profile
-from neurofb.screens.bridge import Snapshot
-from neurofb.screens.models.setup_view import ContactCheck, Need
-from neurofb.screens.models.wording import Wording
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.setup_page import SetupPage
 from neurofb.screens.theme import theme
+from neurofb.views.session_client import Snapshot
+from neurofb.views.setup import ContactCheck, Need
+from neurofb.views.texts import Wording
 
 LABELS = (
     "Fp1",

@@ -24,12 +24,12 @@ from PySide6.QtGui import QImage
 from stand_in import StandIn
 from test_on_a_display import display
 
-from neurofb import wire
-from neurofb.console import session_windows
+from neurofb import messages
+from neurofb.commands import windows
 
 __all__ = ["display"]
 pytestmark = pytest.mark.timeout(180)
-SHORT = Path(__file__).parent.parent / "short-session.toml"
+SHORT = Path(__file__).parent.parent / "parts" / "short-session.toml"
 BOUND_S = 60.0
 TITLES = {"participant": "^neurofb$", "operator": "^neurofb .*operator$"}
 #: More time to answer: windows draw slowly without a graphics card.
@@ -107,7 +107,7 @@ class Desk:
 
     def follow(self) -> None:
         """Wait for the session's events, and hear them from now on."""
-        found = pylsl.resolve_byprop("name", wire.EVENTS, timeout=BOUND_S)
+        found = pylsl.resolve_byprop("name", messages.EVENTS, timeout=BOUND_S)
         assert found, self.text
         self._events = pylsl.StreamInlet(found[0], max_buflen=60, recover=False)
         self._events.open_stream(timeout=BOUND_S)
@@ -181,7 +181,7 @@ class Desk:
         return {stream["info"]["name"][0]: stream for stream in streams}
 
     def recorded(self, kind: str) -> list[dict]:
-        rows = [json.loads(row[0]) for row in self.record[wire.EVENTS]["time_series"]]
+        rows = [json.loads(row[0]) for row in self.record[messages.EVENTS]["time_series"]]
         return [row for row in rows if row["kind"] == kind]
 
     def check(self) -> None:
@@ -295,7 +295,7 @@ def test_the_stop_key_takes_heat_away_and_ends_the_session_and_a_window_that_han
     assert stops[0] == {"command": "stop", "by": "participant"}
     (end,) = desk.recorded("end")
     assert (end["message"], end["details"]["outcome"]) == ("stopped by participant", "stopped")
-    readings, names = desk.record[wire.STIMULUS]["time_series"], described(desk.record[wire.STIMULUS])
+    readings, names = desk.record[messages.STIMULUS]["time_series"], described(desk.record[messages.STIMULUS])
     target_c, measured_c = (readings[:, names.index(name)] for name in ("target_c", "measured_c"))
     assert np.nanmax(measured_c) > 44.0  # there was heat
     assert target_c[-1] == 32.0
@@ -339,7 +339,7 @@ def test_a_window_waits_for_a_session_that_is_not_there_yet(display):
         assert f"waiting for session {uid}, 60 s at most" in window.stderr.readline()
         session = StandIn(uid=uid)
         end_s = pylsl.local_clock() + BOUND_S
-        while not session.outlets[wire.STATUS].wait_for_consumers(0.5):
+        while not session.outlets[messages.STATUS].wait_for_consumers(0.5):
             assert window.poll() is None, window.stderr.read()
             assert pylsl.local_clock() < end_s, "the window never came"
         session.close()
@@ -352,10 +352,10 @@ def test_a_window_that_cannot_even_be_started_is_told(monkeypatch):
     def refuse(*words, **options):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(session_windows.subprocess, "Popen", refuse)
+    monkeypatch.setattr(windows.subprocess, "Popen", refuse)
     told = []
-    windows = session_windows.Windows("abc", told.append, ("operator",))
-    windows.close()
+    opened = windows.Windows("abc", told.append, ("operator",))
+    opened.close()
     assert told == [
         "note: the operator's window could not be opened: no more processes. The session goes on; open it again: "
         "neurofb screen operator --session abc"

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sending import unique
+from lsl_senders import unique
 
-from neurofb.acquisition.lsl_streams import LslClock
-from neurofb.acquisition.streams import StreamFacts
 from neurofb.clock import ManualClock
-from neurofb.console import latency as console
+from neurofb.commands import latency as console
 from neurofb.errors import StreamMissing, UnknownName, WrongInput, WrongShape, WrongStream
-from neurofb.screens.latency import evened, find_delays, store
-from neurofb.screens.latency_pattern import (
+from neurofb.lsl.inlet import LslClock
+from neurofb.lsl.matching import StreamFacts
+from neurofb.lsl.outlet import Channel, Outlet
+from neurofb.screens.latency.analysis import evened, find_delays, store
+from neurofb.screens.latency.marks import (
     CLICK_S,
     LEAST_GAP_S,
     Clicks,
@@ -23,8 +24,7 @@ from neurofb.screens.latency_pattern import (
     Simulated,
     click,
 )
-from neurofb.screens.sound_player import SilentDevice
-from neurofb.simulation.outlet import Channel, Outlet
+from neurofb.screens.sound.player import SilentDevice
 
 KINDS = ("screen", "sound")
 
@@ -306,12 +306,12 @@ def test_what_goes_wrong_is_said_in_words(photodiode, tmp_path):
 
 
 def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
-    from neurofb.screens import sound_player
+    from neurofb.screens.sound import player
 
     def none():
         raise ModuleNotFoundError("sounddevice")
 
-    monkeypatch.setattr(sound_player, "_load", none)
+    monkeypatch.setattr(player, "_load", none)
     with pytest.raises(
         StreamMissing, match=r"cannot be measured without sound\. NO SOUND: .*neurofb\[sound\]"
     ):
@@ -321,7 +321,7 @@ def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
 def test_the_patch_turns_white_at_every_mark(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    from neurofb.screens import latency_patch
+    from neurofb.screens.latency import patch
 
     class Hurried(ManualClock):
         """Every look at it takes a second, so that everything is due."""
@@ -331,14 +331,14 @@ def test_the_patch_turns_white_at_every_mark(monkeypatch):
             return super().now_s()
 
     seen = []
-    drawn = latency_patch.PatchWindow.paintEvent
+    drawn = patch.PatchWindow.paintEvent
 
     def noted(window, event):
         drawn(window, event)
         seen.append(window._is_on)
 
-    monkeypatch.setattr(latency_patch.PatchWindow, "paintEvent", noted)
-    marks_s = latency_patch.show(Pattern.make(0, 10), Hurried(), at_once=True)
+    monkeypatch.setattr(patch.PatchWindow, "paintEvent", noted)
+    marks_s = patch.show(Pattern.make(0, 10), Hurried(), at_once=True)
     assert len(marks_s) == 10
     assert np.all(np.diff(marks_s) > 0)
     changes = [is_on for i, is_on in enumerate(seen) if not i or is_on != seen[i - 1]]
@@ -348,10 +348,10 @@ def test_the_patch_turns_white_at_every_mark(monkeypatch):
 
 def test_no_display_is_said(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
-    from neurofb.screens import latency_patch
+    from neurofb.screens.latency import patch
 
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(latency_patch.sys, "platform", "linux")
+    monkeypatch.setattr(patch.sys, "platform", "linux")
     with pytest.raises(StreamMissing, match="no display: neither DISPLAY nor WAYLAND_DISPLAY is set"):
-        latency_patch.show(Pattern.make(0, 10), ManualClock())
+        patch.show(Pattern.make(0, 10), ManualClock())

@@ -12,13 +12,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from stand_in import LABELS, status
 
-from neurofb import wire
-from neurofb.acquisition.lsl_streams import LslClock
-from neurofb.screens.bridge import FOR_OPERATOR, Bridge, Snapshot
-from neurofb.screens.models.wording import Wording
+from neurofb import messages
+from neurofb.lsl.inlet import LslClock
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.screens.widgets.eeg_sweep import EegSweep
+from neurofb.views.session_client import FOR_OPERATOR, Bridge, Snapshot
+from neurofb.views.texts import Wording
 
 
 class Known:
@@ -226,12 +226,12 @@ def test_against_a_session_lost_and_found(qtbot, session, until):
 
     until(step, lambda: screen.banner.text() == "" and screen.sheet.title.startswith("Mindfulness"))
     until(step, lambda: len(coloured(screen.eeg, DARK.tones["plain"])) > 20)
-    session.lose(wire.EEG)
+    session.lose(messages.EEG)
     until(
         lambda: (session.status(), bridge.step(), screen.tick()),
         lambda: "waiting for neurofb-eeg" in screen.banner.text(),
     )
-    session.open(wire.EEG)
+    session.open(messages.EEG)
     until(step, lambda: screen.banner.text() == "")
     click(qtbot, screen.buttons["stop"])
     until(session.listen, lambda: any(each.name == "stop" for each in session.heard))

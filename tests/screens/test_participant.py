@@ -11,13 +11,13 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage
 from stand_in import prompt, status
 
-from neurofb import wire
-from neurofb.acquisition.lsl_streams import LslClock
-from neurofb.screens.bridge import FOR_PARTICIPANT, Bridge, Snapshot
-from neurofb.screens.models.luminance import most_changes_per_s
-from neurofb.screens.models.wording import Wording
+from neurofb import messages
+from neurofb.lsl.inlet import LslClock
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.theme import DARK, LIGHT
+from neurofb.views.flash_limits import most_changes_per_s
+from neurofb.views.session_client import FOR_PARTICIPANT, Bridge, Snapshot
+from neurofb.views.texts import Wording
 
 
 class Known:
@@ -215,7 +215,7 @@ def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
             known.known = rng.choice(scenes)
         known.level, known.usable = float(i % 2), float(rng.random() > 0.2)
         known.reward = float(rng.random() > 0.5)
-        known.missing = (wire.STATUS,) if rng.random() > 0.95 else ()
+        known.missing = (messages.STATUS,) if rng.random() > 0.95 else ()
         screen.tick()
         times_s.append(known.now_s)
         frames.append(pixels(screen))
@@ -232,7 +232,7 @@ def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
 def test_the_three_looks_are_three_pictures(screen, known):
     known.level = 0.5
     pictures = []
-    for usable, missing in ((1.0, ()), (0.0, ()), (1.0, (wire.STATUS,))):
+    for usable, missing in ((1.0, ()), (0.0, ()), (1.0, (messages.STATUS,))):
         known.usable, known.missing = usable, missing
         see(screen, known, 5.0)
         pictures.append(pixels(screen))
@@ -259,7 +259,7 @@ def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, unti
     screen.view.rating.point(0.3)
     qtbot.keyClick(screen, Qt.Key.Key_Return)
     until(lambda: (second.step(), session.listen()), lambda: bool(session.heard))
-    assert session.heard[0] == wire.Command(
+    assert session.heard[0] == messages.Command(
         "rating", {"prompt": "p9", "value": 30.0}, "participant", session.uid
     )
     second.close()

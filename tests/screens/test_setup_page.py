@@ -8,9 +8,9 @@ from pretended_source import PretendedSource, facts
 from PySide6.QtCore import Qt
 
 from neurofb.errors import StreamMissing
-from neurofb.screens.models.wording import Wording
 from neurofb.screens.setup_page import SetupPage
 from neurofb.screens.theme import DARK
+from neurofb.views.texts import Wording
 
 
 @pytest.fixture

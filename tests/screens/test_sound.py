@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
 from neurofb.errors import StreamLost, StreamMissing, UnknownFile, WrongFile, WrongInput
-from neurofb.screens import sound, soundscape_parts
-from neurofb.screens.sound import Heard, SessionEar, SessionSound
-from neurofb.screens.sound_file import read_speech
-from neurofb.screens.sound_player import DevicePlayer, SilentDevice, device_of, open_player
-from neurofb.screens.soundscape import Soundscape
-from neurofb.screens.soundscape_loudness import (
+from neurofb.screens.sound import parts, process
+from neurofb.screens.sound.loudness import (
     LOUDNESS_LIMIT_LUFS,
     PEAK_LIMIT,
     jump_limit,
@@ -25,7 +21,11 @@ from neurofb.screens.soundscape_loudness import (
     largest_jump,
     loudness_lufs,
 )
-from neurofb.screens.soundscape_score import Score
+from neurofb.screens.sound.player import DevicePlayer, SilentDevice, device_of, open_player
+from neurofb.screens.sound.process import Heard, SessionEar, SessionSound
+from neurofb.screens.sound.score import Score
+from neurofb.screens.sound.soundscape import Soundscape
+from neurofb.screens.sound.wav_file import read_speech
 
 RATE_HZ = 16_000
 FRESH = Soundscape(seed=3, rate_hz=RATE_HZ)
@@ -52,7 +52,7 @@ orders = st.one_of(
     st.tuples(st.just("follow"), st.floats(0, 1), st.booleans()),
     st.tuples(st.just("follow"), st.sampled_from([0.0, 1.0]), st.just(True)),
     st.tuples(st.just("silence"), st.booleans()),
-    st.tuples(st.just("ring"), st.sampled_from(["reward", *soundscape_parts.CHIMES])),
+    st.tuples(st.just("ring"), st.sampled_from(["reward", *parts.CHIMES])),
     st.tuples(st.just("neutral")),
     st.tuples(st.just("rewards")),
 )
@@ -89,7 +89,7 @@ def test_gains_move_no_faster_than_a_ramp_of_50_ms(trace, row):
     made = envelope_of(row)
     order(made, [each for each in trace if each[1][0] not in ("ring", "rewards")])
     heard = made.render(at(LENGTH_S))
-    steepest = 1 / (soundscape_parts.RAMP_S * RATE_HZ)
+    steepest = 1 / (parts.RAMP_S * RATE_HZ)
     assert np.max(np.abs(np.diff(heard))) <= steepest
     # Nor does the slope break: within a sample it changes by less than a hundredth of the steepest.
     assert np.max(np.abs(np.diff(heard, 2))) <= 0.01 * steepest
@@ -105,10 +105,10 @@ def test_the_strict_bound_is_within_the_limits():
         peak, jump = made.bounds(spoken=True)
         assert peak <= PEAK_LIMIT
         assert jump <= 2 * jump_limit(rate_hz)
-    size = {name: 10 ** (each.lufs / 20) for name, each in soundscape_parts.BUDGETS.items()}
-    loops = np.array([size[name] for name in soundscape_parts.LOOPS])
-    bed = max(float(soundscape_parts.blend(level) @ loops) for level in np.linspace(0, 1, 101))
-    together = bed + soundscape_parts.BELLS_TOGETHER * size["bell"] + size["chime"]
+    size = {name: 10 ** (each.lufs / 20) for name, each in parts.BUDGETS.items()}
+    loops = np.array([size[name] for name in parts.LOOPS])
+    bed = max(float(parts.blend(level) @ loops) for level in np.linspace(0, 1, 101))
+    together = bed + parts.BELLS_TOGETHER * size["bell"] + size["chime"]
     assert 20 * np.log10(together) <= LOUDNESS_LIMIT_LUFS
 
 
@@ -121,7 +121,7 @@ def test_the_tests_would_hear_a_switched_gain():
     assert np.max(np.abs(np.diff(np.array([0.0] * 9 + [1.0] * 9)))) > 1 / (0.05 * RATE_HZ)
 
 
-@pytest.mark.parametrize("ring", ["reward", *soundscape_parts.CHIMES])
+@pytest.mark.parametrize("ring", ["reward", *parts.CHIMES])
 def test_what_rings_swells_for_50_ms(ring):
     without, with_it = fresh(), fresh()
     for made in (without, with_it):
@@ -143,8 +143,8 @@ def test_a_burst_of_rewards_is_no_louder_than_bells_in_turn():
     for i in range(200):
         burst.ring("reward", at=at(1 + i / 40))
     difference = burst.render(at(8)) - without.render(at(8))
-    one = np.max(np.abs(soundscape_parts.bells(RATE_HZ)[0]))
-    assert np.max(np.abs(difference)) <= soundscape_parts.BELLS_TOGETHER * one
+    one = np.max(np.abs(parts.bells(RATE_HZ)[0]))
+    assert np.max(np.abs(difference)) <= parts.BELLS_TOGETHER * one
     assert burst.n_dropped == 200 - 7  # of 5 s, one in 0.8 s
 
 
@@ -613,10 +613,10 @@ def test_nonsense_from_the_network_is_harmless():
 
 
 def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, until):
-    from neurofb.acquisition.lsl_streams import LslClock
-    from neurofb.screens.bridge import Bridge
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.views.session_client import Bridge
 
-    bridge = Bridge(session.uid, "sound", LslClock(), sound.WANTED)
+    bridge = Bridge(session.uid, "sound", LslClock(), process.WANTED)
     ear, statuses, rows = SessionEar(bridge), [], []
 
     def hear():
@@ -656,13 +656,13 @@ def test_the_process_runs_until_the_session_ends():
             self.n = -1
 
     ear, clock = Ear(), ManualClock()
-    sound.run("uid", clock, silent=True, ear=ear, say=lambda line: None)
+    process.run("uid", clock, silent=True, ear=ear, say=lambda line: None)
     assert ear.n == -1
-    assert clock.now_s() == pytest.approx(0.99 + sound.LINGER_S, abs=0.05)
+    assert clock.now_s() == pytest.approx(0.99 + process.LINGER_S, abs=0.05)
 
 
 def test_an_audition_is_heard_from_begin_to_end():
     clock, said = ManualClock(), []
-    sound.audition(clock, silent=True, say=said.append, length_s=3.0)
+    process.audition(clock, silent=True, say=said.append, length_s=3.0)
     assert clock.now_s() == pytest.approx(4.0, abs=0.06)
     assert "set the headphones" in said[0]

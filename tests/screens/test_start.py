@@ -150,8 +150,8 @@ def test_a_screen_opens_and_closes(request, monkeypatch, session, capsys, kind):
 
 def test_models_and_bridge_know_no_qt():
     code = (
-        "import sys, pkgutil, importlib, neurofb.screens.bridge, neurofb.screens.start, neurofb.screens.models as m\n"
-        "for each in pkgutil.iter_modules(m.__path__): importlib.import_module(f'neurofb.screens.models.{each.name}')\n"
+        "import sys, pkgutil, importlib, neurofb.views.session_client, neurofb.screens.start, neurofb.views as m\n"
+        "for each in pkgutil.iter_modules(m.__path__): importlib.import_module(f'neurofb.views.{each.name}')\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('PySide6', 'pyqtgraph')])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from neurofb.acquisition.timing import SampleClock
+from neurofb.acquisition.sample_clock import SampleClock
 from neurofb.chunk import FloatArray
-from neurofb.documents import Event
+from neurofb.events import Event
 
 RATE_LIMIT = 0.005
 SUMMARY_S = 60.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurofb.chunk import FloatArray
-from neurofb.documents import Event
+from neurofb.events import Event
 
 CHECK_S = 3.0
 #: What the slow level leaves of EEG in µV, bad contacts and blinks included: the median channel's deviation.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
-from neurofb.documents import Event
+from neurofb.events import Event
 
 #: Without a known packet size, all channels must be 0 for this many samples to be a filled-in packet.
 MIN_ZEROS = 8

@@ -14,7 +14,7 @@ import numpy as np
 from neurofb.acquisition.playback import PlaybackSource
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
-from neurofb.documents import Event
+from neurofb.events import Event
 
 #: How long one pull may wait: the progress is shown and an interrupt is heard at least this often.
 _PATIENCE_S = 0.25

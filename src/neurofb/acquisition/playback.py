@@ -12,13 +12,13 @@ import math
 
 import numpy as np
 
-from neurofb.acquisition.own_samples import OwnSamples
-from neurofb.acquisition.raw import RawBlock
-from neurofb.acquisition.recorded import Recording
+from neurofb.acquisition.generated_source import OwnSamples
+from neurofb.acquisition.readers.recording import Recording
+from neurofb.acquisition.received import RawBlock
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
-from neurofb.documents import Event
 from neurofb.errors import WrongInput
+from neurofb.events import Event
 
 #: Clocks are read in doubles: a sample due now must not be late by the last digit.
 _ROUNDING_SAMPLES = 1e-6

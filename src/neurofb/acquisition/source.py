@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from neurofb.acquisition.raw import RawBlock, RawLayout
-from neurofb.acquisition.rhythm import Due
+from neurofb.acquisition.arrival_timing import Due
+from neurofb.acquisition.received import RawBlock, RawLayout
 from neurofb.chunk import Chunk
-from neurofb.documents import Event
+from neurofb.events import Event
 
 #: ``waiting`` before the first sample, ``flowing``, ``stale`` when samples are overdue, ``lost`` when they
 #: stay away; a source comes back to ``flowing`` by itself when samples do.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurofb.devices.positions import OLD_POSITIONS, is_position, standard_label, standard_labels
+from neurofb.devices.electrodes import OLD_POSITIONS, is_position, standard_label, standard_labels
 from neurofb.devices.profile import DeviceProfile
 from neurofb.errors import WrongStream
 

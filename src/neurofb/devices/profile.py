@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from neurofb.devices.positions import OLD_POSITIONS, is_position
+from neurofb.config import Place, parse_toml, several
+from neurofb.devices.electrodes import OLD_POSITIONS, is_position
 from neurofb.devices.tables import (
     HardwareFilter,
     Number,
@@ -27,7 +28,6 @@ from neurofb.devices.tables import (
     Text,
 )
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
-from neurofb.tomlfile import Place, parse_toml, several
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]

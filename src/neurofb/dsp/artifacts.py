@@ -24,7 +24,7 @@ from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.checks import count, samples_2d
-from neurofb.dsp.hops import Hops
+from neurofb.dsp.hop_size import Hops
 from neurofb.errors import WrongInput, WrongShape
 
 #: The band in which muscle is looked for, with transitions from 21 to 47.5 Hz, and the delay of its filter.

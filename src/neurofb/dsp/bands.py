@@ -19,7 +19,7 @@ from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
-from neurofb.dsp.rehearsal import rehearsed_correlation
+from neurofb.dsp.offline_reference import rehearsed_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
 from neurofb.dsp.wiener import (
     Bands,

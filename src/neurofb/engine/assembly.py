@@ -15,35 +15,35 @@ from typing import Any
 
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
-from neurofb.documents import Event
-from neurofb.engine.conductor import Conductor
 from neurofb.engine.engine import Engine
 from neurofb.engine.heat_calibration import HeatCalibration
-from neurofb.engine.instructed import InstructedLoop
-from neurofb.engine.journal import Journal
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.publishing import CommandEar, Listener, Publisher
+from neurofb.engine.recorded_loop import InstructedLoop
 from neurofb.engine.requests import Requests
-from neurofb.engine.session_document import write_results, write_settings
-from neurofb.engine.simulated import simulated_participant, simulated_source
+from neurofb.engine.sequencer import Conductor
+from neurofb.engine.session_files import write_results, write_settings
+from neurofb.engine.session_log import Journal
+from neurofb.engine.simulated_participant import simulated_participant, simulated_source
 from neurofb.engine.status import Heading, StatusSheet
-from neurofb.engine.stimuli import Stimuli
+from neurofb.engine.stimulus_control import Stimuli
 from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
-from neurofb.features.montage import Montage
-from neurofb.loop import Loop
-from neurofb.loop_settings import LoopSettings
+from neurofb.events import Event
+from neurofb.loop.loop import Loop
+from neurofb.loop.settings import LoopSettings
+from neurofb.lsl.session_streams import CommandEar, Listener, Publisher
 from neurofb.protocol.stop_rules import StopRules
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
 from neurofb.simulation.head import Head
+from neurofb.spatial.montage import Montage
 from neurofb.stimulation.calibration import (
     CalibratedHeat,
     PainCalibration,
     load_calibration,
     save_calibration,
 )
-from neurofb.stimulation.heater import Heater, open_heater
+from neurofb.stimulation.client import Heater, open_heater
 
 #: What the watchdog did, in its own words: also after the engine has died.
 WATCHDOG_LOG = "watchdog.jsonl"
@@ -83,8 +83,8 @@ def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
     """Give the EEG, started, and the head it comes from if that is a simulated one."""
     asked, profile = plan.asked, plan.profile
     if not asked.simulate:
-        from neurofb.acquisition.lsl import LslSource
-        from neurofb.acquisition.streams import Query
+        from neurofb.acquisition.live import LslSource
+        from neurofb.lsl.matching import Query
 
         words = asked.stream or ""
         query = Query(

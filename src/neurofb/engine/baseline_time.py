@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurofb.engine.instructed import InstructedLoop
+from neurofb.engine.recorded_loop import InstructedLoop
 
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0

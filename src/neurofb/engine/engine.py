@@ -18,16 +18,16 @@ from typing import Any
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
-from neurofb.engine.commanded import Commands
-from neurofb.engine.conductor import STREAM, Conductor
-from neurofb.engine.instructed import InstructedLoop
-from neurofb.engine.journal import Journal
-from neurofb.engine.readiness import Readiness
+from neurofb.engine.commands import Commands
+from neurofb.engine.low_latency import Readiness
+from neurofb.engine.recorded_loop import InstructedLoop
 from neurofb.engine.requests import Requests
+from neurofb.engine.sequencer import STREAM, Conductor
+from neurofb.engine.session_log import Journal
 from neurofb.engine.status import StatusSheet
-from neurofb.engine.stimuli import Stimuli
+from neurofb.engine.stimulus_control import Stimuli
 from neurofb.errors import NeurofbError, SafetyStop, StreamLost
-from neurofb.wire import STATUS_RATE_HZ
+from neurofb.messages import STATUS_RATE_HZ
 
 #: The longest that the engine waits for a sample before it looks at anything else.
 PULL_S = 0.005

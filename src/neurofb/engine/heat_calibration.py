@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from neurofb.documents import Event
-from neurofb.engine.journal import Journal
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.stimuli import Stimuli
+from neurofb.engine.session_log import Journal
+from neurofb.engine.stimulus_control import Stimuli
 from neurofb.errors import WrongInput
+from neurofb.events import Event
 from neurofb.protocol.ratings import Rating, Scale
 from neurofb.protocol.stop_rules import Action
 from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest, PainCalibration

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neurofb.engine.instructed import InstructedLoop
-from neurofb.engine.journal import Journal
-from neurofb.engine.stimuli import LEAD_S, Stimuli
+from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.session_log import Journal
+from neurofb.engine.stimulus_control import LEAD_S, Stimuli
 from neurofb.protocol.ratings import Rating
-from neurofb.protocol.session import Schedule
+from neurofb.protocol.schedule import Schedule
 from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import Step
 

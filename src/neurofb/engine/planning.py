@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from neurofb.devices import DeviceProfile, load_profile
-from neurofb.engine.heat_before import used_before
-from neurofb.engine.provenance import text_hash
+from neurofb.engine.earlier_dose import used_before
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.feedback.baseline import Baseline
-from neurofb.fitting import Fitted
-from neurofb.protocol.check import Circumstances, Report, examine
+from neurofb.loop.participant_fit import Fitted
+from neurofb.protocol.checks.check import Circumstances, Report, examine
+from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import Protocol, load_protocol
-from neurofb.protocol.heat_check import heat_problems_from
 from neurofb.protocol.known import FILE as BASELINE
 from neurofb.protocol.known import Known, read_baseline
 from neurofb.protocol.participant import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
+from neurofb.recording.provenance import text_hash
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
-from neurofb.stimulation.heat_faults import parse_heat_faults
-from neurofb.stimulation.heater import check_kind
+from neurofb.stimulation.client import check_kind
+from neurofb.stimulation.drivers.faults import parse_heat_faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from neurofb.engine.journal import Journal
+from neurofb.engine.session_log import Journal
 from neurofb.protocol.ratings import Prompt, Prompts, Rating, Scale
 
 

@@ -1,6 +1,6 @@
 """What is asked of a session from outside: commands over LSL, keys of the terminal, a simulated participant.
 
-All come as the same documents (``neurofb.wire.Command``), whoever sends them.
+All come as the same documents (``neurofb.messages.Command``), whoever sends them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from neurofb.engine.publishing import Listener
+from neurofb.lsl.session_streams import Listener
 
 
 class Requests:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from neurofb.acquisition.source import Source
-from neurofb.documents import plain
-from neurofb.engine.conductor import Conductor
-from neurofb.engine.instructed import InstructedLoop
-from neurofb.engine.journal import Journal
 from neurofb.engine.latency import summary_ms
-from neurofb.engine.stimuli import Stimuli
+from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.sequencer import Conductor
+from neurofb.engine.session_log import Journal
+from neurofb.engine.stimulus_control import Stimuli
+from neurofb.events import plain
 from neurofb.feedback.feedback import FeedbackSample
 
 N_RATINGS = 20

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurofb.chunk import Chunk
 from neurofb.feedback.settings import Condition
-from neurofb.loop import Loop
+from neurofb.loop.loop import Loop
 
 
 class Understudy:

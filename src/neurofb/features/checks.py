@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurofb.dsp.artifacts import MUSCLE_HZ, eye_channels
-from neurofb.dsp.hops import Hops
-from neurofb.dsp.spatial import rereference
+from neurofb.dsp.hop_size import Hops
 from neurofb.dsp.wiener import check_bands
 from neurofb.errors import NeurofbError, WrongInput, nearest
-from neurofb.features.declared import (
+from neurofb.features.feature_specs import (
     Asymmetry,
     Band,
     MuscleIndex,
@@ -19,8 +18,9 @@ from neurofb.features.declared import (
     SynchronyOf,
     band_hz,
 )
-from neurofb.features.montage import Montage
 from neurofb.features.presets import AnyFeature
+from neurofb.spatial.filters import rereference
+from neurofb.spatial.montage import Montage
 
 #: Above this the scalp shows more muscle than brain (Whitham 2007: from 20 Hz on; 30 Hz is where gamma begins).
 GAMMA_HZ = 30.0

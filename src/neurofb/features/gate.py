@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, ArtifactFinder
-from neurofb.dsp.hops import Hops
+from neurofb.dsp.hop_size import Hops
 from neurofb.dsp.quality import OK, ChannelState
-from neurofb.features.declared import Check
+from neurofb.features.feature_specs import Check
 
 _LONG_AGO = -(10**9)
 #: States in which a channel may speak for others. A row of blinks or a clenched jaw makes channels noisy: just then

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from neurofb.errors import UnknownName, nearest
-from neurofb.features.declared import Asymmetry, MuscleIndex, OcularIndex, Place, Power, Ratio, SynchronyOf
+from neurofb.features.feature_specs import (
+    Asymmetry,
+    MuscleIndex,
+    OcularIndex,
+    Place,
+    Power,
+    Ratio,
+    SynchronyOf,
+)
 
 AnyFeature = Power | Ratio | Asymmetry | SynchronyOf | MuscleIndex | OcularIndex
 

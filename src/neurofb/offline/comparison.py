@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from neurofb.chunk import FloatArray
-from neurofb.engine.provenance import provenance, text_hash
 from neurofb.features.value import kind_of
 from neurofb.offline.rerun import FEEDBACK, Computed, settings_of
+from neurofb.recording.provenance import provenance, text_hash
 from neurofb.recording.session_recording import SessionRecording
 
 #: Relative difference that another build or processor may make.
@@ -113,7 +113,7 @@ def compare(
     recording : SessionRecording
     computed : Computed
     here : mapping, optional
-        With what it was computed, as `neurofb.engine.provenance` says. Default: this program on this machine.
+        With what it was computed, as `neurofb.recording.provenance` says. Default: this program on this machine.
     """
     settings = settings_of(recording)
     others = tuple(what_differs(settings.get("provenance", {}), provenance() if here is None else here))

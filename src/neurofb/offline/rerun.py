@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.documents import Event
 from neurofb.errors import NeurofbError, WrongFile
+from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline
 from neurofb.feedback.feedback import FeedbackSample
-from neurofb.fitting import Fitted
-from neurofb.loop import Loop
-from neurofb.loop_settings import LoopSettings
+from neurofb.loop.loop import Loop
+from neurofb.loop.participant_fit import Fitted
+from neurofb.loop.settings import LoopSettings
 from neurofb.recording.session_recording import SessionRecording
 
 #: Kind of the events that a re-run follows.

@@ -10,9 +10,9 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofb.documents import Event
 from neurofb.errors import UnknownName, nearest
-from neurofb.offline.happenings import Happening, happenings
+from neurofb.events import Event
+from neurofb.offline.annotations import Happening, happenings
 from neurofb.offline.sample_times import SampleTimes
 from neurofb.offline.to_mne import RecordedRaw, to_raw
 from neurofb.recording.session_recording import SessionRecording, open_session_recording

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.errors import WrongFile
+from neurofb.offline.annotations import Happening, happenings
 from neurofb.offline.gaps import Gap, find_gaps
-from neurofb.offline.happenings import Happening, happenings
 from neurofb.offline.sample_times import SampleTimes
 from neurofb.recording.session_recording import SessionRecording
 

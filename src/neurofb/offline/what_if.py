@@ -14,8 +14,8 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
-from neurofb.loop import Loop
-from neurofb.loop_settings import LoopSettings
+from neurofb.loop.loop import Loop
+from neurofb.loop.settings import LoopSettings
 from neurofb.offline.rerun import Block, Computed, Progress, compute, given_of, loop_of, settings_of
 from neurofb.protocol.design import Protocol
 from neurofb.recording.session_recording import SessionRecording

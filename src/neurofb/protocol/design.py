@@ -2,7 +2,7 @@
 
 In: the name of a bundled protocol or the path of a file. Out: a `Protocol`, or one ``WrongFile`` with every problem,
 its line, what was found and what would be right. What needs a headset, a seed or a participant is not looked at here
-(`neurofb.protocol.check`).
+(`neurofb.protocol.checks.check`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from neurofb import __version__
+from neurofb.config import Place, lines_of, message, problems_of, several
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
-from neurofb.features.declared import Feature
+from neurofb.features.feature_specs import Feature
 from neurofb.feedback.settings import Name, Table
 from neurofb.protocol.bundled import protocol_names, protocol_text
+from neurofb.protocol.checks.citations import SOURCED, number_paths, uncovered
 from neurofb.protocol.feature_tables import declared_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
 from neurofb.protocol.plans import BaselinePlan, FeedbackPlan
 from neurofb.protocol.ratings import Scale
-from neurofb.protocol.sources import SOURCED, number_paths, uncovered
 from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
 from neurofb.stimulation.calibration import CalibrationSettings
-from neurofb.tomlfile import Place, lines_of, message, problems_of, several
 
 Problems = list[tuple[Place, str]]
 Part = TypeVar("Part", bound=Table)

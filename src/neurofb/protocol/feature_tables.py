@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from neurofb.config import Place, problems_of
 from neurofb.errors import NeurofbError, UnknownName, WrongInput, nearest
-from neurofb.features.declared import Asymmetry, MuscleIndex, OcularIndex, Power, Ratio, SynchronyOf
+from neurofb.features.feature_specs import Asymmetry, MuscleIndex, OcularIndex, Power, Ratio, SynchronyOf
 from neurofb.features.presets import AnyFeature, preset
-from neurofb.tomlfile import Place, problems_of
 
 _KINDS: Mapping[str, type[AnyFeature]] = {
     "power": Power,

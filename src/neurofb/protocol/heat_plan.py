@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from neurofb.feedback.settings import Name, Number, Table
 from neurofb.protocol.study import Word
 from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.heat import ABSOLUTE_CAP_C, LONGEST_PLATEAU_S, STEEPEST_C_PER_S, HeatProfile
+from neurofb.stimulation.heat_profile import ABSOLUTE_CAP_C, LONGEST_PLATEAU_S, STEEPEST_C_PER_S, HeatProfile
 
 Celsius = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=20, le=ABSOLUTE_CAP_C)]
 Ramp = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=STEEPEST_C_PER_S)]

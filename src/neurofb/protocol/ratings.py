@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.documents import Event
 from neurofb.errors import UnknownName, WrongInput, nearest
+from neurofb.events import Event
 from neurofb.feedback.settings import Name, Table
-from neurofb.protocol.drawing import generator
+from neurofb.protocol.randomization import generator
 from neurofb.protocol.study import Word
 
 Value = float | str

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from neurofb import wire
+from neurofb import messages
 from neurofb.chunk import FloatArray
-from neurofb.documents import Event
 from neurofb.errors import UnknownFile, WrongFile
+from neurofb.events import Event
 from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
-from neurofb.recording.placed import GridLayout, PlacedEeg
-from neurofb.recording.reader import XdfFile, read_xdf_file
-from neurofb.recording.stream import XdfStream
+from neurofb.recording.placed_eeg import GridLayout, PlacedEeg
+from neurofb.xdf.file import XdfFile, read_xdf_file
+from neurofb.xdf.stream import XdfStream
 
 PLACEMENT = "neurofb-placement"
 BASELINE = "baseline.json"
 #: Streams of a session in the order of their headers; the EEG comes first, under its own name.
-STREAMS = (PLACEMENT, wire.FEATURES, wire.FEEDBACK, wire.STIMULUS, wire.EVENTS)
+STREAMS = (PLACEMENT, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, messages.EVENTS)
 
 
 class SessionRecording:
@@ -168,22 +168,22 @@ class SessionRecording:
     @cached_property
     def features(self) -> dict[str, FloatArray]:
         """Values: "index", then each feature and "<name>.usable" (NaN: none at this index), and "time_s"."""
-        return self._table(wire.FEATURES)
+        return self._table(messages.FEATURES)
 
     @cached_property
     def feedback(self) -> dict[str, FloatArray]:
         """Feedback by column: "index", "level", "reward", "usable", "value", "z", "threshold" …, and "time_s"."""
-        return self._table(wire.FEEDBACK)
+        return self._table(messages.FEEDBACK)
 
     @cached_property
     def stimulus(self) -> dict[str, FloatArray]:
         """Readings of the stimulator: "target_c", "measured_c", "state", "site", and "time_s"."""
-        return self._table(wire.STIMULUS)
+        return self._table(messages.STIMULUS)
 
     @cached_property
     def sites(self) -> tuple[str, ...]:
         """The names behind the numbers of sites in ``stimulus``."""
-        stream = self._streams.get(wire.STIMULUS)
+        stream = self._streams.get(messages.STIMULUS)
         text = "[]" if stream is None else str(stream.facts.desc.get("sites", "[]"))
         found = self._read_json("the names of the sites", lambda: text, [])
         return tuple(map(str, found)) if isinstance(found, list) else ()
@@ -212,7 +212,7 @@ class SessionRecording:
     @cached_property
     def events(self) -> list[Event]:
         """Everything that was said, in the order of the file."""
-        stream = self._streams.get(wire.EVENTS)
+        stream = self._streams.get(messages.EVENTS)
         if stream is None or stream.facts.dtype is not None:
             return []
         found = []

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import RecordingFailed, WrongInput, WrongShape
-from neurofb.recording import xdf
 from neurofb.recording.folder import sync_folder
-from neurofb.recording.xdf import StreamHeader
+from neurofb.xdf import encoding
+from neurofb.xdf.encoding import StreamHeader
 
 #: Every so many flushes a mark is written at which a reader finds its way again after damage.
 BOUNDARY_EVERY = 2
@@ -55,8 +55,8 @@ class _Stream:
         if self.header.dtype is not None:
             return _Numbers(number, values, stamps_s)
         all_s = np.concatenate(stamps_s)
-        body = xdf.text_body([text for texts in values for text in texts], all_s)
-        return xdf.samples(number, len(all_s), body)
+        body = encoding.text_body([text for texts in values for text in texts], all_s)
+        return encoding.samples(number, len(all_s), body)
 
 
 class _Numbers:
@@ -73,8 +73,8 @@ class _Numbers:
 
     def packed(self) -> bytes:
         """Give the chunk."""
-        body = xdf.numeric_body(np.concatenate(self._values), np.concatenate(self._stamps_s))
-        return xdf.samples(self._number, self._n, body)
+        body = encoding.numeric_body(np.concatenate(self._values), np.concatenate(self._stamps_s))
+        return encoding.samples(self._number, self._n, body)
 
 
 class Recorder:
@@ -122,7 +122,7 @@ class Recorder:
         self._jobs: queue.SimpleQueue[Sequence[bytes | _Numbers] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
         self._thread.start()
-        self._queue(xdf.MAGIC + xdf.file_header())
+        self._queue(encoding.MAGIC + encoding.file_header())
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, flush_s={self._flush_s!r})"
@@ -136,7 +136,7 @@ class Recorder:
             )
         self._streams.append(_Stream(header))
         stream = len(self._streams)
-        self._queue(xdf.stream_header(stream, header))
+        self._queue(encoding.stream_header(stream, header))
         return stream
 
     def _kept(self, stream: int) -> _Stream:
@@ -192,7 +192,7 @@ class Recorder:
         """Take in a measurement of the sender's clock."""
         self._check()
         self._kept(stream).offsets.append((time_s, offset_s))
-        self._pending.append(xdf.clock_offset(stream, time_s, offset_s))
+        self._pending.append(encoding.clock_offset(stream, time_s, offset_s))
 
     def flush(self, now_s: float) -> None:
         """Let what was appended go to disk, if it is time; never waits for the disk.
@@ -231,7 +231,7 @@ class Recorder:
             self._hand_over()
             for number, kept in enumerate(self._streams, 1):
                 self._queue(
-                    xdf.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
+                    encoding.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
                 )
         self._jobs.put(None)
         self._thread.join(FAILED_S if was_told else CLOSING_S)
@@ -250,7 +250,7 @@ class Recorder:
             if kept.stamps_s:
                 parts.append(kept.take(number))
         if self._n_flushes % BOUNDARY_EVERY == 0:
-            parts.append(xdf.boundary())
+            parts.append(encoding.boundary())
         self._n_flushes += 1
         self._queue(*parts)
 

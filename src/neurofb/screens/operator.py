@@ -18,14 +18,14 @@ from PySide6.QtWidgets import (
 )
 
 from neurofb.chunk import FloatArray
-from neurofb.screens.bridge import Snapshot
-from neurofb.screens.models.operator_view import Line, Sheet, event_lines, session_start_s, sheet
-from neurofb.screens.models.wording import Wording
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.bars import BudgetBars, TimelineBar
 from neurofb.screens.widgets.eeg_sweep import SPAN_S, EegSweep
 from neurofb.screens.widgets.head_map import HeadMap
 from neurofb.screens.widgets.plots import CoursePlot
+from neurofb.views.operator import Line, Sheet, event_lines, session_start_s, sheet
+from neurofb.views.session_client import Snapshot
+from neurofb.views.texts import Wording
 
 FRAME_MS = 16
 #: Words and curves are drawn anew so often; the EEG with every frame.

@@ -8,13 +8,13 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from neurofb.screens.bridge import Snapshot
-from neurofb.screens.models.participant_view import ParticipantView, Picture
-from neurofb.screens.models.rating import Action, Answer
-from neurofb.screens.models.wording import Wording
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.question import MIDDLE, Places, draw_question, places
 from neurofb.screens.widgets.scene import NOTE, Landscape, draw_scene, draw_text, with_alpha
+from neurofb.views.participant import ParticipantView, Picture
+from neurofb.views.rating import Action, Answer
+from neurofb.views.session_client import Snapshot
+from neurofb.views.texts import Wording
 
 FRAME_MS = 16
 _ACTIONS: dict[int, Action] = {

@@ -12,14 +12,14 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from neurofb.acquisition.source import Source
-from neurofb.acquisition.streams import Query, StreamFacts
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import NeurofbError
-from neurofb.screens.models.setup_view import Chosen, ContactCheck, eeg_streams, fitting_device, query_of
-from neurofb.screens.models.wording import Wording
+from neurofb.lsl.matching import Query, StreamFacts
 from neurofb.screens.operator import style_sheet
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.head_map import HeadMap
+from neurofb.views.setup import Chosen, ContactCheck, eeg_streams, fitting_device, query_of
+from neurofb.views.texts import Wording
 
 STEP_MS = 50
 LOOK_S = 2.0
@@ -27,14 +27,14 @@ LOOK_S = 2.0
 
 def look_for_streams() -> list[StreamFacts]:
     """Give the streams on the network; takes some seconds."""
-    from neurofb.acquisition.lsl_streams import find_streams
+    from neurofb.lsl.inlet import find_streams
 
     return [facts for facts, _ in find_streams(wait_s=LOOK_S)]
 
 
 def open_stream(query: Query) -> Source:
     """Give the source of a stream, not started yet."""
-    from neurofb.acquisition.lsl import LslSource
+    from neurofb.acquisition.live import LslSource
 
     return LslSource(query)
 

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from neurofb import wire
+from neurofb import messages
 from neurofb.errors import NeurofbError, StreamMissing, WrongInput, nearest
 
 if TYPE_CHECKING:
-    from neurofb.screens.models.setup_view import Chosen
+    from neurofb.views.setup import Chosen
 
 KINDS = ("participant", "operator", "setup")
 LOOK_S = 3.0
@@ -88,13 +88,13 @@ def run(
     if not 2 <= breaths_per_min <= 30:
         raise WrongInput(f"a breath pacer goes 2 to 30 times a minute; found {breaths_per_min:g}")
     check_display()
-    from neurofb.screens.models.wording import Wording
+    from neurofb.views.texts import Wording
 
     wording = Wording(language)
     session = find_session(uid)
-    from neurofb.acquisition.lsl_streams import LslClock
-    from neurofb.screens.bridge import FOR_OPERATOR, FOR_PARTICIPANT, Bridge
+    from neurofb.lsl.inlet import LslClock
     from neurofb.screens.theme import theme
+    from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, Bridge
 
     app = _application()
     bridge = Bridge(session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR)
@@ -130,7 +130,7 @@ def run_setup(protocol: str | None = None, *, language: str = "en", dark: bool =
         If Qt, its libraries or a display are missing.
     """
     check_display()
-    from neurofb.screens.models.wording import Wording
+    from neurofb.views.texts import Wording
 
     wording = Wording(language)
     from neurofb.screens.setup_page import SetupPage
@@ -167,17 +167,17 @@ def find_session(uid: str | None, wait_s: float = LOOK_S) -> str:
 
 def sessions_seen(uid: str | None, wait_s: float) -> list[str]:
     """Give the uids of the sessions on the network; come back at once when ``uid`` is among them."""
-    from neurofb.acquisition.lsl_streams import LslClock
-    from neurofb.acquisition.lsl_text import SessionStreams
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.lsl.text import SessionStreams
 
     clock, streams = LslClock(), SessionStreams("neurofb-")
-    end = wire.source_id("", wire.STATUS).removeprefix("neurofb-")
+    end = messages.source_id("", messages.STATUS).removeprefix("neurofb-")
     until_s = clock.now_s() + wait_s
     while True:
         found = sorted(
             info.source_id().removeprefix("neurofb-").removesuffix(end)
             for info in streams.seen()
-            if info.name() == wire.STATUS and info.source_id().endswith(end)
+            if info.name() == messages.STATUS and info.source_id().endswith(end)
         )
         if clock.now_s() >= until_s or (uid is not None and uid in found):
             return found

@@ -18,13 +18,13 @@ import numpy as np
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
+from neurofb.lsl.outlet import Channel, Ear, EegOutlet, Look, Outlet, look_of, stable_source_id
 from neurofb.simulation.arrivals import Sent
 from neurofb.simulation.artifacts import ArtifactSettings
 from neurofb.simulation.faults import FaultPlan
 from neurofb.simulation.head import EyesState, Head, HeadSettings
 from neurofb.simulation.headset import Headset, settings_of
 from neurofb.simulation.learner import Learner, LearnerSettings
-from neurofb.simulation.outlet import Channel, Ear, EegOutlet, Look, Outlet, look_of, stable_source_id
 
 if TYPE_CHECKING:
     from neurofb.devices import DeviceProfile

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurofb.acquisition.own_samples import OwnSamples
-from neurofb.acquisition.raw import RawBlock
+from neurofb.acquisition.generated_source import OwnSamples
+from neurofb.acquisition.received import RawBlock
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
-from neurofb.documents import Event
 from neurofb.errors import WrongInput
+from neurofb.events import Event
 from neurofb.simulation.arrivals import Arrival
 from neurofb.simulation.headset import Headset
 

@@ -20,7 +20,7 @@ from neurofb.errors import WrongInput
 from neurofb.stimulation.calibrated import CalibratedHeat, load_calibration, save_calibration
 from neurofb.stimulation.calibration_settings import CalibrationSettings
 from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.heat import HeatProfile
+from neurofb.stimulation.heat_profile import HeatProfile
 
 __all__ = [
     "Answer",

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.errors import WrongInput
 from neurofb.feedback.settings import Table
-from neurofb.stimulation.heat import (
+from neurofb.stimulation.heat_profile import (
     ABSOLUTE_CAP_C,
     HeatProfile,
     contact_line_s,

@@ -25,13 +25,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from neurofb.clock import Clock
-from neurofb.documents import Event
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
-from neurofb.stimulation.account import Minutes, SkinAccount
+from neurofb.events import Event
+from neurofb.stimulation.driver import Capabilities, Reading, State, Stimulator, Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
-from neurofb.stimulation.expectation import AT_BASELINE_C, FRESH_S, Expectation
-from neurofb.stimulation.heat import Course, HeatProfile
-from neurofb.stimulation.stimulator import Capabilities, Reading, State, Stimulator, Ticket
+from neurofb.stimulation.heat_profile import Course, HeatProfile
+from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, Expectation
+from neurofb.stimulation.thermal_dose import Minutes, SkinAccount
 
 #: A guard that was not called for so long while heat was on does not know what happened meanwhile.
 GAP_S = 0.5

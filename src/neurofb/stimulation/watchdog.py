@@ -26,14 +26,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from neurofb.documents import Event
 from neurofb.errors import NeurofbError
+from neurofb.events import Event
+from neurofb.stimulation.client import make_driver
+from neurofb.stimulation.driver import Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
-from neurofb.stimulation.heat import HeatProfile
-from neurofb.stimulation.heater import make_driver
+from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.pipe import read_lines, write_line
-from neurofb.stimulation.stimulator import Ticket
 
 TICK_S = 0.002
 #: While nothing is armed or on.

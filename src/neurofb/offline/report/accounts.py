@@ -6,10 +6,9 @@ import math
 from collections import Counter
 
 from neurofb.offline.report import figures
-from neurofb.offline.report.earned import feature_names, total_reasons
 from neurofb.offline.report.facts import Facts
 from neurofb.offline.report.heat import calibrations, summaries
-from neurofb.offline.report.page import (
+from neurofb.offline.report.html import (
     DASH,
     Raw,
     bar,
@@ -24,6 +23,7 @@ from neurofb.offline.report.page import (
     table,
     text,
 )
+from neurofb.offline.report.reward_stats import feature_names, total_reasons
 
 
 def feedback(facts: Facts) -> Raw:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurofb.documents import Event
+from neurofb.events import Event
 from neurofb.recording.session_recording import SessionRecording
 
 #: Phases in which nothing is measured: left out where phases are compared.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from neurofb.documents import plain
+from neurofb.events import plain
 from neurofb.offline.report import crednf_known as known
 from neurofb.offline.report.facts import Facts
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from neurofb.engine.provenance import text_hash
 from neurofb.offline.report.facts import Facts
 from neurofb.offline.report.heat import summaries
+from neurofb.recording.provenance import text_hash
 
 Said = tuple[Literal["filled", "partly", "author"], list[str]]
 

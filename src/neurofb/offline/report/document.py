@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from neurofb.errors import RecordingFailed, WrongInput
-from neurofb.offline.report import accounts, crednf, ends, sections
+from neurofb.offline.report import accounts, crednf, header, sections
 from neurofb.offline.report.facts import Facts, facts_of
-from neurofb.offline.report.page import MARK, page
+from neurofb.offline.report.html import MARK, page
 from neurofb.recording.session_recording import open_session_recording
 
 REPORT, CHECKLIST = "report.html", "cred-nf.json"
@@ -63,7 +63,7 @@ def report_of(session: Path | str) -> Report:
 
 
 def _parts(facts: Facts, boxes: list[crednf.Box]) -> Iterator[str]:
-    yield ends.head(facts)
+    yield header.head(facts)
     yield sections.course(facts)
     yield sections.spectra(facts)
     yield sections.features(facts)
@@ -71,10 +71,10 @@ def _parts(facts: Facts, boxes: list[crednf.Box]) -> Iterator[str]:
     yield accounts.quality(facts)
     yield accounts.heat(facts)
     yield accounts.ratings(facts)
-    yield ends.checklist(boxes)
-    yield ends.made(facts)
+    yield header.checklist(boxes)
+    yield header.made(facts)
     yield accounts.events(facts)
-    yield ends.foot(facts)
+    yield header.foot(facts)
 
 
 def write_report(folder: Path | str, out: Path | str | None = None) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 
 from neurofb.errors import NeurofbError
 from neurofb.offline.report.course import Course, course_of
-from neurofb.offline.report.earned import (
+from neurofb.offline.report.heat import Answer, Stimulus, answers_of, ledger_of, stimuli_of
+from neurofb.offline.report.reward_stats import (
     Ages,
     BlockAccount,
     Learning,
@@ -18,8 +19,7 @@ from neurofb.offline.report.earned import (
     learning,
     rates_by_phase,
 )
-from neurofb.offline.report.heat import Answer, Stimulus, answers_of, ledger_of, stimuli_of
-from neurofb.offline.report.signals import ChannelAccount, Spectra, channel_accounts, spectra_of
+from neurofb.offline.report.spectra import ChannelAccount, Spectra, channel_accounts, spectra_of
 from neurofb.protocol.design import Protocol, read_protocol
 from neurofb.recording.session_recording import SessionRecording
 

@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 
 from neurofb.chunk import FloatArray
 from neurofb.offline.report.course import Course
-from neurofb.offline.report.drawing import (
+from neurofb.offline.report.reward_stats import Ages, BlockAccount, Rates
+from neurofb.offline.report.spectra import Spectra
+from neurofb.offline.report.svg import (
     COOL,
     DASHES,
     GOOD,
@@ -23,8 +25,6 @@ from neurofb.offline.report.drawing import (
     grid,
     svg_of,
 )
-from neurofb.offline.report.earned import Ages, BlockAccount, Rates
-from neurofb.offline.report.signals import Spectra
 
 #: Fewer places than this make no map.
 LEAST_PLACES = 4

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from neurofb.documents import Event
+from neurofb.events import Event
 from neurofb.offline.report.course import Course
 from neurofb.recording.session_recording import SessionRecording
 

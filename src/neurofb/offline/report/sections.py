@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from neurofb.offline.report import figures, timeline
-from neurofb.offline.report.earned import feature_names, mean_features
 from neurofb.offline.report.facts import Facts
-from neurofb.offline.report.page import (
+from neurofb.offline.report.html import (
     DASH,
     Raw,
     clock,
@@ -21,7 +20,8 @@ from neurofb.offline.report.page import (
     signed,
     table,
 )
-from neurofb.offline.report.signals import MOST_UV, WINDOW_S
+from neurofb.offline.report.reward_stats import feature_names, mean_features
+from neurofb.offline.report.spectra import MOST_UV, WINDOW_S
 
 
 def course(facts: Facts) -> Raw:

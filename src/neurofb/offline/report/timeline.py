@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 
 from neurofb.chunk import FloatArray
 from neurofb.offline.report.course import Course
-from neurofb.offline.report.drawing import (
+from neurofb.offline.report.heat import Answer
+from neurofb.offline.report.reward_stats import feature_names
+from neurofb.offline.report.svg import (
     BAD,
     COOL,
     GOOD,
@@ -28,8 +30,6 @@ from neurofb.offline.report.drawing import (
     minutes,
     svg_of,
 )
-from neurofb.offline.report.earned import feature_names
-from neurofb.offline.report.heat import Answer
 from neurofb.recording.session_recording import SessionRecording
 
 PARTS = 1000

@@ -6,9 +6,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from neurofb.screens.models.operator_view import Bar, Piece
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.scene import font, with_alpha
+from neurofb.views.operator import Bar, Piece
 
 
 class TimelineBar(QWidget):

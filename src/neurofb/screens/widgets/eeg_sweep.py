@@ -10,10 +10,10 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap, QResizeE
 from PySide6.QtWidgets import QWidget
 
 from neurofb.chunk import FloatArray
-from neurofb.screens.models.advice import GLYPHS, Tone
-from neurofb.screens.models.courses import Sweep
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.scene import font, with_alpha
+from neurofb.views.contact_advice import GLYPHS, Tone
+from neurofb.views.history import Sweep
 
 SPAN_S = 8.0
 SCALES_UV = (10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0)

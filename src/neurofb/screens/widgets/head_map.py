@@ -8,10 +8,10 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from neurofb.screens.models.advice import GLYPHS, Tone
-from neurofb.screens.models.head import places_2d
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.scene import font, with_alpha
+from neurofb.views.contact_advice import GLYPHS, Tone
+from neurofb.views.head import places_2d
 
 
 class HeadMap(QWidget):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPen, QPolygonF
 
-from neurofb.screens.models.rating import GREATEST, Rating
-from neurofb.screens.models.wording import Wording
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.scene import HEADLINE, NOTE, TEXT, draw_text, with_alpha
+from neurofb.views.rating import GREATEST, Rating
+from neurofb.views.texts import Wording
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop

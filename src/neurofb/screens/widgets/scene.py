@@ -18,8 +18,8 @@ from PySide6.QtGui import (
     QRadialGradient,
 )
 
-from neurofb.screens.models.participant_view import Picture
 from neurofb.screens.theme import Theme
+from neurofb.views.participant import Picture
 
 #: As shares of the height: letters that are read from 2 m on a screen of 30 cm are 12 mm high and more.
 HEADLINE, TEXT, NOTE = 0.058, 0.044, 0.036

@@ -1,0 +1,166 @@
+"""From what came over the line to a ``Chunk``: packets screened, samples placed, gaps filled with NaN.
+
+In: samples in µV with their stamps, raw and corrected. Out: chunks in which every index stands once. Kept:
+values that wait until the ledger is certain of their place. Without LSL and without a clock, so that the same
+object serves live streams and recorded stamps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from neurofb.acquisition.packets import ARRIVAL, COUNT, RECEIVED, STAMP, PacketScreen, Rows
+from neurofb.acquisition.sample_clock import Jitter
+from neurofb.acquisition.sample_indexing import Ledger, Placed
+from neurofb.chunk import Chunk, FloatArray
+from neurofb.devices import DeviceProfile
+from neurofb.events import Event
+
+NO_COUNT = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is known of how samples travel.
+
+    Attributes
+    ----------
+    packet_samples : int
+        Samples that are lost together; 1 if unknown.
+    lost : {"zeros", "gap"}
+        What a lost packet leaves.
+    jitter : {"auto", "late", "symmetric"}
+        How the stamps scatter.
+    counter_modulus : int or None
+        Where the counter column begins again, if there is one that does.
+    """
+
+    packet_samples: int = 1
+    lost: Literal["zeros", "gap"] = "gap"
+    jitter: Jitter = "auto"
+    counter_modulus: int | None = None
+
+    @classmethod
+    def of(cls, profile: DeviceProfile | None) -> Line:
+        """Give what a device's profile knows of it."""
+        if profile is None or profile.packets is None:
+            return cls()
+        return cls(packet_samples=profile.packets.samples, lost=profile.packets.lost)
+
+
+class Intake:
+    """Turns received samples into chunks with nothing lost in silence.
+
+    Parameters
+    ----------
+    labels : tuple of str
+    rate_hz : float
+        Nominal rate.
+    line : Line
+        How samples travel.
+    """
+
+    def __init__(self, labels: tuple[str, ...], rate_hz: float, line: Line | None = None) -> None:
+        line = line or Line()
+        self.labels = labels
+        self.screen = PacketScreen(labels, line.packet_samples, line.lost)
+        self.ledger = Ledger(rate_hz, line.packet_samples, line.jitter, line.counter_modulus)
+        self._waiting: list[Rows] = []
+
+    def __repr__(self) -> str:
+        return f"Intake({self.labels!r}, rate_hz={self.ledger.clock.nominal_hz!r})"
+
+    @property
+    def n_held(self) -> int:
+        """How many samples have come that are not yet given."""
+        return self.screen.n_held + self.ledger.n_held
+
+    def push(
+        self,
+        samples: FloatArray,
+        stamps_s: FloatArray,
+        received_s: FloatArray | None = None,
+        arrivals_s: FloatArray | float = np.inf,
+        counts: FloatArray | float = NO_COUNT,
+    ) -> Chunk:
+        """Take in samples; give those whose place is certain.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n_samples, n_channels)
+            µV.
+        stamps_s : ndarray, shape (n_samples,)
+            Their stamps on this computer's clock.
+        received_s : ndarray, shape (n_samples,), optional
+            The stamps as they came, if they differ.
+        arrivals_s : ndarray, shape (n_samples,), or float, optional
+            When they came.
+        counts : ndarray, shape (n_samples,), optional
+            The device's own count of its samples.
+        """
+        if len(samples) == 1 and not self._waiting and counts is NO_COUNT:
+            stamp_s = float(stamps_s[0])
+            if self.screen.passes_one(samples, stamp_s):
+                index = self.ledger.next_index
+                time_s = self.ledger.enter_one(stamp_s)
+                received_s = stamps_s if received_s is None else received_s
+                if time_s is not None:
+                    return Chunk(samples, index, received_s, np.array((time_s,)))
+                times = np.array(((stamp_s, float(received_s[0]), _one(arrivals_s), np.nan),))
+                return self._place(Rows(samples, times))
+        times = np.empty((len(samples), 4))
+        times[:, STAMP] = stamps_s
+        times[:, RECEIVED] = stamps_s if received_s is None else received_s
+        times[:, ARRIVAL] = arrivals_s
+        times[:, COUNT] = counts
+        return self._place(self.screen.push(Rows(samples, times)))
+
+    def flush(self) -> Chunk:
+        """Give what waits, because no more samples will come."""
+        n = len(self.labels)
+        first = self._place(self.screen.push(Rows(np.empty((0, n)), np.empty((0, 4))), final=True))
+        last = self._fill(self.ledger.flush())
+        return Chunk(
+            np.concatenate((first.samples, last.samples)),
+            first.first_index,
+            np.concatenate((first.received_s, last.received_s)),
+            np.concatenate((first.times_s, last.times_s)),
+        )
+
+    def take_events(self) -> list[Event]:
+        """Give what was found since the last call, in order of time."""
+        events = self.screen.take_events() + self.ledger.take_events()
+        return sorted(events, key=lambda event: event.time_s) if len(events) > 1 else events
+
+    def _place(self, rows: Rows) -> Chunk:
+        times = rows.times
+        counts = times[:, COUNT]
+        placed = self.ledger.push(
+            times[:, STAMP], times[:, ARRIVAL], None if np.isnan(counts).all() else counts
+        )
+        n = len(placed.present)
+        if not self._waiting and n == len(rows.samples) and placed.present.all():
+            return Chunk(rows.samples, placed.first_index, times[:, RECEIVED], placed.times_s)
+        if len(rows.samples):
+            self._waiting.append(rows)
+        return self._fill(placed)
+
+    def _fill(self, placed: Placed) -> Chunk:
+        """Take the placed samples from those that wait, and NaN between them."""
+        n, n_present = len(placed.present), int(placed.present.sum())
+        samples = np.full((n, len(self.labels)), np.nan)
+        received_s = np.full(n, np.nan)
+        if n_present:
+            waiting = Rows(*(np.concatenate(parts) for parts in zip(*self._waiting, strict=True)))
+            samples[placed.present] = waiting.samples[:n_present]
+            received_s[placed.present] = waiting.times[:n_present, RECEIVED]
+            rest = Rows(waiting.samples[n_present:], waiting.times[n_present:])
+            self._waiting = [rest] if len(rest.samples) else []
+        return Chunk(samples, placed.first_index, received_s, placed.times_s)
+
+
+def _one(value: FloatArray | float) -> float:
+    return float(value) if isinstance(value, float) else float(np.asarray(value).reshape(-1)[0])

@@ -1,0 +1,78 @@
+"""What sources share that make their samples themselves: a recording that is played, a simulated headset.
+
+Their samples are µV in doubles, on this computer's clock; nothing is ever in doubt. Kept: what was given and what
+happened, until somebody takes it.
+"""
+
+from __future__ import annotations
+
+from neurofb.acquisition.arrival_timing import Due
+from neurofb.acquisition.received import RawBlock, RawLayout, microvolt_layout
+from neurofb.acquisition.source import SourceState
+from neurofb.chunk import Chunk
+from neurofb.events import Event
+
+
+class OwnSamples:
+    """The part of an ``acquisition.source.Source`` that does not depend on where samples are from.
+
+    Parameters
+    ----------
+    name : str
+        What the record calls the stream.
+    labels : tuple of str
+    rate_hz : float
+    keep_raw : bool
+        Whether to keep what was given for ``take_raw``; somebody must take it then.
+    """
+
+    def __init__(self, name: str, labels: tuple[str, ...], rate_hz: float, *, keep_raw: bool) -> None:
+        self._name, self._labels, self._rate_hz = name, labels, rate_hz
+        self._keep_raw = keep_raw
+        self._next_index = 0
+        self._state: SourceState = "waiting"
+        self._raw: list[RawBlock] = []
+        self._events: list[Event] = []
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Channel labels in the order of the columns."""
+        return self._labels
+
+    @property
+    def rate_hz(self) -> float:
+        """The nominal rate."""
+        return self._rate_hz
+
+    @property
+    def state(self) -> SourceState:
+        """What the source knows of its stream, as of the last ``pull``; ``lost`` when a recording is over."""
+        return self._state
+
+    @property
+    def next_due(self) -> Due | None:
+        """None: samples are made when they are asked for, nobody need be ready for them."""
+        return None
+
+    @property
+    def raw_layout(self) -> RawLayout:
+        """What the stream is, and which of its columns are the EEG."""
+        return microvolt_layout(self._name, self._labels, self._rate_hz)
+
+    def take_raw(self) -> list[RawBlock]:
+        """Give the samples that were given since the last call, missing ones left out."""
+        raw, self._raw = self._raw, []
+        return raw
+
+    def take_offsets(self) -> list[tuple[float, float]]:
+        """Give nothing: samples come on this computer's clock."""
+        return []
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def flush(self) -> Chunk:
+        """Give nothing: no sample is held in doubt."""
+        return Chunk.empty(self._next_index, len(self._labels))

@@ -1,0 +1,377 @@
+"""The account of a stream: every sample that was sent is received or recorded as missing.
+
+In: time stamps in the order in which they came. Out: which index each sample has, which indices are missing,
+and the smooth time of all of them. Kept: the sample clock, the present block, and samples held in doubt.
+
+A stamp that is later than expected means that samples are missing, or only that this one was delayed. The two
+differ in what follows: after a loss the stamps *stay* late, after a delay they catch up. So samples after a
+suspicious stamp are held, by count, until the level they keep is known; nothing is held otherwise. A loss
+that hides in the jitter is found when two blocks of half a second stay late, and is entered there.
+
+Lost samples come in whole packets, so the level is rounded to packets. Measured over ten minutes with 5 % of packets
+of 47 ms lost, three disconnections and 300 ppm drift: the account is exact without jitter and, but for one packet in
+one of some hundred runs, with jitter up to 5 ms of any kind. With 10 ms about one run in eight is off by a packet or
+two, rarely more (288 samples were seen). With 20 ms *and* losses stamps do not tell any more what is missing: late
+jitter leaves a packet in a few runs, symmetric jitter tens to hundreds of samples (up to 700 were seen); without losses
+it is exact there, too. Single samples lost below the jitter cannot be counted from stamps by anyone. Where that
+matters, the device must send a counter column, by which the account is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.acquisition.findings import Findings
+from neurofb.acquisition.gap_detection import Judge
+from neurofb.acquisition.sample_clock import Jitter, SampleClock
+from neurofb.chunk import FloatArray
+from neurofb.errors import WrongInput
+from neurofb.events import Event
+
+#: A stamp this far after its own arrival is no gap: the sender's clock has jumped.
+FUTURE_S = 0.25
+#: Levels that move by less are followed as stamps; larger ones are jumps of the sender's clock.
+FOLLOW_S = 0.25
+#: Missing time beyond this is taken for a new beginning of the sender's clock, not filled with NaN.
+MAX_GAP_S = 3600.0
+#: Blocks before a level can be judged.
+MIN_BLOCKS = 4
+
+
+class Placed(NamedTuple):
+    """Where the samples stand that are now certain.
+
+    ``present`` has an entry for each index from ``first_index`` on: True takes the next sample in the order
+    of arrival, False is a missing one.
+    """
+
+    first_index: int
+    present: NDArray[np.bool_]
+    times_s: FloatArray
+
+
+class Ledger:
+    """Gives each received sample its index and counts what is missing.
+
+    Parameters
+    ----------
+    rate_hz : float
+        Nominal rate.
+    packet_samples : int
+        How many samples are lost at once; 1 if unknown.
+    jitter : {"auto", "late", "symmetric"}
+        See ``timing``.
+    counter_modulus : int or None
+        Where a counter column comes with the samples: the count at which it starts again from 0.
+
+    Attributes
+    ----------
+    n_received, n_missing : int
+        The account so far; samples held in doubt are in neither.
+    """
+
+    def __init__(
+        self,
+        rate_hz: float,
+        packet_samples: int = 1,
+        jitter: Jitter = "auto",
+        counter_modulus: int | None = None,
+    ) -> None:
+        if packet_samples < 1:
+            raise WrongInput(f"a packet holds at least 1 sample, found {packet_samples}")
+        self.clock = SampleClock(rate_hz, jitter)
+        self.judge = Judge(self.clock, packet_samples)
+        self.findings = Findings(self.clock)
+        self.packet_samples = packet_samples
+        self.counter_modulus = counter_modulus
+        self.n_received = 0
+        self.n_missing = 0
+        self.next_index = 0
+        self._period_s = 1.0 / rate_hz
+        self._started = False
+        self._bias_s = 0.0
+        self._held = np.empty((0, 3))
+        self._cleared = 0
+        self._cleared_burst = False
+        size = self.clock.block_samples
+        self._block = np.empty((size, 2))
+        self._n_block = 0
+        self._block_end = size
+        self._off_level_s = 0.0
+        self._last_count = math.nan
+        self._counted = False
+        self._noting = True
+        self._restarted = False
+
+    def __repr__(self) -> str:
+        return f"Ledger(rate_hz={self.clock.nominal_hz!r}, packet_samples={self.packet_samples!r})"
+
+    @property
+    def n_held(self) -> int:
+        """How many samples are held in doubt."""
+        return len(self._held)
+
+    def take_events(self) -> list[Event]:
+        """Give what was found since the last call, in order."""
+        return self.findings.take()
+
+    def push(
+        self,
+        stamps_s: FloatArray,
+        arrivals_s: FloatArray | None = None,
+        counts: FloatArray | None = None,
+    ) -> Placed:
+        """Enter samples.
+
+        Parameters
+        ----------
+        stamps_s : ndarray, shape (n_samples,)
+            Time stamps, corrected to this computer's clock.
+        arrivals_s : ndarray, shape (n_samples,), optional
+            When each was received, on this computer's clock: tells a jump of the sender's clock from a gap.
+        counts : ndarray, shape (n_samples,), optional
+            The counter column.
+
+        Returns
+        -------
+        Placed
+            The samples that are now certain, maybe earlier ones, maybe none.
+        """
+        n = len(stamps_s)
+        if n:
+            self.findings.look_backwards(self.next_index, stamps_s)
+        if self._started and not len(self._held) and counts is None and not self._cleared:
+            if self.next_index + n <= self._block_end:
+                times_s = self.clock.times_of(self.next_index, n)
+                stamps_s = stamps_s - self._bias_s if self._bias_s else stamps_s
+                if not (stamps_s - times_s > self.judge.limit_s).any():
+                    first_index = self.next_index
+                    self._enter(stamps_s, n)
+                    return Placed(first_index, np.ones(n, dtype=np.bool_), times_s)
+            else:
+                stamps_s = stamps_s - self._bias_s
+        elif self._started:
+            stamps_s = stamps_s - self._bias_s
+        rows = np.empty((n, 3))
+        rows[:, 0] = stamps_s
+        rows[:, 1] = np.inf if arrivals_s is None else arrivals_s
+        rows[:, 2] = np.nan if counts is None else counts
+        self._counted = counts is not None
+        return self._place(np.concatenate((self._held, rows)), final=False)
+
+    def enter_one(self, stamp_s: float) -> float | None:
+        """Enter a single sample as ``push`` would and give its time; None, and nothing done, if in any doubt.
+
+        Headsets that send sample by sample take this way nearly always, and it must cost next to nothing.
+        """
+        index = self.next_index
+        if not self._started or self._cleared or len(self._held) or index >= self._block_end:
+            return None
+        time_s = self.clock.time_of(index)
+        placed_s = stamp_s - self._bias_s
+        if placed_s - time_s > self.judge.limit_s or stamp_s < self.findings.last_stamp_s or self._counted:
+            return None
+        self.findings.last_stamp_s = stamp_s
+        row = self._n_block
+        self._block[row, 0] = index
+        self._block[row, 1] = placed_s
+        self._n_block = row + 1
+        self.next_index = index + 1
+        self.n_received += 1
+        self._restarted = False
+        return time_s
+
+    def flush(self) -> Placed:
+        """Decide on what is held, because no more samples will come."""
+        return self._place(self._held, final=True)
+
+    def _place(self, rows: FloatArray, final: bool) -> Placed:
+        first_index = self.next_index
+        present: list[NDArray[np.bool_]] = []
+        times: list[FloatArray] = []
+        if not self._started and len(rows) and (len(rows) >= self.clock.block_samples or final):
+            self._start(rows[: self.clock.block_samples, 0])
+        done = 0 if self._started else len(rows)
+        self._held = rows[:0] if self._started else rows
+        bias_s = self._bias_s
+        if missing := self._end_block():
+            present.append(np.zeros(missing, dtype=np.bool_))
+            times.append(self._skip(missing))
+        while done < len(rows):
+            if self._bias_s != bias_s:
+                rows[done:, 0] -= self._bias_s - bias_s
+                bias_s = self._bias_s
+            n = min(len(rows) - done, self._block_end - self.next_index)
+            n, missing, jump_s = self._certain(rows[done:], n, final)
+            if n:
+                present.append(np.ones(n, dtype=np.bool_))
+                times.append(self.clock.times_of(self.next_index, n))
+                self._enter(rows[done : done + n, 0], n)
+                self._noting = True
+                self._last_count = rows[done + n - 1, 2]
+                done += n
+            elif jump_s:
+                self._jump(jump_s, followed=False)
+            elif missing == 0:
+                self._held = rows[done:].copy()
+                break
+            missing += self._end_block()
+            if missing:
+                present.append(np.zeros(missing, dtype=np.bool_))
+                times.append(self._skip(missing))
+        return Placed(
+            first_index,
+            np.concatenate(present) if present else np.empty(0, dtype=np.bool_),
+            np.concatenate(times) if times else np.empty(0),
+        )
+
+    def _start(self, stamps_s: FloatArray) -> None:
+        level_s, deviation = self.judge.first_guess(stamps_s)
+        self.clock.start(float(stamps_s[0] + level_s), deviation)
+        self._started = True
+
+    def _certain(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
+        """Give how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
+        if self._cleared:
+            n = min(n, self._cleared)
+            self._cleared -= n
+            self._noting = not self._cleared_burst
+            return n, 0, 0.0
+        if self.next_index == 0:
+            return 1, 0, 0.0
+        if not math.isnan(rows[0, 2]):
+            if not math.isnan(self._last_count):
+                return self._by_counter(rows, n)
+            n = 1
+        expected_s = self.clock.times_of(self.next_index, n)
+        suspicious = rows[:n, 0] - expected_s > self.judge.limit_s
+        first = int(suspicious.argmax())
+        if not suspicious[first]:
+            return n, 0, 0.0
+        if first:
+            return first, 0, 0.0
+        late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
+        verdict = self.judge.verdict(late_s, final)
+        if verdict is None:
+            return 0, 0, 0.0
+        if verdict.n_late:
+            self._cleared = verdict.n_late
+            self._cleared_burst = self.judge.is_burst(late_s[: verdict.n_late])
+            return self._certain(rows, min(verdict.n_late, self._block_end - self.next_index), final)
+        if rows[0, 0] - rows[0, 1] > FUTURE_S or verdict.level_s > MAX_GAP_S:
+            return 0, 0, verdict.level_s
+        missing = self.judge.n_missing(verdict.level_s, self._restarted)
+        self.findings.say_gap(self.next_index, missing, "the time stamps")
+        return 0, missing, 0.0
+
+    def _by_counter(self, rows: FloatArray, n: int) -> tuple[int, int, float]:
+        """Place by the counter; its steps are exact up to whole turns, which the stamps tell apart."""
+        modulus = self.counter_modulus
+        steps = np.diff(rows[:n, 2], prepend=self._last_count)
+        odd = (steps % modulus if modulus else steps) != 1
+        first = int(odd.argmax())
+        if not odd[first]:
+            return n, 0, 0.0
+        if first:
+            return first, 0, 0.0
+        late = (rows[0, 0] - self.clock.time_of(self.next_index)) / self._period_s
+        missing = int(steps[0]) - 1
+        if modulus:
+            missing = missing % modulus + modulus * max(0, round((late - missing % modulus) / modulus))
+        self._last_count = rows[0, 2] - 1
+        if not modulus and missing < 0:
+            last = float(rows[0, 2] - steps[0])
+            self.findings.say_counter(self.next_index, last, rows[0, 2])
+            missing = max(0, round(late))
+            if missing == 0 and rows[0, 2] <= 1.0:
+                self.counter_modulus = int(last + 1.0 - rows[0, 2])
+        if missing == 0:
+            return 1, 0, 0.0
+        self.findings.say_gap(self.next_index, missing, "the counter")
+        return 0, missing, 0.0
+
+    def restart(self) -> None:
+        """Say that the stream was opened anew: a counter may begin at any number."""
+        self._last_count = math.nan
+        self._restarted = True
+
+    def _enter(self, stamps_s: FloatArray, n: int) -> None:
+        if self._noting:
+            rows = self._block[self._n_block : self._n_block + n]
+            rows[:, 0] = np.arange(self.next_index, self.next_index + n)
+            rows[:, 1] = stamps_s
+            self._n_block += n
+        self.next_index += n
+        self.n_received += n
+        self._restarted = False
+
+    def _skip(self, missing: int) -> FloatArray:
+        """Pass over missing samples, through as many blocks as they last."""
+        times = []
+        while missing:
+            n = min(missing, self._block_end - self.next_index)
+            times.append(self.clock.times_of(self.next_index, n))
+            self.next_index += n
+            self.n_missing += n
+            missing -= n
+            self._end_block(in_gap=True)
+        return np.concatenate(times)
+
+    def _end_block(self, in_gap: bool = False) -> int:
+        """Close the block if it is full; give how many samples its level shows to be missing.
+
+        The fit takes half a millisecond, so a block that samples beyond doubt have filled is closed when the next one
+        comes: its last sample may complete a hop, and feedback would wait.
+        """
+        if self.next_index < self._block_end:
+            return 0
+        block = self._block[: self._n_block]
+        missing = self._close(block, in_gap) if len(block) else 0
+        self.clock.next_block(self.next_index)
+        self._n_block = 0
+        self._block_end += self.clock.block_samples
+        return missing
+
+    def _close(self, block: FloatArray, in_gap: bool) -> int:
+        late_s = block[:, 1] - self.clock.times_at(block[:, 0])
+        level_s = self.judge.level_s(late_s) if self.judge.sharp else float(late_s.mean())
+        known = self.clock.n_steady >= MIN_BLOCKS and not self._counted
+        # Late jitter has a long tail on one side.
+        tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
+        limit_s = max(0.5 * self.judge.packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
+        if known and abs(level_s) > limit_s and len(block) > self.clock.block_samples // 4:
+            if in_gap:
+                # The gap was measured from the line, so it holds what this block lacks: not to be counted twice.
+                self._off_level_s = 0.0
+                return 0
+            return self._off_level(level_s)
+        self._off_level_s = 0.0
+        self.judge.note(late_s)
+        self.clock.add_block(block[:, 0], block[:, 1])
+        self.findings.look_at_rate(self.next_index)
+        return 0
+
+    def _off_level(self, level_s: float) -> int:
+        """Act when two blocks in a row are off to the same side; one alone is left out of the fit."""
+        before_s, self._off_level_s = self._off_level_s, level_s
+        if before_s * level_s <= 0:
+            return 0
+        self._off_level_s = 0.0
+        if level_s > 0:
+            missing = self.judge.n_missing(level_s, self._restarted)
+            found_by = "the level of the time stamps; their place is known to a second"
+            self.findings.say_gap(self.next_index, missing, found_by)
+            return missing
+        self._jump(level_s, followed=level_s > -FOLLOW_S)
+        return 0
+
+    def _jump(self, jump_s: float, followed: bool) -> None:
+        if followed:
+            self.clock.follow(jump_s)
+        else:
+            self._bias_s += jump_s
+        self.findings.say_jump(self.next_index, jump_s, followed)

@@ -1,0 +1,273 @@
+"""What a participant will get, laid out for a person: ``neurofb check PROTOCOL``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from neurofb.commands.tables import show_table
+from neurofb.devices import load_profile
+from neurofb.errors import WrongFile
+from neurofb.protocol.checks.check import Circumstances, Report, examine, read_baseline
+from neurofb.protocol.timeline import PlannedPhase, Timeline
+
+TIMELINE_HEADER = ("from", "lasts", "phase", "kind", "eyes", "what happens", "baseline or feedback", "site")
+FEATURE_HEADER = ("feature", "channels", "band", "delay", "averaged over", "expected r")
+BUDGET_HEADER = ("site", "stimuli", "dose", "of at most", "used")
+#: A letter and a colour for each kind of phase, for the bar.
+LOOKS = {
+    "instruction": ("i", "white"),
+    "rest_baseline": ("r", "cyan"),
+    "iaf_baseline": ("a", "blue"),
+    "calibration": ("c", "magenta"),
+    "training": ("T", "green"),
+    "heat": ("H", "red"),
+    "rating": ("?", "yellow"),
+    "transfer": ("t", "bright_green"),
+    "pause": ("-", "bright_black"),
+}
+BAR_WIDTH = 78
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line.
+
+    Attributes
+    ----------
+    session, arm : str or None
+    device : str
+        A profile's name or path.
+    baseline : str or None
+        The folder of a session.
+    seed : int
+    participant : str or None
+    """
+
+    session: str | None = None
+    arm: str | None = None
+    device: str = "simulated"
+    baseline: str | None = None
+    seed: int = 0
+    participant: str | None = None
+
+
+def run(protocol: str, options: Options, as_json: bool = False) -> None:
+    """Check a protocol and print what came of it.
+
+    Raises
+    ------
+    WrongFile
+        If something is wrong, after all has been printed; as JSON, the exit code alone says so.
+    """
+    report = examine(
+        protocol,
+        Circumstances(
+            load_profile(options.device),
+            options.session,
+            options.arm,
+            options.seed,
+            options.participant,
+            read_baseline(options.baseline) if options.baseline else None,
+        ),
+    )
+    if as_json:
+        click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
+        if report.problems:
+            sys.exit(WrongFile.exit_code)
+        return
+    show(report)
+    if report.problems:
+        raise WrongFile(report.refusal)
+
+
+def show(report: Report) -> None:
+    """Print a report: tables, and a bar where there is a terminal."""
+    if report.timeline is not None and report.protocol is not None:
+        study = report.protocol.study
+        title = (
+            f"{study.title} ({study.id}, {study.status.replace('_', ' ')}), session {report.timeline.session}"
+        )
+        show_table(title, TIMELINE_HEADER, timeline_rows(report.timeline))
+        if sys.stdout.isatty():
+            _show_bar(report.timeline)
+        click.echo(totals(report))
+    if report.features:
+        show_table("Features", FEATURE_HEADER, feature_rows(report))
+    if report.budgets:
+        show_table("Heat, planned", BUDGET_HEADER, budget_rows(report))
+    if report.reward is not None:
+        rate = "not known" if report.reward.rate is None else f"{report.reward.rate:.0%}"
+        click.echo(f"reward: {rate} ({report.reward.why})")
+    for warning in report.warnings:
+        click.echo(f"note: {warning}")
+
+
+def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
+    """Give a row for each phase, as ``TIMELINE_HEADER`` names its cells."""
+    return [
+        (
+            clock(phase.onset_s),
+            ("≤ " if phase.waits else "≈ " if phase.kind == "calibration" else "") + clock(phase.duration_s),
+            phase.name,
+            phase.kind.replace("_", " "),
+            phase.eyes,
+            happens(timeline, phase),
+            _earns(phase, timeline),
+            phase.site or ("changes" if phase.n_trials else ""),
+        )
+        for phase in timeline.phases
+    ]
+
+
+def happens(timeline: Timeline, phase: PlannedPhase) -> str:
+    """Give in words what a phase consists of: stimuli by level with temperatures, and what is asked."""
+    steps = [step for step in timeline.steps if step.phase == phase.index]
+    levels: dict[str, list[float]] = {}
+    for step in steps:
+        if step.kind == "heat" and step.profile is not None:
+            levels.setdefault(str(step.level), []).append(step.profile.target_c)
+    parts = [f"{len(found)} × {level} {_between(found)} °C" for level, found in levels.items()]
+    asked = dict.fromkeys(scale.name for step in steps for scale in step.scales or ())
+    if asked:
+        parts.append(f"asks {', '.join(asked)}")
+    return "; ".join(parts) or ("waits" if phase.waits else "")
+
+
+def _earns(phase: PlannedPhase, timeline: Timeline) -> str:
+    if phase.collects != "none":
+        return f"gives the {phase.collects} baseline"
+    if phase.feedback is None:
+        return ""
+    sham = "" if timeline.feedback == "real" else f" ({timeline.feedback})"
+    return f"feedback against {phase.feedback}{sham}"
+
+
+def _between(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+def totals(report: Report) -> str:
+    """Give the session's totals in one line."""
+    timeline = report.timeline
+    assert timeline is not None
+    at_most = "at most " if any(phase.waits for phase in timeline.phases) else ""
+    ratings = sum(step.kind == "rating" for step in timeline.steps)
+    trained_s = sum(phase.duration_s for phase in timeline.phases if phase.feedback is not None)
+    return (
+        f"in all: {at_most}{clock(timeline.duration_s)}, {clock(trained_s)} with feedback, "
+        f"{len(timeline.heats)} stimuli, {ratings} questions"
+    )
+
+
+def feature_rows(report: Report) -> list[tuple[str, ...]]:
+    """Give a row for each feature, as ``FEATURE_HEADER`` names its cells."""
+    return [
+        (
+            each.name,
+            " ".join(each.channels),
+            "" if each.band_hz is None else f"{each.band_hz[0]:g}–{each.band_hz[1]:g} Hz",
+            "" if each.delay_s is None else f"{1000 * each.delay_s:.0f} ms",
+            f"{each.averaged_s:g} s",
+            ""
+            if each.correlation is None
+            else f"{each.correlation:.2f} ({'own spectrum' if each.own else 'usual spectrum'})",
+        )
+        for each in report.features
+    ]
+
+
+def budget_rows(report: Report) -> list[tuple[str, ...]]:
+    """Give a row for each site, as ``BUDGET_HEADER`` names its cells."""
+    return [
+        (
+            each.site,
+            str(each.stimuli),
+            f"{each.share:.2f}",
+            f"{each.limit:.2f}",
+            f"{each.share / each.limit:.0%}",
+        )
+        for each in report.budgets
+    ]
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Give a report as JSON can hold it."""
+    timeline = report.timeline
+    content: dict[str, Any] = {
+        "protocol": report.protocol.study.id if report.protocol else None,
+        "file": report.title,
+        "problems": list(report.problems),
+        "warnings": list(report.warnings),
+        "features": [asdict(each) for each in report.features],
+        "heat": [asdict(each) for each in report.budgets],
+        "reward": None if report.reward is None else asdict(report.reward),
+    }
+    if timeline is not None:
+        content |= {
+            "session": timeline.session,
+            "seed": timeline.seed,
+            "duration_s": timeline.duration_s,
+            "phases": [asdict(phase) for phase in timeline.phases],
+            "steps": list(_step_documents(timeline)),
+        }
+    return content
+
+
+def _step_documents(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    for step in timeline.steps:
+        yield {
+            "kind": step.kind,
+            "phase": step.phase,
+            "onset_s": step.onset_s,
+            "duration_s": step.duration_s,
+            "trial": step.trial,
+            "level": step.level,
+            "site": step.site,
+            "target_c": None if step.profile is None else step.profile.target_c,
+            "scale": None if step.scales is None else step.scales[0].name,
+        }
+
+
+def clock(seconds: float) -> str:
+    """Give seconds as minutes and seconds: 1:05, or 1:05.5 where there are tenths."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    return f"{minutes}:{rest // 10:02d}" + (f".{rest % 10}" if rest % 10 else "")
+
+
+def bar(timeline: Timeline, width: int = BAR_WIDTH) -> tuple[list[tuple[str, str]], str]:
+    """Give the session as a bar: pieces of letters with their colour, and a line that marks stimuli with ``^``."""
+    whole_s = timeline.duration_s or 1.0
+    marks = [" "] * width
+    for onset_s in timeline.heat_onsets_s:
+        marks[min(int(onset_s / whole_s * width), width - 1)] = "^"
+    pieces = []
+    for phase in timeline.phases:
+        first, last = (
+            round(at_s / whole_s * width) for at_s in (phase.onset_s, phase.onset_s + phase.duration_s)
+        )
+        letter, colour = LOOKS[phase.kind]
+        if last > first:
+            pieces.append((letter * (last - first), colour))
+    return pieces, "".join(marks).rstrip()
+
+
+def _show_bar(timeline: Timeline) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    pieces, marks = bar(timeline, max(20, min(console.width - 2, 160)))
+    console.print(Text.assemble(*((letters, f"bold {colour} reverse") for letters, colour in pieces)))
+    if marks:
+        console.print(Text(marks, style="red"))
+    kinds = dict.fromkeys(phase.kind for phase in timeline.phases)
+    legend = [(f"{LOOKS[kind][0]} {kind}  ", LOOKS[kind][1]) for kind in kinds]
+    console.print(Text.assemble(*legend, ("^ stimulus" if marks else "", "red")))

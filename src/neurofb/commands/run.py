@@ -1,0 +1,297 @@
+"""What ``neurofb run`` and ``neurofb demo`` do and say: words in, a session, words out."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from neurofb.clock import Clock, ManualClock
+from neurofb.commands.terminal import Keys, Picture, tell
+from neurofb.commands.windows import Windows
+from neurofb.engine.assembly import Assembled, Hooks, assemble
+from neurofb.engine.engine import Outcome
+from neurofb.engine.planning import Asked, plan_session
+from neurofb.errors import NeurofbError
+from neurofb.lsl.session_streams import Listener
+
+NOTICE = (
+    "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
+    "ethics-approved studies, by trained staff."
+)
+#: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
+FAST_START_S = 1000.0
+SWITCH_S = 0.0005
+#: As ``nice`` counts: below 0 is before others.
+PRIORITY = -10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is not the session's own business: how it is shown.
+
+    Attributes
+    ----------
+    headless : bool
+        Lines only: no picture at the terminal, no windows.
+    fast : bool
+        On a manual clock, as fast as it can: everything simulated.
+    screens : bool
+        Open the participant's and the operator's windows.
+    as_json : bool
+        The end as JSON, for programs.
+    export, report : bool
+        What is made of the record when the session is over: BIDS, and a page to read.
+    """
+
+    headless: bool = False
+    fast: bool = False
+    screens: bool = False
+    as_json: bool = False
+    export: bool = True
+    report: bool = False
+
+
+def run(asked: Asked, options: Options) -> Outcome:
+    """Run a session and say how it went.
+
+    Raises
+    ------
+    NeurofbError
+        If it cannot start: nothing was started or written then.
+    """
+    asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    if options.fast and not asked.simulate:
+        raise NeurofbError(
+            "--fast is for simulated sessions: a headset's second lasts a second; leave it out, or add --simulate"
+        )
+    if asked.headset_faults and not asked.simulate:
+        raise NeurofbError(
+            f"--fault {asked.headset_faults[0]} is for simulated headsets: a real one has its own faults; leave it "
+            "out, or add --simulate"
+        )
+    plan = plan_session(asked)
+    shown = _Shown(options)
+    clock = _clock(options)
+    say = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
+    say(NOTICE)
+    if plan.protocol.heat is not None and asked.thermode == "simulated" and not asked.simulate:
+        say("note: the thermode is simulated: nobody is heated in this session")
+    for warning in plan.warnings:
+        say(f"note: {warning}")
+    assembled = assemble(
+        plan,
+        clock,
+        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.tell),
+        publish=not options.fast,
+    )
+    with _interruptible(assembled):  # from here on to the last key that is read
+        say(
+            f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded "
+            f"in {assembled.folder.path}"
+        )
+        with shown.open(assembled, clock), _undisturbed():
+            outcome = assembled.engine.run()
+    made: dict[str, str] = {}
+    try:
+        _afterwards(assembled, plan.asked.data, options, made)
+    except KeyboardInterrupt:
+        folder = assembled.folder.path
+        click.echo(
+            f"Interrupted: the session is recorded and whole, its export is not. Again: neurofb export {folder}",
+            err=True,
+        )
+        outcome = replace(outcome, exit_code=outcome.exit_code or 130)
+    _say_end(outcome, assembled, made, options)
+    return outcome
+
+
+def _afterwards(assembled: Assembled, data: Path, options: Options, made: dict[str, str]) -> None:
+    """Make of the record what was asked for; what fails is said, and the record stays as it is."""
+    folder = assembled.folder.path
+    if options.export:
+        from neurofb.offline.bids.export import export
+
+        with _told("exported to BIDS", f"neurofb export {folder}"):
+            made["bids"] = str(export(folder, data))
+    if options.report:
+        from neurofb.offline.report.document import report_of, save
+
+        with _told("reported", f"neurofb report {folder}"):
+            made["report"] = str(save(report_of(folder)))
+
+
+@contextlib.contextmanager
+def _told(what: str, again: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the record is closed and whole, whatever a library makes of it
+        words = str(error) if isinstance(error, NeurofbError) else repr(error)
+        click.echo(
+            f"The session was not {what}: {words}. It is recorded all the same; again: {again}", err=True
+        )
+
+
+def _clock(options: Options) -> Clock:
+    if options.fast:
+        return ManualClock(FAST_START_S)
+    from neurofb.lsl.inlet import LslClock
+
+    return LslClock()
+
+
+class _Shown:
+    """How a session is shown at the terminal: as a picture, or as lines."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
+        self._shows_windows = options.screens and not options.fast  # what is over in seconds is not published
+        self._picture: Picture | None = None
+        self._keys: Keys | None = None
+        self._start_s = 0.0
+
+    def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
+        """Give who may ask for something at this terminal."""
+        self._keys = Keys(uid, lambda: stop("a key"))
+        return (self._keys,)
+
+    @contextlib.contextmanager
+    def open(self, assembled: Assembled, clock: Clock) -> Iterator[None]:
+        """Show the session while this lasts."""
+        assert self._keys is not None
+        self._start_s = clock.now_s()
+        windows = Windows(assembled.uid, _to_stderr) if self._shows_windows else None
+        try:
+            with contextlib.nullcontext() if self._options.fast else self._keys.reading():
+                if self._is_picture:
+                    self._picture = Picture()
+                yield
+        finally:
+            if self._picture is not None:
+                self._picture.close()
+            if windows is not None:
+                windows.close()
+
+    @property
+    def wants_status(self) -> bool:
+        """Whether there is a picture to draw, or a question that keys may answer."""
+        return self._is_picture or sys.stdin.isatty()
+
+    def show(self, status: dict[str, Any]) -> None:
+        """Show how things are."""
+        if self._keys is not None:
+            prompt = status["prompt"]
+            self._keys.prompt = prompt["id"] if prompt and prompt["kind"] == "vas" else None
+            self._keys.is_paused = status["state"] == "paused"
+            status = {**status, "typed": self._keys.typed}
+        if self._picture is not None:
+            self._picture.show(status)
+
+    def tell(self, event: Any) -> None:
+        """Say what happened, where there is no picture."""
+        if not self._is_picture and not self._options.as_json:
+            tell(event, self._start_s)
+
+
+def _to_stderr(words: str) -> None:
+    click.echo(words, err=True)
+
+
+@contextlib.contextmanager
+def _interruptible(assembled: Assembled) -> Iterator[None]:
+    """Let Ctrl-C and the system's wish to end become an end in order."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        assembled.engine.interrupt()
+
+    # A terminal that is closed (SIGHUP) is one as well.
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in (getattr(signal, name) for name in names)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep pauses away from feedback: those of the garbage collector, of other threads, of other programs.
+
+    Garbage that was there before is not looked at again; a thread of ours keeps the interpreter for half a millisecond
+    at most; and where the system allows it, this process comes before others.
+    """
+    gc.collect()
+    gc.freeze()
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):  # an ordinary user may not; the session runs all the same
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval_s)
+        gc.unfreeze()
+
+
+def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Options) -> None:
+    folder = assembled.folder.path
+    if options.as_json:
+        document = {
+            "outcome": outcome.kind,
+            "message": outcome.message,
+            "exit_code": outcome.exit_code,
+            "session": assembled.uid,
+            "folder": str(folder),
+            **made,
+        }
+        click.echo(json.dumps(document))
+        return
+    click.echo(f"{outcome.kind}: {outcome.message}", err=outcome.exit_code != 0)
+    click.echo(f"recorded in {folder}")
+    for name, path in made.items():
+        click.echo(f"{name}: {path}")
+
+
+def run_words(words: dict[str, Any]) -> Outcome:
+    """Run the session that the words of the command line describe."""
+    shown = ("headless", "fast", "screens", "as_json", "export", "report")
+    options = Options(*(words.pop(name) for name in shown))
+    seed, data, baseline = words.pop("seed"), words.pop("data"), words.pop("baseline")
+    allocation = words.pop("allocation")
+    asked = Asked(
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        data=Path(data),
+        baseline=None if baseline is None else Path(baseline),
+        allocation=None if allocation is None else Path(allocation),
+        **words,
+    )
+    return run(asked, options)
+
+
+def demo_words(words: dict[str, Any]) -> Outcome:
+    """Run the demonstration."""
+    options = Options(
+        headless=words["headless"],
+        fast=words["fast"],
+        screens=words["screens"],
+        as_json=words["as_json"],
+        export=not words["fast"],
+        report=True,
+    )
+    asked = Asked("demo", "simulated", "demo", data=Path(words["out"]), seed=words["seed"], simulate=True)
+    return run(asked, options)

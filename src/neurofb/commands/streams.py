@@ -1,0 +1,89 @@
+"""What is on the network, laid out for a person: the rows of ``neurofb streams``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from neurofb.devices import load_profile, profile_names
+from neurofb.errors import StreamMissing
+from neurofb.lsl.matching import NOTHING_SEEN, Fit, StreamFacts, best_fits, fit
+
+HEADER = ("stream", "type", "channels", "rate_hz", "device that fits", "why", "missing", "from")
+
+
+def look(wait_s: float) -> list[tuple[StreamFacts, list[Fit]]]:
+    """Give all streams that show themselves within ``wait_s`` seconds, each with the profiles that fit best.
+
+    Raises
+    ------
+    StreamMissing
+        If there are none.
+    """
+    from neurofb.lsl.inlet import find_streams
+
+    seen = [facts for facts, _ in find_streams(wait_s=wait_s)]
+    if not seen:
+        raise StreamMissing(f"looked for LSL streams for {wait_s:g} s. {NOTHING_SEEN}")
+    profiles = [load_profile(name) for name in profile_names()]
+    seen.sort(key=lambda facts: (facts.type.lower() != "eeg", facts.name, facts.uid))
+    return [(facts, best_fits(facts, profiles)) for facts in seen]
+
+
+def rows(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[tuple[str, ...]]:
+    """Give one row for each stream, as ``HEADER`` names its cells."""
+    return [
+        (
+            facts.name,
+            facts.type,
+            str(facts.n_channels),
+            f"{facts.rate_hz:g}" if facts.rate_hz else "irregular",
+            " or ".join(each.profile.name for each in fits) or "none",
+            "; ".join(fits[0].reasons) if fits else _why_none(facts),
+            "; ".join(_missing(facts, fits)),
+            facts.hostname,
+        )
+        for facts, fits in seen
+    ]
+
+
+def document(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[dict[str, Any]]:
+    """Give the streams as JSON can hold them."""
+    return [
+        {
+            "name": facts.name,
+            "type": facts.type,
+            "source_id": facts.source_id,
+            "uid": facts.uid,
+            "hostname": facts.hostname,
+            "n_channels": facts.n_channels,
+            "rate_hz": facts.rate_hz,
+            "value_format": facts.value_format,
+            "labels": list(facts.labels),
+            "units": list(facts.units),
+            "missing": _missing(facts, fits),
+            "fits": [
+                {"device": each.profile.name, "reasons": list(each.reasons), "missing": list(each.missing)}
+                for each in fits
+            ],
+        }
+        for facts, fits in seen
+    ]
+
+
+def _missing(facts: StreamFacts, fits: Sequence[Fit]) -> list[str]:
+    if fits:
+        return list(fits[0].missing)
+    if facts.type.strip().lower() != "eeg":
+        return []
+    return [word for word, has in (("labels", bool(facts.labels)), ("unit", any(facts.units))) if not has]
+
+
+def _why_none(facts: StreamFacts) -> str:
+    if facts.type.strip().lower() != "eeg":
+        return f"type {facts.type or 'not given'}, not EEG"
+    named = [load_profile(name) for name in profile_names()]
+    named = [profile for profile in named if any(outlet.fits_name(facts.name) for outlet in profile.lsl)]
+    if named:
+        return f"named as {named[0].title}, but {'; '.join(fit(facts, named[0]).against)}"
+    return "no known device; labels and unit of its own are enough" if facts.labels else "no known device"

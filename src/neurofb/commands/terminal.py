@@ -1,0 +1,213 @@
+"""The terminal's side of a running session: the process that draws, keys that act, and plain lines for a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from neurofb.events import Event
+from neurofb.messages import Command
+
+#: Esc, and s.
+STOP_KEYS = ("\x1b", "s", "S")
+#: Events that a person who reads lines wants to see.
+TOLD = (
+    "phase",
+    "heat_fired",
+    "heat_aborted",
+    "heat_fault",
+    "heat_refused",
+    "heat_left_out",
+    "prompt_left_out",
+    "heat_rule_lower",
+    "heat_rule_end_block",
+    "heat_lowered",
+    "rating",
+    "fitted",
+    "block",
+    "baseline_extended",
+    "calibrated_heat",
+    "stale",
+    "lost",
+    "resumed",
+    "channel_left",
+    "channel_back",
+    "command",
+    "refused",
+    "paused",
+    "note",
+    "stop",
+    "end",
+    "error",
+)
+
+
+class Picture:
+    """Draws status documents in a process of its own; the newest replaces one that is still waiting."""
+
+    def __init__(self) -> None:
+        self._newest: queue.Queue[str | None] = queue.Queue(1)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "neurofb.commands.terminal_view"], stdin=subprocess.PIPE, text=True
+        )
+        self._thread = threading.Thread(target=self._write, name="neurofb-picture", daemon=True)
+        self._thread.start()
+
+    def show(self, status: dict[str, Any]) -> None:
+        """Draw this next; never waits."""
+        with contextlib.suppress(queue.Empty):
+            self._newest.get_nowait()
+        with contextlib.suppress(queue.Full):
+            self._newest.put_nowait(json.dumps(status) + "\n")
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        while (line := self._newest.get()) is not None:
+            try:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+            except (OSError, ValueError):
+                return  # the picture is gone; the session is not
+
+    def close(self) -> None:
+        """End the picture; what it drew last stays on the terminal."""
+        with contextlib.suppress(queue.Empty):
+            self._newest.get_nowait()
+        self._newest.put(None)
+        self._thread.join(timeout=2.0)
+        if self._thread.is_alive():  # the picture hangs and its pipe is full: nothing waits for it
+            self._process.kill()
+            self._thread.join(timeout=2.0)
+            click.echo("\x1b[?25h")  # it had hidden the cursor
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+class Keys:
+    """Keys of the terminal as commands of the session; a stop does not wait for the engine.
+
+    Parameters
+    ----------
+    uid : str
+        The session's own.
+    on_stop : callable
+        Called at once, from the thread that reads keys.
+    """
+
+    def __init__(self, uid: str, on_stop: Callable[[], None]) -> None:
+        self._uid, self._on_stop = uid, on_stop
+        self._commands: deque[str] = deque()
+        self.typed = ""
+        self.prompt: str | None = None
+        self.is_paused = False
+
+    def take(self) -> list[str]:
+        """Give commands since the last call."""
+        taken = []
+        while self._commands:
+            taken.append(self._commands.popleft())
+        return taken
+
+    def close(self) -> None:
+        """Nothing is kept open here; ``reading`` gives the terminal back."""
+
+    def press(self, key: str) -> None:
+        """Act on a key."""
+        if key in STOP_KEYS:
+            self._on_stop()
+            self._say("stop", by="operator")
+        elif self.prompt is not None and (key.isdigit() or key in "\r\n\x7f"):
+            self._type(key)
+        elif key == "p":
+            self._say("resume" if self.is_paused else "pause")
+        elif key in ("c", "\r", "\n"):
+            self._say("continue")
+        elif key in ("b", " "):
+            self._say("button", by="participant")
+        elif key == "m":
+            self._say("mark", text="marked by key")
+        elif key == "q":
+            self._say("end")
+
+    def _type(self, key: str) -> None:
+        if key.isdigit():
+            self.typed = (self.typed + key)[-3:]
+        elif key == "\x7f":
+            self.typed = self.typed[:-1]
+        elif self.typed and int(self.typed) <= 100:
+            self._say("rating", by="participant", prompt=self.prompt, value=int(self.typed))
+            self.typed = ""
+
+    def _say(self, name: str, by: str = "operator", **content: Any) -> None:
+        self._commands.append(Command(name, content, by, self._uid).to_json())
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the terminal key by key while this lasts; nothing happens where there is no terminal."""
+        if not sys.stdin.isatty() or os.name != "posix":
+            yield
+            return
+        import termios
+        import tty
+
+        handle = sys.stdin.fileno()
+        before = termios.tcgetattr(handle)
+        tty.setcbreak(handle, termios.TCSADRAIN)
+        self._obey_early_stops(handle)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._read, args=(handle, stop), name="neurofb-keys", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=1.0)
+            termios.tcsetattr(handle, termios.TCSADRAIN, before)
+
+    def _obey_early_stops(self, handle: int) -> None:
+        """Of what was typed before the session was ready only a stop counts; the rest was meant for something else."""
+        import select
+
+        while select.select([handle], [], [], 0)[0] and (typed := os.read(handle, 1024)):
+            for key in typed.decode("utf-8", "replace"):
+                if key in STOP_KEYS:
+                    self.press(key)
+
+    def _read(self, handle: int, stop: threading.Event) -> None:
+        import select
+
+        while not stop.is_set():
+            if not select.select([handle], [], [], 0.05)[0]:
+                continue
+            try:
+                key = os.read(handle, 1)
+                # An arrow begins as Escape does, and is no stop: the rest of it is there at once.
+                if key == b"\x1b" and select.select([handle], [], [], 0.0)[0]:
+                    os.read(handle, 16)
+                    continue
+            except OSError:  # the terminal is gone
+                return
+            if not key:
+                return
+            self.press(key.decode("utf-8", "replace"))
+
+
+def tell(event: Event, start_s: float) -> None:
+    """Print an event as a line, if a person wants to see it."""
+    if event.kind in TOLD:
+        click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {event.message}")

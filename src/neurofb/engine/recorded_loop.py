@@ -1,0 +1,196 @@
+"""The loop as the engine drives it: every instruction is recorded with the sample at which it held.
+
+From these events and the samples a re-run gives every value and every feedback sample again (see ``neurofb.loop.loop``).
+Kept: a fit that is being computed beside the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from neurofb.chunk import Chunk
+from neurofb.engine.session_log import Journal
+from neurofb.engine.understudy import Understudy
+from neurofb.features.value import FeatureValue
+from neurofb.feedback.feedback import FeedbackSample
+from neurofb.feedback.settings import Condition
+from neurofb.loop.loop import Loop
+from neurofb.loop.participant_fit import Fitted
+
+#: Kind of the events that a re-run follows.
+INSTRUCTION = "loop"
+#: Feedback is told that samples are missing after so long without any, and then this often.
+SILENT_S = 0.1
+
+
+class InstructedLoop:
+    """A loop whose instructions are in the record.
+
+    Parameters
+    ----------
+    loop : Loop
+    journal : Journal
+    at_once : bool
+        Compute a fit on the spot, as on a manual clock, instead of beside the session.
+    """
+
+    def __init__(self, loop: Loop, journal: Journal, *, at_once: bool) -> None:
+        self.loop, self._journal = loop, journal
+        self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
+        self._fitting: Future[Fitted] | None = None
+        self._rehearsal: Future[str] | None = None
+        self._is_ahead = False
+        self._understudy: Future[Understudy] | None = None
+        self._silent_since_s: float | None = None
+        self._told_s = float("-inf")
+        self.last: FeedbackSample | None = None
+        self.newest: dict[str, FeatureValue] = {}
+
+    def push(self, chunk: Chunk, now_s: float) -> list[FeedbackSample]:
+        """Take in samples, or their absence; give what they earned, recorded and sent."""
+        if not len(chunk):
+            return self._silence(now_s)
+        self._silent_since_s = now_s
+        output = self.loop.push(chunk)
+        self._journal.times_are(chunk)
+        given = self._given(output.samples)
+        if output.values:
+            self._journal.values(output.values)
+            for value in output.values:
+                self.newest[value.name] = value
+        return given
+
+    def _silence(self, now_s: float) -> list[FeedbackSample]:
+        """Tell feedback which sample should have come by now."""
+        if self._silent_since_s is None or now_s - max(self._silent_since_s, self._told_s) < SILENT_S:
+            return []
+        self._told_s = now_s
+        missed = int((now_s - self._silent_since_s) * self.loop.settings.rate_hz)
+        return self.do("expect", expected=self.loop.next_index - 1 + missed)
+
+    def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
+        """Follow an instruction and record it."""
+        index = self.loop.next_index
+        samples = self.loop.do(instruction, **details)
+        if instruction != "expect" or samples:
+            words = ", ".join(f"{key} {value}" for key, value in details.items())
+            self._journal.say(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
+        if instruction == "start_block":
+            self._prepare_understudy(**details)
+        return self._given(samples)
+
+    def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
+        aged = self._journal.feedback(samples)
+        if aged:
+            self.last = aged[-1]
+        return aged
+
+    def lacks(self) -> str | None:
+        """Give in words what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
+
+        Before the pipeline is the participant's own, a fit is tried on what there is: what the assumed limits say of a
+        baseline is neither here nor there.
+        """
+        if self.loop.fitted is not None:
+            return self.loop.missing()
+        if self._worker is None:
+            return self.loop.rehearsal_job()()
+        was_ahead = self._is_ahead
+        self.rehearse(ahead=False)
+        if self._rehearsal is None or not self._rehearsal.done():
+            return None
+        job, self._rehearsal, self._is_ahead = self._rehearsal, None, False
+        found = job.result()
+        return None if found and was_ahead else found  # there is more by now than it was tried on
+
+    def rehearse(self, *, ahead: bool = True) -> None:
+        """Begin to find out whether the baseline will do, before its time is over if ``ahead``; beside the session."""
+        if self._worker is None or self._rehearsal is not None or self.loop.fitted is not None:
+            return
+        self._rehearsal, self._is_ahead = self._worker.submit(self.loop.rehearsal_job()), ahead
+
+    # -- the participant's own pipeline ------------------------------------------------------------------------
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a fit is under way."""
+        return self._fitting is not None
+
+    def begin_fit(self) -> None:
+        """Let the pipeline be made anew for this participant, if there are baselines for it."""
+        if not self.loop.can_fit or self._fitting is not None:
+            return
+        if self._worker is None:
+            self.do("fit", until=self.loop.next_index)
+            self._tell_fit()
+        else:
+            self._fitting = self._worker.submit(self.loop.fit_job())
+
+    def poll_fit(self) -> None:
+        """Take over a fit that is ready.
+
+        Raises
+        ------
+        WrongInput
+            If the baselines do not suffice: what is missing.
+        """
+        if self._fitting is None or not self._fitting.done():
+            return
+        job, self._fitting = self._fitting, None
+        fitted, index = job.result(), self.loop.next_index
+        self.loop.adopt(fitted)
+        self._journal.say(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
+        self._tell_fit()
+
+    def _tell_fit(self) -> None:
+        fitted = self.loop.fitted
+        assert fitted is not None
+        peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"
+        lines = self.loop.pipeline.describe()
+        self._journal.say(
+            "fitted",
+            f"the pipeline is made for this participant: {peak}",
+            self.loop.next_index,
+            iaf_hz=fitted.iaf_hz,
+            notes=list(fitted.notes),
+            pipeline=lines,
+            baselines=[f"{name}, {condition}" for name, condition in self.loop.baselines],
+        )
+
+    # -- practice ----------------------------------------------------------------------------------------------
+
+    def _prepare_understudy(self, condition: Condition) -> None:
+        """Make an understudy beside the session; on a manual clock nobody needs to hurry."""
+        if self._worker is not None and self._understudy is None:
+            try:
+                self._understudy = self._worker.submit(partial(Understudy, self.loop, condition))
+            except RuntimeError as error:  # no thread to be had: the session goes on without
+                self._practice_failed(error)
+
+    def practise(self) -> None:
+        """Let the understudy play a hop. If it fails it plays no more, and nothing else changes."""
+        self._with_understudy(Understudy.practise)
+
+    def tidy(self) -> None:
+        """Let it do what it left undone."""
+        self._with_understudy(Understudy.tidy)
+
+    def _with_understudy(self, act: Callable[[Understudy], None]) -> None:
+        if self._understudy is None or not self._understudy.done():
+            return
+        try:
+            act(self._understudy.result())
+        except Exception as error:
+            self._practice_failed(error)
+
+    def _practice_failed(self, error: Exception) -> None:
+        self._understudy = Future()  # never done
+        self._journal.say("error", f"the practice of a hop failed and is off now: {error!r}")
+
+    def close(self) -> None:
+        """End the work beside the session."""
+        if self._worker is not None:
+            self._worker.shutdown(wait=False, cancel_futures=True)

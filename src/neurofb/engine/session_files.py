@@ -1,0 +1,102 @@
+"""What stands in the folder of a session beside its recording: all that is needed to do it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from neurofb.engine.earlier_dose import BEFORE, LEDGER
+from neurofb.engine.planning import SessionPlan
+from neurofb.engine.stimulus_control import Stimuli
+from neurofb.errors import RecordingFailed
+from neurofb.loop.loop import Loop
+from neurofb.loop.settings import LoopSettings
+from neurofb.protocol.known import FILE as BASELINE
+from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
+from neurofb.recording.provenance import provenance, text_hash
+
+
+def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder) -> None:
+    """Write the protocol as it was given, and everything else that the session was made of. Not the arm."""
+    note_allocation(plan, uid)
+    folder.write_text(PROTOCOL, plan.protocol.text)
+    folder.write_text(
+        SETTINGS, json.dumps(settings_document(plan, uid, settings, folder), indent=1, sort_keys=True)
+    )
+
+
+def write_results(loop: Loop, stimuli: Stimuli | None, folder: SessionFolder) -> None:
+    """Write what the next session needs: baselines, and what each place on the skin has had."""
+    if stimuli is not None:
+        folder.write_text(LEDGER, json.dumps(stimuli.used, indent=1, sort_keys=True))
+    if loop.fitted is None or not loop.baselines:
+        return
+    baselines = [each.model_dump(mode="json") for each in loop.baselines.values()]
+    folder.write_text(BASELINE, json.dumps({**loop.fitted.as_dict(), "baselines": baselines}))
+
+
+def note_allocation(plan: SessionPlan, uid: str) -> None:
+    """Append which arm a session had to the list that is kept apart from the data, if there is one."""
+    path = plan.asked.allocation
+    if path is None:
+        return
+    entry = {
+        "date": plan.asked.date,
+        "session": uid,
+        "participant": plan.asked.participant,
+        "visit": plan.visit,
+        "arm": plan.timeline.arm,
+        "protocol_sha256": text_hash(plan.protocol.text),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RecordingFailed(
+            f"the list of allocations {path} cannot be written: {error.strerror}"
+        ) from error
+
+
+def settings_document(
+    plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder
+) -> dict[str, Any]:
+    """Give all that is needed to do the session again, and to say with what it was done."""
+    asked, study = plan.asked, plan.protocol.study
+    given = None
+    if plan.fitted is not None:
+        given = {
+            **plan.fitted.as_dict(),
+            "baselines": [each.model_dump(mode="json") for each in plan.baselines],
+        }
+    return {
+        "format": 1,
+        "uid": uid,
+        "participant": asked.participant,
+        "session": folder.session,
+        "task": folder.task,
+        "run": folder.run,
+        "date": asked.date,
+        "seed": asked.seed,
+        "simulated": asked.simulate,
+        "answers": asked.answers if asked.simulate else True,
+        "protocol": {
+            "id": study.id,
+            "title": study.title,
+            "status": study.status,
+            "citation": study.citation,
+            "doi": study.doi,
+            "sha256": text_hash(plan.protocol.text),
+            "assumed": list(plan.protocol.assumed),
+        },
+        "device": plan.profile.model_dump(mode="json"),
+        "loop": settings.as_dict(),
+        "given": given,
+        "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
+        BEFORE: dict(plan.used),
+        "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],
+        "provenance": provenance(),
+    }

@@ -1,0 +1,311 @@
+"""Everything that happens in a session, kept and told in one place.
+
+In: raw blocks, chunks, values, feedback, readings, events. Out: the streams of the recording and of LSL. Kept:
+ages of feedback, for the account of latency.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Protocol
+
+import numpy as np
+
+from neurofb import messages
+from neurofb.acquisition.received import RawBlock, RawLayout
+from neurofb.chunk import Chunk, FloatArray
+from neurofb.clock import Clock
+from neurofb.events import Event
+from neurofb.features.value import FeatureValue
+from neurofb.feedback.feedback import FeedbackSample
+from neurofb.recording.sample_map import Placement
+from neurofb.recording.writer import Recorder
+from neurofb.stimulation.driver import STATES, Reading
+from neurofb.xdf.encoding import StreamHeader
+
+#: Columns of the feedback in the record; those that LSL sends are among them.
+FEEDBACK_COLUMNS: Mapping[str, str] = {
+    "index": "sample",
+    "level": "none",
+    "reward": "none",
+    "usable": "none",
+    "value": "feature",
+    "z": "SD",
+    "threshold": "SD",
+    "success_index": "none",
+    "delay_s": "s",
+    "age_s": "s",
+}
+_FEEDBACK_OF = attrgetter(*FEEDBACK_COLUMNS)
+PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
+#: Ages that are looked at for the account of latency: the newest, about five minutes.
+N_AGES = 10_000
+#: Where samples stand is written this often, so that little of it is lost in a crash.
+PLACE_EVERY_S = 0.25
+
+
+class Publishing(Protocol):
+    """Where a session's streams go out."""
+
+    def eeg(self, chunk: Chunk) -> None: ...
+    def features(self, row: FloatArray, time_s: float) -> None: ...
+    def feedback(self, sample: FeedbackSample, age_s: float, time_s: float) -> None: ...
+    def let_pass(self) -> None: ...
+    def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
+    def event(self, document: str, time_s: float) -> None: ...
+    def status(self, document: str, time_s: float) -> None: ...
+    @property
+    def is_watched(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class Journal:
+    """The record of a session and its streams.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    publisher : Publishing or None
+        None for a session that nobody else hears.
+    clock : Clock
+    layout : RawLayout
+        The source's stream.
+    labels : sequence of str
+        The EEG channels, in the order of chunks.
+    features : mapping of str to str
+        Name → unit, in their order.
+    sites : sequence of str
+        Where heat may be applied; the record numbers them so.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        publisher: Publishing | None,
+        clock: Clock,
+        layout: RawLayout,
+        labels: Sequence[str],
+        features: Mapping[str, str],
+        sites: Sequence[str] = (),
+    ) -> None:
+        self._recorder, self._publisher, self._clock = recorder, publisher, clock
+        self._names = {name: 1 + 2 * i for i, name in enumerate(features)}
+        self._row = np.full(1 + 2 * len(features), np.nan)
+        self._sites = {site: i for i, site in enumerate(sites)}
+        self._placement = Placement(len(labels))
+        self._times_s, self._times_from = np.empty(0), 0
+        self._last_why = ""
+        self._place_at_s = -np.inf
+        self.ages_s: deque[float] = deque(maxlen=N_AGES)
+        self.newest_s = float("nan")
+        self.n_received = self.n_missing = 0
+        #: Told of each event; whatever it raises is its own end, not the session's.
+        self.on_event: Callable[[Event], None] | None = None
+        self._streams = self._open(layout, labels, features, sites)
+
+    def _open(
+        self, layout: RawLayout, labels: Sequence[str], features: Mapping[str, str], sites: Sequence[str]
+    ) -> dict[str, int]:
+        """Write the headers, in the order in which people look for them."""
+        as_placed = {
+            "labels": list(labels),
+            "columns": list(layout.columns),
+            "scale_uv": layout.scale_uv.tolist(),
+            "rate_hz": layout.rate_hz,
+        }
+        value_columns = {"index": "sample"}
+        for name, unit in features.items():
+            value_columns |= {name: unit or "none", f"{name}.usable": "none"}
+        headers = {
+            "eeg": StreamHeader(
+                name=layout.name,
+                type=layout.type or "EEG",
+                channel_format=layout.value_format,
+                rate_hz=layout.rate_hz,
+                labels=layout.labels,
+                units=layout.units,
+                source_id=layout.source_id,
+                uid=layout.uid,
+                hostname=layout.hostname,
+                desc={"manufacturer": layout.manufacturer},
+            ),
+            "placement": StreamHeader(
+                name="neurofb-placement",
+                type="Placement",
+                channel_format="double64",
+                rate_hz=0.0,
+                labels=PLACEMENT_COLUMNS,
+                desc={"layout": json.dumps(as_placed, sort_keys=True)},
+            ),
+            "features": _numbers(messages.FEATURES, "Features", value_columns),
+            "feedback": _numbers(messages.FEEDBACK, "Feedback", FEEDBACK_COLUMNS),
+            "stimulus": _numbers(
+                messages.STIMULUS, "Stimulus", messages.STIMULUS_COLUMNS, sites=json.dumps(list(sites))
+            ),
+            "events": StreamHeader(
+                name=messages.EVENTS,
+                type="Markers",
+                channel_format="string",
+                rate_hz=0.0,
+                labels=("document",),
+            ),
+        }
+        return {name: self._recorder.add_stream(header) for name, header in headers.items()}
+
+    @property
+    def n_bytes(self) -> int:
+        """How much has been given to the disk."""
+        return self._recorder.n_bytes
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def received(self, blocks: Sequence[RawBlock], offsets: Sequence[tuple[float, float]]) -> None:
+        """Record what was received, as it came."""
+        for block in blocks:
+            self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
+            self._placement.received(block.stamps_s)
+            self.n_received += len(block.stamps_s)
+        for time_s, offset_s in offsets:
+            self._recorder.offset(self._streams["eeg"], time_s, offset_s)
+
+    def times_are(self, chunk: Chunk) -> None:
+        """Take note of when samples were taken, before anything that is made of them is told."""
+        self._times_s, self._times_from = chunk.times_s, chunk.first_index
+        self.newest_s = chunk.times_s.item(-1)
+
+    def placed(self, chunk: Chunk) -> None:
+        """Record where samples stand, and send them on."""
+        if not len(chunk):
+            return
+        self._placement.push(chunk)
+        self.n_missing += int(np.isnan(chunk.received_s).sum())
+        if self._publisher is not None:
+            self._publisher.eeg(chunk)
+
+    # -- what is made of it ------------------------------------------------------------------------------------
+
+    def time_of(self, index: int) -> float:
+        """Give the time of a sample of the newest chunk; of an older or later one by the nearest of it."""
+        if not len(self._times_s):
+            return self._clock.now_s()
+        return float(self._times_s[min(max(index - self._times_from, 0), len(self._times_s) - 1)])
+
+    def values(self, values: Sequence[FeatureValue]) -> None:
+        """Record and send values, those of one sample index in one row."""
+        row = self._row
+        for i, value in enumerate(values):
+            at = self._names[value.name]
+            row[at], row[at + 1] = value.value, value.usable
+            if i + 1 == len(values) or values[i + 1].index != value.index:
+                row[0] = value.index
+                time_s = self.time_of(value.index)
+                if self._publisher is not None:
+                    self._publisher.features(row[1:], time_s)
+                self._recorder.append(self._streams["features"], row[None].copy(), np.array((time_s,)))
+                row.fill(np.nan)
+
+    def feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
+        """Give samples their age, send and record them; a new reason for none is an event."""
+        if not samples:
+            return []
+        out_s, ages_s = [], []
+        for sample in samples:  # all are out before anything else is done: somebody waits for them
+            now_s = self._clock.now_s()
+            age_s = now_s - min(self.time_of(sample.index), self.newest_s)
+            if self._publisher is not None:
+                self._publisher.feedback(sample, age_s, now_s)
+            out_s.append(now_s)
+            ages_s.append(age_s)
+        if self._publisher is not None:
+            self._publisher.let_pass()
+        aged = [sample.aged(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
+        self.ages_s.extend(ages_s)
+        rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
+        self._recorder.append(self._streams["feedback"], rows, np.array(out_s))
+        for sample, now_s in zip(aged, out_s, strict=True):
+            self._tell_why(sample, now_s)
+        return aged
+
+    def _tell_why(self, sample: FeedbackSample, now_s: float) -> None:
+        if sample.why == self._last_why:
+            return
+        self._last_why = sample.why
+        kind = "withheld" if sample.why else "earning"
+        self.event(Event(kind, now_s, sample.why or "feedback can be earned", sample.index))
+
+    def readings(self, readings: Sequence[Reading], site: str | None) -> None:
+        """Record and send what the stimulator reads."""
+        number = self._sites.get(site or "", -1)
+        for each in readings:
+            state = STATES.index(each.state)
+            row = np.array([[each.target_c, each.measured_c, state, number]])
+            self._recorder.append(self._streams["stimulus"], row, np.array((each.time_s,)))
+            if self._publisher is not None:
+                self._publisher.stimulus(each.target_c, each.measured_c, state, number, each.time_s)
+
+    # -- what happens ------------------------------------------------------------------------------------------
+
+    def say(
+        self, kind: str, message: str, index: int | None = None, time_s: float | None = None, **details: Any
+    ) -> None:
+        """Record and send that something happened, now if not said otherwise."""
+        self.event(Event(kind, self._clock.now_s() if time_s is None else time_s, message, index, details))
+
+    def event(self, event: Event) -> None:
+        """Record and send an event."""
+        document = event.to_json()
+        self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
+        if self._publisher is not None:
+            self._publisher.event(document, event.time_s)
+        if self.on_event is not None:
+            try:
+                self.on_event(event)
+            except Exception:
+                self.on_event = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody reads how the session is."""
+        return self._publisher is not None and self._publisher.is_watched
+
+    def status(self, document: str) -> None:
+        """Send how things are; not recorded, for all of it is in the other streams."""
+        if self._publisher is not None:
+            self._publisher.status(document, self._clock.now_s())
+
+    def flush(self) -> None:
+        """Let what is due go to disk."""
+        now_s = self._clock.now_s()
+        if now_s >= self._place_at_s:
+            self._place_at_s = now_s + PLACE_EVERY_S
+            self._write_placement()
+        self._recorder.flush(now_s)
+
+    def _write_placement(self) -> None:
+        rows, stamps_s = self._placement.take()
+        if len(rows):
+            self._recorder.append(self._streams["placement"], rows, stamps_s)
+
+    def close(self) -> None:
+        """Close the record and the streams."""
+        try:
+            self._write_placement()
+            self._recorder.close()
+        finally:
+            if self._publisher is not None:
+                self._publisher.close()
+
+
+def _numbers(name: str, kind: str, columns: Mapping[str, str], **desc: str) -> StreamHeader:
+    return StreamHeader(
+        name=name,
+        type=kind,
+        channel_format="double64",
+        rate_hz=0.0,
+        labels=tuple(columns),
+        units=tuple(columns.values()),
+        desc=desc,
+    )

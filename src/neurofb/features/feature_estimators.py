@@ -1,0 +1,288 @@
+"""How declared features become numbers: one small object each, fed with band power or complex bands, hop by hop.
+
+In: power ``(n_bands, n_channels)`` in µV², or complex bands ``(n_outputs, n_channels)``. Out: a float, NaN where there
+is none. Kept between hops: which channels are in use, and for synchrony its window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurofb.chunk import ComplexArray, FloatArray
+from neurofb.dsp.artifacts import MUSCLE_DELAY_S, MUSCLE_HZ, ArtifactFinder
+from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.spectrum import Spectrum
+from neurofb.dsp.synchrony import Synchrony
+from neurofb.features.feature_specs import (
+    Asymmetry,
+    Band,
+    MuscleIndex,
+    OcularIndex,
+    Power,
+    Ratio,
+    SynchronyOf,
+    band_hz,
+)
+from neurofb.features.gate import Watch
+from neurofb.features.presets import AnyFeature
+from neurofb.spatial.filters import SpatialFilter, regions
+from neurofb.spatial.montage import Montage
+
+Reference = str | Sequence[str] | None
+BandKey = tuple[float, float, float]
+MUSCLE_KEY: BandKey = (*MUSCLE_HZ, MUSCLE_DELAY_S)
+
+
+def usual_delay_s(low_hz: float) -> float:
+    """Give the delay a band filter gets if none is declared: what its accuracy needs (see the accuracy benchmark)."""
+    if low_hz >= 7:
+        return 0.1
+    return 0.15 if low_hz >= 3 else 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """The one band filter that serves all features, the muscle band last.
+
+    Attributes
+    ----------
+    keys : tuple of (low, high, delay)
+    filter : BandFilter
+    """
+
+    keys: tuple[BandKey, ...]
+    filter: BandFilter
+
+    @classmethod
+    def of(
+        cls,
+        features: Sequence[AnyFeature],
+        hops: Hops,
+        n_channels: int,
+        iaf_hz: float | None,
+        spectrum: Spectrum | None,
+    ) -> Bank:
+        """Design a filter with every band that the features name, each once."""
+        keys = [key_of(feature, band, iaf_hz) for feature in features for band in feature.bands]
+        unique = (*(key for key in dict.fromkeys(keys) if key != MUSCLE_KEY), MUSCLE_KEY)
+        names = [f"band {i}" for i in range(len(unique))]
+        filtering = BandFilter(
+            {name: (low, high) for name, (low, high, _) in zip(names, unique, strict=True)},
+            hops.rate_hz,
+            n_channels,
+            {name: delay_s for name, (_, _, delay_s) in zip(names, unique, strict=True)},
+            None if spectrum is None else Spectrum(spectrum.freqs_hz, spectrum.density.mean(axis=0)),
+            every=hops.every,
+        )
+        return cls(unique, filtering)
+
+    def index(self, feature: AnyFeature, band: Band, iaf_hz: float | None) -> int:
+        """Give the place of a feature's band in the bank."""
+        return self.keys.index(key_of(feature, band, iaf_hz))
+
+    def reach_s(self, bands: Sequence[int]) -> float:
+        """Give how far back the taps of these bands reach, in seconds."""
+        return float(self.filter.reach_s[list(bands)].max())
+
+
+def key_of(feature: AnyFeature, band: Band, iaf_hz: float | None) -> BandKey:
+    """Give low, high and delay of a feature's band; all bands of a feature are as late as its first."""
+    delay_s = getattr(feature, "delay_s", None)
+    if delay_s is None:
+        delay_s = usual_delay_s(band_hz(feature.bands[0], iaf_hz)[0])
+    return (*band_hz(band, iaf_hz), float(delay_s))
+
+
+class PowerMeter:
+    """Power, ratio or asymmetry: a formula of mean powers at one place or two.
+
+    Attributes
+    ----------
+    declared : Power, Ratio or Asymmetry
+    watch : Watch
+    delay_s : float
+        Delay of the band filter.
+    """
+
+    slow = False
+
+    def __init__(
+        self,
+        declared: Power | Ratio | Asymmetry,
+        montage: Montage,
+        bank: Bank,
+        iaf_hz: float | None,
+        reference: Reference,
+    ) -> None:
+        self.declared = declared
+        self._places = tuple(montage.columns(place) for place in declared.places)
+        bands = [bank.index(declared, band, iaf_hz) for band in declared.bands]
+        self._upper, self._lower = bands[0], bands[-1]
+        self.delay_s = bank.keys[self._upper][2]
+        self.reach_s = bank.reach_s(bands)
+        watched = _watched(self._places, montage, reference)
+        after_s = self.delay_s + 2 * declared.smoothing_s
+        self.watch = Watch(watched, declared.checks, after_s, self.reach_s)
+        self.use([False] * len(montage.labels))
+
+    def use(self, out: Sequence[bool]) -> None:
+        """Leave channels out that are bad."""
+        self._columns = [[channel for channel in place if not out[channel]] for place in self._places]
+
+    def value(self, power: FloatArray) -> float:
+        """Give the feature from power, shape (n_bands, n_channels)."""
+        declared = self.declared
+        upper = _mean(power[self._upper], self._columns[0])
+        if isinstance(declared, Asymmetry):
+            right = _mean(power[self._upper], self._columns[1])
+            return _log(right) - _log(upper)
+        if isinstance(declared, Power) and declared.scale != "relative":
+            return 10 / _LN10 * _log(upper) if declared.scale == "db" else upper
+        lower = _mean(power[self._lower], self._columns[-1])
+        ratio = upper / lower if lower > 0 else math.nan
+        return 10 / _LN10 * _log(ratio) if declared.scale == "db" else ratio
+
+
+class SynchronyMeter:
+    """Synchrony of places, from a window that leaves artifacts out.
+
+    Attributes
+    ----------
+    declared : SynchronyOf
+    watch : Watch
+    delay_s : float
+    """
+
+    slow = True
+
+    def __init__(
+        self, declared: SynchronyOf, montage: Montage, bank: Bank, iaf_hz: float | None, reference: Reference
+    ) -> None:
+        self.declared = declared
+        self._labels, self._reference = montage.labels, reference
+        self._groups = {f"{i} {place}": montage.channels(place) for i, place in enumerate(declared.between)}
+        self.band = bank.index(declared, declared.band, iaf_hz)
+        self.delay_s = bank.keys[self.band][2]
+        self.reach_s = bank.reach_s([self.band])
+        places = tuple(montage.columns(place) for place in declared.between)
+        self.watch = Watch(_watched(places, montage, reference), declared.checks, 0.2, self.reach_s)
+        self._synchrony = Synchrony(
+            len(places),
+            1,
+            bank.filter.output_rate_hz,
+            window_s=declared.window_s,
+            pairs=declared.pairs or "all",
+            autocorrelation=bank.filter.autocorrelation[self.band : self.band + 1],
+        )
+        self.use([False] * len(montage.labels))
+
+    def use(self, out: Sequence[bool]) -> None:
+        """Leave channels out that are bad; their weight goes to the others of the place."""
+        bad = [label for label, gone in zip(self._labels, out, strict=True) if gone]
+        named = () if self._reference is None or isinstance(self._reference, str) else (self._reference,)
+        needed = (*self._groups.values(), *named)
+        whole = all(any(label not in bad for label in group) for group in needed)
+        # A place or a reference without a channel left gives nothing until one comes back.
+        self._spatial: SpatialFilter | None = (
+            regions(self._labels, self._groups, bad=bad, reference=self._reference) if whole else None
+        )
+
+    def take(self, z: ComplexArray, unusable: bool) -> None:
+        """Take in a hop of the band, shape (n_outputs, n_channels); nothing of it if it is not usable."""
+        out = np.full((len(z), 1, len(self._groups)), complex(math.nan, math.nan))
+        if not unusable and self._spatial is not None:
+            out[:, 0] = project_complex(self._spatial, z)
+        self._synchrony.process(out)
+
+    def value(self) -> float:
+        """Give the mean of the measure over the pairs; NaN while the window holds too little."""
+        measured: FloatArray = getattr(self._synchrony, self.declared.measure)()
+        return float(np.add.reduce(measured[0]) / measured.shape[1])
+
+
+class IndexMeter:
+    """The muscle or the ocular index, straight from the artifact finder.
+
+    Attributes
+    ----------
+    declared : MuscleIndex or OcularIndex
+    watch : Watch
+    """
+
+    slow = False
+    reach_s = 1.0
+
+    def __init__(self, declared: MuscleIndex | OcularIndex, montage: Montage, eyes: tuple[int, ...]) -> None:
+        self.declared = declared
+        self._muscle = isinstance(declared, MuscleIndex)
+        columns = eyes
+        if isinstance(declared, MuscleIndex):
+            columns = tuple(montage.labels.index(label) for label in declared.channels or montage.labels)
+        self._all, self._columns = columns, list(columns)
+        self.delay_s = MUSCLE_DELAY_S if self._muscle else 0.0
+        # It measures artifacts: only contact may make it unusable.
+        self.watch = Watch((), (), 0.0, 0.0)
+
+    def use(self, out: Sequence[bool]) -> None:
+        """Leave channels out that are bad."""
+        self._columns = [channel for channel in self._all if not out[channel]]
+
+    def value(self, finder: ArtifactFinder) -> float:
+        """Give the index: that of the channel that has most of it."""
+        if not self._columns:
+            return math.nan
+        measured = finder.muscle_db if self._muscle else finder.swing
+        return float(np.maximum.reduce(measured[self._columns]))
+
+
+#: Up to so many channels, each weighs enough in an average reference to spoil it.
+SMALL_AVERAGE = 16
+
+
+def _watched(
+    places: tuple[tuple[int, ...], ...], montage: Montage, reference: Reference
+) -> tuple[tuple[int, ...], ...]:
+    """Give the places to watch: a feature's own, and the reference, which is in every channel.
+
+    Of an average of many channels a single one is not felt; it is not watched.
+    """
+    if reference is None:
+        return places
+    if isinstance(reference, str):
+        n = len(montage.labels)
+        return (*places, tuple(range(n))) if n <= SMALL_AVERAGE else places
+    return (*places, tuple(montage.labels.index(label) for label in reference))
+
+
+Meter = PowerMeter | SynchronyMeter | IndexMeter
+_LN10 = math.log(10)
+
+
+def _mean(power: FloatArray, columns: Sequence[int]) -> float:
+    if not columns:
+        return math.nan
+    total = 0.0
+    for column in columns:
+        total += power.item(column)
+    return total / len(columns)
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else math.nan
+
+
+def project_complex(spatial: SpatialFilter, z: ComplexArray) -> ComplexArray:
+    """Mix the last axis of complex bands by a spatial filter: real and imaginary parts as rows of their own.
+
+    Filters that are the same for all channels and mixing commute, so weights may change from one hop to the next
+    without a step in front of the filter, which would ring.
+    """
+    parts = np.stack([z.real, z.imag])
+    mixed = spatial.process(parts.reshape(-1, z.shape[-1])).reshape(*parts.shape[:-1], -1)
+    out: ComplexArray = mixed[0] + 1j * mixed[1]
+    return out

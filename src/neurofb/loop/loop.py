@@ -1,0 +1,323 @@
+"""What is computed of the EEG of one session: pipeline, baselines, feedback. The same object live and in a re-run.
+
+In: chunks, and instructions (`Loop.do`) that hold for the samples after them. Out: feature values and feedback samples.
+Kept: the pipeline and feedback; samples of the first baselines until the pipeline has been fitted to them. It reads no
+clock and draws no random number: the same samples with the same instructions at the same indices give the same bits.
+
+===================== ==========================================================================================
+instruction           what it does
+===================== ==========================================================================================
+collect(condition)    values are collected for a baseline: ``iaf``, ``rest``, ``warm`` or ``pain``
+collected()           until here
+discard()             what has been collected since then does not count
+fit(until)            the pipeline is made anew for this participant from the baselines that ended by ``until``
+start_block(condition) a feedback block begins, scored against this condition's baseline
+end_block()           it ends, and the threshold may move
+heat_onset()          heat rises from here on: the evoked response earns nothing
+expect(expected)      no sample has come for a while, and this one should be there by now
+===================== ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from neurofb.chunk import Chunk, FloatArray
+from neurofb.errors import UnknownName, WrongInput, nearest
+from neurofb.events import Event
+from neurofb.features.value import FeatureValue
+from neurofb.feedback.baseline import CONDITIONS, Baseline, BaselineCollector, measures_of
+from neurofb.feedback.feedback import Feedback, FeedbackSample
+from neurofb.feedback.settings import Condition
+from neurofb.loop.participant_fit import Fitted, fit
+from neurofb.loop.pipeline import Pipeline
+from neurofb.loop.settings import LoopSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What samples led to: values and what they earned, in order."""
+
+    values: list[FeatureValue]
+    samples: list[FeedbackSample]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Range:
+    """Samples that a baseline is made of."""
+
+    kind: str
+    first: int
+    end: int | None = None
+
+
+class Loop:
+    """Pipeline, baselines and feedback of a session.
+
+    Parameters
+    ----------
+    settings : LoopSettings
+    fitted : Fitted, optional
+        What an earlier session found of this participant; left out: `fit` finds it.
+    baselines : sequence of Baseline
+        Of an earlier session.
+    """
+
+    def __init__(
+        self, settings: LoopSettings, fitted: Fitted | None = None, baselines: tuple[Baseline, ...] = ()
+    ) -> None:
+        self.settings = settings
+        self.fitted = fitted
+        self.measures = measures_of(settings.features)
+        self.baselines: dict[tuple[str, Condition], Baseline] = {
+            (each.feature, each.condition): each for each in baselines
+        }
+        self.pipeline = self._pipeline(fitted)
+        self.feedback: Feedback | None = None
+        self.next_index = 0
+        self._kept: list[FloatArray] | None = None
+        self._kept_from = 0
+        self._ranges: list[_Range] = []
+        self._collectors: list[BaselineCollector] = []
+        self._collecting: str | None = None
+        self._told = -1
+
+    # -- samples -----------------------------------------------------------------------------------------------
+
+    def push(self, chunk: Chunk) -> Output:
+        """Take in the next samples."""
+        if not len(chunk):
+            return Output([], [])
+        if self._kept is not None:
+            self._kept.append(chunk.samples)
+        values = self.pipeline.push(chunk)
+        self.next_index = chunk.first_index + len(chunk)
+        for collector in self._collectors:
+            collector.take(values)
+        return Output(values, self.feedback.step(values) if self.feedback else [])
+
+    @property
+    def samples_to_hop(self) -> int:
+        """How many samples are still needed for the next values."""
+        hop = self.pipeline.hops.hop
+        return hop - self.next_index % hop
+
+    @property
+    def is_giving_feedback(self) -> bool:
+        """Whether a feedback block is running."""
+        return self.feedback is not None and self.feedback.is_in_block
+
+    def take_events(self) -> list[Event]:
+        """Give what the pipeline has found since the last call."""
+        return self.pipeline.take_events()
+
+    def missing(self) -> str:
+        """Give in words what the baseline that is being collected still lacks; empty if it may end."""
+        return "; ".join(filter(None, (collector.missing() for collector in self._collectors)))
+
+    # -- instructions ------------------------------------------------------------------------------------------
+
+    def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
+        """Follow an instruction from the next sample on; give the feedback it leads to, most often none.
+
+        Raises
+        ------
+        WrongInput
+            If it cannot be followed now: what is missing.
+        UnknownName
+            If there is no such instruction.
+        """
+        known: Mapping[str, Callable[..., list[FeedbackSample] | None]] = {
+            "collect": self._collect,
+            "collected": self._collected,
+            "discard": self._discard,
+            "fit": self._fit,
+            "start_block": self._start_block,
+            "end_block": self._end_block,
+            "heat_onset": self._heat_onset,
+            "expect": self._expect,
+        }
+        if instruction not in known:
+            raise UnknownName(f"no instruction {instruction!r}; {nearest(instruction, known)}")
+        return known[instruction](**details) or []
+
+    def _collect(self, condition: str) -> None:
+        if condition not in (*CONDITIONS, "iaf"):
+            raise UnknownName(f"no baseline {condition!r}; {nearest(condition, (*CONDITIONS, 'iaf'))}")
+        if self._collecting is not None:
+            raise WrongInput(
+                f"the {self._collecting!r} baseline is still being collected; collected() ends it"
+            )
+        self._collecting = condition
+        if self.fitted is None:
+            if self._kept is None:
+                self._kept, self._kept_from = [], self.next_index
+            self._ranges.append(_Range(condition, self.next_index))
+        if condition != "iaf":
+            self._collectors = self._new_collectors(cast(Condition, condition))
+
+    def _collected(self) -> None:
+        if self._collecting is None:
+            raise WrongInput("no baseline is being collected, so none can end")
+        if self.fitted is None:
+            begun = self._ranges.pop()
+            self._ranges.append(_Range(begun.kind, begun.first, self.next_index))
+        else:
+            for collector in self._collectors:
+                self._add(collector)
+        self._collectors, self._collecting = [], None
+
+    def _discard(self) -> None:
+        if self._collecting is None:
+            raise WrongInput("no baseline is being collected, so none can be discarded")
+        if self.fitted is None:
+            self._ranges.pop()
+        self._collectors, self._collecting = [], None
+
+    def _add(self, collector: BaselineCollector) -> None:
+        """Keep a baseline. That of the trained feature must be there; those of others may lack what they lack."""
+        trained = self.settings.feedback and self.settings.feedback.feature
+        if collector.missing() and collector.measure.name != trained:
+            return
+        baseline = collector.finish()
+        self.baselines[baseline.feature, baseline.condition] = baseline
+
+    def _new_collectors(self, condition: Condition) -> list[BaselineCollector]:
+        rate_hz, enough = self.settings.rate_hz, self.settings.enough
+        wanted = self.wanted
+        return [
+            BaselineCollector(each, condition, rate_hz, enough)
+            for each in self.measures.values()
+            if each.name in wanted
+        ]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Features whose baselines feedback needs: the trained one, and inhibits whose limit is in SD."""
+        feedback = self.settings.feedback
+        if feedback is None:
+            return tuple(self.measures)
+        return (feedback.feature, *(each.feature for each in feedback.inhibits if each.unit == "z"))
+
+    # -- fitting -----------------------------------------------------------------------------------------------
+
+    @property
+    def can_fit(self) -> bool:
+        """Whether there are baselines that the pipeline has not been fitted to."""
+        return self.fitted is None and bool(self._ranges) and self._ranges[-1].end is not None
+
+    def fit_job(self, until: int | None = None) -> Callable[[], Fitted]:
+        """Give what finds out about the participant, from what is kept by now; it may run beside the session."""
+        end = self.next_index if until is None else until
+        kept, first = self._samples_kept()[: end - self._kept_from], self._kept_from
+        done = [each for each in self._ranges if each.end is not None and each.end <= end]
+        ranges = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in done}
+        return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
+
+    def rehearsal_job(self) -> Callable[[], str]:
+        """Give what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
+
+        Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
+        """
+        kept, first, end = self._samples_kept(), self._kept_from, self.next_index
+        ranges = [
+            _Range(each.kind, each.first, end if each.end is None else each.end) for each in self._ranges
+        ]
+        asked = self.settings
+
+        def rehearse() -> str:
+            samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
+            try:
+                fitted = fit(samples, asked.montage, asked.rate_hz, end)
+            except WrongInput as error:
+                return str(error)
+            times = np.full(len(kept), np.nan)
+            values = self._pipeline(fitted).push(Chunk(kept, first, times, times))
+            last = ranges[-1]
+            collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
+            for collector in collectors:
+                collector.take([value for value in values if last.first <= value.index < end])
+            return "; ".join(filter(None, (collector.missing() for collector in collectors)))
+
+        return rehearse
+
+    def adopt(self, fitted: Fitted) -> None:
+        """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
+
+        The instruction of it is ``fit`` with ``until = fitted.until``: the same again, computed on the spot.
+        """
+        kept = self._samples_kept()
+        pipeline = self._pipeline(fitted)
+        times = np.full(len(kept), np.nan)
+        values = pipeline.push(Chunk(kept, self._kept_from, times, times))
+        pipeline.take_events()  # told when it happened, by the pipeline before
+        for each in self._ranges:
+            if each.kind == "iaf":
+                continue
+            for collector in self._new_collectors(cast(Condition, each.kind)):
+                end = each.end or self.next_index
+                collector.take([value for value in values if each.first <= value.index < end])
+                self._add(collector)
+        self.fitted, self.pipeline = fitted, pipeline
+        self._kept, self._ranges = None, []
+
+    def _fit(self, until: int) -> None:
+        self.adopt(self.fit_job(until)())
+
+    def _samples_kept(self) -> FloatArray:
+        if self._kept is None:
+            raise WrongInput("there is no baseline to fit to; collect one first")
+        n_channels = len(self.settings.montage.labels)
+        self._kept = [np.concatenate([np.empty((0, n_channels)), *self._kept])]
+        return self._kept[0]
+
+    def _pipeline(self, fitted: Fitted | None) -> Pipeline:
+        asked = self.settings
+        return Pipeline(
+            asked.features,
+            asked.montage,
+            asked.rate_hz,
+            reference=asked.reference,
+            iaf_hz=fitted.iaf_hz if fitted else None,
+            calibration=fitted.calibration if fitted else None,
+            spectrum=fitted.spectrum if fitted else None,
+            line_hz=asked.line_hz,
+        )
+
+    # -- feedback ----------------------------------------------------------------------------------------------
+
+    def _start_block(self, condition: Condition) -> None:
+        asked = self.settings.feedback
+        if asked is None:
+            raise WrongInput("this session has no feedback: its protocol has no [feedback] table")
+        if self.feedback is None:
+            there = [c for c in CONDITIONS if (asked.feature, c) in self.baselines]
+            self.feedback = Feedback(
+                asked, self.measures, self.baselines.values(), there or [condition], self.settings.rate_hz
+            )
+        self.feedback.start_block(condition)
+
+    def _end_block(self) -> None:
+        self.block_result = asdict(self._with_feedback().end_block())
+
+    #: How the last block went, as a plain dict.
+    block_result: Mapping[str, Any] | None = None
+
+    def _heat_onset(self) -> None:
+        if self.feedback is not None:
+            self.feedback.heat_onset(self.next_index)
+
+    def _expect(self, expected: int) -> list[FeedbackSample]:
+        if self.feedback is None or expected <= self._told:
+            return []
+        self._told = expected
+        return self.feedback.step([], expected)
+
+    def _with_feedback(self) -> Feedback:
+        if self.feedback is None:
+            raise WrongInput("no block has begun, so none can end")
+        return self.feedback

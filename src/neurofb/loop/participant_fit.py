@@ -1,0 +1,174 @@
+"""What is found out about a participant from the first baselines: alpha peak, spectrum, limits of artifacts.
+
+In: the samples of each baseline in µV. Out: a frozen `Fitted` that JSON can hold to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
+from neurofb.dsp.artifacts import Calibration
+from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
+from neurofb.errors import WrongInput
+from neurofb.features.alpha_frequency import SHORTEST_S as SHORTEST_ALPHA_S
+from neurofb.features.alpha_frequency import AlphaFrequency, alpha_frequency
+from neurofb.spatial.montage import Montage
+
+#: The bands follow the alpha peak of the back of the head, which is the usual measure.
+IAF_REGION = "posterior"
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a session knows of its participant's EEG.
+
+    Attributes
+    ----------
+    until : int
+        The sample up to which it was measured.
+    iaf_hz : float or None
+        Alpha peak; None if there is no clear one, and 10 Hz are taken for it.
+    calibration : Calibration
+    spectrum : Spectrum
+    notes : tuple of str
+        What a researcher should know of it.
+    """
+
+    until: int
+    iaf_hz: float | None
+    calibration: Calibration
+    spectrum: Spectrum
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        limits = self.calibration
+        return {
+            "until": self.until,
+            "iaf_hz": self.iaf_hz,
+            "calibration": {
+                "swing_uv": list(limits.swing_uv),
+                "jump_uv": list(limits.jump_uv),
+                "muscle_uv2": list(limits.muscle_uv2),
+                "source": limits.source,
+            },
+            "spectrum": {
+                "freqs_hz": self.spectrum.freqs_hz.tolist(),
+                "density": self.spectrum.density.tolist(),
+            },
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Fitted:
+        """Give what ``as_dict`` was made of."""
+        try:
+            limits, spectrum = content["calibration"], content["spectrum"]
+            return cls(
+                int(content["until"]),
+                None if content["iaf_hz"] is None else float(content["iaf_hz"]),
+                Calibration(
+                    tuple(limits["swing_uv"]),
+                    tuple(limits["jump_uv"]),
+                    tuple(limits["muscle_uv2"]),
+                    str(limits["source"]),
+                ),
+                Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
+                tuple(content.get("notes", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise WrongInput(
+                f"the baseline given is not what a session writes about its participant: {wrong}; give the folder of a "
+                "session that neurofb recorded"
+            ) from None
+
+
+def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int) -> Fitted:
+    """Measure a participant.
+
+    Parameters
+    ----------
+    baselines : mapping of str to ndarray, shape (n_samples, n_channels)
+        µV, NaN where missing, by kind: ``iaf`` (closed eyes, for the alpha peak) and others, at least one.
+    montage : Montage
+    rate_hz : float
+    until : int
+        The sample that they end before.
+
+    Raises
+    ------
+    WrongInput
+        If there is too little: how much is needed.
+    """
+    if not baselines:
+        raise WrongInput("there is no baseline to measure a participant from")
+    rest = [each for kind, each in baselines.items() if kind != "iaf"] or list(baselines.values())
+    x = np.concatenate(rest)
+    good = _measurable(x, rate_hz)
+    notes = [f"{label} could not be measured: flat or missing" for label, is_good in
+             zip(montage.labels, good, strict=True) if not is_good]  # fmt: skip
+    if not good.any():
+        raise WrongInput(
+            f"no channel has {SHORTEST_BASELINE_S:g} s of EEG in the baseline of {len(x) / rate_hz:.1f} s; "
+            "look at the contact of the electrodes and take the baseline again"
+        )
+    alpha = _alpha(baselines.get("iaf", x), montage, rate_hz)
+    if not alpha.found:
+        notes.append(f"alpha peak: {alpha.why}; 10 Hz are taken for it")
+    return Fitted(
+        until,
+        alpha.peak_hz if alpha.found else None,
+        _calibration(x, good, rate_hz),
+        _spectrum(x, good, rate_hz),
+        tuple(notes),
+    )
+
+
+def _measurable(x: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
+    """Say which channels have enough samples that are not all the same."""
+    there = np.isfinite(x)
+    enough = there.sum(axis=0) >= SHORTEST_BASELINE_S * rate_hz
+    lowest = np.where(there, x, np.inf).min(axis=0, initial=np.inf)
+    highest = np.where(there, x, -np.inf).max(axis=0, initial=-np.inf)
+    return np.asarray(enough & (highest > lowest))
+
+
+def _alpha(x: FloatArray, montage: Montage, rate_hz: float) -> AlphaFrequency:
+    if len(x) < SHORTEST_ALPHA_S * rate_hz:
+        why = f"{len(x) / rate_hz:.1f} s of baseline, {SHORTEST_ALPHA_S:g} s needed"
+        return AlphaFrequency(math.nan, math.nan, math.nan, 0, why)
+    named = montage.regions.get(IAF_REGION, montage.labels)
+    return alpha_frequency(x[:, [montage.labels.index(label) for label in named]], rate_hz)
+
+
+def _calibration(x: FloatArray, good: NDArray[np.bool_], rate_hz: float) -> Calibration:
+    """Measure the limits of good channels; the others keep the assumed ones."""
+    measured = Calibration.from_baseline(np.ascontiguousarray(x[:, good]), rate_hz)
+    if good.all():
+        return measured
+    assumed = Calibration.assumed(len(good))
+
+    def merged(name: str) -> tuple[float, ...]:
+        limits = np.array(getattr(assumed, name))
+        limits[good] = getattr(measured, name)
+        return tuple(limits.tolist())
+
+    return Calibration(merged("swing_uv"), merged("jump_uv"), merged("muscle_uv2"), measured.source)
+
+
+def _spectrum(x: FloatArray, good: NDArray[np.bool_], rate_hz: float) -> Spectrum:
+    """Measure the spectra of good channels; the others get the mean of those."""
+    measured = baseline_spectrum(np.ascontiguousarray(x[:, good]), rate_hz)
+    if good.all():
+        return measured
+    density = np.repeat(measured.density.mean(axis=0, keepdims=True), len(good), axis=0)
+    density[good] = measured.density
+    return Spectrum(measured.freqs_hz, density)

@@ -1,0 +1,100 @@
+"""What the loop of a session is made of, and how that is kept so that it can be made again to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from neurofb.devices import QualityLimits
+from neurofb.dsp.quality import Converter
+from neurofb.errors import WrongInput
+from neurofb.features.feature_specs import Feature
+from neurofb.features.presets import AnyFeature
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.spatial.montage import Montage
+
+_FEATURES: TypeAdapter[tuple[AnyFeature, ...]] = TypeAdapter(tuple[Feature, ...])
+
+
+@dataclass(frozen=True, eq=False)
+class LoopSettings:
+    """What the loop is made of, before it has seen the participant.
+
+    Attributes
+    ----------
+    features : tuple of declared features
+    montage : Montage
+    rate_hz : float
+    feedback : FeedbackSettings or None
+        None for a session without feedback.
+    enough : BaselineSettings
+        When a baseline is enough.
+    reference : "average", tuple of str, or None
+    line_hz : float or None
+    """
+
+    features: tuple[AnyFeature, ...]
+    montage: Montage
+    rate_hz: float
+    feedback: FeedbackSettings | None = None
+    enough: BaselineSettings = field(default_factory=BaselineSettings)
+    reference: Any = None
+    line_hz: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        montage = self.montage
+        rails_uv = montage.converter.rails_uv
+        return {
+            "features": [feature.model_dump(mode="json") for feature in self.features],
+            "montage": {
+                "labels": list(montage.labels),
+                "regions": {name: list(channels) for name, channels in montage.regions.items()},
+                "positions": list(montage.positions),
+                "limits": montage.limits.model_dump(mode="json"),
+                "rails_uv": None if rails_uv is None else list(rails_uv),
+                "dc_level_uv": montage.converter.dc_level_uv,
+            },
+            "rate_hz": self.rate_hz,
+            "feedback": _settings(self.feedback, FeedbackSettings),
+            "enough": _settings(self.enough, BaselineSettings),
+            "reference": list(self.reference) if isinstance(self.reference, tuple) else self.reference,
+            "line_hz": self.line_hz,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> LoopSettings:
+        """Give what ``as_dict`` was made of."""
+        try:
+            montage, feedback, reference = content["montage"], content["feedback"], content["reference"]
+            return cls(
+                _FEATURES.validate_python(content["features"]),
+                Montage(
+                    tuple(montage["labels"]),
+                    {name: tuple(channels) for name, channels in montage["regions"].items()},
+                    tuple(montage["positions"]),
+                    QualityLimits.model_validate(montage["limits"]),
+                    Converter(
+                        None if montage["rails_uv"] is None else tuple(montage["rails_uv"]),
+                        montage["dc_level_uv"],
+                    ),
+                ),
+                float(content["rate_hz"]),
+                None if feedback is None else FeedbackSettings.model_validate(feedback),
+                BaselineSettings.model_validate(content["enough"]),
+                tuple(reference) if isinstance(reference, list) else reference,
+                content["line_hz"],
+            )
+        except (KeyError, TypeError, ValidationError) as error:
+            raise WrongInput(
+                f"the settings of this session's loop cannot be understood ({error}); was it recorded by another "
+                "version of neurofb?"
+            ) from None
+
+
+def _settings(given: Any, kind: Any) -> dict[str, Any] | None:
+    """Give what the loop reads of settings: a protocol's own additions are not its business."""
+    return None if given is None else given.model_dump(mode="json", include=set(kind.model_fields))

@@ -1,0 +1,1 @@
+"""Lab Streaming Layer: resolve, match, inlets, outlets, text streams, and the streams of a session."""

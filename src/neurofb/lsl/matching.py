@@ -1,0 +1,340 @@
+"""Streams on the network: what they say of themselves, which device they fit, and which one is wanted.
+
+In: ``StreamFacts``, read from the network by ``lsl``. Out: the profile that fits, why, and what is missing; the
+one stream that was asked for; the columns and the scale that turn its values into µV. No LSL here.
+
+A stream is never known by its source_id alone: Muse gives one to four streams, an amplifier to its EEG and its
+markers, the OpenBCI GUI to everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from neurofb.chunk import FloatArray
+from neurofb.devices import DeviceProfile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.electrodes import standard_labels
+from neurofb.devices.units import unit_uv
+from neurofb.errors import StreamMissing, WrongStream, nearest
+
+#: Columns in which devices count their samples, in small letters without blanks.
+COUNTERS = ("counter", "samplecounter", "sampleindex", "packagenum", "packagenumber")
+RATE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What a stream says of itself; empty texts where it says nothing.
+
+    Attributes
+    ----------
+    name, type, source_id, uid, hostname, manufacturer : str
+    n_channels : int
+    rate_hz : float
+        Nominal rate, 0 if irregular.
+    value_format : str
+        ``float32``, ``double64``, ``int16`` …, ``string``.
+    labels, units : tuple of str
+        One for each channel, or empty if the stream names none.
+    """
+
+    name: str
+    type: str
+    source_id: str
+    uid: str
+    hostname: str
+    n_channels: int
+    rate_hz: float
+    value_format: str
+    labels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    manufacturer: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str, str, int, float, str]:
+        """What stays the same when the outlet is made anew, all of it together."""
+        return (self.name, self.type, self.source_id, self.n_channels, self.rate_hz, self.value_format)
+
+    def describe(self) -> str:
+        """Give the stream in a few words."""
+        rate = f"{self.rate_hz:g} Hz" if self.rate_hz else "irregular"
+        return (
+            f"{self.name!r}, type {self.type!r}, {self.n_channels} ch, {rate}, "
+            f"on {self.hostname or 'an unnamed computer'}, uid {self.uid}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well a profile describes a stream.
+
+    Attributes
+    ----------
+    profile : DeviceProfile
+    score : int
+        Larger is better.
+    reasons, missing, against : tuple of str
+        What speaks for it, what the profile must supply, and what contradicts it.
+    """
+
+    profile: DeviceProfile
+    score: int
+    reasons: tuple[str, ...]
+    missing: tuple[str, ...]
+    against: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing contradicts it and more than the type speaks for it."""
+        return not self.against and self.score >= 3
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which stream is wanted; what is None may be anything, but without all of them the type is EEG.
+
+    Attributes
+    ----------
+    name : str or None
+        The stream's name; ``*`` stands for any text.
+    type : str or None
+        The stream's type, in small or capital letters.
+    profile : DeviceProfile or None
+        A device that must fit.
+    predicate : str or None
+        An XPath 1.0 condition as LSL takes it, such as ``starts-with(name,'Muse') and hostname='lab2'``.
+    """
+
+    name: str | None = None
+    type: str | None = None
+    profile: DeviceProfile | None = None
+    predicate: str | None = None
+
+    def accepts(self, facts: StreamFacts) -> bool:
+        """Say whether a stream is what is wanted; the predicate has been asked by LSL already."""
+        if self.name is not None and not fnmatchcase(facts.name, self.name):
+            return False
+        wanted = self.type
+        if wanted is None and self.name is None and self.predicate is None:
+            wanted = "EEG"
+        if wanted is not None and facts.type.strip().lower() != wanted.strip().lower():
+            return False
+        named = self.name is not None or self.predicate is not None
+        return self.profile is None or named or not fit(facts, self.profile).against
+
+    def describe(self) -> str:
+        """Give what is wanted in words."""
+        wanted = [f"named {self.name!r}" if self.name else "", f"of type {self.type!r}" if self.type else ""]
+        wanted += [f"from {self.profile.title}" if self.profile else ""]
+        wanted += [f"with {self.predicate}" if self.predicate else ""]
+        return " ".join(filter(None, wanted)) or "of type 'EEG'"
+
+
+def fit(facts: StreamFacts, profile: DeviceProfile) -> Fit:
+    """Say how well a profile describes a stream, and why."""
+    reasons: list[str] = []
+    missing: list[str] = []
+    against: list[str] = []
+    score = 0
+    programs = [outlet for outlet in profile.lsl if outlet.fits_name(facts.name)]
+    if programs:
+        score += 2
+        reasons.append(f"named {facts.name!r} as by {programs[0].program}")
+    if facts.type.strip().lower() in {"eeg", *(outlet.type.lower() for outlet in profile.lsl)}:
+        score += 1
+    elif facts.type:
+        against.append(f"its type is {facts.type!r}, not EEG")
+    try:
+        columns_of_profile(profile, facts.n_channels, facts.labels)
+    except WrongStream:
+        against.append(
+            f"its channels {', '.join(facts.labels) if facts.labels else facts.n_channels} are not "
+            f"{', '.join(profile.labels)}"
+        )
+    else:
+        score += 3 if facts.labels else 1
+        reasons.append(
+            "has its channel labels" if facts.labels else f"has {facts.n_channels} channels, as it may"
+        )
+    if any(abs(facts.rate_hz / rate_hz - 1) < RATE_TOLERANCE for rate_hz in profile.rates_hz):
+        score += 1
+        reasons.append(f"{facts.rate_hz:g} Hz")
+    else:
+        rates = " or ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
+        against.append(f"its rate is {facts.rate_hz:g} Hz, not {rates}")
+    if not facts.labels:
+        missing.append(f"labels (from the profile: {' '.join(profile.labels)})")
+    if not any(facts.units):
+        missing.append(f"unit (from the profile: {profile.unit})")
+    return Fit(profile, score, tuple(reasons), tuple(missing), tuple(against))
+
+
+def best_fits(facts: StreamFacts, profiles: Iterable[DeviceProfile]) -> list[Fit]:
+    """Give the profiles that fit best: none, one, or several that cannot be told apart."""
+    fits = [each for each in (fit(facts, profile) for profile in profiles) if each.fits]
+    best = max((each.score for each in fits), default=0)
+    return [each for each in fits if each.score == best]
+
+
+def choose(found: Sequence[StreamFacts], query: Query, waited_s: float) -> StreamFacts:
+    """Give the one stream that is wanted.
+
+    Raises
+    ------
+    StreamMissing
+        If there is none or more than one; the message lists what was seen.
+    """
+    wanted = [facts for facts in found if query.accepts(facts)]
+    if query.profile is not None and len(wanted) > 1:
+        profile = query.profile
+        wanted = [facts for facts in wanted if not fit(facts, profile).against] or wanted
+    if len(wanted) == 1:
+        return wanted[0]
+    if wanted:
+        seen = "\n".join(f"  {facts.describe()}" for facts in wanted)
+        raise StreamMissing(
+            f"asked for one stream {query.describe()}, found {len(wanted)}:\n{seen}\n"
+            "Say which: by its name, its type, its device, or a predicate such as \"uid='…'\""
+        )
+    seen = "\n".join(f"  {facts.describe()}{_why_not(facts, query)}" for facts in found)
+    raise StreamMissing(
+        f"no stream {query.describe()} came up in {waited_s:g} s. "
+        + (f"Seen meanwhile:\n{seen}" if found else NOTHING_SEEN)
+        + (f"\nNames: {nearest(query.name, {facts.name for facts in found})}" if query.name and found else "")
+    )
+
+
+#: What to do when the network seems empty.
+NOTHING_SEEN = (
+    "No stream at all was seen meanwhile. Is the device's program running, and its LSL output switched on? "
+    "On a computer without multicast (a virtual machine, some VPNs, a bare loopback) LSL finds streams only if "
+    "a file named by the environment variable LSLAPICFG has the lines\n"
+    "  [multicast]\n  ResolveScope = machine\n  [lab]\n  KnownPeers = {127.0.0.1}\n"
+    "with the addresses of the computers that send; both sides need the same"
+)
+
+
+def _why_not(facts: StreamFacts, query: Query) -> str:
+    if query.profile is None:
+        return ""
+    against = fit(facts, query.profile).against
+    return f": {'; '.join(against)}" if against else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """How a stream's values become samples.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The EEG channels.
+    columns : tuple of int
+        Where they stand in the stream.
+    scale_uv : ndarray, shape (n_channels,)
+        µV per unit of the stream.
+    unit_from : str
+        Where the unit is known from, in words.
+    counter : int or None
+        The column in which the device counts its samples.
+    """
+
+    labels: tuple[str, ...]
+    columns: tuple[int, ...]
+    scale_uv: FloatArray
+    unit_from: str
+    counter: int | None
+
+
+def layout(facts: StreamFacts, profile: DeviceProfile | None = None, unit: str | None = None) -> Layout:
+    """Say which columns are EEG, what they are called, and how many µV one of their unit is.
+
+    Parameters
+    ----------
+    facts : StreamFacts
+    profile : DeviceProfile, optional
+        Gives labels and unit where the stream has none.
+    unit : str, optional
+        The user's word for the unit, against the stream's and the profile's.
+
+    Raises
+    ------
+    WrongStream
+        If the stream contradicts the profile, or labels or unit are known from nowhere.
+    """
+    if facts.value_format == "string":
+        raise WrongStream(f"the stream {facts.describe()} carries text, not samples; choose the EEG stream")
+    if profile is not None:
+        against = fit(facts, profile).against
+        if against:
+            raise WrongStream(
+                f"the stream {facts.describe()} is not from {profile.title}: {'; '.join(against)}. "
+                "Choose the stream or the device that fits; `neurofb streams` shows both"
+            )
+        columns, labels = columns_of_profile(profile, facts.n_channels, facts.labels), profile.labels
+    elif facts.labels:
+        columns = tuple(i for i in columns_on_head(facts.labels) if _counter_name(facts.labels[i]) is None)
+        standard = standard_labels(facts.labels)
+        labels = tuple(standard[i] for i in columns)
+    else:
+        raise WrongStream(
+            f"the stream {facts.describe()} does not name its channels. Give the device it comes from, as "
+            "--device openbci-cyton, or a profile of your own; `neurofb devices` lists those that are known"
+        )
+    scale_uv, unit_from = _scales(facts, columns, profile, unit)
+    counters = [i for i, label in enumerate(_all_labels(facts, profile)) if _counter_name(label) is not None]
+    return Layout(labels, columns, scale_uv, unit_from, counters[0] if len(counters) == 1 else None)
+
+
+def _counter_name(label: str) -> str | None:
+    plain = "".join(label.lower().replace("_", " ").split())
+    return plain if plain in COUNTERS else None
+
+
+def _all_labels(facts: StreamFacts, profile: DeviceProfile | None) -> tuple[str, ...]:
+    if facts.labels or profile is None:
+        return facts.labels
+    for outlet in profile.lsl:
+        if facts.n_channels in outlet.column_counts(profile.n_channels):
+            return (*outlet.columns_before, *profile.labels, *outlet.columns_after, *outlet.columns_optional)
+    return profile.labels
+
+
+def _scales(
+    facts: StreamFacts, columns: tuple[int, ...], profile: DeviceProfile | None, unit: str | None
+) -> tuple[FloatArray, str]:
+    n = len(columns)
+    if unit is not None:
+        uv = unit_uv(unit)
+        if uv is None:
+            raise WrongStream(
+                f"{unit!r} is no unit of voltage; right would be microvolts, millivolts or volts"
+            )
+        return np.full(n, uv), f"{unit}, as given"
+    texts = [facts.units[i] for i in columns] if any(facts.units) else []
+    known = [unit_uv(text) for text in texts]
+    if texts and all(uv is not None for uv in known):
+        return np.array(known, dtype=np.float64), f"{' '.join(sorted(set(texts)))}, by the stream"
+    said = f"says {', '.join(sorted(set(map(repr, texts))))}" if texts else "does not say its unit"
+    if profile is None:
+        raise WrongStream(
+            f"the stream {facts.describe()} {said}, so its values could be volts or microvolts, a million "
+            "times apart. Choose: a device whose profile knows it (--device), or the unit (--unit microvolts)"
+        )
+    return np.full(
+        n, profile.unit_uv
+    ), f"{profile.unit}, by the profile of {profile.title} (the stream {said})"
+
+
+def burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
+    """Give how long the samples last that this stream sends at once, as far as the profile knows."""
+    if profile is None:
+        return 0.0
+    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]
+    packet = profile.packets.samples if profile.packets else 1
+    return max([packet, *sizes[:1]]) / profile.rate_hz

@@ -1,0 +1,1 @@
+"""A session as BIDS: the EEG, its tables and its sidecars."""

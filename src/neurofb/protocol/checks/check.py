@@ -1,0 +1,267 @@
+"""Everything about a session that can be known before it: what will happen, how well, and all that is wrong.
+
+In: a protocol, a device, and what is known of the participant. Out: a `Report`; nothing is started or written.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from neurofb.config import Place, lines_of, message
+from neurofb.devices import DeviceProfile
+from neurofb.errors import NeurofbError, WrongFile, nearest
+from neurofb.features.checks import problems as feature_problems
+from neurofb.protocol.bundled import protocol_text
+from neurofb.protocol.checks.heat_check import SiteBudget, heat_problems, site_budgets
+from neurofb.protocol.checks.order_check import order_problems, order_warnings
+from neurofb.protocol.checks.partial_parse import Salvaged, salvaged
+from neurofb.protocol.checks.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
+from neurofb.protocol.design import Problems, Protocol, read_protocol
+from neurofb.protocol.known import Known, read_baseline
+from neurofb.protocol.participant import pseudonym_problem
+from neurofb.protocol.timeline import Timeline, expand
+from neurofb.spatial.montage import Montage
+
+__all__ = ["Circumstances", "Report", "checked_protocol", "examine", "problems", "read_baseline"]
+
+#: How a problem of the participant's code begins among those of the file.
+_OF_CODE = "participant: "
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """With what, and with whom, a protocol is to be run.
+
+    Attributes
+    ----------
+    device : DeviceProfile or None
+        None: nothing that needs a headset is looked at.
+    session, arm : str or None
+        Ids; None for the first session, and for an arm that nobody has chosen yet.
+    seed : int
+    participant : str or None
+        The code to be checked.
+    known : Known or None
+        What an earlier session found out.
+    temperatures : mapping of str to float
+        Calibrated ones, as `expand` takes them.
+    used : mapping of str to float
+        What each site has had already.
+    rate_hz : float or None
+        Of the stream; None: as the profile says.
+    """
+
+    device: DeviceProfile | None = None
+    session: str | None = None
+    arm: str | None = None
+    seed: int = 0
+    participant: str | None = None
+    known: Known | None = None
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    used: Mapping[str, float] = field(default_factory=dict)
+    rate_hz: float | None = None
+
+    @property
+    def stream_rate_hz(self) -> float:
+        """The rate that is reckoned with."""
+        assert self.device is not None
+        return self.rate_hz or self.device.rate_hz
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a check.
+
+    Attributes
+    ----------
+    title : str
+        The file.
+    protocol : Protocol or None
+        None if it has mistakes.
+    timeline : Timeline or None
+    problems : tuple of str
+        All that is wrong, each with its line.
+    warnings : tuple of str
+        What may be so, and should be known.
+    features : tuple of FeatureOutlook
+    budgets : tuple of SiteBudget
+    reward : RewardOutlook or None
+    """
+
+    title: str
+    protocol: Protocol | None = None
+    timeline: Timeline | None = None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    features: tuple[FeatureOutlook, ...] = ()
+    budgets: tuple[SiteBudget, ...] = ()
+    reward: RewardOutlook | None = None
+
+    @property
+    def refusal(self) -> str:
+        """All problems as one message; empty without any. A participant's code is no fault of the file."""
+        codes = [each for each in self.problems if each.startswith(_OF_CODE)]
+        in_file = [each for each in self.problems if each not in codes]
+        count = "1 problem" if len(in_file) == 1 else f"{len(in_file)} problems"
+        lines = [f"{self.title} has {count}:", *(f"  {each}" for each in in_file)] if in_file else []
+        return "\n".join([*lines, *(each.removeprefix(_OF_CODE) for each in codes)])
+
+
+def examine(name_or_path: str | Path, given: Circumstances) -> Report:
+    """Check a protocol by its name or path; everything that is wrong is found at once.
+
+    Raises
+    ------
+    UnknownName, UnknownFile
+        If there is no such protocol.
+    WrongFile
+        If it is no TOML at all.
+    """
+    text, title = protocol_text(name_or_path)
+    protocol, found = read_protocol(text, title)
+    if protocol is None or found:
+        rest = salvaged(text, found)
+        more = [] if rest is None else _beside(found, rest, given)
+        if given.participant is not None:
+            more += _participant_problems(given.participant)
+        return Report(title, problems=_worded(title, [*found, *more], text))
+    return _looked_ahead(Report(title, protocol, problems=tuple(problems(protocol, given))), protocol, given)
+
+
+def checked_protocol(name_or_path: str | Path, given: Circumstances) -> Protocol:
+    """Give a protocol that can be run as it is.
+
+    Raises
+    ------
+    WrongFile
+        With everything that is wrong with it, with this device and this participant.
+    """
+    report = examine(name_or_path, given)
+    if report.protocol is None or report.problems:
+        raise WrongFile(report.refusal)
+    return report.protocol
+
+
+def problems(protocol: Protocol, given: Circumstances) -> list[str]:
+    """Give all that keeps a protocol from being run with a device and a participant, each with its line."""
+    found: Problems = list(_outer_problems(protocol, given, ordered=True))
+    if given.participant is not None:
+        found += _participant_problems(given.participant)
+    return list(_worded(protocol.title, found, protocol.text))
+
+
+def _beside(told: Problems, rest: Salvaged, given: Circumstances) -> Problems:
+    """Give what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
+    places = {place for place, _ in told}
+    found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, given)]
+    return [(place, text) for place, text in found if place not in places]
+
+
+def _outer_problems(
+    protocol: Protocol, given: Circumstances, *, ordered: bool = False
+) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
+    if given.device is not None:
+        yield from _device_problems(protocol, given)
+    told: set[tuple[Place, str]] = set()
+    for session in _sessions(protocol, given):
+        here = replace(given, session=session, used=given.used if session == given.session else {})
+        for place, text in dict.fromkeys(_timeline_problems(protocol, here, ordered)):
+            if (place, text) not in told:
+                told.add((place, text))
+                yield place, text if session == given.session else f"{text} (session {session!r})"
+
+
+def _sessions(protocol: Protocol, given: Circumstances) -> list[str | None]:
+    """Give the session that was asked for; where none was, the first, and then all others, too."""
+    others = [visit.id for visit in protocol.sessions[1:]] if given.session is None else []
+    return [given.session, *others]
+
+
+def _timeline_problems(
+    protocol: Protocol, given: Circumstances, ordered: bool
+) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
+    try:
+        yield from heat_problems(protocol, _timeline(protocol, given), given.used)
+        chosen = given.arm is not None or not protocol.arms
+        arms = [given.arm] if chosen else [arm.id for arm in protocol.arms]
+        for arm in arms if ordered else ():
+            timeline = _timeline(protocol, replace(given, arm=arm))
+            yield from order_problems(protocol, timeline, given.known, given.temperatures)
+    except NeurofbError as error:
+        if ordered:
+            yield (), str(error)
+
+
+def _timeline(protocol: Protocol, given: Circumstances) -> Timeline:
+    """Give the timeline; that of the first arm where none was chosen: arms do not differ in time."""
+    arm = given.arm
+    if arm is None and protocol.arms:
+        arm = protocol.arms[0].id
+    return expand(protocol, session=given.session, arm=arm, seed=given.seed, temperatures=given.temperatures)
+
+
+def _device_problems(protocol: Protocol, given: Circumstances) -> Iterator[tuple[Place, str]]:
+    device = given.device
+    assert device is not None
+    for i, region in enumerate(protocol.needs.regions):
+        if region not in device.regions:
+            text = f"{device.title} has no region {region!r}; {nearest(region, device.regions)}"
+            yield ("needs", "regions", i), text
+    iaf_hz = given.known.iaf_hz if given.known else None
+    names = [feature.name for feature in protocol.features]
+    for text in feature_problems(
+        protocol.features, Montage.of(device), given.stream_rate_hz, iaf_hz, protocol.reference
+    ):
+        at = next((i for i, name in enumerate(names) if text.startswith(f"feature {name!r}: ")), None)
+        words = f"with {device.title}: {text}"
+        yield (("features", at), words) if at is not None else (("features",), words)
+
+
+def _participant_problems(code: str) -> Problems:
+    problem = pseudonym_problem(code)
+    return [(("participant",), problem)] if problem else []
+
+
+def _worded(title: str, found: Problems, text: str) -> tuple[str, ...]:
+    """Give each problem with its line and place, in the order of the file."""
+    if not found:
+        return ()
+    lines = lines_of(text, tomllib.loads(text)) if text else {}
+    return tuple(dict.fromkeys(row.strip() for row in message(title, found, lines).splitlines()[1:]))
+
+
+def _looked_ahead(report: Report, protocol: Protocol, given: Circumstances) -> Report:
+    """Add to a report what the session will be like, as far as that can be said."""
+    try:
+        timeline = _timeline(protocol, given)
+    except NeurofbError:
+        return report
+    warnings = order_warnings(protocol, timeline)
+    if protocol.assumed:
+        warnings.append(f"assumed, not published: {', '.join(protocol.assumed)}")
+    report = replace(
+        report,
+        timeline=timeline,
+        warnings=tuple(warnings),
+        budgets=tuple(site_budgets(protocol, timeline)),
+    )
+    return report if given.device is None else _with_numbers(report, protocol, given)
+
+
+def _with_numbers(report: Report, protocol: Protocol, given: Circumstances) -> Report:
+    assert given.device is not None
+    montage, rate_hz, known = Montage.of(given.device), given.stream_rate_hz, given.known
+    outlooks = [feature_outlook(each, montage, rate_hz, known) for each in protocol.features]
+    reward = None
+    if protocol.feedback is not None:
+        trained = next(each for each in protocol.features if each.name == protocol.feedback.feature)
+        try:
+            reward = reward_outlook(protocol.feedback, trained, rate_hz, known)
+        except NeurofbError as error:
+            report = replace(report, problems=(*report.problems, f"feedback.threshold: {error}"))
+    return replace(report, features=tuple(each for each in outlooks if each is not None), reward=reward)

@@ -1,0 +1,190 @@
+"""Holds the heat of a timeline against the safety envelope, before anything is warm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from neurofb.config import Place
+from neurofb.protocol.design import Protocol
+from neurofb.protocol.timeline import Step, Timeline
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.heat_profile import HeatProfile, dose
+
+#: Where heat begins to hurt most people (42 to 45.7 °C in studies).
+USUAL_THRESHOLD_C = 44.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteBudget:
+    """What one place on the skin is planned to have.
+
+    Attributes
+    ----------
+    site : str
+    stimuli : int
+    share : float
+        Of the contact-burn line, ramps included, and the calibration as it usually goes.
+    limit : float
+        The share it may have.
+    """
+
+    site: str
+    stimuli: int
+    share: float
+    limit: float
+
+
+def site_budgets(protocol: Protocol, timeline: Timeline) -> list[SiteBudget]:
+    """Give the budget of every site that has heat."""
+    if protocol.heat is None:
+        return []
+    counts: dict[str, int] = {}
+    for step in timeline.heats:
+        counts[str(step.site)] = counts.get(str(step.site), 0) + 1
+    shares = dict(timeline.doses)
+    if _calibrates(timeline):
+        first = protocol.heat.sites[0]
+        shares[first] = shares.get(first, 0.0) + calibration_share(protocol)
+    return [
+        SiteBudget(site, counts.get(site, 0), share, protocol.heat.budget) for site, share in shares.items()
+    ]
+
+
+def _calibrates(timeline: Timeline) -> bool:
+    return any(phase.kind == "calibration" for phase in timeline.phases)
+
+
+def calibration_share(protocol: Protocol) -> float:
+    """Give what a calibration usually adds to its site, the first one: that of somebody with the usual threshold.
+
+    Nobody can know it before. The engine counts what was really given, and checks the rest of the session again.
+    """
+    heat, asked = protocol.heat, protocol.calibration
+    if heat is None or asked is None:
+        return 0.0
+    ramps = asked.limits_n * dose(
+        HeatProfile(USUAL_THRESHOLD_C, 0.0, heat.baseline_c, asked.limits_c_per_s, heat.return_c_per_s)
+    )
+    lowest_c = USUAL_THRESHOLD_C - asked.ladder_below_c
+    rungs_c = [lowest_c + i * asked.ladder_step_c for i in range(asked.ladder_n)]
+    tried_c = [heat.levels[name].usual_c for name in heat.calibrated for _ in range(asked.verify_n)]
+    given = [
+        HeatProfile(
+            min(celsius, heat.cap_c), asked.plateau_s, heat.baseline_c, heat.rise_c_per_s, heat.return_c_per_s
+        )
+        for celsius in (*rungs_c, *tried_c)
+    ]
+    return ramps + math.fsum(dose(profile) for profile in given)
+
+
+def heat_problems(
+    protocol: Protocol, timeline: Timeline, used: Mapping[str, float] | None = None
+) -> Iterator[tuple[Place, str]]:
+    """Give all that the envelope forbids, each once.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    timeline : Timeline
+    used : mapping of str to float, optional
+        What a site has had before this session.
+    """
+    if protocol.heat is None:
+        return
+    envelope = protocol.heat.envelope
+    yield from _level_problems(protocol, timeline, envelope)
+    before = dict(used or {})
+    if _calibrates(timeline):
+        first = protocol.heat.sites[0]
+        before[first] = before.get(first, 0.0) + calibration_share(protocol)
+    yield from _site_problems(protocol, timeline, envelope, before)
+
+
+def heat_problems_from(
+    protocol: Protocol, timeline: Timeline, n_taken: int, used: Mapping[str, float]
+) -> list[str]:
+    """Give all that the envelope forbids in what is still to come of a session, when its temperatures are known.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    timeline : Timeline
+    n_taken : int
+        How many of its steps are over.
+    used : mapping of str to float
+        What each site has had by now, the calibration included.
+    """
+    if protocol.heat is None:
+        return []
+    ahead = replace(timeline, steps=timeline.steps[n_taken:])
+    found = [
+        *_level_problems(protocol, ahead, protocol.heat.envelope),
+        *_site_problems(protocol, ahead, protocol.heat.envelope, dict(used)),
+    ]
+    return [text for _, text in found]
+
+
+def _level_problems(
+    protocol: Protocol, timeline: Timeline, envelope: Envelope
+) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong with a stimulus whatever came before it."""
+    assert protocol.heat is not None
+    profiles = {(step.level, step.profile) for step in timeline.heats}
+    used = {level for level, _ in profiles}
+    profiles |= {
+        (name, protocol.heat.profile(name, level.usual_c))
+        for name, level in protocol.heat.levels.items()
+        if name not in used
+    }
+    for level, profile in sorted(profiles, key=str):
+        assert profile is not None
+        for text in envelope.problems(profile):
+            yield ("heat", "levels", str(level)), text
+
+
+def _site_problems(
+    protocol: Protocol, timeline: Timeline, envelope: Envelope, used: dict[str, float]
+) -> Iterator[tuple[Place, str]]:
+    """Give what is wrong because of what came before at the same site: the first of its kind."""
+    told: set[tuple[str, str]] = set()
+    ended_s: dict[str, float] = {}
+    for step, at_s in _earliest(timeline):
+        site, profile = str(step.site), step.profile
+        assert profile is not None
+        alone = set(envelope.problems(profile))
+        before = used.get(site, 0.0)
+        since_s = at_s - ended_s.get(site, -math.inf)
+        for what, texts in (
+            (site, envelope.problems(profile, used=before)),
+            (timeline.phases[step.phase].name, envelope.problems(profile, since_last_s=since_s)),
+        ):
+            fresh = [text for text in texts if text not in alone]
+            if fresh and (what, "") not in told:
+                told.add((what, ""))
+                where = f"trial {step.trial} at {site}, {step.onset_s:.1f} s after the start"
+                yield _place(protocol, timeline, step), f"{where}: {fresh[0]}{_all(timeline, site, what)}"
+        used[site] = before + dose(profile)
+        ended_s[site] = at_s + profile.duration_s
+
+
+def _all(timeline: Timeline, site: str, what: str) -> str:
+    """Add what the whole session would give a site whose budget is exceeded."""
+    return f"; the whole session is {timeline.doses[site]:.2f} there" if what == site else ""
+
+
+def _earliest(timeline: Timeline) -> Iterator[tuple[Step, float]]:
+    """Give stimuli with the earliest time they can have: who waits may be answered at once."""
+    waited_s = 0.0
+    for step in timeline.steps:
+        if step.kind == "wait":
+            waited_s += step.duration_s
+        if step.kind == "heat":
+            yield step, step.onset_s - waited_s
+
+
+def _place(protocol: Protocol, timeline: Timeline, step: Step) -> Place:
+    """Give where in the file the phase of a step stands."""
+    names = [phase.name for phase in protocol.phases]
+    return ("phases", names.index(timeline.phases[step.phase].name), "trials")

@@ -1,0 +1,120 @@
+"""What can be said before a session about its numbers: channels, filters' accuracy and delay, the rate of reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.spectrum import Spectrum
+from neurofb.errors import NeurofbError
+from neurofb.features.feature_estimators import key_of
+from neurofb.features.feature_specs import band_hz
+from neurofb.features.presets import AnyFeature
+from neurofb.feedback.rules import ONE_UP_TWO_DOWN
+from neurofb.feedback.settings import FeedbackSettings, ThresholdSettings
+from neurofb.feedback.threshold import Threshold
+from neurofb.protocol.known import Known
+from neurofb.spatial.montage import Montage
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureOutlook:
+    """What one feature will be computed from, and how well.
+
+    Attributes
+    ----------
+    name : str
+    channels : tuple of str
+    band_hz : pair of float, or None
+        Of its first band; None where it has none.
+    delay_s : float or None
+        Declared delay of the band filter.
+    averaged_s : float
+        Time constant or window.
+    correlation : float or None
+        Expected between its envelope and that of an offline analysis.
+    own : bool
+        Whether that is from the participant's own spectrum instead of a prior.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    band_hz: tuple[float, float] | None
+    delay_s: float | None
+    averaged_s: float
+    correlation: float | None
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RewardOutlook:
+    """How often feedback will say yes.
+
+    Attributes
+    ----------
+    rate : float or None
+        The share of clean time; None where only a baseline can tell.
+    why : str
+        Where that is known from.
+    """
+
+    rate: float | None
+    why: str
+
+
+def feature_outlook(
+    feature: AnyFeature, montage: Montage, rate_hz: float, known: Known | None
+) -> FeatureOutlook | None:
+    """Give what is to be expected of a feature; None if this headset cannot give it."""
+    try:
+        labels = [label for place in feature.places for label in montage.channels(place)]
+        channels = tuple(dict.fromkeys(labels)) or montage.labels
+        if not feature.bands:
+            return FeatureOutlook(feature.name, channels, None, None, feature.averaged_s, None, False)
+        return _with_band(feature, channels, rate_hz, known)
+    except NeurofbError:
+        return None  # the check of features has said why
+
+
+def _with_band(
+    feature: AnyFeature, channels: tuple[str, ...], rate_hz: float, known: Known | None
+) -> FeatureOutlook:
+    iaf_hz = known.iaf_hz if known else None
+    low, high, delay_s = key_of(feature, feature.bands[0], iaf_hz)
+    own = known.spectrum if known else None
+    spectrum = None if own is None else Spectrum(own.freqs_hz, own.density.mean(axis=0))
+    filtering = BandFilter({feature.name: (low, high)}, rate_hz, 1, delay_s, spectrum)
+    return FeatureOutlook(
+        feature.name,
+        channels,
+        band_hz(feature.bands[0], iaf_hz),
+        delay_s,
+        feature.averaged_s,
+        filtering.expected_correlation.item(0),
+        own is not None,
+    )
+
+
+def reward_outlook(
+    settings: FeedbackSettings, feature: AnyFeature, rate_hz: float, known: Known | None
+) -> RewardOutlook:
+    """Give how often feedback will say yes: rehearsed on a baseline if there is one, else what the rule promises."""
+    mine = [each for each in known.baselines if each.feature == feature.name] if known else []
+    if mine:
+        shares = []
+        for baseline in mine:
+            threshold = Threshold(settings.threshold, baseline, settings.direction, rate_hz)
+            above = sum(threshold.sign * z > threshold.start for z in baseline.z_values)
+            shares.append(above / len(baseline.z_values))
+        conditions = ", ".join(each.condition for each in mine)
+        return RewardOutlook(
+            sum(shares) / len(shares), f"rehearsed on the participant's baseline: {conditions}"
+        )
+    return _promised(settings.threshold)
+
+
+def _promised(asked: ThresholdSettings) -> RewardOutlook:
+    if asked.rule == "fixed":
+        return RewardOutlook(None, f"a fixed threshold of {asked.z:g} SD: only a baseline can tell")
+    rate = ONE_UP_TWO_DOWN if asked.rule == "one_up_two_down" else asked.success_rate
+    return RewardOutlook(rate, f"what rule {asked.rule!r} aims at, of clean time")

@@ -1,0 +1,1 @@
+"""Channels to regions: montage, references, spatial filters."""

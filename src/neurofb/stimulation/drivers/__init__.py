@@ -1,0 +1,1 @@
+"""Drivers of stimulators; each one keeps the contract of `stimulation.driver`."""

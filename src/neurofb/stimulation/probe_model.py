@@ -1,0 +1,123 @@
+"""Where the probe should be, and when a reading is no longer to be believed.
+
+In: the commanded temperature and the readings, tick by tick. Out: a cause in words as soon as a stimulus must end.
+Kept: the temperature that a probe with the device's lag would have, the last usable reading, and since when the two
+have been too far apart.
+"""
+
+from __future__ import annotations
+
+import math
+
+from neurofb.stimulation.driver import Reading
+from neurofb.stimulation.envelope import Envelope
+
+#: A probe that reads this much above the cap is aborted at once: well above the noise, well below a degree.
+CAP_TOLERANCE_C = 0.3
+#: A probe within this of its baseline, or below, is at baseline: no heat.
+AT_BASELINE_C = 1.0
+#: What a stimulus starts and ends on: a reading of at most this age.
+FRESH_S = 0.1
+#: So much hotter than it should be is not waited for: twice what is allowed for a second.
+AT_ONCE = 2.0
+#: What no thermode reads: such a number comes from the link or a broken sensor.
+COLDEST_C, HOTTEST_C = -10.0, 70.0
+#: A reading may be this far ahead of the clock, which two clocks that were compared can be.
+AHEAD_S = 0.1
+
+
+class Expectation:
+    """Follows what the probe should do, and judges what it is said to do.
+
+    Attributes
+    ----------
+    expected_c : float
+        Where a healthy probe would be now.
+    measured_c : float
+        The last usable reading; NaN if it is too old, or there is none.
+    """
+
+    def __init__(self, envelope: Envelope, lag_s: float, baseline_c: float, now_s: float) -> None:
+        self._envelope = envelope
+        self._lag_s = lag_s
+        self.expected_c = baseline_c
+        self.measured_c = math.nan
+        self._usable_s = now_s
+        self._last_c = math.nan
+        self._apart_s: float | None = None
+
+    def follow(self, commanded_c: float, dt_s: float) -> None:
+        """Go on by ``dt_s`` towards what is commanded."""
+        share = 1.0 if self._lag_s <= 0 else -math.expm1(-dt_s / self._lag_s)
+        self.expected_c += (commanded_c - self.expected_c) * share
+
+    def fall(self, baseline_c: float, c_per_s: float, dt_s: float) -> None:
+        """Go on by ``dt_s`` after an abort that the device has taken."""
+        self.expected_c = max(min(baseline_c, self.expected_c), self.expected_c - c_per_s * dt_s)
+
+    def take(self, reading: Reading | None, now_s: float) -> None:
+        """Take a reading, None if there was none."""
+        if reading is not None and _usable(reading, now_s) and reading.time_s >= self._usable_s:
+            self._usable_s, self._last_c = reading.time_s, reading.measured_c
+        self.measured_c = self._last_c if self.age_s(now_s) <= self._envelope.stale_s else math.nan
+
+    def age_s(self, now_s: float) -> float:
+        """Give the age of the last usable reading."""
+        return now_s - self._usable_s
+
+    def is_at(self, baseline_c: float, since_s: float) -> bool:
+        """Say whether a reading made after ``since_s`` is at baseline, or below."""
+        return self._usable_s > since_s and self.measured_c <= baseline_c + AT_BASELINE_C
+
+    def not_at_rest(self, baseline_c: float, now_s: float) -> list[str]:
+        """Say why a stimulus from this baseline cannot start now; nothing: an empty list."""
+        age_s = self.age_s(now_s)
+        if age_s <= FRESH_S and abs(self.measured_c - baseline_c) <= AT_BASELINE_C:
+            return []
+        return [
+            f"the probe is not known to be at its baseline of {baseline_c:g} °C: it read {self.measured_c:.1f} °C "
+            f"{age_s:.2f} s ago"
+        ]
+
+    @property
+    def worst_c(self) -> float:
+        """The hotter of what is measured and what is expected: what the skin is charged with."""
+        return self.expected_c if math.isnan(self.measured_c) else max(self.measured_c, self.expected_c)
+
+    def restart(self) -> None:
+        """Forget how long the probe has been away from where it should be: a new stimulus begins."""
+        self._apart_s = None
+
+    def cause(self, running: bool, now_s: float) -> str:
+        """Say why the stimulus must end now; "" if it need not."""
+        limits, age_s = self._envelope, self.age_s(now_s)
+        if age_s > limits.stale_s:
+            return f"the last reading is {age_s:.2f} s old; more than {limits.stale_s:g} s is not waited for"
+        if self.measured_c > limits.cap_c + CAP_TOLERANCE_C:
+            return f"the probe reads {self.measured_c:.2f} °C, above the cap of {limits.cap_c:g} °C"
+        if not running:
+            self._apart_s = None
+            if self.measured_c > limits.baseline_high_c + AT_ONCE * limits.deviation_c:
+                return f"the probe reads {self.measured_c:.2f} °C while no stimulus is on"
+            return ""
+        return self._apart(now_s)
+
+    def _apart(self, now_s: float) -> str:
+        limits, off_c = self._envelope, self.measured_c - self.expected_c
+        where = (
+            f"the probe reads {self.measured_c:.2f} °C where {self.expected_c:.2f} °C would be right: "
+            f"more than {limits.deviation_c:g} °C apart"
+        )
+        if off_c > AT_ONCE * limits.deviation_c:
+            return f"{where}, and hotter"
+        if abs(off_c) <= limits.deviation_c:
+            self._apart_s = None
+            return ""
+        if self._apart_s is None:
+            self._apart_s = now_s
+        lasted_s = now_s - self._apart_s
+        return f"{where} for {lasted_s:.2f} s" if lasted_s >= limits.deviation_s else ""
+
+
+def _usable(reading: Reading, now_s: float) -> bool:
+    return COLDEST_C <= reading.measured_c <= HOTTEST_C and reading.time_s <= now_s + AHEAD_S

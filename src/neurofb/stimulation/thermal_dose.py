@@ -1,0 +1,107 @@
+"""What the skin has had and what was said about it: the guard's books.
+
+``SkinAccount`` charges the skin with every tick and says when a limit is near; ``Minutes`` keeps events and readings
+until they are taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+from neurofb.events import Event
+from neurofb.stimulation.driver import Reading, Ticket
+from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.heat_profile import HeatProfile, leaving_dose
+
+READING_S = 0.02
+#: A minute of readings, if nobody takes them.
+_MOST_READINGS = 3000
+
+
+class SkinAccount:
+    """Charges the place under the probe, and knows when each place was last at baseline.
+
+    Attributes
+    ----------
+    site : str
+        The place under the probe; "" before the first stimulus is armed.
+    contact : float
+        What the present stimulus has used of the contact-burn line.
+    """
+
+    def __init__(self, envelope: Envelope, ledger: SiteLedger) -> None:
+        self._envelope, self._ledger = envelope, ledger
+        self.site = ""
+        self.contact = 0.0
+        self._ended_s: dict[str, float] = {}
+        self._was_c = 0.0
+
+    def charge(self, dt_s: float, worst_c: float) -> None:
+        """Enter ``dt_s`` seconds at the hotter of now and the tick before."""
+        if self.site:
+            self.contact += self._ledger.add(self.site, dt_s, max(worst_c, self._was_c))
+        self._was_c = worst_c
+
+    def problems(self, profile: HeatProfile, site: str, at_s: float = math.inf) -> list[str]:
+        """Say what forbids a stimulus that starts at ``at_s``."""
+        since_s = at_s - self._ended_s.get(site, -math.inf)
+        return self._envelope.problems(profile, used=self.used(site), since_last_s=since_s)
+
+    def too_much(self, worst_c: float, baseline_c: float) -> str:
+        """Say which limit would be passed if the stimulus went on; "" if none."""
+        leaving, limits = leaving_dose(worst_c, baseline_c), self._envelope
+        if self.contact + leaving > limits.single:
+            return f"this contact reaches {limits.single:g} of the contact-burn line"
+        if self.used(self.site) + leaving > limits.budget:
+            return f"{self.site!r} reaches its budget of {limits.budget:g} of the contact-burn line"
+        return ""
+
+    def end(self, now_s: float) -> None:
+        """Note that the place under the probe is at baseline again."""
+        self._ended_s[self.site] = now_s
+
+    def used(self, site: str) -> float:
+        """Give what a place has had."""
+        return self._ledger.used(site)
+
+    def as_dict(self) -> dict[str, float]:
+        """Give all places with what they have had."""
+        return self._ledger.as_dict()
+
+
+class Minutes:
+    """Keeps what happened, and the readings at 50 Hz."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._readings: deque[Reading] = deque(maxlen=_MOST_READINGS)
+        self._kept_s = -math.inf
+
+    def say(
+        self, kind: str, time_s: float, message: str, site: str, ticket: Ticket | None = None, **details: Any
+    ) -> None:
+        """Keep an event; a ticket adds its stimulus."""
+        if ticket is not None:
+            profile = ticket.profile
+            site = ticket.site
+            details |= {"ticket": ticket.number, "target_c": profile.target_c, "plateau_s": profile.plateau_s}
+        self._events.append(Event(kind, time_s, message, details=details | {"site": site}))
+
+    def keep(self, reading: Reading) -> None:
+        """Keep a reading if the last one kept is old enough."""
+        if reading.time_s - self._kept_s >= READING_S - 1e-6:
+            self._readings.append(reading)
+            self._kept_s = reading.time_s
+
+    def take_events(self) -> list[Event]:
+        """Give the events since the last call."""
+        found, self._events = self._events, []
+        return found
+
+    def take_readings(self) -> list[Reading]:
+        """Give the readings since the last call."""
+        found = list(self._readings)
+        self._readings.clear()
+        return found

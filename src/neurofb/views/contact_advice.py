@@ -1,0 +1,64 @@
+"""What to do about an electrode, in words for the hands: "AF7 flat: press the sensor above the left eyebrow".
+
+In: the state of each channel as ``dsp.quality`` gives it. Out: a line for each thing to do, the worst first; what all
+channels share is one thing, not many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from neurofb.views.head import place_key
+from neurofb.views.texts import Wording
+
+Tone = Literal["good", "attention", "bad", "plain"]
+#: The worst first: each explains those after it.
+WORST_FIRST = ("missing", "detached", "railed", "flat", "noisy", "line noise")
+#: A sign for each state that does not need colour.
+GLYPHS: Mapping[str, str] = {
+    "ok": "✓",
+    "noisy": "≈",
+    "flat": "—",
+    "railed": "⊓",
+    "line noise": "∿",
+    "detached": "×",
+    "missing": "?",
+}
+
+
+def tone(state: str, *, out: bool = False) -> Tone:
+    """Give how bad a state is: features can live with mains that all channels share, and with nothing else."""
+    if out:
+        return "bad"
+    return {"ok": "good", "line noise": "attention", "noisy": "attention"}.get(state, "bad")  # type: ignore[return-value]
+
+
+def advice_for(label: str, state: str, wording: Wording, position: str | None = None) -> str:
+    """Give what to do about one channel; empty if nothing.
+
+    Parameters
+    ----------
+    label, state : str
+    wording : Wording
+    position : str, optional
+        The 10-05 name of its place, where the label is none.
+    """
+    if state not in WORST_FIRST:
+        return ""
+    place = wording(place_key(position or label), label=label)
+    return wording(f"advice.{state.replace(' ', '_')}", label=label, place=place)
+
+
+def advice(
+    states: Mapping[str, str], wording: Wording, positions: Mapping[str, str] | None = None
+) -> list[str]:
+    """Give what to do, the worst first."""
+    lines = []
+    for wrong in WORST_FIRST:
+        labels = [label for label, state in states.items() if state == wrong]
+        if len(labels) == len(states) > 1 and wrong in ("missing", "line noise"):
+            lines.append(wording(f"advice.{wrong.replace(' ', '_')}_all"))
+            continue
+        lines += [advice_for(label, wrong, wording, (positions or {}).get(label)) for label in labels]
+    return lines

@@ -1,0 +1,311 @@
+"""What the participant sees: from what is known of the session to a picture, without Qt.
+
+In: a ``Snapshot`` for each frame. Out: a ``Picture``. Kept: how calm, how present and how visible things are, because
+they move slowly (see ``luminance``).
+
+Three looks must not be taken for each other: *feedback* (a filled shape, the smoother the calmer), *no feedback now*
+(an open ring that breathes on: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words:
+something technical).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neurofb import messages
+from neurofb.views.flash_limits import Faded, Slow
+from neurofb.views.rating import Rating
+from neurofb.views.session_client import Snapshot, Status
+from neurofb.views.texts import Wording
+
+Look = Literal["feedback", "neutral", "waiting"]
+BREATHS_PER_MIN = 6.0
+#: Of the last row of feedback: an older one is no feedback.
+FEEDBACK_AGE_S = 1.0
+#: Without a sign that a stop was heard, the participant is told to help themselves.
+UNHEARD_S = 1.0
+SIGNS = ("cue", "anticipation", "heat", "relief")
+HOT = ("armed", "rising", "plateau", "returning")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A headline and a text."""
+
+    headline: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A sign of what comes or is: its kind is told by its shape, not by its colour."""
+
+    kind: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame.
+
+    Attributes
+    ----------
+    look : str
+        What is meant: ``feedback``, ``neutral`` or ``waiting``.
+    calm, filled, dotted, glow, breath : float
+        0–1: how smooth the shape is, how much it is filled, how much it is dotted, how much it glows (reward), and how
+        far it has breathed in.
+    words, sign : Words, Sign
+    words_opacity, sign_opacity, scene_opacity : float
+        0–1; ``scene`` is the shape.
+    left : float or None
+        How much of the present step is left, 0–1; None where nothing runs out.
+    note : str
+        A small line at the bottom.
+    asks : bool
+        Whether a question is open.
+    ask_opacity : float
+        Of the question.
+    proceed : bool
+        Whether "continue" is there; how visible it is, is another matter: ``proceed_opacity``.
+    stop_hint : str
+        Beside the stop, as visible as ``hint_opacity``.
+    heat : bool
+        Whether the skin is or gets warm: then more keys stop.
+    button : bool
+        Whether the space key means "now it hurts".
+    eyes_closed : bool
+    over : bool
+    """
+
+    look: Look = "waiting"
+    calm: float = 0.5
+    filled: float = 0.0
+    dotted: float = 1.0
+    glow: float = 0.0
+    breath: float = 0.0
+    words: Words = Words()
+    words_opacity: float = 0.0
+    sign: Sign = Sign()
+    sign_opacity: float = 0.0
+    scene_opacity: float = 0.0
+    left: float | None = None
+    note: str = ""
+    asks: bool = False
+    ask_opacity: float = 0.0
+    proceed: bool = False
+    proceed_opacity: float = 0.0
+    stop_hint: str = ""
+    hint_opacity: float = 0.0
+    heat: bool = False
+    button: bool = False
+    eyes_closed: bool = False
+    over: bool = False
+
+
+class ParticipantView:
+    """Makes the pictures of one participant's screen.
+
+    Parameters
+    ----------
+    wording : Wording
+    breaths_per_min : float
+        Of the breath pacer.
+    """
+
+    def __init__(self, wording: Wording, breaths_per_min: float = BREATHS_PER_MIN) -> None:
+        self._say = wording
+        self._breath_s = 60.0 / breaths_per_min
+        self.rating = Rating()
+        self._calm, self._filled, self._dotted = Slow(0.5), Slow(0.0), Slow(1.0)
+        self._glow, self._scene = Slow(0.0), Slow(0.0, 0.6)
+        self._words: Faded[Words] = Faded(Words(), Words())
+        self._sign: Faded[Sign] = Faded(Sign(), Sign())
+        self._note: Faded[str] = Faded("", "")
+        self._ask: Faded[str] = Faded("", "")
+        self._proceed: Faded[bool] = Faded(False, False)
+        self._hint: Faded[str] = Faded("", "")
+        self._block: int | None = None
+        self._prompt: Mapping[str, Any] | None = None
+        self._last_s: float | None = None
+        self._stop_s: float | None = None
+
+    def stop_asked(self, now_s: float) -> None:
+        """Know that the participant has asked to stop."""
+        self._stop_s = now_s if self._stop_s is None else self._stop_s
+
+    def look(self, snapshot: Snapshot) -> Picture:
+        """Give the picture of this moment."""
+        elapsed_s = 0.0 if self._last_s is None else snapshot.now_s - self._last_s
+        self._last_s = snapshot.now_s
+        status = snapshot.status
+        self._ask_what_is_wanted(
+            status["prompt"] if status is not None and not snapshot.is_over else None, elapsed_s
+        )
+        look, level, reward = _feedback(snapshot)
+        asks = self.rating.is_open
+        # While a question is there, the rest makes room.
+        self._words.become(Words() if asks else self._wanted_words(snapshot), elapsed_s)
+        self._sign.become(Sign() if asks else self._wanted_sign(status), elapsed_s)
+        self._note.become(self._wanted_note(snapshot, look), elapsed_s)
+        heat = _is_hot(status)
+        waits = status is not None and bool(status["phase"] and status["phase"]["waits"]) and not asks
+        self._proceed.become(waits, elapsed_s)
+        self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
+        return Picture(
+            look=look,
+            calm=self._calm.follow(level, elapsed_s),
+            filled=self._filled.follow(float(look == "feedback"), elapsed_s),
+            dotted=self._dotted.follow(float(look == "waiting"), elapsed_s),
+            glow=self._glow.follow(float(reward), elapsed_s),
+            breath=0.5 - 0.5 * math.cos(2 * math.pi * snapshot.now_s / self._breath_s),
+            words=self._words.content,
+            words_opacity=self._words.opacity,
+            sign=self._sign.content,
+            sign_opacity=self._sign.opacity,
+            scene_opacity=self._scene.follow(0.25 if asks or snapshot.is_over else 1.0, elapsed_s),
+            left=_left(status, snapshot.status_age_s),
+            note=self._note.content if self._note.opacity > 0 else "",
+            asks=asks,
+            ask_opacity=self._ask.opacity,
+            proceed=waits,
+            proceed_opacity=self._proceed.opacity,
+            stop_hint=self._say(self._hint.content) if self._hint.content else "",
+            hint_opacity=self._hint.opacity,
+            heat=heat,
+            button=_has_button(status),
+            eyes_closed=status is not None and bool(status["phase"] and status["phase"]["eyes"] == "closed"),
+            over=snapshot.is_over,
+        )
+
+    def _ask_what_is_wanted(self, prompt: Mapping[str, Any] | None, elapsed_s: float) -> None:
+        """Bring a question in, or out; one that is on its way out is still seen, but not answered any more."""
+        is_wanted = prompt is not None and prompt["id"] not in self.rating.answered
+        self._ask.become(str(prompt["id"]) if prompt is not None and is_wanted else "", elapsed_s)
+        if prompt is not None and str(prompt["id"]) == self._ask.content:
+            self._prompt = prompt
+        shown = self._prompt if self._ask.content else None
+        is_same = shown is not None and prompt is not None and shown["id"] == prompt["id"]
+        self.rating.ask(shown, is_closed=not is_same)
+
+    def _wanted_words(self, snapshot: Snapshot) -> Words:
+        status = snapshot.status
+        if self._stop_s is not None and (status is None or not snapshot.is_over):
+            unheard = "stop" in snapshot.unheard and snapshot.now_s - self._stop_s > UNHEARD_S
+            return Words(
+                self._say("participant.stopping"), self._say("participant.stop_unheard") if unheard else ""
+            )
+        if status is None:
+            return Words()
+        if snapshot.is_over:
+            done = status["state"] == "finished" or (status["ended"] or {}).get("outcome") == "finished"
+            early = "participant.aborted" if self._stop_s is None else "participant.stopped"
+            key = "participant.ended" if done else early
+            return Words(self._say(key), self._say("participant.thanks"))
+        if status["state"] == "paused":
+            return Words(self._say("participant.paused"), self._say("participant.paused_text"))
+        phase = status["phase"]
+        if phase is None:
+            return Words()
+        if self._is_after_block(status):
+            return Words(self._say("participant.summary"), self._summary(phase["summary"]))
+        if status["step"] is not None and status["step"]["kind"] in SIGNS:
+            return Words()  # a sign speaks for itself
+        hint = self._say("participant.button_hint") if _has_button(status) else ""
+        closed = self._say("participant.eyes_closed") if phase["eyes"] == "closed" else ""
+        return Words(closed, "\n".join(filter(None, [phase["text"], hint])))
+
+    def _is_after_block(self, status: Status) -> bool:
+        """Say whether this is the phase after a block, to be summed up; a summary stays in the status for long."""
+        phase, feedback = status["phase"], status["feedback"]
+        if feedback["on"]:
+            self._block = phase["index"]
+        elif self._block is not None and phase["index"] > self._block + 1:
+            self._block = None
+        is_due = self._block is not None and not feedback["on"] and feedback["mode"] == "summary"
+        return is_due and phase["summary"] is not None
+
+    def _summary(self, summary: dict[str, Any]) -> str:
+        success = summary.get("success")
+        return (
+            ""
+            if success is None
+            else self._say("participant.summary_share", percent=round(10 * success) * 10)
+        )
+
+    def _wanted_sign(self, status: Status | None) -> Sign:
+        step = status["step"] if status is not None and status["state"] == "running" else None
+        if step is None or step["kind"] not in SIGNS:
+            return Sign()
+        kind = step["kind"]
+        if kind == "cue":
+            level = self._say.known("level", step["level"])
+            return Sign(kind, self._say("sign.cue", level=level) if level else self._say("sign.cue_plain"))
+        return Sign(kind, self._say(f"sign.{kind}"))
+
+    def _wanted_note(self, snapshot: Snapshot, look: Look) -> str:
+        status = snapshot.status
+        if snapshot.is_over:
+            return ""
+        if messages.STATUS in snapshot.missing or status is None:
+            return self._say("participant.waiting_session")
+        if status["stream"]["state"] in ("lost", "waiting"):
+            return self._say("participant.waiting_eeg")
+        if not status["feedback"]["on"] or status["feedback"]["mode"] != "continuous":
+            return ""
+        if messages.FEEDBACK in snapshot.missing:
+            return self._say("participant.waiting_feedback")
+        return self._say("participant.no_feedback") if look == "neutral" else ""
+
+    @property
+    def note_opacity(self) -> float:
+        """How visible the small line at the bottom is, 0–1."""
+        return self._note.opacity
+
+
+def _feedback(snapshot: Snapshot) -> tuple[Look, float, bool]:
+    """Give what the shape means now, the level and the reward: of the feedback stream while it is fresh."""
+    status = snapshot.status
+    if status is None or messages.STATUS in snapshot.missing:
+        return "waiting", 0.5, False
+    given = status["feedback"]
+    if not given["on"] or given["mode"] != "continuous" or status["state"] != "running":
+        return "neutral", 0.5, False
+    if messages.FEEDBACK in snapshot.missing:
+        return "waiting", 0.5, False
+    row = snapshot.feedback
+    fresh = row is not None and snapshot.now_s - row["came_s"] < FEEDBACK_AGE_S
+    if row is not None and fresh:
+        level, usable, reward = row["level"], row["usable"] >= 0.5, row["reward"] >= 0.5
+    else:
+        level, usable, reward = given["level"], bool(given["usable"]), bool(given["reward"])
+    if not usable or level is None or not math.isfinite(level):
+        return "neutral", 0.5, False
+    return "feedback", float(level), reward
+
+
+def _is_hot(status: Status | None) -> bool:
+    if status is None:
+        return False
+    heat, step = status["heat"], status["step"]
+    return bool(heat and heat["state"] in HOT) or bool(step and step["kind"] == "heat")
+
+
+def _has_button(status: Status | None) -> bool:
+    """Say whether the space key means "now it hurts": in the method of limits, and nowhere else."""
+    heat = status["heat"] if status is not None else None
+    return bool(heat and heat.get("button"))
+
+
+def _left(status: Status | None, age_s: float) -> float | None:
+    """Give how much of a sign's time is left, 0–1."""
+    step = status["step"] if status is not None else None
+    if status is None or step is None or step["kind"] not in SIGNS or step["end_s"] is None:
+        return None
+    long_s = step["end_s"] - step["start_s"]
+    return (
+        float(min(1.0, max(0.0, (step["end_s"] - status["now_s"] - age_s) / long_s))) if long_s > 0 else None
+    )

@@ -1,0 +1,1 @@
+"""The XDF file format: encoding, lazy reading, damage tolerance. Knows nothing of sessions."""

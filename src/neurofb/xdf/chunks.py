@@ -1,0 +1,130 @@
+"""Finds the chunks of an XDF file, whole or broken: where each begins, ends, and what was left out between.
+
+In: an open file. Out: one chunk after another, by place only; nothing is read that nobody asked for. A length is
+believed only as far as the file goes. Where a chunk cannot be right, reading goes on behind the next mark that the
+format has for that, and what lies between is told.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from neurofb.xdf.encoding import BOUNDARY_MARK, FILE_HEADER, MAGIC, STREAM_FOOTER
+
+_PIECE = 1 << 20
+#: How a length is stored, by its first byte.
+_LENGTHS = {1: struct.Struct("<B"), 4: struct.Struct("<I"), 8: struct.Struct("<Q")}
+
+
+class Chunk(NamedTuple):
+    """A chunk by its place in the file: ``at`` its first byte, ``body`` what follows its tag, ``end`` behind it."""
+
+    tag: int
+    at: int
+    body: int
+    end: int
+
+
+def variable_length(content: bytes | memoryview, at: int) -> tuple[int, int] | None:
+    """Give a number stored with its own size, and where it ends; None if there is none."""
+    if at >= len(content) or (form := _LENGTHS.get(content[at])) is None:
+        return None
+    end = at + 1 + form.size
+    if end > len(content):
+        return None
+    return form.unpack_from(content, at + 1)[0], end
+
+
+@dataclass(slots=True)
+class ChunkWalk:
+    """Walks through a file from chunk to chunk.
+
+    Attributes
+    ----------
+    file : binary file
+    size : int
+        Its length in bytes.
+    at : int
+        Where the next chunk begins.
+    left_out : list of (int, int)
+        First byte and end of what was no chunk.
+    n_damages : int
+        How often the way was lost; several may be one place in ``left_out``.
+    broken_off_at : int or None
+        Where the file stops to make sense for good; None if its end is the end of a chunk.
+    """
+
+    file: BinaryIO
+    size: int
+    at: int = len(MAGIC)
+    left_out: list[tuple[int, int]] = field(default_factory=list)
+    n_damages: int = 0
+    broken_off_at: int | None = None
+    _mark: int | None = -1
+
+    def next(self) -> Chunk | None:
+        """Give the next chunk; None at the end."""
+        while self.at < self.size:
+            chunk = self._chunk(self.at)
+            if chunk is not None:
+                self.at = chunk.end
+                return chunk
+            self._find_way(self.at, None)
+        return None
+
+    def damaged(self, chunk: Chunk) -> None:
+        """Say that the newest chunk cannot be what it claims: its length may be a lie, too."""
+        self._find_way(chunk.at, chunk.end)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Give the bytes from ``start`` to ``end``, none if it lies before."""
+        self.file.seek(start)
+        return self.file.read(max(end - start, 0))
+
+    def _chunk(self, at: int) -> Chunk | None:
+        start = self.read(at, min(at + 11, self.size))
+        found = variable_length(start, 0)
+        if found is None:
+            return None
+        length, tag_at = found
+        end = at + tag_at + length
+        if length < 2 or end > self.size:
+            return None
+        return Chunk(int.from_bytes(start[tag_at : tag_at + 2], "little"), at, at + tag_at + 2, end)
+
+    def _find_way(self, at: int, end: int | None) -> None:
+        """Go on behind what is broken at ``at``: at its own end if a chunk follows there, else behind a mark."""
+        mark = self._next_mark(at + 1)
+        if end is not None and (mark is None or mark >= end) and self._goes_on(end):
+            to = end
+        elif mark is not None:
+            to = mark + len(BOUNDARY_MARK)
+        else:
+            self.broken_off_at, self.at = at, self.size
+            return
+        if self.left_out and self.left_out[-1][1] == at:
+            at = self.left_out.pop()[0]
+        self.left_out.append((at, to))
+        self.n_damages += 1
+        self.at = to
+
+    def _goes_on(self, at: int) -> bool:
+        following = self._chunk(at)
+        return at == self.size or (following is not None and FILE_HEADER <= following.tag <= STREAM_FOOTER)
+
+    def _next_mark(self, at: int) -> int | None:
+        """Give where the next mark stands; looked for once, however often it is asked."""
+        if self._mark is None or self._mark >= at:
+            return self._mark
+        before = b""
+        while at < self.size:
+            piece = before + self.read(at, min(at + _PIECE, self.size))
+            if (found := piece.find(BOUNDARY_MARK)) >= 0:
+                self._mark = at - len(before) + found
+                return self._mark
+            at += len(piece) - len(before)
+            before = piece[1 - len(BOUNDARY_MARK) :]
+        self._mark = None
+        return None

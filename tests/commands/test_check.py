@@ -1,0 +1,123 @@
+"""What ``neurofb check`` shows: a table or plain lines, JSON, a bar, and everything that is wrong."""
+
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+from protocol_parts import TEXT, text_with
+
+from neurofb.commands import check
+from neurofb.commands.check import Options
+from neurofb.errors import WrongFile
+from neurofb.protocol.design import load_protocol
+from neurofb.protocol.timeline import expand
+
+
+@pytest.fixture
+def called():
+    """Call the console's function as the command line does; give the result with its exception."""
+
+    def call(protocol, as_json=False, **options):
+        @click.command()
+        def command():
+            check.run(str(protocol), Options(**options), as_json)
+
+        return CliRunner().invoke(command)
+
+    return call
+
+
+def test_a_pipe_gets_one_row_a_line(called):
+    result = called("demo")
+    assert result.exit_code == 0, result.output
+    rows = [line.split("\t") for line in result.output.splitlines()]
+    assert rows[0][:4] == ["from", "lasts", "phase", "kind"]
+    assert rows[3][:3] == ["0:27", "1:03", "training"]
+    assert "2 × warm 36 °C; 2 × hot 46 °C; asks intensity, unpleasantness" in rows[3]
+    assert "feedback against rest" in rows[3]
+    assert ["in all: 1:30, 1:03 with feedback, 4 stimuli, 8 questions"] in rows
+    feature = next(row for row in rows if row[0] == "frontal_midline_theta")
+    assert feature[1:5] == ["Fz", "4–8 Hz", "150 ms", "0.12 s"]
+    assert "usual spectrum" in feature[5]
+    assert any(row[:2] == ["left forearm", "4"] and row[-1] == "4%" for row in rows)
+    assert "reward: 65% (what rule 'percentile' aims at, of clean time)" in result.output
+    assert "note: assumed, not published: heat, scales, phases" in result.output
+
+
+def test_json_holds_the_whole_timeline(called):
+    result = called("breath-heat", as_json=True, seed=3)
+    content = json.loads(result.output)
+    timeline = expand(load_protocol("breath-heat"), seed=3)
+    assert content["duration_s"] == timeline.duration_s
+    assert [step["onset_s"] for step in content["steps"]] == [step.onset_s for step in timeline.steps]
+    assert content["problems"] == []
+    assert {each["site"] for each in content["heat"]} == set(load_protocol("breath-heat").heat.sites)
+    assert result.exit_code == 0
+
+
+def test_what_is_wrong_follows_the_tables_and_ends_with_code_2(called, tmp_path):
+    result = called("demo", device="muse-2")
+    assert isinstance(result.exception, WrongFile)
+    assert result.exception.exit_code == 2
+    assert "training" in result.output
+    assert "demo.toml has 2 problems:" in str(result.exception)
+    as_json = called("demo", device="muse-2", as_json=True)
+    assert as_json.exit_code == 2
+    assert len(json.loads(as_json.output)["problems"]) == 2
+    path = tmp_path / "wrong.toml"
+    path.write_text(text_with(("plateau_s = 5.0", "plateau_s = -5.0")), "utf-8")
+    broken = called(path, as_json=True)
+    assert broken.exit_code == 2
+    assert json.loads(broken.output)["protocol"] is None
+
+
+def test_a_session_an_arm_and_a_code_can_be_chosen(called):
+    result = called("zeidan-adapted", session="2", arm="book")
+    assert "20:00" in result.output
+    assert "practice" in result.output
+    wrong = called("zeidan-adapted", session="5")
+    assert "no session '5' in this protocol" in str(wrong.exception)
+    assert "no arm 'tape'" in str(called("zeidan-adapted", arm="tape").exception)
+    assert "looks like an e-mail" in str(called("demo", participant="a@b.org").exception)
+
+
+def test_a_missing_baseline_is_told(called, tmp_path):
+    assert "no baseline in" in str(called("demo", baseline=str(tmp_path)).exception)
+
+
+def test_a_terminal_gets_a_bar_with_every_stimulus():
+    timeline = expand(load_protocol("demo"))
+    pieces, marks = check.bar(timeline, 90)
+    assert "".join(letters for letters, _ in pieces) == "i" * 3 + "r" * 24 + "T" * 63
+    assert [i for i, mark in enumerate(marks) if mark == "^"] == [
+        int(at_s) for at_s in timeline.heat_onsets_s
+    ]
+
+
+def test_the_bar_is_printed_on_a_terminal(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    path = tmp_path / "small.toml"
+    path.write_text(TEXT, "utf-8")
+    check.run(str(path), Options())
+    shown = capsys.readouterr().out
+    assert "rrrrrrrr" in shown
+    assert "r rest_baseline" in shown
+    assert "^ stimulus" in shown
+
+
+@pytest.mark.parametrize(
+    "seconds, shown", [(0, "0:00"), (65, "1:05"), (65.5, "1:05.5"), (59.97, "1:00"), (1200, "20:00")]
+)
+def test_times_as_people_read_them(seconds, shown):
+    assert check.clock(seconds) == shown
+
+
+def test_a_phase_that_waits_lasts_at_most_its_time(called, tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(
+        TEXT + '\n[[phases]]\nname = "end"\nkind = "pause"\nwaits = true\nduration_s = 60.0\n', "utf-8"
+    )
+    output = called(path).output
+    assert "≤ 1:00\tend\tpause\topen\twaits" in output
+    assert "in all: at most " in output

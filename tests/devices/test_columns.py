@@ -1,0 +1,124 @@
+"""Labels, units and columns of streams and files: what the world writes, and what it means."""
+
+from __future__ import annotations
+
+import pytest
+
+from neurofb.devices import load_profile
+from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.electrodes import is_position, standard_label, standard_labels
+from neurofb.devices.units import unit_uv
+from neurofb.errors import WrongStream
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Fc5.", "FC5"),
+        ("Fp1.", "Fp1"),
+        ("T10.", "T10"),
+        ("EEG Fp1", "Fp1"),
+        ("EEG FCZ-REF", "FCz"),
+        ("EEG_TP9", "TP9"),
+        ("FP2-LE", "Fp2"),
+        (" iz ", "Iz"),
+        ("ccp3H", "CCP3h"),
+        ("T3", "T3"),
+        ("EEG A2-A1", "EEG A2-A1"),
+        ("EEG Fp1-A2", "Fp1"),
+        ("C3-M2", "C3"),
+        ("EEG Fpz-Cz", "EEG Fpz-Cz"),
+        ("ECG ECG", "ECG ECG"),
+        ("AUX_RIGHT", "AUX_RIGHT"),
+        ("M1", "M1"),
+        ("A11", "A11"),
+        ("", ""),
+    ],
+)
+def test_labels_are_spelled_as_the_10_05_system_does(text: str, label: str) -> None:
+    assert standard_label(text) == label
+
+
+def test_labels_that_would_become_one_stay() -> None:
+    assert standard_labels(["Cz", "EEG Cz", "fz."]) == ("Cz", "EEG Cz", "Fz")
+
+
+@pytest.mark.parametrize("name", ["", "EEG1", "FZ", "Fp", "Q7", "Cz2", "F11", "AF 7", "A3", "Ah", "T3"])
+def test_what_is_no_place(name: str) -> None:
+    assert not is_position(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "uv"),
+    [
+        ("microvolts", 1.0),
+        ("Microvolt", 1.0),
+        (" uV", 1.0),
+        ("µV", 1.0),
+        ("\u03bcV", 1.0),
+        ("-6", 1.0),
+        ("volts", 1e6),
+        ("V", 1e6),
+        ("0", 1e6),
+        ("mV", 1e3),
+        ("millivolts", 1e3),
+        ("-3", 1e3),
+        ("nV", 1e-3),
+        ("", None),
+        ("MV", None),
+        ("mmHg", None),
+        ("a.u.", None),
+        ("g", None),
+    ],
+)
+def test_unit_texts(text: str, uv: float | None) -> None:
+    assert unit_uv(text) == uv
+
+
+def test_columns_on_the_head() -> None:
+    assert columns_on_head(["TP9", "AF7", "AF8", "TP10", "AUX_RIGHT"]) == (0, 1, 2, 3)
+    assert columns_on_head(["Status", "EEG T3", "fz.", "ECG"]) == (1, 2)
+    assert columns_on_head([f"E{i}" for i in range(1, 9)]) == tuple(range(8)), "numbered caps name no places"
+    assert columns_on_head([f"A{i}" for i in range(1, 17)]) == tuple(range(16)), "BioSemi's A1 is no ear lobe"
+
+
+def test_columns_of_profile_by_label() -> None:
+    muse = load_profile("muse-2")
+    assert columns_of_profile(muse, 5, ["TP9", "AF7", "AF8", "TP10", "Right AUX"]) == (0, 1, 2, 3)
+    assert columns_of_profile(muse, 5, ["AUX", "TP10", "AF8", "AF7", "TP9"]) == (4, 3, 2, 1)
+    athena = load_profile("muse-s-athena")
+    assert columns_of_profile(athena, 5, ["AUX_1", "EEG_TP9", "EEG_AF7", "EEG_AF8", "EEG_TP10"]) == (
+        1,
+        2,
+        3,
+        4,
+    )
+    unicorn = load_profile("unicorn-hybrid-black")
+    assert columns_of_profile(unicorn, 9, ["Counter", *(f"EEG {i}" for i in range(1, 9))]) == tuple(
+        range(1, 9)
+    )
+    brainbit = load_profile("brainbit")
+    assert columns_of_profile(brainbit, 4, ["O1", "O2", "T7", "T8"]) == (2, 3, 0, 1)
+
+
+def test_columns_of_profile_by_layout() -> None:
+    assert columns_of_profile(load_profile("openbci-cyton"), 8) == tuple(range(8))
+    assert columns_of_profile(load_profile("emotiv-epoc-x"), 19) == tuple(range(3, 17))
+    assert columns_of_profile(load_profile("unicorn-hybrid-black"), 16) == tuple(range(8))
+    assert columns_of_profile(load_profile("neurosity-crown"), 8) == tuple(range(8))
+
+
+def test_columns_that_contradict_the_profile() -> None:
+    muse = load_profile("muse-2")
+    with pytest.raises(
+        WrongStream, match=r"found 8 columns without labels, but Muse 2 has 4 or 5; choose"
+    ) as caught:
+        columns_of_profile(muse, 8)
+    assert caught.value.exit_code == 3
+    with pytest.raises(
+        WrongStream,
+        match=r"Muse 2 has the channels TP9, .*; found Fz, Cz, TP9: missing or twice AF7, AF8, TP10",
+    ):
+        columns_of_profile(muse, 3, ["Fz", "Cz", "TP9"])
+    with pytest.raises(WrongStream, match=r"found TP9, TP9, AF7, AF8, TP10: missing or twice TP9\."):
+        columns_of_profile(muse, 5, ["TP9", "TP9", "AF7", "AF8", "TP10"])

@@ -1,0 +1,88 @@
+"""The dsp on real recordings (skipped where they are not beside the checkout)."""
+
+import mne
+import numpy as np
+import pytest
+
+from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.power import BandPower, decibels
+from neurofb.dsp.spectrum import baseline_spectrum
+from neurofb.dsp.synchrony import Synchrony
+from neurofb.spatial.filters import ssd
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+def eegmmidb(data_dir, run, channels):
+    raw = mne.io.read_raw_edf(data_dir / "physionet_eegmmidb" / f"S001R{run:02d}.edf", verbose=False)
+    raw.rename_channels(lambda name: name.rstrip("."))
+    return raw.get_data(picks=channels).T * 1e6, raw.info["sfreq"]
+
+
+def mean_power(x, rate_hz):
+    bands = BandFilter({"theta": (4, 8), "alpha": (8, 12)}, rate_hz, x.shape[1], 0.1)
+    power = BandPower(2, x.shape[1], rate_hz, window_s=1.0).process(bands.process(x))
+    return np.nanmean(power, axis=0)
+
+
+def test_closing_the_eyes_raises_alpha_at_o1_and_theta_little(data_dir):
+    open_eyes, rate_hz = eegmmidb(data_dir, 1, ["O1"])
+    closed_eyes, _ = eegmmidb(data_dir, 2, ["O1"])
+    theta, alpha = decibels(mean_power(closed_eyes, rate_hz), mean_power(open_eyes, rate_hz))[:, 0]
+    assert alpha >= 6
+    assert theta < 4
+
+
+def test_offsets_of_a_real_amplifier_do_no_harm(data_dir):
+    """Cyton, up to +62 mV of offset: alpha with eyes closed over open at O1 and O2 is what an offline filter finds."""
+    path = data_dir / "openbci_gui_samples" / "OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"
+    rows = [line.split(",")[1:9] for line in path.read_text().splitlines() if line[:1].isdigit()]
+    x = np.array(rows, dtype=float)
+    assert np.abs(x.mean(axis=0)).max() > 40_000
+    z = BandFilter({"alpha": (10, 13)}, 250, 8, 0.1).process(x)
+    assert np.isfinite(z[250:]).all()
+    offline = mne.filter.filter_data((x - x.mean(axis=0)).T, 250.0, 10, 13, verbose=False).T
+
+    def rise(power):
+        occipital = power[:, 6:]
+        return decibels(
+            occipital[28 * 250 : 58 * 250].mean(axis=0), occipital[2 * 250 : 26 * 250].mean(axis=0)
+        )
+
+    ours, theirs = rise(np.abs(z[:, 0]) ** 2 / 2), rise(offline**2)
+    assert (theirs > 3).all()
+    np.testing.assert_allclose(ours, theirs, atol=0.5)
+
+
+def test_band_power_agrees_with_the_offline_band(data_dir):
+    x, rate_hz = eegmmidb(data_dir, 2, ["O1", "Oz", "O2"])
+    bands = BandFilter({"alpha": (8, 12)}, rate_hz, 3, 0.1, baseline_spectrum(x, rate_hz))
+    offline = mne.filter.filter_data(x.T, rate_hz, 8, 12, verbose=False)
+    ours = np.nanmean(np.abs(bands.process(x)) ** 2 / 2, axis=0)[0]
+    np.testing.assert_allclose(ours, offline.var(axis=1), rtol=0.1)
+    assert bands.rehearse(x).min() > 0.97
+
+
+def test_ssd_is_easier_to_foretell_than_any_electrode(data_dir):
+    x, rate_hz = eegmmidb(data_dir, 2, "all")
+    half = len(x) // 2
+    component = ssd(x[:half], rate_hz, 10.0).process(x)
+
+    def accuracy(signal):
+        spectrum = baseline_spectrum(signal[:half], rate_hz)
+        return BandFilter({"alpha": (8, 12)}, rate_hz, signal.shape[1], 0.0, spectrum).rehearse(signal[half:])
+
+    assert accuracy(component).max() > np.median(accuracy(x)) + 0.05
+
+
+def test_gap_in_a_real_recording_is_over_when_it_has_left(data_dir):
+    x, rate_hz = eegmmidb(data_dir, 2, ["O1", "O2", "Fz"])
+    bands = BandFilter({"alpha": (8, 12)}, rate_hz, 3, 0.1)
+    synchrony = Synchrony.of(bands, window_s=4)
+    spoiled = x.copy()
+    spoiled[3200:3300] = np.nan
+    synchrony.process(bands.process(spoiled))
+    again = BandFilter({"alpha": (8, 12)}, rate_hz, 3, 0.1)
+    clean = Synchrony.of(again, window_s=4)
+    clean.process(again.process(x))
+    np.testing.assert_allclose(synchrony.debiased_wpli2(), clean.debiased_wpli2(), rtol=1e-9)

@@ -1,0 +1,250 @@
+"""Ready for the sample that completes a hop: awake, practised, and without any influence on what is computed."""
+
+import numpy as np
+import pytest
+from loop_parts import MONTAGE, RATE_HZ, THETA, bits, chunk, record
+
+from neurofb.acquisition.arrival_timing import Due
+from neurofb.chunk import Chunk
+from neurofb.clock import ManualClock
+from neurofb.engine import low_latency
+from neurofb.engine.low_latency import Readiness
+from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.understudy import Understudy
+from neurofb.features.presets import frontal_midline_theta
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.loop.loop import Loop
+from neurofb.loop.settings import LoopSettings
+
+SETTINGS = LoopSettings(
+    (frontal_midline_theta(),),
+    MONTAGE,
+    RATE_HZ,
+    FeedbackSettings(feature=THETA),
+    BaselineSettings(least_s=10.0),
+)
+HOP = 8
+EMPTY = Chunk(np.empty((0, len(MONTAGE.labels))), 0, np.empty(0), np.empty(0))
+
+
+@pytest.fixture(scope="module")
+def eeg():
+    return record(40, seed=3).samples
+
+
+class Silent:
+    """A journal that keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, kind, message, *_, **details):
+        self.said.append((kind, message))
+
+    def feedback(self, samples):
+        return list(samples)
+
+    def values(self, values):
+        pass
+
+    def times_are(self, chunk):
+        pass
+
+
+def in_block(eeg, *, at_once=True):
+    """A loop in a running block, with 7000 samples behind it."""
+    looped = InstructedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
+    looped.do("collect", condition="rest")
+    looped.push(chunk(eeg[:5000]), 20.0)
+    looped.do("collected")
+    looped.do("fit", until=5000)
+    looped.push(chunk(eeg[5000:7000], 5000), 28.0)
+    looped.do("start_block", condition="rest")
+    return looped
+
+
+class DueSource:
+    """Gives one sample when the clock has come to ``comes_s``; notes how it was asked."""
+
+    def __init__(self, clock, comes_s, due):
+        self._clock, self._comes_s, self.next_due = clock, comes_s, due
+        self.asked_s = []
+
+    def pull(self, timeout_s=0.0):
+        self.asked_s.append(timeout_s)
+        self._clock.wait_until(min(self._clock.now_s() + timeout_s, max(self._comes_s, self._clock.now_s())))
+        came = self._clock.now_s() >= self._comes_s
+        return chunk(np.zeros((1, len(MONTAGE.labels)))) if came else EMPTY
+
+
+def ready(monkeypatch, looped, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
+    """Pull once at 1 s; ``way_s`` is how long giving way takes."""
+    clock, practised = ManualClock(1.0), []
+    source = DueSource(clock, comes_s, due or Due(1.004, 0.0002, 1))
+    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(way_s))
+    monkeypatch.setattr(looped, "practise", lambda: practised.append(clock.now_s()))
+    monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: n_to_hop))
+    waiting = Readiness(source, looped, clock)
+    return waiting.pull(0.005, until_s), source, practised, clock, waiting
+
+
+def test_awake_and_practised_when_the_sample_is_due(monkeypatch, eeg):
+    got, source, practised, clock, _ = ready(monkeypatch, in_block(eeg))
+    assert len(got) == 1
+    assert practised == [pytest.approx(1.0038)]
+    assert source.asked_s[0] == pytest.approx(0.0038)
+    assert set(source.asked_s[1:]) == {0.0}
+    assert clock.now_s() == pytest.approx(1.004, abs=2e-5)
+
+
+def test_a_sample_that_stays_away_is_not_waited_for_longer_than_that(monkeypatch, eeg):
+    got, _, practised, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=5.0)
+    assert len(got) == 0
+    assert len(practised) == 1
+    assert clock.now_s() == pytest.approx(1.0042, abs=2e-5)
+
+
+def test_a_sample_that_comes_early_is_taken_at_once(monkeypatch, eeg):
+    got, _, practised, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=1.002)
+    assert len(got) == 1
+    assert not practised
+    assert clock.now_s() == pytest.approx(1.002)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"n_to_hop": 2},
+        {"until_s": 1.0041},
+        {"due": Due(1.02, 0.0002, 1)},
+        {"due": Due(0.99, 0.0002, 1)},
+    ],
+    ids=["no hop ends", "something else is due", "too early", "overdue"],
+)
+def test_else_it_sleeps(monkeypatch, eeg, how):
+    _, source, practised, _, _ = ready(monkeypatch, in_block(eeg), **how)
+    assert source.asked_s == [0.005]
+    assert not practised
+
+
+def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
+    """A practice that outlasts the wait would hold up the very sample that it is for."""
+    looped = in_block(eeg)
+    _, source, practised, clock, waiting = ready(monkeypatch, looped)
+
+    def pull_and_count(comes_in_s, practice_s=0.0):
+        monkeypatch.setattr(looped, "practise", lambda: (practised.append(0), clock.advance(practice_s)))
+        practised.clear()
+        source.next_due = Due(clock.now_s() + comes_in_s, 0.0002, 1)
+        source._comes_s = clock.now_s() + comes_in_s
+        assert len(waiting.pull(0.005, 999.0)) == 1
+        return len(practised)
+
+    assert pull_and_count(0.004) == 1
+    assert [pull_and_count(0.004, 0.02) for _ in range(20)].count(
+        1
+    ) < 12  # a slow computer: then no more of it
+    assert pull_and_count(0.004) == 0
+    assert sum(pull_and_count(0.004) for _ in range(60)) > 20  # but it is tried again
+    for _ in range(30):
+        pull_and_count(0.004, 0.0005)
+    assert pull_and_count(0.0003, 0.0005) == 0  # too late for one of half a millisecond
+
+
+def test_outside_a_block_it_sleeps(monkeypatch):
+    looped = InstructedLoop(Loop(SETTINGS), Silent(), at_once=True)
+    _, source, practised, _, _ = ready(monkeypatch, looped)
+    assert source.asked_s == [0.005]
+    assert not practised
+
+
+def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
+    got, source, _, clock, waiting = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
+    assert len(got) == 1  # the time that others took is not lost for the sample
+
+    def is_awake():
+        source.asked_s.clear()
+        source.next_due = Due(clock.now_s() + 0.004, 0.0002, 1)
+        source._comes_s = clock.now_s() + 0.0041
+        waiting.pull(0.005, 999.0)
+        return source.asked_s[0] != 0.005
+
+    for rest_s in (0.5, 1.0, 2.0, 4.0):
+        clock.advance(0.9 * rest_s - 0.004)
+        assert not is_awake()
+        clock.advance(0.2 * rest_s)
+        assert is_awake()
+    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(1e-5))
+    clock.advance(100.0)
+    assert all(is_awake() for _ in range(200))  # and forgets it
+    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(0.003))
+    assert is_awake()
+    clock.advance(0.5)
+    assert is_awake()
+
+
+# -- practice ------------------------------------------------------------------------------------------------------
+
+
+def test_practice_changes_no_bit(eeg):
+    plain, practised = in_block(eeg), in_block(eeg)
+    understudy = Understudy(practised.loop, "rest")
+    outputs = []
+    for looped in (plain, practised):
+        given, values = [], []
+        for i in range(7000, 9000):
+            if looped is practised and looped.loop.samples_to_hop == 1:
+                understudy.practise()
+            given += looped.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+            values.append(looped.newest[THETA])
+        outputs.append((bits(given), bits(values)))
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0][0]) > 200
+
+
+def test_the_understudy_plays_the_hop_before(eeg):
+    """So it goes the usual way: in the end it has just the values that the loop had a hop ago."""
+    looped = in_block(eeg)
+    understudy = Understudy(looped.loop, "rest")
+    played, loops = [], []
+    for i in range(7000, 9000):
+        if looped.loop.samples_to_hop == 1:
+            understudy.practise()
+            played.append(understudy._loop.feedback._last)
+        looped.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+        if i % HOP == HOP - 1:
+            loops.append(looped.newest[THETA])
+    assert len(played) == len(loops) == 2000 // HOP
+    for one, other in zip(played[201:], loops[200:], strict=False):  # what was before the block has faded
+        assert (one.usable, one.value) == (other.usable, pytest.approx(other.value, rel=1e-3))
+
+
+def test_the_understudy_is_made_beside_a_live_session_only(eeg):
+    looped = in_block(eeg, at_once=False)
+    assert looped._understudy.result(timeout=60)._principal is looped.loop
+    looped.close()
+    assert in_block(eeg)._understudy is None
+
+
+def test_an_understudy_that_fails_plays_no_more(monkeypatch, eeg):
+    looped = in_block(eeg, at_once=False)
+    looped._understudy.result(timeout=60)
+    monkeypatch.setattr(Understudy, "practise", lambda self: 1 / 0)
+    looped.practise()
+    looped.practise()
+    told = [message for kind, message in looped._journal.said if kind == "error"]
+    assert told == ["the practice of a hop failed and is off now: ZeroDivisionError('division by zero')"]
+    looped.close()
+
+
+def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
+    def no_thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", no_thread)
+    looped = in_block(eeg, at_once=False)
+    assert looped.loop.is_giving_feedback
+    kinds = [kind for kind, _ in looped._journal.said]
+    assert kinds[-2:] == ["loop", "error"]  # the instruction is in the record, and what failed after it
+    looped.practise()
+    looped.close()

@@ -1,0 +1,551 @@
+"""A session in the hands of people and programs that mean no good, or are in pain: heat becomes less, never more."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from session_parts import START_S, command, run
+
+from neurofb import messages
+from neurofb.clock import ManualClock
+from neurofb.commands import run as run_command
+from neurofb.commands import terminal
+from neurofb.engine.earlier_dose import used_before, used_in
+from neurofb.errors import RecordingFailed, SafetyStop, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
+from neurofb.lsl.session_streams import CommandEar
+from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
+from neurofb.protocol.schedule import Schedule
+from neurofb.stimulation.calibration import Answer, CalibrationSettings, PainCalibration
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.watchdog import Log
+
+BASELINE_C = 32.0
+SHORT = str(Path(__file__).parents[1] / "parts" / "short-session.toml")
+
+#: A calibration at one place, then a block at another.
+CALIBRATES = """
+neurofb = ">=0.1"
+[study]
+id = "finds"
+title = "Finds temperatures"
+status = "adapted"
+[[features]]
+preset = "frontal_midline_theta"
+[heat]
+sites = ["left forearm", "right forearm"]
+[heat.levels.hot]
+pain = 60.0
+fallback_c = 45.0
+plateau_s = PLATEAU
+[calibration]
+limits_n = 2
+ladder_n = 4
+ladder_step_c = 0.5
+plateau_s = 1.0
+verify_n = 1
+[[scales]]
+name = "intensity"
+kind = "vas"
+asks = "intensity"
+question = "How strong was it?"
+low = "not at all"
+high = "as strong as I can imagine"
+answer_s = 1.5
+[[phases]]
+name = "finding"
+kind = "calibration"
+duration_s = 200.0
+[[phases]]
+name = "heat"
+kind = "heat"
+[phases.trials]
+counts = { hot = 2 }
+lead_s = LEAD
+anticipation_s = 0.0
+relief_s = 9.0
+ratings = ["intensity"]
+"""
+
+
+def protocol(tmp_path, text=CALIBRATES, plateau="4.0", lead="3.0"):
+    path = tmp_path / "finds.toml"
+    path.write_text(text.replace("PLATEAU", plateau).replace("LEAD", lead))
+    return str(path)
+
+
+def stimulus(ran):
+    return ran.streams["neurofb-stimulus"]["time_stamps"] - START_S, ran.column(
+        "neurofb-stimulus", "measured_c"
+    )
+
+
+# -- what is heard from outside ------------------------------------------------------------------------------------
+
+EVIL = [
+    "[" * 100_000,
+    "[" * 5_000,
+    '{"command": "rating", "session": "UID", "prompt": "p1", "value": 1' + "0" * 400 + "}",
+    '{"command": "rating", "session": "UID", "prompt": "p1", "value": 1' + "0" * 5_000 + "}",
+    '{"command": "mark", "session": "UID", "text": "\\ud800"}',
+    '{"command": "mark", "session": "UID", "by": "\\udc00", "text": "a"}',
+    '{"command": "mark", "session": "UID", "text": ' + "[" * 600 + "]" * 600 + "}",
+    '{"command": "rating", "session": "UID", "prompt": {"a": 1}, "value": 5}',
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
+def test_no_document_is_more_than_a_refusal(text):
+    assert not messages.asks_to_stop(text, "UID")
+    with pytest.raises(WrongInput):
+        messages.Command.read(text)
+
+
+def test_a_session_goes_on_whatever_is_sent_and_records_it(tmp_path):
+    ran = run(tmp_path, [*((5, text) for text in EVIL), (6, command("end"))])
+    assert ran.outcome.exit_code == 0
+    assert len(ran.of_kind("refused")) == len(EVIL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"command": "stop"}',
+        '{"command": "stop", "reason": "pain", "level": 95}',
+        '{"command": "stop", "session": null, "by": null}',
+    ],
+)
+def test_no_stop_is_refused_for_its_form(text):
+    assert messages.asks_to_stop(text, "UID")
+    assert messages.Command.read(text) == messages.Command("stop", {}, "", "")
+
+
+class Deaf:
+    """An inlet whose sender sends what is no text, then something worse, then a stop."""
+
+    def __init__(self):
+        self.samples = [
+            UnicodeDecodeError("utf-8", b"\xff\xfe", 0, 1, "invalid start byte"),
+            ["[" * 100_000],
+            ['{"command": "stop"}'],
+        ]
+
+    def pull_sample(self, timeout):
+        if not self.samples:
+            return None, None
+        sample = self.samples.pop(0)
+        if isinstance(sample, Exception):
+            raise sample
+        return sample, 0.0
+
+
+def test_an_ear_that_heard_nonsense_still_hears_a_stop():
+    stops = []
+    ear = CommandEar("UID", stops.append)
+    ear.close()  # its thread; the rest is called by hand
+    inlet = Deaf()
+    for _ in range(4):
+        ear._hear("x", inlet, 0.0)
+    assert stops == ['{"command": "stop"}']
+    assert len(ear.take()) == 3
+
+
+# -- pauses --------------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_holds_a_calibration_and_is_no_answer_of_it(tmp_path):
+    """Before a slow ramp begins and within it: that no button ended it says nothing about what hurts."""
+    acts = [(0.2, command("pause")), (10, command("resume")), (25, command("pause")), (60, command("resume"))]
+    ran = run(tmp_path, acts, protocol=protocol(tmp_path))
+    times_s, measured = stimulus(ran)
+    assert measured[(times_s > 20) & (times_s < 25)].max() > BASELINE_C + 3
+    assert measured[times_s < 18].max() < BASELINE_C + 1
+    assert measured[(times_s > 26) & (times_s < 68)].max() < BASELINE_C + 1
+    assert ran.outcome.exit_code == 0
+    result = ran.of_kind("calibrated_heat")[0]["details"]["result"]
+    assert len([answer for answer in result["answers"] if answer[0] == "limits"]) == 2
+    assert result["threshold_c"] == pytest.approx(SimulatedRater(1).threshold_c, abs=1.0)
+
+
+def test_nobody_resumes_a_session_without_eeg(tmp_path):
+    acts = [
+        (5, command("resume")),
+        (5.2, command("pause")),
+        (14, command("resume")),
+        (16, command("end")),
+    ]
+    ran = run(tmp_path, acts, headset_faults=("disconnect@2+6",))
+    assert ran.outcome.exit_code == 0
+    assert "the EEG is lost" in ran.of_kind("refused")[0]["message"]
+    running = [e["time_s"] - START_S for e in ran.of_kind("state") if e["details"]["after"] == "running"]
+    assert running[1] == pytest.approx(14, abs=0.1)
+
+
+def test_a_headset_may_be_taken_off_in_a_pause_and_its_eeg_does_not_end_it(tmp_path):
+    acts = [(40, command("pause")), (90, command("resume")), (91, command("end"))]
+    ran = run(tmp_path, acts, headset_faults=("disconnect@42+40",))
+    assert ran.outcome.exit_code == 0
+    times_s, measured = stimulus(ran)
+    assert measured[(times_s > 41) & (times_s < 90)].max() < BASELINE_C + 1
+    changes = [(e["details"]["after"], e["time_s"] - START_S) for e in ran.of_kind("state")]
+    assert changes[3] == ("running", pytest.approx(90, abs=0.1))
+    assert any("stays paused" in event["message"] for event in ran.of_kind("paused"))
+
+
+def test_a_question_waits_while_the_session_is_paused():
+    scale = Scale(name="a", kind="vas", question="?", low="0", high="1", answer_s=3.0)
+    prompts = Prompts()
+    prompt = prompts.open(scale, 10.0)
+    prompts.hold()
+    assert prompts.expire(100.0) == []
+    prompts.release(90.0)
+    assert prompts.expire(102.9) == []
+    assert prompts.answer(prompt.id, 5, 102.9).value == 5.0
+    prompts.open(scale, 200.0)
+    assert len(prompts.expire(203.1)) == 1
+
+
+def test_a_phase_that_ends_in_a_pause_does_not_come_sooner():
+    step = type("S", (), {"duration_s": 5.0, "phase": 0})
+    schedule = Schedule([step(), step(), step()], 0.0)
+    schedule.take(0.0)
+    schedule.pause(2.0)
+    schedule.skip_phase(0, 10.0)
+    schedule.resume(12.0)
+    assert schedule.next_due_s == pytest.approx(12.0)
+
+
+def test_continue_does_nothing_in_a_pause(tmp_path):
+    acts = [(1, command("pause")), (2, command("continue")), (4, command("resume")), (5, command("continue"))]
+    ran = run(tmp_path, [*acts, (9, command("end"))], protocol="breath-heat")
+    assert "resume it first" in ran.of_kind("refused")[0]["message"]
+    assert ran.of_kind("phase")[1]["time_s"] == pytest.approx(START_S + 5, abs=0.1)
+
+
+# -- stimuli that are not given ------------------------------------------------------------------------------------
+
+
+def fixed(tmp_path, lead="0.0"):
+    text = CALIBRATES.replace("pain = 60.0\nfallback_c", "celsius")
+    start, end = text.index("[calibration]"), text.index("[[scales]]")
+    text = text[:start] + text[end:]
+    start, end = text.index("[[phases]]"), text.index('[[phases]]\nname = "heat"')
+    return protocol(tmp_path, text[:start] + text[end:], lead=lead)
+
+
+def test_a_phase_may_begin_with_heat(tmp_path):
+    ran = run(tmp_path, [(5, command("end"))], protocol=fixed(tmp_path))
+    assert ran.of_kind("heat_fired")[0]["time_s"] == pytest.approx(START_S, abs=0.02)
+
+
+def test_a_stimulus_whose_time_was_missed_is_told_and_nothing_is_asked_about_it(tmp_path):
+    """The engine is away for three seconds in which the second stimulus is due, then everything comes at once."""
+
+    def prepare(assembled):
+        step, away = assembled.engine._step, []
+
+        def late():
+            now_s = assembled.engine._clock.now_s()
+            if now_s > START_S + 16.6 and not away:
+                away.append(now_s)
+                assembled.engine._clock.wait_until(now_s + 3.0)
+            step()
+
+        assembled.engine._step = late
+
+    ran = run(tmp_path, protocol=fixed(tmp_path), prepare=prepare)
+    due = [e["details"]["due_s"] - START_S for e in ran.of_kind("heat_left_out")]
+    assert len(due) == 1
+    assert "s ago" in ran.of_kind("heat_left_out")[0]["message"]
+    assert len(ran.of_kind("heat_fired")) == 1
+    assert len(ran.of_kind("prompt_left_out")) == 1
+    assert len(ran.of_kind("rating")) == 1
+
+
+# -- calibration ---------------------------------------------------------------------------------------------------
+
+
+def test_heat_is_checked_again_with_the_temperatures_that_were_found(tmp_path):
+    """Four of 60 s are within the budget at the assumed 45 °C; this participant's are hotter."""
+    text = CALIBRATES.replace("hot = 2", "hot = 4")
+    ran = run(tmp_path, protocol=protocol(tmp_path, text, plateau="60.0"))
+    assert ran.outcome.exit_code == UnsafeHeat.exit_code
+    assert "this session would give too much heat" in ran.outcome.message
+    calibrated_s = ran.of_kind("calibrated_heat")[0]["time_s"]
+    assert [e for e in ran.of_kind("heat_armed") if e["time_s"] > calibrated_s] == []
+    assert (tmp_path / "sourcedata" / "neurofb" / "sub-P01" / "heat-left-forearm.json").exists()
+
+
+def calibration(pains=(60.0,), **settings):
+    settings = {"limits_n": 1, "ladder_n": 8, "verify_n": 2, **settings}
+    return PainCalibration(CalibrationSettings(**settings), "P01", "arm", pains, Envelope())
+
+
+def test_what_was_too_much_is_not_given_again():
+    """A protocol whose ladder goes on up to 100: a rating of 92 ends it, and all later stimuli are cooler."""
+    finding = calibration(stop_rating=100.0, least_answers=3)
+    finding.next()
+    finding.take(Answer(None, 44.0))
+    for rating in (20.0, 30.0, 40.0, 92.0):
+        hot_c = finding.next().profile.target_c
+        if rating > 90:
+            finding.not_above(hot_c - 1.0)
+        finding.take(Answer(rating, hot_c))
+    given = []
+    while (request := finding.next()) is not None:
+        assert request.kind == "verify"
+        given.append(request.profile.target_c)
+        finding.take(Answer(30.0, given[-1]))
+    assert given
+    assert max(given) <= hot_c - 1.0 + 1e-9
+    assert max(finding.result().temperatures.values()) <= hot_c - 1.0 + 1e-9
+
+
+def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path):
+    """The participant's own answers come first here, and every one of them is 95."""
+
+    def prepare(assembled):
+        prompting = assembled.conductor.prompting
+        requests = assembled.engine._requests
+
+        def answer(prompt):
+            requests.add(
+                messages.Command("rating", {"prompt": prompt.id, "value": 95}, "p", assembled.uid).to_json()
+            )
+
+        prompting.on_prompt = answer
+
+    path = tmp_path / "p.toml"
+    path.write_text(
+        Path(protocol(tmp_path)).read_text().replace("ladder_n = 4", "ladder_n = 4\nstop_rating = 100.0")
+    )
+    ran = run(tmp_path, protocol=str(path), prepare=prepare)
+    rated = ran.of_kind("rating")
+    assert len(rated) <= 2
+    assert ran.outcome.kind == "aborted"
+    assert "no temperatures for 'P01'" in ran.outcome.message
+    assert len(ran.of_kind("heat_rule_lower")) == len(rated)
+
+
+# -- the end -------------------------------------------------------------------------------------------------------
+
+
+def test_heat_that_the_watchdog_ended_ends_the_session(tmp_path):
+    def prepare(assembled):
+        heater, act = assembled.engine._stimuli.heater, assembled.engine._each_step[0]
+
+        def losing_trust(now_s):
+            act(now_s)
+            if START_S + 49 < now_s < START_S + 49.03:
+                heater.abort("nothing was heard from the engine for 0.51 s")
+
+        assembled.engine._each_step = (losing_trust,)
+
+    ran = run(tmp_path, prepare=prepare)
+    assert ran.outcome.exit_code == 4
+    assert "nothing was heard from the engine" in ran.outcome.message
+    assert ran.column("neurofb-stimulus", "measured_c")[-1] < BASELINE_C + 1
+
+
+def test_a_probe_that_does_not_come_back_is_said_whatever_ended_the_session(tmp_path):
+    def prepare(assembled):
+        def close():
+            raise SafetyStop("the probe is not back at baseline after 10 s: switch it off")
+
+        assembled.engine._stimuli.heater.close = close
+
+    ran = run(tmp_path, [(5, command("end"))], prepare=prepare)
+    assert ran.outcome.exit_code == 4
+    assert "switch it off" in ran.outcome.message
+
+
+def test_an_error_of_the_program_leaves_a_closed_record_and_a_cool_probe(tmp_path):
+    ran = []
+
+    def prepare(assembled):
+        ran.append(assembled)
+        act = assembled.engine._each_step[0]
+
+        def failing(now_s):
+            act(now_s)
+            if now_s > START_S + 49:
+                raise ZeroDivisionError("division by zero")
+
+        assembled.engine._each_step = (failing,)
+        assembled.engine._on_end = lambda: 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, prepare=prepare)
+    from session_parts import Ran
+
+    seen = Ran(None, ran[0])
+    kinds = [event["kind"] for event in seen.events]
+    assert kinds.index("heat_aborted") < kinds.index("error") < kinds.index("end")
+    assert "ZeroDivisionError" in seen.of_kind("error")[0]["details"]["traceback"]
+    assert all(stream["footer"] for stream in seen.streams.values())
+    assert seen.column("neurofb-stimulus", "measured_c")[-1] < BASELINE_C + 1
+
+
+def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_path):
+    def prepare(assembled):
+        recorder = assembled.journal._recorder
+        append = recorder.append
+
+        def full(stream, values, stamps_s):
+            if len(stamps_s) and assembled.engine._clock.now_s() > START_S + 10:
+                raise RecordingFailed("the recording cannot go on: No space left on device")
+            append(stream, values, stamps_s)
+
+        recorder.append = full
+
+    ran = run(tmp_path, prepare=prepare)
+    assert ran.outcome.exit_code == 3
+    assert ran.statuses[-1]["ended"] == {"outcome": "aborted", "message": ran.outcome.message}
+    assert ran.statuses[-1]["state"] == "aborted"
+
+
+def test_a_stimulator_that_does_not_answer_leaves_nothing_behind(tmp_path):
+    with pytest.raises(StimulatorMissing, match="no answer from the thermode"):
+        run(tmp_path / "data", thermode_faults=("lost@0",))
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(StimulatorMissing):
+        run(tmp_path / "mine", thermode_faults=("lost@0",))
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_disk_that_takes_no_log_is_nothing_to_the_watchdog(tmp_path):
+    log = Log(tmp_path / "no such folder" / "log.jsonl")
+    log.note({"kind": "heat_plateau"})
+    log.finish()
+    written = Log(tmp_path / "log.jsonl")
+    written.note({"kind": "heat_plateau"})
+    written.finish()
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == {"kind": "heat_plateau"}
+
+
+# -- heat of earlier runs ------------------------------------------------------------------------------------------
+
+
+def test_earlier_runs_count_once_each_and_a_run_that_broke_off_counts_by_its_record(tmp_path):
+    acts, text = [(30, command("end"))], fixed(tmp_path)
+    runs = [run(tmp_path, acts, protocol=text) for _ in range(3)]
+    accounts = [json.loads((ran.folder / "heat-ledger.json").read_text())["left forearm"] for ran in runs]
+    assert accounts == pytest.approx([accounts[0] * n for n in (1, 2, 3)], rel=0.05)
+    whole = used_before(tmp_path, "P01", "1")["left forearm"]
+    assert whole == pytest.approx(accounts[2], rel=1e-6)
+
+    (runs[2].folder / "heat-ledger.json").unlink()
+    (runs[1].folder / "heat-ledger.json").write_text('{"left forearm": 0.')
+    recovered = used_before(tmp_path, "P01", "1")["left forearm"]
+    assert whole <= recovered < 1.05 * whole
+
+
+def test_a_run_that_broke_off_on_a_plateau_counts_with_what_may_have_followed(tmp_path):
+    """Cut in the record where the probe was hot: nobody knows what came after, so more is charged."""
+    ran = run(tmp_path, [(30, command("end"))], protocol=fixed(tmp_path))
+    full = used_in(ran.folder)["left forearm"]
+    (ran.folder / "heat-ledger.json").unlink()
+    recording = ran.folder / "recording.xdf"
+    content, times_s = recording.read_bytes(), ran.streams["neurofb-stimulus"]["time_stamps"]
+    share = (START_S + 26 - times_s[0]) / (times_s[-1] - times_s[0])
+    hot = [used_after_cut(recording, content, share - back / 400)["left forearm"] for back in range(30)]
+    assert max(hot) > 0.5 * full
+    assert max(hot) < full + 0.2
+
+
+def used_after_cut(recording, content, share):
+    recording.write_bytes(content[: int(len(content) * share)])
+    return used_in(recording.parent)
+
+
+def test_a_run_of_which_nothing_can_be_read_is_said_before_anything_starts(tmp_path):
+    ran = run(tmp_path, [(5, command("end"))])
+    (ran.folder / "heat-ledger.json").unlink()
+    (ran.folder / "recording.xdf").write_bytes(b"no XDF at all")
+    with pytest.raises(WrongFile, match="how much heat .* cannot be known"):
+        run(tmp_path)
+
+
+# -- the terminal --------------------------------------------------------------------------------------------------
+
+
+def test_an_export_that_fails_or_is_interrupted_leaves_the_session_as_it_was(tmp_path, monkeypatch, capsys):
+    from neurofb.engine.planning import Asked
+    from neurofb.offline.bids import export
+
+    asked = Asked(SHORT, "simulated", "P01", data=tmp_path, seed=1, simulate=True)
+    options = run_command.Options(fast=True, as_json=True)
+    for error, code, words in ((KeyboardInterrupt(), 130, "Interrupted"), (KeyError("x"), 0, "KeyError")):
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(export, "export", fail)
+        outcome = run_command.run(asked, options)
+        told = capsys.readouterr()
+        assert outcome.exit_code == code
+        assert words in told.err
+        assert json.loads(told.out)["outcome"] == "finished"
+
+
+def test_every_wish_to_end_ends_in_order_and_the_handlers_come_back():
+    class Assembled:
+        class engine:
+            asked = 0
+
+            @classmethod
+            def interrupt(cls):
+                cls.asked += 1
+
+    before = signal.getsignal(signal.SIGHUP)
+    with run_command._interruptible(Assembled):
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.raise_signal(each)
+    assert Assembled.engine.asked == 4
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_a_terminal_that_goes_away_sends_no_half_typed_rating(monkeypatch):
+    import threading
+
+    keys = terminal.Keys("UID", lambda: None)
+    keys.prompt = "p1"
+    keys.press("9")
+    monkeypatch.setattr("select.select", lambda *_: ([0], [], []))
+    monkeypatch.setattr(terminal.os, "read", lambda *_: b"")
+    keys._read(0, threading.Event())  # comes back
+    assert keys.take() == []
+
+
+def test_a_stop_that_was_typed_too_early_counts_and_nothing_else_does():
+    told = []
+    keys = terminal.Keys("UID", lambda: told.append("off"))
+    out, into = os.pipe()
+    os.write(into, b"c\nqs\n")
+    os.close(into)
+    keys._obey_early_stops(out)
+    os.close(out)
+    assert told == ["off"]
+    assert [messages.Command.read(text).name for text in keys.take()] == ["stop"]
+
+
+def test_stop_keys_reach_the_stimulator_before_the_engine_reads_them():
+    told = []
+    keys = terminal.Keys("UID", lambda: told.append("off"))
+    for key in ("\x1b", "s", "S"):
+        keys.press(key)
+        assert told.pop() == "off"
+    assert [messages.Command.read(text).name for text in keys.take()] == ["stop"] * 3
+
+
+def test_temperature_never_rises_after_a_stop_even_if_heat_is_due(tmp_path):
+    """A stop 0.5 s before a stimulus that is armed already."""
+    ran = run(tmp_path, [(45.5, command("stop", by="participant"))])
+    assert ran.outcome.exit_code == 4
+    times_s, measured = stimulus(ran)
+    assert np.nanmax(measured[times_s > 45.5]) < BASELINE_C + 1
+    assert isinstance(ran.assembled.engine._clock, ManualClock)

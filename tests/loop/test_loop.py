@@ -1,0 +1,178 @@
+"""The loop of a session: the same samples and instructions give the same bits, however they come."""
+
+import json
+
+import numpy as np
+import pytest
+from loop_parts import MONTAGE, RATE_HZ, THETA, bits, chunk, chunks, record
+
+from neurofb.errors import UnknownName, WrongInput
+from neurofb.features.presets import frontal_midline_theta, posterior_alpha
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.loop.loop import Loop
+from neurofb.loop.participant_fit import Fitted, fit
+from neurofb.loop.settings import LoopSettings
+
+SETTINGS = LoopSettings(
+    (frontal_midline_theta(), posterior_alpha()),
+    MONTAGE,
+    RATE_HZ,
+    FeedbackSettings(feature=THETA),
+    BaselineSettings(least_s=15.0),
+)
+#: At which sample which instruction holds: a session in small.
+STORY = (
+    (1000, "collect", {"condition": "rest"}),
+    (7000, "collected", {}),
+    (7100, "fit", {"until": 7000}),
+    (7500, "start_block", {"condition": "rest"}),
+    (9000, "heat_onset", {}),
+    (10_000, "end_block", {}),
+    (10_500, "start_block", {"condition": "rest"}),
+    (12_000, "end_block", {}),
+)
+
+
+@pytest.fixture(scope="module")
+def eeg():
+    return record(50, seed=11).samples
+
+
+def told(eeg, sizes, story=STORY, settings=SETTINGS, **known):
+    """Run the story; give the loop, all values and all feedback samples."""
+    loop, values, samples, start = Loop(settings, **known), [], [], 0
+    for index, instruction, details in (*story, (len(eeg), None, {})):
+        for piece in chunks(eeg[start:index], sizes, first=start):
+            output = loop.push(piece)
+            values += output.values
+            samples += output.samples
+        start = index
+        if instruction:
+            samples += loop.do(instruction, **details)
+    return loop, values, samples
+
+
+def test_results_do_not_depend_on_chunks(eeg):
+    _, values, samples = told(eeg, [250])
+    for sizes in ([1, 7, 40], [1000]):
+        _, others, other_samples = told(eeg, sizes)
+        assert bits(others) == bits(values)
+        assert bits(other_samples) == bits(samples)
+    assert any(sample.reward for sample in samples)
+
+
+def test_a_fit_computed_beside_the_session_is_the_same_as_one_on_the_spot(eeg):
+    _, values, samples = told(eeg, [100])
+    loop, others, other_samples, start, job = Loop(SETTINGS), [], [], 0, None
+    for index, instruction, details in (*STORY, (len(eeg), None, {})):
+        for piece in chunks(eeg[start:index], [100], first=start):
+            output = loop.push(piece)
+            others += output.values
+            other_samples += output.samples
+        start = index
+        if instruction == "collected":
+            loop.do(instruction)
+            job = loop.fit_job()  # what comes in while it runs must not change it
+        elif instruction == "fit":
+            loop.adopt(job())
+        elif instruction:
+            other_samples += loop.do(instruction, **details)
+    assert bits(others) == bits(values)
+    assert bits(other_samples) == bits(samples)
+
+
+def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
+    """Scores of the fitted pipeline's own baseline have mean 0 and SD 1: not those of the pipeline before it."""
+    loop, *_ = told(eeg[:8000], [500], STORY[:4])
+    baseline = loop.baselines[THETA, "rest"]
+    again = Loop(SETTINGS, loop.fitted)
+    values = again.push(chunk(eeg[1000:7000], 1000)).values
+    clean = [v.value for v in values if v.name == THETA and v.usable]
+    np.testing.assert_array_equal(baseline.values, clean)
+
+
+def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
+    """EEG three times as large moves all the time by assumed limits, and not by the participant's own."""
+    loud = 3.0 * eeg[:8000]
+    story = ((1000, "collect", {"condition": "rest"}),)
+    loop, *_ = told(loud, [500], story)
+    assert "withheld" in loop.missing()
+    assert loop.rehearsal_job()() == ""
+    loop.do("collected")
+    loop.do("fit", until=loop.next_index)
+    assert loop.baselines[THETA, "rest"].clean_s > 15.0
+    short, *_ = told(loud[:3000], [500], story)
+    assert "needed are 15.0 s" in short.rehearsal_job()()
+
+
+def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
+    loop, *_ = told(eeg[:8000], [500], STORY[:4])
+    content = json.loads(json.dumps(loop.fitted.as_dict()))
+    known = Fitted.from_dict(content)
+    story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
+    baselines = tuple(loop.baselines.values())
+    _, _, samples = told(eeg[8000:], [500], story, fitted=known, baselines=baselines)
+    _, _, same = told(eeg[8000:], [500], story, fitted=loop.fitted, baselines=baselines)
+    assert bits(samples) == bits(same)
+    assert any(sample.usable for sample in samples)
+    with pytest.raises(
+        WrongInput, match="what a session writes about its participant: 'calibration' is missing"
+    ):
+        Fitted.from_dict({"until": 3})
+
+
+def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
+    loop, _, _ = told(eeg[:9000], [500], STORY[:4])
+    assert loop.do("expect", expected=9001) == []
+    stale = loop.do("expect", expected=9200)
+    assert [sample.why for sample in stale] == ["stale: no value for more than 0.3 s"]
+    assert loop.do("expect", expected=9200) == []
+    assert loop.do("expect", expected=9100) == []
+
+
+def test_a_dead_channel_does_not_keep_the_others_from_being_measured(eeg):
+    x = eeg[:7000].copy()
+    x[:, 3], x[:, 5] = 0.0, np.nan
+    fitted = fit({"rest": x}, MONTAGE, RATE_HZ, 7000)
+    assert fitted.notes[:2] == (
+        f"{MONTAGE.labels[3]} could not be measured: flat or missing",
+        f"{MONTAGE.labels[5]} could not be measured: flat or missing",
+    )
+    assert fitted.calibration.swing_uv[3] == 75.0
+    assert fitted.calibration.swing_uv[4] != 75.0
+    assert np.isfinite(fitted.spectrum.density).all()
+
+
+def test_too_short_a_baseline_is_refused_in_words(eeg):
+    with pytest.raises(
+        WrongInput, match=r"no channel has 6 s of EEG in the baseline of 4\.0 s; look at the contact"
+    ):
+        fit({"rest": eeg[:1000]}, MONTAGE, RATE_HZ, 1000)
+    story = ((0, "collect", {"condition": "rest"}), (2500, "collected", {}), (2500, "fit", {"until": 2500}))
+    with pytest.raises(
+        WrongInput, match=r"this baseline cannot end yet: .* s of clean EEG, needed are 15\.0 s"
+    ):
+        told(eeg[:3000], [500], story)
+
+
+@pytest.mark.parametrize(
+    "instruction, details, error, words",
+    [
+        ("heat", {}, UnknownName, "no instruction 'heat'; did you mean 'heat_onset'"),
+        ("collect", {"condition": "sleep"}, UnknownName, "no baseline 'sleep'; .*iaf, pain, rest, warm"),
+        ("collected", {}, WrongInput, "no baseline is being collected"),
+        ("fit", {"until": 5}, WrongInput, "there is no baseline to fit to"),
+        ("end_block", {}, WrongInput, "no block has begun"),
+        ("start_block", {"condition": "rest"}, WrongInput, "has no 'rest' baseline"),
+    ],
+)
+def test_instructions_that_make_no_sense_are_refused(instruction, details, error, words):
+    with pytest.raises(error, match=words):
+        Loop(SETTINGS).do(instruction, **details)
+
+
+def test_a_session_without_feedback_has_no_blocks():
+    loop = Loop(LoopSettings((posterior_alpha(),), MONTAGE, RATE_HZ))
+    assert loop.wanted == ("posterior_alpha",)
+    with pytest.raises(WrongInput, match="its protocol has no .feedback. table"):
+        loop.do("start_block", condition="rest")

@@ -1,0 +1,217 @@
+"""Which stream is wanted, which device it fits, what its values mean; and ``neurofb streams``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lsl_senders import MUSE, outlet, unique
+
+from neurofb.acquisition.magnitude import MagnitudeCheck
+from neurofb.devices import load_profile, profile_names
+from neurofb.errors import StreamMissing, WrongStream
+from neurofb.lsl.inlet import find_streams
+from neurofb.lsl.matching import Query, StreamFacts, best_fits, choose, fit, layout
+
+MUSE_STREAM = StreamFacts(
+    name="Muse",
+    type="EEG",
+    source_id="Muse_00:55",
+    uid="u1",
+    hostname="lab",
+    n_channels=5,
+    rate_hz=256.0,
+    value_format="float32",
+    labels=(*MUSE, "AUX_RIGHT"),
+    units=("microvolts",) * 5,
+)
+GUI_STREAM = StreamFacts("obci_eeg1", "EEG", "openbcigui", "u2", "lab", 8, 250.0, "float32")
+
+
+def test_a_muse_is_known_by_name_and_labels() -> None:
+    fits = best_fits(MUSE_STREAM, map(load_profile, profile_names()))
+    assert "muse-2" in [each.profile.name for each in fits]
+    muse = fit(MUSE_STREAM, load_profile("muse-2"))
+    assert muse.reasons == ("named 'Muse' as by muselsl", "has its channel labels", "256 Hz")
+    assert muse.missing == ()
+
+
+def test_what_the_openbci_gui_does_not_say_is_named() -> None:
+    (found,) = best_fits(GUI_STREAM, map(load_profile, profile_names()))
+    assert found.profile.name == "openbci-cyton"
+    assert found.missing == (
+        "labels (from the profile: Fp1 Fp2 C3 C4 P7 P8 O1 O2)",
+        "unit (from the profile: microvolts)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "against"),
+    [
+        ({"type": "ACC"}, "its type is 'ACC', not EEG"),
+        ({"rate_hz": 64.0}, "its rate is 64 Hz, not 256"),
+        ({"n_channels": 3, "labels": (), "units": ()}, "its channels 3 are not TP9, AF7, AF8, TP10"),
+    ],
+)
+def test_what_contradicts_a_profile_is_said(changes: dict[str, object], against: str) -> None:
+    found = fit(replace(MUSE_STREAM, **changes), load_profile("muse-2"))  # type: ignore[arg-type]
+    assert not found.fits
+    assert against in found.against
+
+
+@pytest.mark.parametrize(
+    ("query", "uid"),
+    [
+        (Query(type="eeg"), "u1"),
+        (Query(name="Mu*", type="EEG"), "u1"),
+        (Query(name="Mu*", type="ACC"), "u3"),
+        (Query(profile=load_profile("muse-2")), "u1"),
+        (Query(), "u1"),
+    ],
+)
+def test_a_stream_is_chosen_by_any_of_its_traits(query: Query, uid: str) -> None:
+    # Four streams of a Muse have one source_id; it decides nothing.
+    others = [replace(MUSE_STREAM, uid="u3", type="ACC", labels=(), units=(), n_channels=3, rate_hz=52.0)]
+    assert choose([MUSE_STREAM, *others], query, 1.0).uid == uid
+
+
+def test_several_that_fit_are_shown_and_not_guessed() -> None:
+    twin = replace(MUSE_STREAM, uid="u9", hostname="other")
+    with pytest.raises(
+        StreamMissing, match=r"asked for one stream named 'Muse', found 2:\n.*uid u1\n.*uid u9\nSay"
+    ) as error:
+        choose([MUSE_STREAM, twin], Query(name="Muse"), 1.0)
+    assert error.value.exit_code == 3
+
+
+def test_none_that_fits_shows_what_was_seen() -> None:
+    with pytest.raises(
+        StreamMissing, match=r"(?s)no stream named 'Mouse' came up in 2 s.*'Muse'.*did you mean 'Muse'"
+    ):
+        choose([MUSE_STREAM], Query(name="Mouse"), 2.0)
+    with pytest.raises(StreamMissing, match="its rate is 256 Hz, not 250"):
+        choose([MUSE_STREAM], Query(profile=load_profile("openbci-cyton")), 2.0)
+
+
+def test_an_empty_network_says_what_may_be_wrong() -> None:
+    with pytest.raises(StreamMissing, match=r"(?s)No stream at all was seen.*LSLAPICFG.*KnownPeers"):
+        choose([], Query(), 2.0)
+
+
+def test_columns_beside_the_eeg_are_left_out() -> None:
+    labels = (
+        "Timestamp",
+        "Counter",
+        "Interpolate",
+        *load_profile("emotiv-epoc-x").labels,
+        "HardwareMarker",
+        "Markers",
+    )
+    epoc = StreamFacts("EmotivDataStream-EEG", "EEG", "", "u", "lab", 19, 128.0, "float32", labels)
+    where = layout(epoc, load_profile("emotiv-epoc-x"))
+    assert where.labels == load_profile("emotiv-epoc-x").labels
+    assert where.columns == tuple(range(3, 17))
+    assert where.counter == 1
+    assert layout(replace(epoc, labels=()), load_profile("emotiv-epoc-x")).columns == where.columns
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale_uv"),
+    [("microvolts", 1), ("uV", 1), ("µV", 1), ("-6", 1), ("V", 1e6), ("volts", 1e6), ("0", 1e6), ("mV", 1e3)],
+)
+def test_the_streams_own_unit_comes_first(unit: str, scale_uv: float) -> None:
+    where = layout(replace(MUSE_STREAM, units=(unit,) * 5), load_profile("muse-2"))
+    np.testing.assert_array_equal(where.scale_uv, np.full(4, scale_uv))
+    assert where.unit_from == f"{unit}, by the stream"
+
+
+@pytest.mark.parametrize(
+    ("units", "said"), [((), "does not say its unit"), (("counts",) * 5, "says 'counts'")]
+)
+def test_without_a_unit_the_profile_decides_or_the_user_must(units: tuple[str, ...], said: str) -> None:
+    stream = replace(MUSE_STREAM, units=units)
+    assert layout(stream, load_profile("muse-2")).unit_from.startswith("microvolts, by the profile of Muse 2")
+    assert layout(stream, unit="mV").scale_uv[0] == 1e3
+    with pytest.raises(WrongStream, match=f"(?s){said}.*volts or microvolts.*--device.*--unit"):
+        layout(stream)
+
+
+def test_a_unit_that_is_none_is_refused() -> None:
+    with pytest.raises(WrongStream, match="'furlongs' is no unit of voltage"):
+        layout(MUSE_STREAM, unit="furlongs")
+
+
+def test_a_stream_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(WrongStream, match="does not name its channels"):
+        layout(GUI_STREAM)
+    with pytest.raises(WrongStream, match="carries text, not samples"):
+        layout(replace(MUSE_STREAM, value_format="string"))
+    with pytest.raises(WrongStream, match="is not from Muse 2: its rate is 250 Hz"):
+        layout(replace(MUSE_STREAM, rate_hz=250.0), load_profile("muse-2"))
+
+
+@pytest.mark.parametrize(
+    ("size_uv", "likely"), [(20e-6, "volts"), (2e7, None), (20.0, ""), (20.0 + 4200.0, "")]
+)
+def test_magnitudes_that_contradict_the_unit_are_told(size_uv: float, likely: str | None) -> None:
+    check = MagnitudeCheck(256.0, 1.0, "microvolts, by the stream")
+    rng = np.random.default_rng(0)
+    level, size = (4200.0, 20.0) if size_uv > 4000 and size_uv < 5000 else (0.0, size_uv)
+    events = [event for _ in range(80) for event in check.push(level + rng.normal(0, size, (12, 4)), 5.0)]
+    assert check.done
+    if likely == "":
+        assert events == []
+        return
+    (event,) = events
+    assert event.kind == "unit"
+    assert "that is no EEG" in event.message
+    assert likely is None or event.details["likely_unit"] == likely
+
+
+def test_streams_are_found_and_listed() -> None:
+    name = unique("obci_eeg")
+    kept = outlet(name, (), n_channels=8, rate_hz=250.0)
+    command = [
+        sys.executable,
+        "-c",
+        "from neurofb.cli import main; main()",
+        "streams",
+        "--json",
+        "--wait",
+        "3",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    (found,) = [stream for stream in json.loads(done.stdout) if stream["name"] == name]
+    assert kept.channel_count == found["n_channels"]
+    assert [each["device"] for each in found["fits"]] == ["openbci-cyton"]
+    assert found["fits"][0]["reasons"][0] == f"named {name!r} as by OpenBCI GUI"
+    assert any(text.startswith("unit") for text in found["missing"])
+
+
+def test_no_streams_is_exit_code_3(tmp_path: object) -> None:
+    # With a session of its own the command is alone.
+    import os
+    from pathlib import Path
+
+    settings = Path(str(tmp_path)) / "lsl_api.cfg"
+    settings.write_text("[multicast]\nResolveScope = machine\n[lab]\nSessionID = nobody\n[log]\nlevel = -2\n")
+    command = [sys.executable, "-c", "from neurofb.cli import main; main()", "streams", "--wait", "0.5"]
+    environment = {**os.environ, "LSLAPICFG": str(settings)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == 3
+    assert done.stderr.startswith("neurofb: looked for LSL streams for 0.5 s. No stream at all was seen")
+    assert "KnownPeers" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_predicate_is_asked_of_lsl() -> None:
+    name = unique("Pred")
+    kept = [outlet(name), outlet(name, type_="ACC", n_channels=3, labels=())]
+    query = Query(predicate=f"name='{name}' and type='ACC'")
+    found = find_streams(query, 10.0)
+    assert [facts.type for facts, _ in found] == ["ACC"]
+    assert len(kept) == 2

@@ -1,0 +1,96 @@
+"""Parts that the tests of stimulation share: a guarded simulated thermode on a manual clock, and an outside account."""
+
+import math
+from dataclasses import dataclass, field
+
+from neurofb.clock import ManualClock
+from neurofb.stimulation.drivers.faults import parse_heat_faults
+from neurofb.stimulation.drivers.simulated import SimulatedThermode
+from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.guard import Guard
+
+SITE = "left forearm"
+START_S = 100.0
+BASELINE_C = 33.0
+
+
+def share_per_s(skin_c):
+    """The contact-burn line once more, on its own: what a second at this skin temperature uses up of it."""
+    return 1.0 / math.exp(113.4 - 28.3 * math.log(skin_c))
+
+
+@dataclass
+class Bench:
+    """A guard, its thermode, and what an observer with eyes on the skin would write down."""
+
+    faults: tuple[str, ...] = ()
+    envelope: Envelope = field(default_factory=Envelope)
+    seed: int = 1
+    used: float = 0.0
+    tick_s: float = 0.01
+
+    def __post_init__(self):
+        self.clock = ManualClock(START_S)
+        self.thermode = SimulatedThermode(self.clock, self.seed, parse_heat_faults(self.faults))
+        self.guard = Guard(self.thermode, self.envelope, self.clock, SiteLedger({SITE: self.used}))
+        self.guard.connect()
+        self.events = []
+        self.commanded_c = self.probe_c = self.skin_c = 32.0
+        self.onsets_s = [fault.at_s for fault in parse_heat_faults(self.faults)]
+        self.hot_s = -math.inf
+        self.fault_s, self.late_s = math.inf, 0.0
+        self.site_share, self.contacts = self.used, []
+
+    @property
+    def t_s(self):
+        return self.clock.now_s() - START_S
+
+    def fire(self, profile, in_s=0.05, site=SITE):
+        ticket = self.guard.arm(profile, site)
+        self.guard.fire(ticket, self.clock.now_s() + in_s)
+        return ticket
+
+    def run(self, for_s):
+        for _ in range(max(1, round(for_s / self.tick_s))):
+            self.step()
+        return self
+
+    def run_to_rest(self, at_most_s=60.0):
+        """Go on until nothing is armed or on and the probe is at baseline."""
+        until_s = self.t_s + at_most_s
+        self.step()
+        while self.t_s < until_s and (self.guard.is_hot or self.thermode.probe_c > BASELINE_C):
+            self.step()
+        return self
+
+    def step(self):
+        """Go on by a tick; keep the hottest of what is true, and integrate the skin for itself."""
+        self.clock.advance(self.tick_s)
+        self.guard.step()
+        probe_c, skin_c = self.thermode.probe_c, self.thermode.skin_c
+        self.commanded_c = max(self.commanded_c, self.thermode.commanded_c)
+        self.probe_c, self.skin_c = max(self.probe_c, probe_c), max(self.skin_c, skin_c)
+        # A device that fails after its stimulus was aborted has a second and a half from then.
+        onsets = [at_s for at_s in self.onsets_s if at_s <= self.t_s]
+        self.fault_s = max([self.fault_s, *onsets]) if self.fault_s < math.inf else math.inf
+        if probe_c > BASELINE_C:
+            self.hot_s = self.t_s
+            self.late_s = max(self.late_s, self.t_s - self.fault_s)
+        share = self.tick_s * share_per_s(skin_c)
+        self.site_share += share
+        new = self.guard.take_events()
+        self.events += new
+        for event in new:
+            if event.kind == "heat_fault":
+                self.fault_s = min(self.fault_s, self.t_s)
+            elif event.kind == "heat_armed":
+                self.fault_s = math.inf
+        self.contacts += [0.0] * sum(event.kind == "heat_fired" for event in new)
+        if self.contacts:
+            self.contacts[-1] += share
+
+    def kinds(self):
+        return [event.kind for event in self.events]
+
+    def said(self, kind):
+        return [event for event in self.events if event.kind == kind]

@@ -1,0 +1,131 @@
+"""The limits and the account of each place on the skin: nothing loosens the first or empties the second."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_heat_profile import profiles
+
+from neurofb.errors import WrongInput
+from neurofb.feedback.settings import checked
+from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.heat_profile import HeatProfile, contact_line_s, dose
+
+
+def test_an_ordinary_stimulus_is_allowed():
+    assert Envelope().problems(HeatProfile(47.0, 10.0)) == []
+    assert Envelope().problems(HeatProfile(49.0, 12.0)) == []
+
+
+@pytest.mark.parametrize(
+    "profile, how, match",
+    [
+        (HeatProfile(49.5, 3.0), {}, "49.5 °C is asked; at most 49 °C is allowed"),
+        (HeatProfile(45.0, 3.0, baseline_c=25.0), {}, "a baseline of 25 °C is asked; it is from 30 to 35 °C"),
+        (HeatProfile(45.0, 3.0, baseline_c=36.0), {}, "a baseline of 36 °C is asked"),
+        (HeatProfile(45.0, 3.0), {"since_last_s": 4.0}, "ended 4.0 s before; at least 8 s must lie between"),
+        (
+            HeatProfile(49.0, 14.0),
+            {},
+            r"14 s at 49 °C with its ramps is 0\.\d+ .*one stimulus may be 0.5 .* 12\.\d s",
+        ),
+        (
+            HeatProfile(49.0, 0.0, rise_c_per_s=0.2, return_c_per_s=0.2),
+            {},
+            "its ramps alone are too much",
+        ),
+        (
+            HeatProfile(47.0, 10.0),
+            {"used": 0.95},
+            "has had 0.95 of its budget of 1 and the stimulus adds 0.13",
+        ),
+    ],
+)
+def test_what_is_refused_and_why(profile, how, match):
+    (problem,) = Envelope().problems(profile, **how)
+    assert re.search(match, problem), problem
+
+
+def test_all_problems_come_at_once():
+    profile = HeatProfile(50.0, 30.0, baseline_c=20.0)
+    assert len(Envelope().problems(profile, used=0.9, since_last_s=1.0)) == 5
+
+
+def test_longest_plateau_is_allowed_and_a_little_more_is_not():
+    for target_c in (44.0, 46.0, 48.0, 49.0):
+        envelope, profile = Envelope(), HeatProfile(target_c, 1.0)
+        most_s = envelope.longest_plateau_s(profile)
+        assert most_s < 0.5 * contact_line_s(target_c)
+        assert envelope.problems(HeatProfile(target_c, most_s - 0.01)) == []
+        assert envelope.problems(HeatProfile(target_c, most_s + 0.01)) != []
+
+
+@settings(max_examples=200, deadline=None)
+@given(profiles(), st.floats(0.0, 1.2))
+def test_what_is_allowed_keeps_every_limit(profile, used):
+    envelope = Envelope()
+    if envelope.problems(profile, used=used) == []:
+        assert profile.target_c <= 49.0
+        assert dose(profile) <= 0.5
+        assert profile.plateau_s <= 0.5 * contact_line_s(profile.target_c)
+        assert used + dose(profile) <= 1.0
+
+
+@pytest.mark.parametrize(
+    "content, match",
+    [
+        ({"cap_c": 50.5}, "cap_c: found 50.5: .*less than or equal to 50; needed is the hottest"),
+        ({"cap_c": math.inf}, "cap_c"),
+        ({"cap_c": math.nan}, "cap_c"),
+        ({"single": 0.6}, "single: found 0.6"),
+        ({"budget": 1.5}, "budget: found 1.5"),
+        ({"interval_s": 5.0}, "interval_s: found 5.0"),
+        ({"stale_s": 2.0}, "stale_s: found 2.0"),
+        ({"deviation_c": 1.5}, "deviation_c: found 1.5"),
+        ({"deviation_s": 1.5}, "deviation_s: found 1.5"),
+        ({"baseline_high_c": 36.0}, "baseline_high_c: found 36.0"),
+        ({"baseline_low_c": 34.0, "baseline_high_c": 33.0}, "not below baseline_low_c, 34 °C"),
+        ({"cap": 45.0}, "cap: no such key"),
+    ],
+)
+def test_no_envelope_is_wider_than_the_bounds(content, match):
+    with pytest.raises(WrongInput, match=match):
+        checked(Envelope, content, "envelope")
+
+
+def test_an_envelope_does_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Envelope().cap_c = 50.0
+
+
+def test_a_protocol_may_only_tighten():
+    lab = Envelope()
+    assert lab.loosened_by(Envelope(cap_c=47.0, single=0.3, interval_s=20.0, baseline_low_c=31.0)) == []
+    (cap, interval) = Envelope(interval_s=20.0).loosened_by(Envelope(cap_c=50.0, interval_s=10.0))
+    assert "cap_c: 50 is asked, 49 is the limit" in cap
+    assert "interval_s: 10 is asked, 20 is the limit" in interval
+
+
+def test_the_ledger_adds_up_and_comes_back():
+    ledger = SiteLedger()
+    assert ledger.used("left forearm") == 0.0
+    for _ in range(100):
+        ledger.add("left forearm", 0.1, 46.0)
+    ledger.add("right forearm", 1.0, 32.0)
+    assert ledger.used("left forearm") == pytest.approx(10 / contact_line_s(46.0))
+    assert ledger.used("right forearm") < 1e-6
+    again = SiteLedger(ledger.as_dict())
+    assert again.as_dict() == ledger.as_dict()
+
+
+@pytest.mark.parametrize("dt_s, temperature_c", [(-1.0, 40.0), (math.nan, 40.0), (1.0, math.nan)])
+def test_the_ledger_takes_no_nonsense(dt_s, temperature_c):
+    with pytest.raises(WrongInput, match="time and temperature are numbers"):
+        SiteLedger().add("arm", dt_s, temperature_c)
+
+
+def test_a_ledger_does_not_start_below_zero():
+    with pytest.raises(WrongInput, match="what 'arm' has had is a number of 0 or more; found -0.5"):
+        SiteLedger({"arm": -0.5})

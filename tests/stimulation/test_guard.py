@@ -1,0 +1,571 @@
+"""The guard: what it refuses, what it ends, and that no schedule and no fault gets past it."""
+
+import math
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stimulation_parts import SITE, START_S, Bench, share_per_s
+
+from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat, WrongInput
+from neurofb.stimulation.client import Heater, LocalHeater, open_heater
+from neurofb.stimulation.driver import Capabilities, Reading
+from neurofb.stimulation.drivers.faults import KINDS
+from neurofb.stimulation.drivers.simulated import RISE_C_PER_S
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.guard import Guard
+from neurofb.stimulation.heat_profile import HeatProfile, dose
+from neurofb.stimulation.watchdog import IDLE_TICK_S, TICK_S
+
+PROFILE = HeatProfile(47.0, 2.0)
+MORE = int(os.environ.get("NEUROFB_FUZZ", "1"))
+
+#: What a probe that is at its cap may do to the skin before a fault is found: the skin is behind the probe.
+SKIN_TOLERANCE_C = 0.5
+#: The observer's account and the guard's are not the same sums.
+SHARE_TOLERANCE = 1.02
+
+
+def test_a_stimulus_from_beginning_to_end():
+    bench = Bench()
+    bench.fire(PROFILE, in_s=0.5)
+    bench.run(8.0)
+    assert bench.kinds() == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
+    fired = bench.said("heat_fired")[0]
+    assert fired.details["scheduled_s"] == pytest.approx(START_S + 0.5)
+    assert 0 <= fired.details["fired_s"] - fired.details["scheduled_s"] <= bench.tick_s + 1e-9
+    assert (fired.details["target_c"], fired.details["site"]) == (47.0, SITE)
+    plateau, returning = bench.said("heat_plateau")[0], bench.said("heat_returning")[0]
+    assert plateau.time_s - fired.time_s == pytest.approx(PROFILE.rise_s, abs=0.02)
+    assert returning.time_s - plateau.time_s == pytest.approx(PROFILE.plateau_s, abs=0.02)
+    assert bench.guard.used()[SITE] == pytest.approx(dose(PROFILE), rel=0.05)
+    assert bench.site_share <= bench.guard.used()[SITE]
+    assert bench.guard.state == "baseline"
+
+
+def test_readings_are_at_50_hz_with_state_and_command():
+    bench = Bench()
+    bench.fire(PROFILE)
+    bench.run(3.0)
+    readings = bench.guard.readings()
+    assert len(readings) == pytest.approx(150, abs=3)
+    assert readings[-1].target_c == pytest.approx(47.0)
+    assert readings[-1].measured_c == pytest.approx(47.0, abs=0.3)
+    assert {"armed", "rising", "plateau"} <= {reading.state for reading in readings}
+    assert bench.guard.readings() == []
+
+
+@pytest.mark.parametrize(
+    "profile, site, match",
+    [
+        (HeatProfile(49.5, 1.0), SITE, "at 'left forearm' is refused: 49.5 °C is asked; at most 49 °C"),
+        (HeatProfile(49.0, 14.0), SITE, "of the contact-burn line"),
+        (HeatProfile(45.0, 1.0, baseline_c=28.0), SITE, "a baseline of 28 °C"),
+        (
+            HeatProfile(45.0, 1.0, return_c_per_s=60.0),
+            SITE,
+            "return_c_per_s of 60 is asked; the device follows 40",
+        ),
+        (PROFILE, "  ", "a stimulus needs a place on the skin"),
+    ],
+)
+def test_what_is_refused_at_arming(profile, site, match):
+    bench = Bench()
+    with pytest.raises(UnsafeHeat, match=match):
+        bench.guard.arm(profile, site)
+    (event,) = bench.guard.take_events()
+    assert event.kind == "heat_refused"
+
+
+def test_a_place_with_its_budget_used_up_is_refused_and_another_is_not():
+    bench = Bench(used=0.99)
+    with pytest.raises(UnsafeHeat, match="has had 0.99 of its budget of 1"):
+        bench.guard.arm(PROFILE, SITE)
+    bench.guard.arm(PROFILE, "right forearm")
+
+
+def test_before_connect_and_after_close_nothing_is_armed():
+    bench = Bench()
+    bench.guard.close()
+    with pytest.raises(UnsafeHeat, match="the stimulator is not connected"):
+        bench.guard.arm(PROFILE, SITE)
+
+
+def test_a_ticket_fires_once():
+    bench = Bench()
+    ticket = bench.fire(PROFILE)
+    with pytest.raises(UnsafeHeat, match="is not armed, or was used: a ticket is good for once"):
+        bench.guard.fire(ticket, bench.clock.now_s() + 0.1)
+    bench.run_to_rest()
+    with pytest.raises(UnsafeHeat, match="is not armed, or was used"):
+        bench.guard.fire(ticket, bench.clock.now_s() + 20.0)
+    assert len(bench.said("heat_fired")) == 1
+
+
+def test_an_older_ticket_is_void_when_another_is_armed():
+    bench = Bench()
+    old = bench.guard.arm(PROFILE, SITE)
+    bench.guard.arm(PROFILE, SITE)
+    with pytest.raises(UnsafeHeat, match="ticket 1 is not armed"):
+        bench.guard.fire(old, bench.clock.now_s())
+
+
+@pytest.mark.parametrize("at_s", [math.nan, math.inf])
+def test_a_time_that_is_none_is_refused(at_s):
+    bench = Bench()
+    with pytest.raises(UnsafeHeat, match="a stimulus starts at a time"):
+        bench.guard.fire(bench.guard.arm(PROFILE, SITE), at_s)
+
+
+def test_a_stimulus_whose_time_has_passed_is_not_started():
+    bench = Bench()
+    bench.guard.fire(bench.guard.arm(PROFILE, SITE), bench.clock.now_s() - 2.0)
+    bench.run(1.0)
+    assert bench.kinds() == ["heat_armed", "heat_refused"]
+    assert "late is too late" in bench.events[-1].message
+    assert bench.guard.state == "baseline"
+
+
+def test_the_interval_is_kept_at_each_place():
+    bench = Bench()
+    bench.fire(PROFILE)
+    bench.run_to_rest()
+    ended_s = bench.said("heat_ended")[0].time_s
+    ticket = bench.guard.arm(PROFILE, SITE)
+    with pytest.raises(
+        UnsafeHeat, match=r"cannot start then: the last stimulus .* at least 8 s must lie between"
+    ):
+        bench.guard.fire(ticket, ended_s + 7.9)
+    bench.guard.fire(ticket, ended_s + 8.1)
+    bench.run_to_rest(20.0)
+    assert bench.said("heat_fired")[1].time_s >= ended_s + 8.0
+    bench.fire(PROFILE, site="right forearm")
+    bench.run_to_rest()
+    assert len(bench.said("heat_fired")) == 3
+
+
+def test_abort_commands_baseline_in_the_same_call_and_holds():
+    bench = Bench()
+    bench.fire(PROFILE)
+    bench.run(3.0)
+    bench.guard.abort("stop key of the participant")
+    assert bench.thermode.commanded_c == 32.0
+    bench.run(0.6)
+    assert bench.guard.state == "aborted"
+    assert bench.thermode.probe_c < 33.0
+    assert bench.said("heat_aborted")[0].details["why"] == "stop key of the participant"
+    with pytest.raises(UnsafeHeat, match="heat was aborted; the schedule must reset it at baseline first"):
+        bench.guard.arm(PROFILE, SITE)
+    bench.guard.reset()
+    bench.guard.arm(PROFILE, SITE)
+
+
+def test_abort_voids_what_was_to_be_fired():
+    bench = Bench()
+    bench.fire(PROFILE, in_s=0.3)
+    bench.guard.abort("stop")
+    bench.run(1.0)
+    assert "heat_fired" not in bench.kinds()
+
+
+def test_reset_waits_for_baseline():
+    bench = Bench()
+    bench.fire(PROFILE)
+    bench.run(3.0)
+    bench.guard.abort("stop")
+    with pytest.raises(SafetyStop, match=r"the probe reads 4\d.\d °C: heat goes on only from baseline"):
+        bench.guard.reset()
+
+
+def test_end_is_no_alarm():
+    """The button of the method of limits: back at once, and the next may follow."""
+    bench = Bench()
+    bench.fire(HeatProfile(48.0, 0.0, rise_c_per_s=1.0))
+    bench.run(8.0)
+    bench.guard.end("button")
+    bench.run_to_rest()
+    assert bench.kinds() == ["heat_armed", "heat_fired", "heat_ended"]
+    assert bench.probe_c < 41.0
+    assert bench.guard.state == "baseline"
+    bench.guard.arm(PROFILE, SITE)
+
+
+def test_lowering_holds_for_what_is_on_and_all_that_follows():
+    bench = Bench()
+    bench.fire(HeatProfile(47.0, 3.0))
+    bench.run(3.0)
+    bench.guard.lower(1.0)
+    bench.run(0.5)
+    assert bench.thermode.commanded_c == pytest.approx(46.0)
+    bench.run_to_rest()
+    assert "heat_fault" not in bench.kinds()
+    ticket = bench.guard.arm(PROFILE, SITE)
+    assert ticket.profile.target_c == 46.0
+    bench.guard.lower(2.0)
+    bench.guard.fire(ticket, bench.clock.now_s() + 8.0)
+    bench.commanded_c = 32.0
+    bench.run_to_rest(20.0)
+    assert bench.commanded_c == pytest.approx(44.0)
+
+
+@pytest.mark.parametrize("by_c", [0.0, -1.0, math.nan, math.inf])
+def test_nothing_is_lowered_by_less_than_nothing(by_c):
+    bench = Bench()
+    with pytest.raises(WrongInput, match="can be lowered by more than 0 °C"):
+        bench.guard.lower(by_c)
+
+
+def test_a_device_that_cannot_lower_is_ended():
+    class Plain(type(Bench().thermode)):
+        def capabilities(self):
+            return Capabilities("plain", 50.5, 70.0, 40.0, 40.0, 0.1, lowers=False)
+
+    bench = Bench()
+    driver = Plain(bench.clock)
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard.connect()
+    bench.fire(PROFILE)
+    bench.run(3.0)
+    bench.guard.lower(1.0)
+    assert driver.commanded_c == 32.0
+    bench.run_to_rest()
+    assert "cannot lower a stimulus" in bench.said("heat_ended")[0].message
+
+
+@pytest.mark.parametrize(
+    "fault, cause, found_in_s",
+    [
+        ("stuck@1", "would be right: more than 1 °C apart for 1.0", 1.3),
+        ("stuck@3", "more than 1 °C apart, and hotter", 1.8),
+        ("runaway@3", "above the cap of 49 °C", 0.1),
+        ("runaway@1", "more than 1 °C apart, and hotter", 0.1),
+        ("deaf_runaway@3", "above the cap", 0.1),
+        ("lost@3", "no reading: read: no answer from the thermode", 0.02),
+        ("wrong_readback@3:-2", "more than 1 °C apart for 1.0", 1.05),
+        ("wrong_readback@3:1.2", "more than 1 °C apart for 1.0", 1.05),
+        ("wrong_readback@3:5", "above the cap", 0.02),
+        ("wrong_readback@3:500", "the last reading is 1.0", 1.05),
+        ("stale@3", "the last reading is 1.0", 1.05),
+    ],
+)
+def test_every_fault_is_found_named_and_ended(fault, cause, found_in_s):
+    bench = Bench((fault,), envelope=Envelope(cap_c=49.0))
+    bench.fire(HeatProfile(48.0, 2.0))
+    bench.run(8.0)
+    first = bench.said("heat_fault")[0]
+    assert cause in first.message
+    start_s = float(fault.partition("@")[2].partition(":")[0])
+    found_s = first.time_s - START_S
+    assert start_s <= found_s <= start_s + found_in_s
+    assert bench.hot_s <= found_s + 1.5
+    assert bench.said("heat_aborted")
+    with pytest.raises(UnsafeHeat, match="the schedule must reset it at baseline first"):
+        bench.guard.arm(PROFILE, SITE)
+
+
+@pytest.mark.parametrize(
+    "limits, used, cause",
+    [
+        ({"single": 0.05}, 0.0, "this contact reaches 0.05 of the contact-burn line"),
+        ({"budget": 0.4}, 0.35, "'left forearm' reaches its budget of 0.4"),
+    ],
+)
+def test_a_stimulus_that_gets_too_long_is_ended_by_what_is_measured(limits, used, cause):
+    """It is planned up to the limit, and the probe reads a little hotter than planned: nobody knows that it is not."""
+    bench = Bench(("wrong_readback@0.01:0.9",), Envelope(**limits), used=used)
+    plateau_s = Envelope(single=0.05).longest_plateau_s(HeatProfile(47.0, 0.0)) - 0.01
+    bench.run(0.1)
+    bench.fire(HeatProfile(47.0, plateau_s))
+    bench.run_to_rest()
+    assert cause in bench.said("heat_fault")[0].message
+    assert used + 0.045 < bench.guard.used()[SITE] <= used + 0.05
+    assert bench.hot_s < 0.1 + HeatProfile(47.0, plateau_s).duration_s - 1.0
+
+
+def test_a_stimulus_planned_up_to_the_limit_is_not_ended_early():
+    for target_c in (45.0, 47.0, 49.0):
+        plateau_s = Envelope(single=0.1).longest_plateau_s(HeatProfile(target_c, 0.0)) - 0.001
+        bench = Bench(envelope=Envelope(single=0.1))
+        bench.fire(HeatProfile(target_c, plateau_s))
+        bench.run_to_rest(90.0)
+        assert bench.kinds()[-1] == "heat_ended"
+        assert "heat_fault" not in bench.kinds()
+        assert bench.contacts[-1] > 0.075
+
+
+def test_normal_lag_is_no_deviation_even_at_the_steepest_ramps():
+    bench = Bench(tick_s=0.005)
+    bench.fire(HeatProfile(48.5, 1.0, rise_c_per_s=70.0, return_c_per_s=40.0))
+    bench.run_to_rest()
+    assert "heat_fault" not in bench.kinds()
+
+
+def test_a_probe_that_heats_while_nothing_is_on():
+    bench = Bench(("runaway@1",))
+    bench.run(3.0)
+    assert "while no stimulus is on" in bench.said("heat_fault")[0].message
+    assert bench.skin_c < 36.0
+
+
+def test_a_probe_that_does_not_come_back_is_a_fault_of_its_own():
+    bench = Bench(("wrong_readback@3:6",))
+    bench.fire(PROFILE)
+    bench.run(6.0)
+    assert bench.guard.state == "fault"
+    assert "take the probe off the skin" in bench.said("heat_fault")[1].message
+    with pytest.raises(SafetyStop):
+        bench.guard.reset()
+
+
+def test_an_old_reading_is_no_proof_of_baseline():
+    """The last reading before the link went stale was 32 °C; the probe is not."""
+    bench = Bench(("stale@0.05+2.5",))
+    bench.fire(HeatProfile(47.0, 5.0), in_s=0.06)
+    bench.run(1.3)
+    assert "the last reading is" in bench.said("heat_fault")[0].message
+    assert bench.guard.state in ("aborted", "fault")
+    with pytest.raises(SafetyStop):
+        bench.guard.reset()
+    bench.run(2.0)
+    bench.guard.reset()
+
+
+def test_a_guard_that_was_not_called_ends_the_stimulus():
+    bench = Bench()
+    bench.fire(HeatProfile(47.0, 10.0))
+    bench.run(4.0)
+    bench.clock.advance(0.6)
+    bench.guard.step()
+    assert bench.thermode.commanded_c == 32.0
+    assert "the guard was not called for 0.60 s" in bench.guard.take_events()[0].message
+
+
+def test_whatever_a_driver_raises_ends_the_heat():
+    class Broken(type(Bench().thermode)):
+        broken = False
+
+        def read(self):
+            if self.broken:
+                raise ZeroDivisionError("a bug in the driver")
+            return super().read()
+
+    bench = Bench()
+    driver = Broken(bench.clock)
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard.connect()
+    bench.fire(PROFILE)
+    bench.run(3.0)
+    driver.broken = True
+    bench.step()
+    assert driver.commanded_c == 32.0
+    assert "a bug in the driver" in bench.said("heat_fault")[0].message
+
+
+@pytest.mark.parametrize("measured_c", [math.nan, math.inf, 400.0, -40.0])
+def test_nonsense_is_no_reading(measured_c):
+    class Nonsense(type(Bench().thermode)):
+        nonsense = False
+
+        def read(self):
+            reading = super().read()
+            return reading._replace(measured_c=measured_c) if self.nonsense else reading
+
+    bench = Bench()
+    driver = Nonsense(bench.clock)
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard.connect()
+    bench.fire(HeatProfile(47.0, 5.0))
+    bench.run(3.0)
+    driver.nonsense = True
+    bench.run(1.1)
+    assert "the last reading is 1.0" in bench.said("heat_fault")[0].message
+
+
+def test_a_device_that_fails_at_arming_is_sent_home():
+    bench = Bench(("lost@1",))
+    bench.run(0.99)
+    bench.clock.advance(0.02)
+    with pytest.raises(SafetyStop, match="could not be armed"):
+        bench.guard.arm(PROFILE, SITE)
+    assert bench.guard.state == "aborted"
+
+
+def test_a_device_without_a_way_down_is_not_used():
+    class Slow(type(Bench().thermode)):
+        def capabilities(self):
+            return Capabilities("slow", 50.5, 1.0, 1.0, 0.0, 3.0)
+
+    bench = Bench()
+    with pytest.raises(
+        UnsafeHeat, match=r"slow cannot be used: how fast an abort cools .*; the lag of the probe"
+    ):
+        Guard(Slow(bench.clock), Envelope(), bench.clock).connect()
+
+
+def test_the_self_test_says_what_is_wrong():
+    assert Bench().guard.self_test() == []
+    bench = Bench(("wrong_readback@0:10",))
+    (found,) = bench.guard.self_test()
+    assert "the probe reads 42.0 °C at rest" in found
+    bench = Bench(("lost@0.01",))
+    bench.clock.advance(0.02)
+    with pytest.raises(StimulatorMissing):
+        bench.guard.self_test()
+
+
+def test_the_public_surface_cannot_raise_a_target():
+    """A new word must be said here: one that cannot start or raise heat, or that only the schedule has."""
+    words = {name for name in vars(Guard) if not name.startswith("_")}
+    schedule = {"connect", "self_test", "arm", "fire", "reset", "close"}
+    lowering = {"lower", "end", "abort"}
+    looking = {"step", "readings", "take_events", "used", "due_s", "is_hot"}
+    assert words == schedule | lowering | looking
+
+
+def test_a_local_heater_is_the_guard():
+    bench = Bench()
+    heater: Heater = open_heater(envelope=Envelope(), clock=bench.clock, seed=3, local=True, used={SITE: 0.1})
+    assert isinstance(heater, LocalHeater)
+    assert heater.connect().simulated
+    assert heater.self_test() == []
+    heater.fire(heater.arm(PROFILE, SITE), bench.clock.now_s() + 0.1)
+    for _ in range(900):
+        bench.clock.advance(0.01)
+        heater.beat()
+    kinds = [event.kind for event in heater.take_events()]
+    assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
+    assert heater.used()[SITE] == pytest.approx(0.1 + dose(PROFILE), rel=0.05)
+    assert all(isinstance(reading, Reading) for reading in heater.readings())
+    heater.close()
+
+
+# What nobody thought of.
+
+#: As a watchdog steps the guard, and as a computer might that is far too busy.
+OWN_TICKS_S, LONG_TICKS_S = [IDLE_TICK_S, TICK_S], [0.02, 0.04, 0.01]
+
+FAULTS = st.builds(
+    lambda kind, at_s, last_s, by_c: (
+        f"{kind}@{at_s:.3f}"
+        + (f"+{last_s:.3f}" if last_s is not None else "")
+        + (f":{by_c:.2f}" if kind == "wrong_readback" else "")
+    ),
+    st.sampled_from(sorted(KINDS)),
+    st.floats(0.01, 12.0),
+    st.none() | st.floats(0.05, 6.0),
+    st.floats(-4.0, 4.0),
+)
+ACTS = st.tuples(st.floats(0.05, 6.0), st.sampled_from(["lower", "end", "abort", "gap"]), st.floats(0.1, 3.0))
+
+
+@st.composite
+def stimuli(draw):
+    """A stimulus that mostly is allowed, and often nearly too long."""
+    target_c = draw(st.floats(40.0, 50.0))
+    rise, back = draw(st.floats(2.0, 70.0)), draw(st.floats(2.0, 40.0))
+    part = draw(st.floats(0.1, 1.05))
+    return target_c, rise, back, part
+
+
+@st.composite
+def schedules(draw, faults, ticks_s=LONG_TICKS_S):
+    """A whole protocol: an envelope, what the place has had, some stimuli with what happens meanwhile, and faults."""
+    envelope = Envelope(
+        cap_c=draw(st.sampled_from([46.0, 48.0, 49.0, 50.0])), single=draw(st.sampled_from([0.05, 0.2, 0.5]))
+    )
+    return {
+        "envelope": envelope,
+        "used": draw(st.sampled_from([0.0, 0.5, 0.9, 0.97])),
+        "faults": tuple(draw(faults)),
+        "tick_s": draw(st.sampled_from(ticks_s)),
+        "seed": draw(st.integers(0, 1000)),
+        "stimuli": draw(st.lists(st.tuples(stimuli(), st.none() | ACTS), min_size=1, max_size=2)),
+    }
+
+
+def play(schedule):
+    """Run a schedule as an engine would that never gives up: it resets after every abort, and goes on."""
+    bench = Bench(*(schedule[key] for key in ("faults", "envelope", "seed", "used", "tick_s")))
+    for (target_c, rise, back, part), act in schedule["stimuli"]:
+        profile = HeatProfile(target_c, 0.0, rise_c_per_s=rise, return_c_per_s=back)
+        longest_s = min(4.0, schedule["envelope"].longest_plateau_s(profile))
+        profile = HeatProfile(target_c, part * longest_s, rise_c_per_s=rise, return_c_per_s=back)
+        try:
+            bench.fire(profile)
+        except (UnsafeHeat, SafetyStop):
+            bench.step()
+        if act is not None:
+            bench.run(act[0])
+            do(bench, act[1], act[2])
+        bench.run_to_rest(12.0 if not bench.said("heat_fault") else 3.0)
+        for _ in range(8):  # the interval, without looking at each of its ticks
+            bench.clock.advance(1.01 * bench.envelope.interval_s / 8 - bench.tick_s)
+            bench.step()
+        try:
+            bench.guard.reset()
+        except SafetyStop:
+            bench.step()
+    bench.run_to_rest(3.0)
+    # A fault that has only just begun has its second and a half as well.
+    while any(bench.t_s - 1.6 < at_s <= bench.t_s for at_s in bench.onsets_s):
+        bench.step()
+    return bench
+
+
+def do(bench, what, size):
+    if what == "lower":
+        bench.guard.lower(size)
+    elif what == "end":
+        bench.guard.end("button")
+    elif what == "abort":
+        bench.guard.abort("stop")
+    else:
+        # An engine that hangs: the observer sees the skin all the same.
+        for _ in range(round(size / bench.tick_s)):
+            bench.clock.advance(bench.tick_s)
+            share = bench.tick_s * share_per_s(bench.thermode.skin_c)
+            bench.site_share += share
+
+
+#: The same two thousand in every run; NEUROFB_FUZZ=20 draws so many times as many, anew each time.
+CHECKED = {
+    "derandomize": MORE == 1,
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+
+
+@settings(max_examples=1500 * MORE, **CHECKED)
+@given(schedules(st.lists(FAULTS, max_size=1), OWN_TICKS_S))
+def test_no_schedule_and_no_fault_gets_past_the_guard(schedule):
+    stays_within(schedule, SKIN_TOLERANCE_C)
+
+
+@settings(max_examples=1000 * MORE, **CHECKED)
+@given(schedules(st.lists(FAULTS, max_size=1)))
+def test_nor_does_it_where_the_guard_is_called_seldom(schedule):
+    """Only full power that hears no abort then heats on unseen, and the device's own cut-off must take that back."""
+    is_deaf = any(fault.startswith("deaf_runaway") for fault in schedule["faults"])
+    unseen_c = RISE_C_PER_S * (schedule["tick_s"] - IDLE_TICK_S) if is_deaf else 0.0
+    stays_within(schedule, SKIN_TOLERANCE_C + unseen_c)
+
+
+def stays_within(schedule, skin_tolerance_c):
+    bench = play(schedule)
+    limits = schedule["envelope"]
+    assert bench.commanded_c <= limits.cap_c + 1e-9
+    assert bench.skin_c <= limits.cap_c + skin_tolerance_c
+    assert max(bench.contacts, default=0.0) <= limits.single * SHARE_TOLERANCE
+    assert bench.site_share <= max(limits.budget, schedule["used"]) * SHARE_TOLERANCE
+    assert bench.late_s <= 1.5, "the longest that the probe was above 33 °C after a fault was found"
+    assert bench.thermode.probe_c <= 33.0
+
+
+@settings(max_examples=500 * MORE, **CHECKED)
+@given(schedules(st.lists(FAULTS, min_size=2, max_size=4)))
+def test_several_faults_at_once_stay_below_the_cut_off_and_end_at_baseline(schedule):
+    bench = play(schedule)
+    assert bench.commanded_c <= schedule["envelope"].cap_c + 1e-9
+    assert bench.skin_c <= max(schedule["envelope"].cap_c, 49.0) + 1.0
+    assert bench.thermode.probe_c <= 33.0

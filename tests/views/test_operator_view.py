@@ -1,0 +1,225 @@
+"""What the operator's screen says, without any screen."""
+
+import math
+
+import pytest
+from stand_in import status
+
+from neurofb import messages
+from neurofb.views.contact_advice import GLYPHS, WORST_FIRST, advice, advice_for, tone
+from neurofb.views.head import place_2d, place_key, places_2d
+from neurofb.views.operator import clock, event_lines, number, session_start_s, sheet
+from neurofb.views.session_client import Snapshot
+from neurofb.views.texts import Wording
+
+WORDING = Wording("en")
+
+
+def seen(known=None, **more):
+    given = {"missing": (), "unheard": ()} | {k: more.pop(k) for k in ("missing", "unheard") if k in more}
+    snapshot = Snapshot(100.0, status(**(known or {})), 0.1, feedback=None, **given)
+    return sheet(snapshot, WORDING, uid="u", **more)
+
+
+def line(found, name):
+    return next(each for each in found.lines if each.name == name)
+
+
+def test_a_running_session():
+    found = seen()
+    assert found.title == "Mindfulness and heat · p01"
+    assert line(found, "session").text == "running   7:10 left"
+    assert line(found, "phase").text == "4/6  training 2   1:48 left"
+    assert line(found, "now").text == "rest, trial 3 of 8"
+    assert line(found, "feedback").text == "level 0.50   z +0.40   threshold +0.10   success 60 %"
+    assert line(found, "heat").text == "32.1 °C, target 32.0 °C, baseline, left forearm"
+    assert line(found, "stream").text == "Muse: flowing, 80000 samples, 0 missing"
+    assert line(found, "latency").text == "0.5 ms after the sample (99 %: 2.1), filter 120 ms"
+    assert line(found, "recording").text == "1.2 MB"
+    assert found.ratings == ("intensity, trial 1 (warm): 21",)
+    assert found.advice == ("all electrodes are well",)
+    assert found.banner is None
+    assert found.enabled == {"stop", "mark", "end", "pause"}
+
+
+def test_the_timeline_is_shares_of_the_whole():
+    found = seen()
+    assert [round(each.begins * 742) for each in found.pieces] == [0, 60, 180, 240, 420, 660]
+    assert found.pieces[-1].ends == 1.0
+    assert [each.name for each in found.pieces if each.is_current] == ["training 2"]
+    assert found.at == pytest.approx(312.1 / 742)
+
+
+def test_the_budget_of_each_site():
+    found = seen({"heat": {"used": {"a": 0.31, "b": 0.85, "c": 1.2}}})
+    assert [(each.share, each.tone) for each in found.bars] == [
+        (0.31, "good"),
+        (0.85, "attention"),
+        (1.0, "bad"),
+    ]
+    assert found.bars[2].text == "c: 120 % of its budget"
+
+
+@pytest.mark.parametrize(
+    "known, more, said",
+    [
+        ({}, {"missing": (messages.STATUS,)}, "waiting for the session: no status for 0 s"),
+        ({}, {"missing": (messages.EEG, messages.EVENTS)}, "waiting for neurofb-eeg, neurofb-events"),
+        ({"recording": {"ok": False}}, {}, "THE RECORDING FAILS"),
+        ({}, {"unheard": ("stop",)}, "sent and not confirmed yet: stop"),
+        ({}, {"heard": False}, "the session does not hear this screen yet"),
+        ({"message": "AF7 left"}, {}, "AF7 left"),
+        (
+            {"state": "aborted", "ended": {"outcome": "aborted", "message": "stop by participant"}},
+            {},
+            "stop by part",
+        ),
+    ],
+)
+def test_what_must_be_read_first(known, more, said):
+    assert said in seen(known, **more).banner.text
+
+
+def test_before_the_first_status():
+    found = sheet(Snapshot(0.0), WORDING, uid="abc")
+    assert found.banner.text == "waiting for the session abc: nothing has come from it yet"
+    assert found.enabled == {"stop", "mark"}
+
+
+@pytest.mark.parametrize(
+    "known, more",
+    [
+        ({"state": "paused"}, {"end", "resume"}),
+        ({"state": "finished"}, set()),
+        ({"phase": {"waits": True}}, {"end", "pause", "continue"}),
+        ({"state": "preparing"}, {"end"}),
+    ],
+)
+def test_commands_that_make_sense(known, more):
+    assert seen(known).enabled == {"stop", "mark"} | more
+
+
+def test_no_feedback_says_why_and_unknown_numbers_are_dashes():
+    found = seen({"feedback": {"usable": False, "why": "AF7 is flat"}})
+    assert (line(found, "feedback").text, line(found, "feedback").tone) == (
+        "none now: AF7 is flat",
+        "attention",
+    )
+    found = seen({"feedback": {"z": None, "threshold": math.nan, "success_index": None, "reward": True}})
+    assert line(found, "feedback").text == "level 0.50   z –   threshold –   ● reward"
+    assert line(seen({"feedback": {"on": False}}), "feedback").text == "none in this phase"
+    assert (number(None), number(math.inf), number(1), clock(187.4)) == ("–", "–", "1.00", "3:07")
+
+
+def test_a_session_with_less():
+    found = seen(
+        {"heat": None, "latency_ms": None, "phase": None, "step": None, "timeline": [], "left_s": None}
+    )
+    assert line(found, "heat").text == "no stimulator in this session"
+    assert (found.bars, found.pieces, found.at) == ((), (), None)
+
+
+def test_no_answer_and_free_text_among_the_ratings():
+    ratings = [
+        {"scale": "intensity", "trial": 2, "level": None, "value": None},
+        {"scale": "words", "trial": None, "level": None, "value": "a tingle"},
+    ]
+    assert seen({"ratings": ratings}).ratings == ("words, trial –: a tingle", "intensity, trial 2: no answer")
+
+
+def test_the_arm_is_never_shown():
+    """Whatever a status or an event carries about it."""
+    found = seen({"arm": "sham-xyz", "feedback": {"arm": "sham-xyz", "source": "sham-xyz"}})
+    assert "sham-xyz" not in repr(found)
+    lines = event_lines(
+        [{"kind": "start", "message": "started", "details": {"arm": "sham-xyz"}, "time_s": 1.0}], 0.0
+    )
+    assert lines == ["0:01  started"]
+
+
+def test_events_newest_first_with_their_time_in_the_session():
+    events = [{"kind": "a", "message": "one", "time_s": 8000.0}, {"kind": "b", "message": "", "time_s": None}]
+    start_s = session_start_s(status(clock_s=8100.0, now_s=130.0))
+    assert event_lines(events, start_s) == ["–:––  b", "0:30  one"]
+
+
+def test_dropped_samples_are_said():
+    assert any("12 samples not drawn" in each.text for each in seen(dropped=12).lines)
+
+
+# -- electrodes ------------------------------------------------------------------------------------------------
+
+
+def test_advice_names_the_place():
+    assert advice_for("AF7", "flat", WORDING) == "AF7 flat: press the sensor above the left eyebrow"
+    assert advice_for("ch1", "flat", WORDING, "TP10") == "ch1 flat: press the sensor behind the right ear"
+    assert advice_for("odd", "noisy", WORDING).endswith("press the sensor odd, and ask for a loose jaw")
+    assert advice_for("AF7", "ok", WORDING) == ""
+
+
+def test_every_state_has_advice_a_sign_and_a_word_in_every_language():
+    for language in ("en", "de"):
+        wording = Wording(language)
+        for state in WORST_FIRST:
+            assert advice_for("Fz", state, wording)
+            assert GLYPHS[state]
+            assert wording.known("quality", state) == wording.keys()[f"quality.{state}"]
+    assert len(set(GLYPHS.values())) == len(GLYPHS)
+
+
+def test_the_worst_first_and_what_all_share_once():
+    found = advice({"Fz": "noisy", "Cz": "detached", "Pz": "ok"}, WORDING)
+    assert [each.split()[0] for each in found] == ["Cz", "Fz"]
+    assert advice({"Fz": "line noise", "Cz": "line noise"}, WORDING)[0].startswith("all electrodes hum")
+    assert advice({"Fz": "missing", "Cz": "missing"}, WORDING)[0].startswith("no samples come")
+    assert (tone("ok"), tone("flat"), tone("ok", out=True)) == ("good", "bad", "bad")
+
+
+@pytest.mark.parametrize(
+    "label, place",
+    [
+        ("AF7", "eyebrow_left"),
+        ("Fp1", "forehead_left"),
+        ("AFz", "forehead_middle"),
+        ("F8", "temple_right"),
+        ("Fz", "front_middle"),
+        ("Cz", "top_middle"),
+        ("C4", "top_right"),
+        ("T3", "ear_left"),
+        ("T8", "ear_right"),
+        ("TP9", "behind_ear_left"),
+        ("M2", "behind_ear_right"),
+        ("A1", "earlobe_left"),
+        ("Pz", "back_middle"),
+        ("O2", "back_right"),
+        ("EEG 7", "unknown"),
+    ],
+)
+def test_places_in_words(label, place):
+    assert place_key(label) == f"place.{place}"
+
+
+def test_places_on_the_drawing():
+    assert place_2d("Cz") == (0.0, 0.0)
+    assert place_2d("Fz") == (0.0, 0.4)
+    assert place_2d("Oz") == (0.0, -0.8)
+    assert place_2d("T7") == pytest.approx((-0.8, 0.0))
+    assert place_2d("T8") == pytest.approx((0.8, 0.0))
+    assert math.hypot(*place_2d("Fp1")) == pytest.approx(0.8)
+    assert math.hypot(*place_2d("TP9")) == pytest.approx(1.0)
+    assert place_2d("C3")[0] == pytest.approx(-0.4)
+    left, right = place_2d("PO3"), place_2d("PO4")
+    assert left == (-right[0], right[1])
+    assert place_2d("what") is None
+    places = places_2d(["Cz", "what", "ever"])
+    assert places["what"][1] == places["ever"][1] == -1.3
+
+
+def test_every_place_of_the_10_05_system_is_on_the_drawing():
+    from neurofb.devices.electrodes import _ROWS, is_position
+
+    names = [f"{row}{c}" for row in _ROWS.split("|") for c in ("z", *range(1, 11), "5h", "6h")]
+    for name in filter(is_position, names):
+        x, y = place_2d(name)
+        assert math.hypot(x, y) <= 1.3, name
+        assert place_key(name).split(".")[1] in {k.split(".")[1] for k in WORDING.keys()}  # noqa: SIM118

@@ -1,0 +1,121 @@
+"""Before a session: streams that may be EEG, contact in words, and what is refused."""
+
+import pytest
+from pretended_source import PretendedSource, facts
+
+from neurofb.devices import load_profile
+from neurofb.views import setup
+from neurofb.views.setup import (
+    SETTLED_S,
+    ContactCheck,
+    Need,
+    eeg_streams,
+    fitting_device,
+    protocol_needs,
+    query_of,
+)
+from neurofb.views.texts import Wording
+
+WORDING = Wording("en")
+MUSE = load_profile("muse-2")
+
+
+@pytest.fixture
+def source():
+    return PretendedSource()
+
+
+@pytest.fixture
+def check(source):
+    check = ContactCheck(source, MUSE, WORDING)
+    check.start()
+    return check
+
+
+def run(check, seconds):
+    for _ in range(round(seconds * 4)):
+        check.step()
+
+
+def test_streams_that_may_be_eeg_come_first_and_ours_not_at_all():
+    seen = [
+        facts("markers", value_format="string"),
+        facts("slow", rate_hz=0.0),
+        facts("other", type="signal"),
+        facts("Muse"),
+        facts("neurofb-eeg"),
+    ]
+    assert [each.name for each in eeg_streams(seen)] == ["Muse", "other"]
+
+
+def test_the_device_that_fits_and_the_query_that_finds_it_again():
+    assert fitting_device(facts()) in ("muse-2", "muse-s", "muse-2016", "muse")
+    assert fitting_device(facts("odd", ("a", "b"), 777.0)) is None
+    query = query_of(facts(), MUSE)
+    assert query.accepts(facts())
+    assert query.predicate == "name='Muse' and source_id='id of Muse' and hostname='lab'"
+
+
+def test_good_contact_for_some_seconds_may_go_on(check):
+    assert check.problems() == ["no samples come"]
+    run(check, SETTLED_S - 0.5)
+    assert check.problems()[0].startswith("contact has to be good for 3 s; so far 2.")
+    run(check, 1.0)
+    assert check.may_proceed
+    assert check.advice() == []
+    assert check.contacts()["AF7"] == ("ok", "good")
+
+
+def test_a_bad_electrode_is_advised_and_a_place_without_any_is_refused(check, source):
+    check.needs = [Need("frontal", ("AF7", "AF8"))]
+    source.flat = {"AF7"}
+    run(check, 5)
+    assert check.advice() == ["AF7 flat: press the sensor above the left eyebrow"]
+    assert check.may_proceed  # AF8 is enough
+    source.flat = {"AF7", "AF8"}
+    run(check, 2)
+    assert check.problems() == ["AF7 is flat", "AF8 is flat"]
+    source.flat = set()
+    run(check, 2)
+    assert not check.may_proceed  # from anew
+    run(check, 3)
+    assert check.may_proceed
+
+
+def test_a_stream_that_is_lost_is_refused_and_said(check, source):
+    run(check, 5)
+    source.state, source.sends = "lost", False
+    check.step()
+    assert check.problems() == ["no samples come"]
+    assert check.status().startswith("The stream is lost")
+
+
+def test_what_the_protocol_cannot_use_is_refused_with_its_reason(monkeypatch, source):
+    assert protocol_needs(None, MUSE, 256.0) == ([], [])
+    monkeypatch.setattr(
+        setup, "protocol_needs", lambda *given: ([], [f"{given[0]} needs Fz at {given[2]:g} Hz"])
+    )
+    check = ContactCheck(source, MUSE, WORDING, "mine")
+    check.start()
+    run(check, 5)
+    assert check.problems() == ["mine needs Fz at 256 Hz"]
+
+
+def test_a_protocol_of_ours_says_its_places_or_its_problems():
+    from neurofb.protocol.bundled import protocol_names
+
+    if not protocol_names():
+        pytest.skip("no protocol comes with this version")
+    for name in protocol_names():
+        needs, problems = protocol_needs(name, MUSE, 256.0)
+        assert bool(needs) != bool(problems), name
+
+
+def test_a_stream_without_a_profile_is_judged_by_its_own_labels():
+    source = PretendedSource(("Fz", "Cz"), 500.0)
+    check = ContactCheck(source, None, WORDING)
+    check.start()
+    run(check, 20)
+    assert check.may_proceed
+    check.close()
+    assert source.closed
