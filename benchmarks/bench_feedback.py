@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import median_us, row
+from neurofb.config import checked
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline, Measure
 from neurofb.feedback.feedback import Feedback
-from neurofb.feedback.settings import Condition, FeedbackSettings, checked
+from neurofb.feedback.settings import Condition, FeedbackSettings
 
 RATE_HZ, HOP = 256.0, 8
 MEASURES = {name: Measure(name, 0.25, log=True, unit="µV²") for name in ("theta", "emg")}

@@ -31,9 +31,6 @@ ORDER = [
 STRANGERS = [("stimulation", {"devices", "lsl", "xdf"}), ("xdf", {"devices", "lsl", "stimulation"})]
 #: Imports that still point outwards; each goes when what it needs has moved to `config`, `lsl` or `spatial`.
 NOT_YET = {
-    ("stimulation/calibration_settings.py", "neurofb.feedback.settings"),
-    ("stimulation/calibrated.py", "neurofb.feedback.settings"),
-    ("stimulation/envelope.py", "neurofb.feedback.settings"),
     ("lsl/session_streams.py", "neurofb.feedback.feedback"),
     ("spatial/montage.py", "neurofb.features.feature_specs"),
 }

@@ -1,6 +1,6 @@
-"""TOML files that a person wrote: read into checked data, with every problem said at once and by line.
+"""Files and tables that a person wrote: read into checked data, with every problem said at once and by line.
 
-What comes in is text; what goes out is a frozen pydantic model, or one ``WrongFile`` that lists, for each
+In: TOML text, or a mapping. Out: a frozen `Table`, or one ``WrongFile`` or ``WrongInput`` that lists, for each
 problem, the line, the key, what was found and what would be right. The last comes from the ``description`` of
 the model's fields, so that the documentation of a key and the answer to a mistake are one text.
 """
@@ -10,14 +10,32 @@ from __future__ import annotations
 import re
 import tomllib
 import typing
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from neurofb.errors import WrongFile, nearest
+from neurofb.errors import WrongFile, WrongInput, nearest
+
+#: Types of values in tables: a text is no number, and NaN and infinity are none either.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, lt=1)]
+Level = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Name = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Table(BaseModel):
+    """A part of a TOML file: nothing in it changes, and a key it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
 
 Place = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -67,20 +85,36 @@ def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile]
         raise wrong(message(title, found, lines_of(text, content))) from None
 
 
+def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model:
+    """Return ``content`` as a checked ``model``.
+
+    Raises
+    ------
+    WrongInput
+        With every problem: the place, what was found, what would be right.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise WrongInput(message(title, problems_of(model, error), {}, whole="the whole")) from None
+
+
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
     """Give all that pydantic found, in words: what was found and what would be right, each at its place."""
     return [item for detail in error.errors() for item in _problems(model, detail)]
 
 
-def message(title: str, found: Iterable[tuple[Place, str]], lines: dict[Place, int]) -> str:
-    """Give the list of problems, those with a line first and in its order."""
+def message(
+    title: str, found: Iterable[tuple[Place, str]], lines: Mapping[Place, int], whole: str = "the file"
+) -> str:
+    """Return the list of problems, those with a line first and in its order; ``whole`` names what has no key."""
     placed = [(_line(place, lines), place, text) for place, text in found]
     placed.sort(key=lambda item: (item[0] is None, item[0] or 0))
     count = "1 problem" if len(placed) == 1 else f"{len(placed)} problems"
     rows = []
     for line, place, text in placed:
         where = f"line {line}, " if line else ""
-        rows.append(f"  {where}{_spelled(place) or 'the file'}: {text}")
+        rows.append(f"  {where}{_spelled(place) or whole}: {text}")
     return "\n".join([f"{title} has {count}:", *rows])
 
 
@@ -140,7 +174,7 @@ def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
     return None
 
 
-def _line(place: Place, lines: dict[Place, int]) -> int | None:
+def _line(place: Place, lines: Mapping[Place, int]) -> int | None:
     """Give the line of a key, or of the nearest thing around it that has one."""
     while place:
         if place in lines:

@@ -10,10 +10,11 @@ from feedback_parts import HOP, RATE_HZ, baseline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.config import checked
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline, BaselineCollector, Measure
-from neurofb.feedback.settings import BaselineSettings, checked
+from neurofb.feedback.settings import BaselineSettings
 
 POWER = Measure("fm theta", 0.25, log=True, unit="µV²")
 

@@ -9,12 +9,13 @@ from feedback_parts import EMG, HOP, MEASURES, RATE_HZ, THETA, baseline, feedbac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.config import checked
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.power import BandPower
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.feedback.baseline import BaselineCollector, Measure
 from neurofb.feedback.feedback import Feedback
-from neurofb.feedback.settings import FeedbackSettings, checked
+from neurofb.feedback.settings import FeedbackSettings
 
 INHIBIT = {"feature": "emg", "limit": 2.0}
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.config import checked
 from neurofb.errors import WrongInput
 from neurofb.feedback.mapping import FeedbackLevel, Reward
-from neurofb.feedback.settings import LevelSettings, RewardSettings, checked
+from neurofb.feedback.settings import LevelSettings, RewardSettings
 
 RATE_HZ, HOP = 256.0, 8
 

@@ -7,11 +7,12 @@ from feedback_parts import RATE_HZ, baseline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.config import checked
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.power import BandPower
 from neurofb.errors import WrongInput
 from neurofb.feedback.rules import RecentScores, quantile_for
-from neurofb.feedback.settings import ThresholdSettings, checked
+from neurofb.feedback.settings import ThresholdSettings
 from neurofb.feedback.threshold import Threshold
 
 N_TRIALS, TRIALS_A_BLOCK = 10_000, 120

@@ -13,6 +13,7 @@ from loop_parts import MONTAGE, RATE_HZ, THETA, Loop, bits, chunk, chunks, head,
 from pydantic import TypeAdapter, ValidationError
 
 from neurofb.acquisition.readers.open import read_recording
+from neurofb.config import checked
 from neurofb.dsp.artifacts import Calibration
 from neurofb.errors import WrongInput
 from neurofb.features.feature_specs import (
@@ -28,7 +29,7 @@ from neurofb.features.feature_specs import (
 from neurofb.features.presets import PRESETS, frontal_midline_theta, posterior_alpha, region_synchrony
 from neurofb.feedback.baseline import BaselineCollector, Measure, measures_of
 from neurofb.feedback.feedback import Feedback
-from neurofb.feedback.settings import BaselineSettings, FeedbackSettings, checked
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.loop.pipeline import Pipeline
 from neurofb.simulation.artifacts import NO_ARTIFACTS, ArtifactSettings, BadContact
 from neurofb.simulation.faults import Disconnect, Stall

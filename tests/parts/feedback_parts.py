@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from neurofb.config import checked
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline, Measure
 from neurofb.feedback.feedback import Feedback
-from neurofb.feedback.settings import FeedbackSettings, checked
+from neurofb.feedback.settings import FeedbackSettings
 
 RATE_HZ, HOP = 256.0, 8
 THETA = Measure("theta", 0.25, unit="dB")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.config import checked
 from neurofb.errors import WrongFile, WrongInput
-from neurofb.feedback.settings import checked
 from neurofb.stimulation.calibrated import calibration_path
 from neurofb.stimulation.calibration import (
     Answer,

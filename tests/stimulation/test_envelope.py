@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_heat_profile import profiles
 
+from neurofb.config import checked
 from neurofb.errors import WrongInput
-from neurofb.feedback.settings import checked
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.heat_profile import HeatProfile, contact_line_s, dose
 

@@ -14,19 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from neurofb.config import Place, parse_toml, several
+from neurofb.config import Number, Place, Positive, Table, Text, parse_toml, several
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position
-from neurofb.devices.tables import (
-    HardwareFilter,
-    Number,
-    OtherStream,
-    Outlet,
-    Packets,
-    Positive,
-    QualityLimits,
-    Table,
-    Text,
-)
+from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
 from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]

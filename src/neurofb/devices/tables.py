@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-
-
-class Table(BaseModel):
-    """A part of a TOML file: nothing in it changes, and a key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from neurofb.config import Count, Flag, NotNegative, Positive, Table, Text
 
 
 class HardwareFilter(Table):
@@ -34,9 +24,7 @@ class OtherStream(Table):
 
     type: Text = Field(description='the LSL type, as "ACC"')
     labels: tuple[Text, ...] = Field(min_length=1, description='the channels in order, as ["X", "Y", "Z"]')
-    rate_hz: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)] = Field(
-        description="the rate in Hz, 0 if irregular"
-    )
+    rate_hz: NotNegative = Field(description="the rate in Hz, 0 if irregular")
     unit: Text = Field(description='the unit of its values, as "g" or "none"')
     source: Text = Field(description='where this is known from, or "assumed: why"')
 

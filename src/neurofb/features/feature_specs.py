@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from neurofb.config import Table
 from neurofb.dsp.artifacts import MUSCLE_S, SWING_S
 from neurofb.errors import WrongInput
 
@@ -32,10 +33,8 @@ _VOLUME_CONDUCTION = (
 )
 
 
-class _Declared(BaseModel):
-    """A frozen table; a key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Declared(Table):
+    """What every feature declares."""
 
     name: Name = Field(description='what values and rewards call it, as "theta"')
     checks: tuple[Check, ...] = Field(
@@ -67,10 +66,8 @@ class _Declared(BaseModel):
         return False
 
 
-class Place(BaseModel):
+class Place(Table):
     """Where a feature looks: one region of the montage, or channels by their labels; one of the two."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     region: Name | None = Field(
         default=None, description='a region of the device profile, as "frontal_midline"'

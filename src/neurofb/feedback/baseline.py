@@ -15,19 +15,11 @@ from typing import Any
 
 from pydantic import Field
 
+from neurofb.config import Name, NotNegative, Number, Positive, Table, checked
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.presets import AnyFeature
 from neurofb.features.value import FeatureValue, kind_of
-from neurofb.feedback.settings import (
-    BaselineSettings,
-    Condition,
-    Name,
-    NotNegative,
-    Number,
-    Positive,
-    Table,
-    checked,
-)
+from neurofb.feedback.settings import BaselineSettings, Condition
 
 #: A value stands for the time since the one before it, and for no more than this: slow features come at 4 Hz.
 LONGEST_STEP_S = 0.25

@@ -6,70 +6,18 @@ mistake. Checks that concern two keys belong to the later one, so that all probl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.errors import WrongInput, nearest
+from neurofb.config import Level, Name, NotNegative, Number, Positive, Share, Table
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
-Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, lt=1)]
-Level = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
 Condition = Literal["rest", "warm", "pain"]
 Direction = Literal["up", "down"]
 Rule = Literal["fixed", "percentile", "one_up_two_down", "weighted", "settled"]
 
 #: After this long without a value the level is neutral, whatever the settings; the last tenth is the engine's step.
 NEUTRAL_WITHIN_S = 0.9
-
-
-class Table(BaseModel):
-    """A part of a protocol: nothing in it changes, and a key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model:
-    """Give ``content`` as a checked ``model``.
-
-    Raises
-    ------
-    WrongInput
-        With every problem: the place, what was found, what would be right.
-    """
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        found = [_in_words(model, detail["loc"], detail) for detail in error.errors()]
-    count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-    raise WrongInput("\n".join([f"{title} has {count}:", *(f"  {text}" for text in found)]))
-
-
-def _in_words(model: type[BaseModel], place: tuple[str | int, ...], detail: Any) -> str:
-    """Give one problem as a line; places count from one."""
-    spelled = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    owner, needed = model, ""
-    for part in place:
-        field = owner.model_fields.get(str(part))
-        if field is None:
-            continue
-        needed = field.description or needed
-        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        owner = next((each for each in inner if isinstance(each, type) and issubclass(each, Table)), owner)
-    if detail["type"] == "extra_forbidden":
-        return f"{spelled}: no such key; {nearest(str(place[-1]), owner.model_fields)}"
-    if detail["type"] == "missing":
-        return f"{spelled}: missing; needed is {needed}"
-    words = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    right = f"; needed is {needed}" if needed and detail["type"] != "value_error" else ""
-    return f"{spelled or 'the whole'}: found {repr(detail['input'])[:80]}: {words}{right}"
 
 
 class BaselineSettings(Table):

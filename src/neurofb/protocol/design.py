@@ -16,10 +16,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from neurofb import __version__
-from neurofb.config import Place, lines_of, message, problems_of, several
+from neurofb.config import Name, Place, Table, lines_of, message, problems_of, several
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
-from neurofb.feedback.settings import Name, Table
 from neurofb.protocol.bundled import protocol_names, protocol_text
 from neurofb.protocol.checks.citations import SOURCED, number_paths, uncovered
 from neurofb.protocol.feature_tables import declared_features

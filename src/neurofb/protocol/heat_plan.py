@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.feedback.settings import Name, Number, Table
+from neurofb.config import Name, Number, Table
 from neurofb.protocol.study import Word
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import ABSOLUTE_CAP_C, LONGEST_PLATEAU_S, STEEPEST_C_PER_S, HeatProfile

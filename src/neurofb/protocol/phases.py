@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.feedback.settings import Condition, Name, Table
+from neurofb.config import Name, Table
+from neurofb.feedback.settings import Condition
 from neurofb.protocol.study import Word
 from neurofb.protocol.times import NO_TIME, Jittered, Seconds
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neurofb.feedback.settings import BaselineSettings, FeedbackSettings, Positive
+from neurofb.config import Positive
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 
 
 class FeedbackPlan(FeedbackSettings):

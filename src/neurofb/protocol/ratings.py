@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from neurofb.config import Name, Table
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.events import Event
-from neurofb.feedback.settings import Name, Table
 from neurofb.protocol.randomization import generator
 from neurofb.protocol.study import Word
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from neurofb.feedback.settings import Table
+from neurofb.config import Table
 
 #: Nothing in a session is planned to last longer.
 LONGEST_S = 4 * 3600.0

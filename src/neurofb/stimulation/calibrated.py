@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from neurofb.config import Table
 from neurofb.errors import WrongFile, WrongInput
-from neurofb.feedback.settings import Table
 
 
 class CalibratedHeat(Table):

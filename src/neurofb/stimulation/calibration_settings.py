@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neurofb.feedback.settings import Positive, Table
+from neurofb.config import Positive, Table
 
 Count = Annotated[int, Field(strict=True, ge=1, le=20)]
 Points = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=100)]

@@ -14,8 +14,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from neurofb.config import Table
 from neurofb.errors import WrongInput
-from neurofb.feedback.settings import Table
 from neurofb.stimulation.heat_profile import (
     ABSOLUTE_CAP_C,
     HeatProfile,
