@@ -78,10 +78,10 @@ def _against_bare(n_channels: int, rate_hz: float, turns: int, turn_s: float) ->
 
 def _hour(n_channels: int, rate_hz: float) -> Iterator[dict[str, Any]]:
     """Pass an hour of stream time through the intake and see whether memory grows after the first ten minutes."""
-    from neurofb.acquisition.chunking import Intake, Line
+    from neurofb.acquisition.chunking import ChunkBuilder, Line
 
     rng = np.random.default_rng(0)
-    intake = Intake(tuple(f"C{i}" for i in range(n_channels)), rate_hz, Line(packet_samples=8))
+    intake = ChunkBuilder(tuple(f"C{i}" for i in range(n_channels)), rate_hz, Line(packet_samples=8))
     chunk = 32
     values = rng.normal(0.0, 20.0, (chunk * 64, n_channels))
     n_chunks = int(3600 * rate_hz) // chunk
@@ -94,7 +94,7 @@ def _hour(n_channels: int, rate_hz: float) -> Iterator[dict[str, Any]]:
         if i % 200 != 100:
             at = first % len(values)
             n_out += len(intake.push(values[at : at + chunk], stamps_s))
-        intake.take_events()
+        intake.pop_events()
         if i == n_chunks // 6:
             after_ten = _resident_mb()
     grown_mb = _resident_mb() - after_ten
@@ -158,9 +158,9 @@ def _receive(kind: str, name: str, turn_s: float) -> None:
     begin_s = cpu_s = 0.0
     if kind == "ours":
         from neurofb.acquisition.live import LslSource
-        from neurofb.lsl.matching import Query
+        from neurofb.lsl.matching import StreamQuery
 
-        source = LslSource(Query(name=name))
+        source = LslSource(StreamQuery(name=name))
         source.start()
 
         def pull() -> np.ndarray:

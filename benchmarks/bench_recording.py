@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import row
-from neurofb.acquisition.received import RawBlock, microvolt_layout
+from neurofb.acquisition.received import ReceivedBlock, microvolt_layout
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
-from neurofb.engine.recorded_loop import InstructedLoop
-from neurofb.engine.session_log import Journal
+from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.session_log import SessionLog
 from neurofb.events import Event
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.features.value import FeatureValue
@@ -74,7 +74,7 @@ class Session:
                 value_format="float32",
             )
         self._recorder = Recorder(folder / "recording.xdf", waits=waits)
-        self.journal = Journal(self._recorder, None, self.clock, layout, labels, FEATURES)
+        self.journal = SessionLog(self._recorder, None, self.clock, layout, labels, FEATURES)
 
     def run(self, duration_s: float) -> None:
         """Go on for as long."""
@@ -88,14 +88,14 @@ class Session:
             time.sleep(0.01)
         gc.collect()
 
-    def next(self) -> tuple[RawBlock, Chunk, list[FeatureValue]]:
+    def next(self) -> tuple[ReceivedBlock, Chunk, list[FeatureValue]]:
         """Give what comes next, and what is made of it."""
         stamps_s = START_S + (self._index + np.arange(self._n)) / self.rate_hz
         at = self._index + self._n - 1
         values = [FeatureValue(name, 3.0, at, True, "", 0.1) for name in FEATURES]
-        return RawBlock(self._raw, stamps_s), Chunk(self._uv, self._index, stamps_s, stamps_s), values
+        return ReceivedBlock(self._raw, stamps_s), Chunk(self._uv, self._index, stamps_s, stamps_s), values
 
-    def record(self, block: RawBlock, chunk: Chunk, values: list[FeatureValue]) -> None:
+    def record(self, block: ReceivedBlock, chunk: Chunk, values: list[FeatureValue]) -> None:
         """Do what the engine does for the record."""
         self.journal.received([block], [])
         self.journal.placed(chunk)
@@ -177,8 +177,8 @@ class Giving:
         layout = microvolt_layout("bench", profile.labels, 1000.0)
         self._eeg, self._at, self._out = eeg, 0, Outward()
         self.clock = ManualClock(START_S)
-        self._journal = Journal(recorder, self._out, self.clock, layout, profile.labels, units)
-        self._looped = InstructedLoop(loop, self._journal, at_once=True)
+        self._journal = SessionLog(recorder, self._out, self.clock, layout, profile.labels, units)
+        self._looped = RecordedLoop(loop, self._journal, at_once=True)
         self._looped.do("collect", condition="rest")
         while self._at < BASELINE_SAMPLES:
             self.step(1000)
@@ -195,7 +195,7 @@ class Giving:
         self.clock.advance(n / 1000.0)
         begun_s = time.perf_counter()
         given = self._looped.push(chunk, self.clock.now_s())
-        self._journal.received([RawBlock(chunk.samples, times_s)], [])
+        self._journal.received([ReceivedBlock(chunk.samples, times_s)], [])
         self._journal.placed(chunk)
         if not given:
             return None

@@ -87,7 +87,7 @@ class Pretended:
             "ended": None,
         }
 
-    def take_eeg(self) -> tuple[np.ndarray, int, tuple[str, ...], float]:
+    def pop_eeg(self) -> tuple[np.ndarray, int, tuple[str, ...], float]:
         """Give a frame's worth of EEG."""
         n = round(RATE_HZ / FRAMES_PER_S)
         self._at = (self._at + n) % (len(self._eeg) - n)

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.rows import median_us, row
 from neurofb.clock import ManualClock
 from neurofb.events import Event
-from neurofb.stimulation.client import WatchdogHeater
+from neurofb.stimulation.client import WatchdogClient
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
@@ -106,26 +106,26 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
     )
 
 
-def opened(log: Path | None = None) -> WatchdogHeater:
+def opened(log: Path | None = None) -> WatchdogClient:
     """Give a heater with its watchdog, at baseline."""
-    heater = WatchdogHeater("simulated", Envelope(), SteadyClock(), log=log)
+    heater = WatchdogClient("simulated", Envelope(), SteadyClock(), log=log)
     heater.connect()
     return heater
 
 
-def until(heater: WatchdogHeater, kind: str) -> Event:
+def until(heater: WatchdogClient, kind: str) -> Event:
     """Step like an engine until something happens; give it."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         heater.beat()
-        for event in heater.take_events():
+        for event in heater.pop_events():
             if event.kind == kind:
                 return event
         time.sleep(0.002)
     raise RuntimeError(f"no {kind} within {PATIENCE_S:g} s")
 
 
-def stopped(heater: WatchdogHeater, site: str) -> tuple[float, float, float]:
+def stopped(heater: WatchdogClient, site: str) -> tuple[float, float, float]:
     """Give the ms from schedule to onset, and from a stop to commanded baseline and to the probe at baseline."""
     heater.fire(heater.arm(PLATEAU, site), time.monotonic() + 0.05)
     details = until(heater, "heat_fired").details

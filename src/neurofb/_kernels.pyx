@@ -66,7 +66,7 @@ INSTRUCTION_SETS = _instruction_sets.decode()
 def first_infinite(
     const double[:, ::1] x,     # IN     (samples, channels)
 ):
-    """Give the flat index of the first infinite value, -1 if there is none."""
+    """Return the flat index of the first infinite value, -1 if there is none."""
     cdef Py_ssize_t n, c, found = -1
     with nogil:
         for n in range(x.shape[0]):

@@ -52,7 +52,7 @@ class Chunk:
 
     @classmethod
     def empty(cls, first_index: int, n_channels: int) -> Chunk:
-        """Give a chunk without samples: nothing has come, the next sample will be ``first_index``."""
+        """Return a chunk without samples: nothing has come, the next sample will be ``first_index``."""
         return cls(np.empty((0, n_channels)), first_index, np.empty(0), np.empty(0))
 
     def __len__(self) -> int:

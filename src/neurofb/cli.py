@@ -132,7 +132,7 @@ def play(file: str, **options: Any) -> None:
 @click.option("--participant", help="A code to be checked as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def check(protocol: str, as_json: bool, **options: Any) -> None:
-    """Say what a participant will get, and everything that is wrong, before anything starts.
+    """Return what a participant will get, and everything that is wrong, before anything starts.
 
     PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
     """

@@ -25,7 +25,7 @@ class Clock(Protocol):
     """What the engine, the sources and the session may ask of a clock."""
 
     def now_s(self) -> float:
-        """Give the present time in seconds."""
+        """Return the present time in seconds."""
         ...
 
     def wait_until(self, time_s: float) -> None:
@@ -46,7 +46,7 @@ class ManualClock:
         self._now_s = float(start_s)
 
     def now_s(self) -> float:
-        """Give the present time in seconds."""
+        """Return the present time in seconds."""
         return self._now_s
 
     def wait_until(self, time_s: float) -> None:

@@ -48,7 +48,7 @@ _VALUE = re.compile(rf"^\s*({_DOTTED})\s*=")
 
 
 def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
-    """Give one error that a validator can raise for many problems, each at its own place below the field."""
+    """Return one error that a validator can raise for many problems, each at its own place below the field."""
     found = list(problems)
     return PydanticCustomError(
         "several", "{text}", {"text": "; ".join(t for _, t in found), "problems": found}
@@ -56,7 +56,7 @@ def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
 
 
 def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile] = WrongFile) -> Model:
-    """Give the checked content of TOML ``text``.
+    """Return the checked content of TOML ``text``.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
-    """Give all that pydantic found, in words: what was found and what would be right, each at its place."""
+    """Return all that pydantic found, in words: what was found and what would be right, each at its place."""
     return [item for detail in error.errors() for item in _problems(model, detail)]
 
 
@@ -119,7 +119,7 @@ def message(
 
 
 def _problems(model: type[BaseModel], detail: ErrorDetails) -> list[tuple[Place, str]]:
-    """Give one of pydantic's errors in our words; a validator's list of problems one by one."""
+    """Return one of pydantic's errors in our words; a validator's list of problems one by one."""
     place: Place = detail["loc"]
     if detail["type"] == "several":
         return [((*place, *below), text) for below, text in detail["ctx"]["problems"]]
@@ -136,26 +136,26 @@ def _problems(model: type[BaseModel], detail: ErrorDetails) -> list[tuple[Place,
 
 
 def _shown(value: Any) -> str:
-    """Give what was found as it stood in the file, shortened."""
+    """Return what was found as it stood in the file, shortened."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
 def _spelled(place: Place) -> str:
-    """Give ``('lsl', 0, 'clock')`` as ``lsl[1].clock``: people count from one."""
+    """Return ``('lsl', 0, 'clock')`` as ``lsl[1].clock``: people count from one."""
     text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.removeprefix(".")
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Give the models named anywhere in a type, such as ``Outlet`` in ``tuple[Outlet, ...]``."""
+    """Return the models named anywhere in a type, such as ``Outlet`` in ``tuple[Outlet, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in typing.get_args(annotation) for model in _models_in(part)]
 
 
 def _owner(model: type[BaseModel], place: Place) -> type[BaseModel]:
-    """Give the model whose key is the last part of ``place``."""
+    """Return the model whose key is the last part of ``place``."""
     for part in place[:-1]:
         field = model.model_fields.get(str(part))
         inside = _models_in(field.annotation) if field is not None else []
@@ -164,7 +164,7 @@ def _owner(model: type[BaseModel], place: Place) -> type[BaseModel]:
 
 
 def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
-    """Give the field that an error is about, or about whose items it is."""
+    """Return the field that an error is about, or about whose items it is."""
     names = [part for part in place if isinstance(part, str)]
     while names:
         field = _owner(model, tuple(names)).model_fields.get(str(names[-1]))
@@ -175,7 +175,7 @@ def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
 
 
 def _line(place: Place, lines: Mapping[Place, int]) -> int | None:
-    """Give the line of a key, or of the nearest thing around it that has one."""
+    """Return the line of a key, or of the nearest thing around it that has one."""
     while place:
         if place in lines:
             return lines[place]
@@ -184,7 +184,7 @@ def _line(place: Place, lines: Mapping[Place, int]) -> int | None:
 
 
 def lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
-    """Give the line each key and table begins on; tomllib itself keeps no places.
+    """Return the line each key and table begins on; tomllib itself keeps no places.
 
     A line that merely looks like a key, inside an array or a long text, is told apart by what tomllib read.
     """
@@ -210,7 +210,7 @@ def lines_of(text: str, content: dict[str, Any]) -> dict[Place, int]:
 
 
 def _inside(keys: Iterable[str | int], rows: dict[Place, int]) -> Place:
-    """Give the place of a table whose header names arrays of tables: it belongs to the last row of each so far."""
+    """Return the place of a table whose header names arrays of tables: it belongs to the last row of each so far."""
     place: Place = ()
     for key in keys:
         place = (*place, key)
@@ -220,12 +220,12 @@ def _inside(keys: Iterable[str | int], rows: dict[Place, int]) -> Place:
 
 
 def _parts(dotted: str) -> Place:
-    """Give the keys of ``a."b.c".d``."""
+    """Return the keys of ``a."b.c".d``."""
     return tuple(key.strip("\"'") for key in re.findall(_KEY, dotted))
 
 
 def _exists(content: Any, place: Place) -> bool:
-    """Say whether the parsed file has anything at ``place``."""
+    """Return whether the parsed file has anything at ``place``."""
     for part in place:
         try:
             content = content[part]

@@ -97,7 +97,7 @@ class RecordingFailed(NeurofbError, OSError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Give "there are: …" for the names that exist, with the nearest first named if one is near."""
+    """Return "there are: …" for the names that exist, with the nearest first named if one is near."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

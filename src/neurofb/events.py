@@ -10,7 +10,7 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Give ``value`` as JSON can hold it: NaN and infinity become null, NumPy scalars plain numbers."""
+    """Return ``value`` as JSON can hold it: NaN and infinity become null, NumPy scalars plain numbers."""
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -47,7 +47,7 @@ class Event:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Give the document as one line of JSON with sorted keys."""
+        """Return the document as one line of JSON with sorted keys."""
         document = {
             "kind": self.kind,
             "time_s": self.time_s,

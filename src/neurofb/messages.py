@@ -81,7 +81,7 @@ LONGEST = 16_000
 
 
 def source_id(uid: str, stream: str) -> str:
-    """Give the ``source_id`` of a session's stream."""
+    """Return the ``source_id`` of a session's stream."""
     return f"neurofb-{uid}-{stream.removeprefix('neurofb-')}"
 
 
@@ -107,13 +107,13 @@ class Command:
     session: str = ""
 
     def to_json(self) -> str:
-        """Give the document that is sent."""
+        """Return the document that is sent."""
         document = {"command": self.name, "by": self.by, "session": self.session, **self.content}
         return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def read(cls, text: str) -> Command:
-        """Give the command that a document asks for.
+        """Return the command that a document asks for.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Command:
 
 
 def asks_to_stop(text: str, uid: str) -> bool:
-    """Say whether a document is a stop for this session, or for whichever hears it."""
+    """Return whether a document is a stop for this session, or for whichever hears it."""
     try:
         command = Command.read(text)
     except WrongInput:
@@ -161,7 +161,7 @@ def asks_to_stop(text: str, uid: str) -> bool:
 
 
 def _document(text: str) -> Any:
-    """Give what a text says, whoever wrote it: nothing in it may be more than a refusal."""
+    """Return what a text says, whoever wrote it: nothing in it may be more than a refusal."""
     if len(text) > LONGEST:
         raise WrongInput(f"a command has {LONGEST} letters at most; found {len(text)}")
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neurofb.acquisition.arrival_timing import MOST_WITHIN_S, ArrivalRhythm
+from neurofb.acquisition.arrival_timing import MOST_WITHIN_S, ArrivalTiming
 
 RATE_HZ = 250.0
 
@@ -11,7 +11,7 @@ RATE_HZ = 250.0
 def heard(rate_hz, n=400, burst=1, jitter_s=0.0, seed=0, lost=()):
     """A stream's arrivals, one after the other: the rhythm, and for each how far it was off what was due."""
     rng = np.random.default_rng(seed)
-    rhythm, off_s = ArrivalRhythm(RATE_HZ), []
+    rhythm, off_s = ArrivalTiming(RATE_HZ), []
     for i in range(n):
         if i in lost:
             continue
@@ -35,7 +35,7 @@ def test_even_arrivals_are_foreseen(rate_hz, burst):
 def test_the_first_arrivals_foretell_nothing():
     _, off_s = heard(250.0)
     assert off_s[:2] == [None, None]
-    assert ArrivalRhythm(RATE_HZ).next_due is None
+    assert ArrivalTiming(RATE_HZ).next_due is None
 
 
 def test_arrivals_that_scatter_are_not_waited_for():

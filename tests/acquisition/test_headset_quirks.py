@@ -15,20 +15,20 @@ import pytest
 import pyxdf
 from lsl_senders import BOUND_S, MUSE, Pulled, Sender, outlet, unique
 
-from neurofb.acquisition.chunking import Intake, Line
-from neurofb.acquisition.clock_offset import SenderOffset
+from neurofb.acquisition.chunking import ChunkBuilder, PacketFormat
+from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.live import LslSource
 from neurofb.devices import load_profile
 from neurofb.errors import StreamMissing, WrongStream
 from neurofb.lsl.inlet import LslClock, find_streams
-from neurofb.lsl.matching import Query, StreamFacts, choose, layout
+from neurofb.lsl.matching import StreamFacts, StreamQuery, choose, layout
 from neurofb.simulation.sender import Sender as SimulatedSender
 from neurofb.simulation.sender import SendPlan
 
 
 def opened(name: str, profile: str | None = None, type_: str | None = None) -> Pulled:
     """Open the stream of this name as that of a device."""
-    query = Query(name=name, type=type_, profile=load_profile(profile) if profile else None)
+    query = StreamQuery(name=name, type=type_, profile=load_profile(profile) if profile else None)
     source = LslSource(query, wait_s=BOUND_S)
     source.start()
     return Pulled(source)
@@ -46,10 +46,10 @@ def recorded(path: Path, name: str | None = None, type_: str = "EEG") -> tuple[n
 
 
 def taken_in(
-    values: np.ndarray, stamps_s: np.ndarray, rate_hz: float, line: Line
-) -> tuple[Intake, np.ndarray, list]:
+    values: np.ndarray, stamps_s: np.ndarray, rate_hz: float, line: PacketFormat
+) -> tuple[ChunkBuilder, np.ndarray, list]:
     """Pass a recorded stream through the intake in chunks of odd sizes."""
-    intake = Intake(tuple(f"C{i}" for i in range(values.shape[1])), rate_hz, line)
+    intake = ChunkBuilder(tuple(f"C{i}" for i in range(values.shape[1])), rate_hz, line)
     sizes = itertools.cycle((7, 12, 31))
     chunks, at = [], 0
     while at < len(values):
@@ -57,7 +57,7 @@ def taken_in(
         chunks.append(intake.push(values[at : at + step], stamps_s[at : at + step]))
         at += step
     chunks.append(intake.flush())
-    return intake, np.concatenate([chunk.samples for chunk in chunks]), intake.take_events()
+    return intake, np.concatenate([chunk.samples for chunk in chunks]), intake.pop_events()
 
 
 def test_1_a_source_id_is_no_identity() -> None:
@@ -117,7 +117,7 @@ def test_4_backwards_stamps_and_rates_off_nominal_in_recordings(data_dir: Path) 
     path = data_dir / "muse_xdf_labrecorder" / "sub-P002_ses-S001_task-Default_run-001_eeg.xdf"
     values, stamps_s, rate_hz = recorded(path, type_="ACC")
     assert (np.diff(stamps_s) < 0).any()
-    _, samples, events = taken_in(values, stamps_s, rate_hz, Line())
+    _, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
     assert len(samples) == len(values)
     kinds = [event.kind for event in events]
     assert "backwards" in kinds
@@ -129,7 +129,7 @@ def test_4_backwards_stamps_and_rates_off_nominal_in_recordings(data_dir: Path) 
 def test_4_recorded_muse_eeg_has_neither_gaps_nor_jumps(data_dir: Path, file: str) -> None:
     path = data_dir / "muse_xdf_labrecorder" / f"sub-{file}_ses-S001_task-Default_run-001_eeg.xdf"
     values, stamps_s, rate_hz = recorded(path)
-    intake, samples, events = taken_in(values[:, :4], stamps_s, rate_hz, Line(12, "gap"))
+    intake, samples, events = taken_in(values[:, :4], stamps_s, rate_hz, PacketFormat(12, "gap"))
     assert len(samples) == len(values)
     assert intake.ledger.n_missing == 0
     assert not {"gap", "clock_jump", "rate"} & {event.kind for event in events}
@@ -170,7 +170,7 @@ def test_5_a_packet_that_comes_twice_is_left_out(stands_in: bool) -> None:
     else:  # beside it, with the same stamps
         order = np.r_[0:1212, 1200:1212, 1212:2400]
         values, stamps_s = values[order], stamps_s[order]
-    _, samples, events = taken_in(values, stamps_s, 256.0, Line(12))
+    _, samples, events = taken_in(values, stamps_s, 256.0, PacketFormat(12))
     assert len(samples) == 2400
     assert np.isnan(samples[:, 0]).sum() == (12 if stands_in else 0)
     repeat = next(event for event in events if event.kind == "repeat")
@@ -187,7 +187,7 @@ def test_6_a_dead_aux_is_left_out_and_rails_stay_as_they_are(data_dir: Path) -> 
     path = data_dir / "muse_xdf_labrecorder" / "sub-P002_ses-S001_task-Default_run-001_eeg.xdf"
     values, stamps_s, rate_hz = recorded(path)
     assert not values[:, 4].any()  # the AUX
-    _, samples, _ = taken_in(values[:, list(where.columns)], stamps_s, rate_hz, Line(12, "gap"))
+    _, samples, _ = taken_in(values[:, list(where.columns)], stamps_s, rate_hz, PacketFormat(12, "gap"))
     # A clipped value is for the quality check to judge; here it must arrive as it is.
     np.testing.assert_array_equal(samples, values[:, :4])
     assert muse.rails_uv is not None
@@ -245,7 +245,7 @@ def test_10_type_and_unit_are_spelled_in_many_ways() -> None:
         ("EEG", "eeg", "Eeg ", "eeg"), (("microvolts", 1), ("uV", 1), ("V", 1e6), ("-6", 1)), strict=True
     ):
         stream = StreamFacts("n", spelled, "s", "u", "h", 2, 256.0, "double64", labels, (unit, unit))
-        assert choose([stream], Query(), 1.0) is stream
+        assert choose([stream], StreamQuery(), 1.0) is stream
         assert layout(stream).scale_uv.tolist() == [scale, scale]
 
 
@@ -254,7 +254,7 @@ def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
     values, stamps_s, rate_hz = recorded(data_dir / "xdf_example_files" / "clock_resets.xdf", "BioSemi")
     jumps = np.flatnonzero(np.abs(np.diff(stamps_s)) > 100.0)
     assert len(jumps) == 1
-    intake, samples, events = taken_in(values, stamps_s, rate_hz, Line())
+    intake, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
     assert intake.ledger.n_received == len(values)
     assert np.isfinite(samples[:, 0]).sum() == len(values)
     (event,) = (e for e in events if e.kind == "clock_jump" and abs(e.details["jump_s"]) > 100.0)
@@ -270,7 +270,7 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     to_ours_s = -360_000.0 + 33e-6 * (true_s - 5000.0)
     their_s = true_s - to_ours_s
     asked = {i: to_ours_s[i] + rng.normal(0.0, 1.8e-3) for i in range(0, n, int(5 * rate_hz))}
-    intake, offset = Intake(("A",), rate_hz), SenderOffset(asked[0])
+    intake, offset = ChunkBuilder(("A",), rate_hz), ClockOffset(asked[0])
     chunks = []
     for i in range(0, n, 20):
         if i in asked:
@@ -288,13 +288,13 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     assert error_s.max() < 0.005
     # A measurement that scatters by two periods makes no gap of samples that all came.
     assert intake.ledger.n_missing == 0
-    assert intake.take_events() == []
+    assert intake.pop_events() == []
     # Asked only once, the drift alone would be off by more.
     assert abs(to_ours_s[-1] - to_ours_s[0]) > 0.015
 
 
 def test_11_another_sender_goes_on_where_the_first_was() -> None:
-    offset = SenderOffset(10.0)
+    offset = ClockOffset(10.0)
     for i in range(20):
         offset.measured(100.0 + 5.0 * i, 10.0 + 1e-4 * 5.0 * i)
         offset.correct(np.arange(100.0 + 5.0 * i, 105.0 + 5.0 * i, 0.1))
@@ -313,7 +313,9 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     plan = SendPlan(load_profile("simulated"), seed=3, name=name)
     before_s = pylsl.local_clock()
     sender = SimulatedSender(plan, LslClock())
-    seen = {facts.name: (facts, info) for facts, info in find_streams(Query(name=f"{name}-truth"), BOUND_S)}
+    seen = {
+        facts.name: (facts, info) for facts, info in find_streams(StreamQuery(name=f"{name}-truth"), BOUND_S)
+    }
     pulled = opened(name)
     truth_facts, truth_info = seen[f"{name}-truth"]
     truth_inlet = pylsl.StreamInlet(truth_info)
@@ -350,7 +352,7 @@ def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) ->
     # LabRecorder waited 13 s for an outlet that had died and went on in the same stream.
     path = data_dir / "labrecorder_made_here" / "multi_format_reconnect.xdf"
     values, stamps_s, rate_hz = recorded(path, "eeg_float32")
-    intake, samples, events = taken_in(values, stamps_s, rate_hz, Line())
+    intake, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
     (gap,) = (event for event in events if event.kind == "gap")
     largest_s = np.diff(stamps_s).max()
     assert gap.details["n_samples"] == round(largest_s * rate_hz) - 1
@@ -361,7 +363,7 @@ def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) ->
 @pytest.mark.parametrize("file", ["killed_no_footer.xdf", "truncated_muse_P001_60000bytes.xdf"])
 def test_recordings_that_were_broken_off_are_read_to_their_end(data_dir: Path, file: str) -> None:
     values, stamps_s, rate_hz = recorded(data_dir / "labrecorder_made_here" / file)
-    intake, samples, _ = taken_in(values, stamps_s, rate_hz, Line())
+    intake, samples, _ = taken_in(values, stamps_s, rate_hz, PacketFormat())
     assert intake.ledger.n_missing == 0
     np.testing.assert_array_equal(samples, values)
 
@@ -371,7 +373,7 @@ def test_streams_without_samples_give_nothing(data_dir: Path) -> None:
         data_dir / "labrecorder_made_here" / "multi_format_reconnect.xdf", "silent"
     )
     assert len(values) == 0
-    _, samples, events = taken_in(values.reshape(0, 4), stamps_s, 160.0, Line())
+    _, samples, events = taken_in(values.reshape(0, 4), stamps_s, 160.0, PacketFormat())
     assert samples.shape == (0, 4)
     assert events == []
 
@@ -382,4 +384,4 @@ def test_same_name_and_source_id_on_two_computers_are_shown() -> None:
         for uid, host in (("a", "lab1"), ("b", "lab2"))
     ]
     with pytest.raises(StreamMissing, match=r"(?s)found 2:.*on lab1.*on lab2.*predicate"):
-        choose(streams, Query(name="WS-default"), 2.0)
+        choose(streams, StreamQuery(name="WS-default"), 2.0)

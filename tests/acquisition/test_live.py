@@ -20,12 +20,12 @@ from neurofb.devices import load_profile
 from neurofb.errors import StreamMissing, WrongInput, WrongStream
 from neurofb.lsl import inlet
 from neurofb.lsl.inlet import LslClock
-from neurofb.lsl.matching import Query
+from neurofb.lsl.matching import StreamQuery
 
 
 def opened(name: str, **options: object) -> Pulled:
     """Open the stream of this name."""
-    source = LslSource(Query(name=name, **options), wait_s=BOUND_S)  # type: ignore[arg-type]
+    source = LslSource(StreamQuery(name=name, **options), wait_s=BOUND_S)  # type: ignore[arg-type]
     source.start()
     return Pulled(source)
 
@@ -212,7 +212,7 @@ def test_two_of_one_name_are_not_guessed() -> None:
     name = unique("Twin")
     kept = [outlet(name, source_id="same"), outlet(name, source_id="same")]
     with pytest.raises(StreamMissing, match=f"(?s)found {len(kept)}:.*Say which"):
-        LslSource(Query(name=name), wait_s=10.0).start()
+        LslSource(StreamQuery(name=name), wait_s=10.0).start()
 
 
 def test_no_stream_in_time() -> None:
@@ -221,7 +221,7 @@ def test_no_stream_in_time() -> None:
     with pytest.raises(
         StreamMissing, match=f"(?s)no stream named 'nobody' came up in 1 s. Seen meanwhile:.*{name}"
     ):
-        LslSource(Query(name="nobody"), wait_s=1.0).start()
+        LslSource(StreamQuery(name="nobody"), wait_s=1.0).start()
     assert kept.channel_count == 4
 
 
@@ -229,14 +229,14 @@ def test_a_stream_against_the_profile_is_refused() -> None:
     name = unique("Small")
     kept = outlet(name, (), n_channels=3)
     with pytest.raises(WrongStream, match="its channels 3 are not TP9"):
-        LslSource(Query(name=name, profile=load_profile("muse-2")), wait_s=10.0).start()
+        LslSource(StreamQuery(name=name, profile=load_profile("muse-2")), wait_s=10.0).start()
     assert kept.channel_count == 3
 
 
 def test_before_start_nothing_is_known() -> None:
-    source = LslSource(Query(name="x"))
+    source = LslSource(StreamQuery(name="x"))
     assert source.state == "waiting"
-    assert source.take_events() == []
+    assert source.pop_events() == []
     with pytest.raises(WrongInput, match=r"known after start\(\)"):
         _ = source.labels
     source.stop()

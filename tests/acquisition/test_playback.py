@@ -54,7 +54,7 @@ def test_samples_do_not_depend_on_how_they_are_cut(chunk_samples: int, speed: fl
     assert np.flatnonzero(np.isnan(received_s)).tolist() == list(range(300, 317))
     assert source.finished
     assert source.state == "lost"
-    assert [(e.kind, e.index) for e in source.take_events()] == [("gap", 300), ("ended", 999)]
+    assert [(e.kind, e.index) for e in source.pop_events()] == [("gap", 300), ("ended", 999)]
     assert source.rate_hz == 250.0
 
 
@@ -104,7 +104,7 @@ def test_loop_goes_on_counting() -> None:
     np.testing.assert_array_equal(samples_uv, np.tile(recording.samples_uv, (6, 1))[: len(samples_uv)])
     assert not source.finished
     assert source.state == "flowing"
-    events = source.take_events()
+    events = source.pop_events()
     assert [e.index for e in events if e.kind == "looped"] == [100, 200, 300, 400]
     assert [e.index for e in events if e.kind == "gap"] == [90, 190, 290, 390, 490]
     assert events[0].details == {"missing_samples": 10, "missing_s": 0.04}
@@ -119,14 +119,14 @@ def test_one_channel_that_is_missing_is_no_gap() -> None:
     chunk = all_of(source, clock, [1.0])[1]
     assert np.isfinite(chunk.received_s).all()
     assert np.isnan(chunk.samples).sum() == 1
-    assert [event.kind for event in source.take_events()] == ["ended"]
+    assert [event.kind for event in source.pop_events()] == ["ended"]
 
 
 def test_loop_of_a_single_sample() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(1), clock, chunk_samples=1, loop=True)
     all_of(source, clock, [0.004, 0.004])
-    assert [(e.kind, e.index) for e in source.take_events()] == [("looped", 1), ("looped", 2)]
+    assert [(e.kind, e.index) for e in source.pop_events()] == [("looped", 1), ("looped", 2)]
 
 
 def test_loop_pulled_in_one_go() -> None:
@@ -135,7 +135,7 @@ def test_loop_pulled_in_one_go() -> None:
     source = PlaybackSource(recording, clock, chunk_samples=1, loop=True)
     chunks = all_of(source, clock, [2.0])
     np.testing.assert_array_equal(chunks[1].samples, np.tile(recording.samples_uv, (6, 1))[1:501])
-    assert [e.index for e in source.take_events()] == [100, 200, 300, 400, 500]
+    assert [e.index for e in source.pop_events()] == [100, 200, 300, 400, 500]
 
 
 def test_source_can_be_started_again_and_must_be_started() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurofb.acquisition.chunking import Intake, Line
+from neurofb.acquisition.chunking import ChunkBuilder, PacketFormat
 from neurofb.acquisition.sample_clock import SampleClock
-from neurofb.acquisition.sample_indexing import Ledger
+from neurofb.acquisition.sample_indexing import SampleIndexer
 from neurofb.errors import WrongInput
 
 RATE_HZ = 256.0
@@ -59,7 +59,7 @@ class Device:
         self.kept = np.repeat(kept, packet)
 
 
-def run(ledger: Ledger, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.ndarray, np.ndarray]:
+def run(ledger: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.ndarray, np.ndarray]:
     """Pass stamps through a ledger in chunks; give presence and times of every index."""
     placed = [ledger.push(stamps_s[i : i + chunk]) for i in range(0, len(stamps_s), chunk)]
     placed.append(ledger.flush())
@@ -82,7 +82,7 @@ def run(ledger: Ledger, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.n
 def test_mapped_time_after_30_s(jitter: str, together: int, told: str, drift: float) -> None:
     for seed in range(4):
         device = Device(120.0, jitter=jitter, together=together, drift=drift, seed=seed)
-        _, times_s = run(Ledger(RATE_HZ, PACKET, told), device.stamps_s)  # type: ignore[arg-type]
+        _, times_s = run(SampleIndexer(RATE_HZ, PACKET, told), device.stamps_s)  # type: ignore[arg-type]
         assert len(times_s) == device.n_sent
         error_s = np.abs(times_s - device.true_s)[device.true_s > 1030.0]
         assert np.quantile(error_s, 0.95) < 0.002
@@ -94,7 +94,7 @@ def test_normal_jitter_shared_by_packets_is_as_good_as_640_stamps_allow() -> Non
     errors_s = []
     for seed in range(6):
         device = Device(120.0, jitter="normal", seed=seed)
-        _, times_s = run(Ledger(RATE_HZ, PACKET), device.stamps_s)
+        _, times_s = run(SampleIndexer(RATE_HZ, PACKET), device.stamps_s)
         errors_s.append(np.abs(times_s - device.true_s)[device.true_s > 1030.0])
     assert np.quantile(np.concatenate(errors_s), 0.95) < 0.003
     assert np.max(np.concatenate(errors_s)) < 0.005
@@ -102,7 +102,7 @@ def test_normal_jitter_shared_by_packets_is_as_good_as_640_stamps_allow() -> Non
 
 def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
     device = Device(120.0, jitter="late", seed=1)
-    clocks = {kind: Ledger(RATE_HZ, PACKET, kind) for kind in ("late", "symmetric")}
+    clocks = {kind: SampleIndexer(RATE_HZ, PACKET, kind) for kind in ("late", "symmetric")}
     errors_s = {}
     for kind, ledger in clocks.items():
         _, times_s = run(ledger, device.stamps_s)
@@ -113,7 +113,7 @@ def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
 
 def test_stated_error_holds_and_rate_is_measured() -> None:
     device = Device(120.0, jitter="late", drift=150e-6)
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     _, times_s = run(ledger, device.stamps_s)
     assert np.abs(times_s - device.true_s)[-256:].max() < max(ledger.clock.error_s, 2e-4)
     assert ledger.clock.rate_hz == pytest.approx(RATE_HZ / (1 + 150e-6), rel=3e-5)
@@ -134,9 +134,9 @@ def test_times_and_places_do_not_depend_on_chunking(
     device = Device(12.0, jitter=jitter, size_s=size_s, loss=loss, away=((4.0, 5.2),), seed=seed)
     stamps_s = device.stamps_s[device.kept]
     values = np.random.default_rng(seed).normal(0.0, 20.0, (len(stamps_s), 2))
-    whole = Intake(("A", "B"), RATE_HZ, Line(PACKET))
+    whole = ChunkBuilder(("A", "B"), RATE_HZ, PacketFormat(PACKET))
     chunks = [whole.push(values, stamps_s), whole.flush()]
-    parts = Intake(("A", "B"), RATE_HZ, Line(PACKET))
+    parts = ChunkBuilder(("A", "B"), RATE_HZ, PacketFormat(PACKET))
     pieces, at, i = [], 0, 0
     while at < len(stamps_s):
         step = cuts[i % len(cuts)]
@@ -149,7 +149,7 @@ def test_times_and_places_do_not_depend_on_chunking(
         np.testing.assert_array_equal(found, expected)
     ends = np.cumsum([len(chunk) for chunk in pieces])
     assert [chunk.first_index for chunk in pieces] == [0, *ends[:-1]]
-    assert [e.to_json() for e in parts.take_events()] == [e.to_json() for e in whole.take_events()] or (
+    assert [e.to_json() for e in parts.pop_events()] == [e.to_json() for e in whole.pop_events()] or (
         # Where the first summary ends depends on the chunk that brought it.
         jitter != "none"
     )
@@ -159,7 +159,7 @@ def test_times_and_places_do_not_depend_on_chunking(
 @given(jitter=st.sampled_from(sorted(JITTERS)), seed=st.integers(0, 10_000))
 def test_mapped_time_always_increases(jitter: str, seed: int) -> None:
     device = Device(10.0, jitter=jitter, seed=seed, loss=0.05)
-    _, times_s = run(Ledger(RATE_HZ, PACKET), device.stamps_s[device.kept], 7)
+    _, times_s = run(SampleIndexer(RATE_HZ, PACKET), device.stamps_s[device.kept], 7)
     assert (np.diff(times_s) > 0.0).all()
 
 
@@ -176,12 +176,12 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
         away=((100.0, 103.3), (250.0, 261.0), (400.0, 400.9)),
         seed=3,
     )
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, times_s = run(ledger, device.stamps_s[device.kept], 20)
     assert ledger.n_received == np.count_nonzero(device.kept)
     assert ledger.n_missing == np.count_nonzero(~device.kept)
     assert len(present) == device.n_sent
-    events = ledger.take_events()
+    events = ledger.pop_events()
     assert sum(e.details["n_samples"] for e in events if e.kind == "gap") == ledger.n_missing
     assert Counter(e.kind for e in events)["clock_jump"] == 0
     if jitter == "none":
@@ -196,7 +196,7 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
 def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: int) -> None:
     away = ((60.0 + seed, 63.3), (110.0, 121.0 + seed / 100), (200.0, 200.9))
     device = Device(300.0, jitter=jitter, size_s=size_s, drift=300e-6, loss=0.05, away=away, seed=seed)
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, _ = run(ledger, device.stamps_s[device.kept], 20)
     assert ledger.n_received == np.count_nonzero(device.kept)
     assert ledger.n_missing == np.count_nonzero(~device.kept)
@@ -207,7 +207,7 @@ def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: in
 def test_small_jitter_is_not_taken_for_a_rate(seed: int) -> None:
     # 1 ms between the ends of two packets looks like a rate 1 % off: the times would be off by a packet soon.
     device = Device(60.0, jitter="uniform", size_s=0.001, drift=300e-6, loss=0.05, seed=seed)
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, times_s = run(ledger, device.stamps_s[device.kept], 20)
     assert len(present) == device.n_sent
     assert np.abs(times_s - device.true_s).max() < 0.005
@@ -218,7 +218,7 @@ def test_counter_column_counts_what_stamps_cannot() -> None:
     device = Device(60.0, jitter="late", packet=1, together=PACKET, loss=0.03, seed=5)
     counts = (np.arange(device.n_sent) % 128).astype(float)[device.kept]
     stamps_s = device.stamps_s[device.kept]
-    ledger = Ledger(RATE_HZ, 1, counter_modulus=128)
+    ledger = SampleIndexer(RATE_HZ, 1, counter_modulus=128)
     present = []
     for i in range(0, len(stamps_s), 10):
         present.append(ledger.push(stamps_s[i : i + 10], None, counts[i : i + 10]).present)
@@ -228,23 +228,23 @@ def test_counter_column_counts_what_stamps_cannot() -> None:
 
 def test_the_turn_of_a_counter_is_learned() -> None:
     n = 1280
-    ledger = Ledger(RATE_HZ)
+    ledger = SampleIndexer(RATE_HZ)
     stamps_s = 1000.0 + np.arange(n) / RATE_HZ
     ledger.push(stamps_s, None, (np.arange(n) % 129).astype(float))
     ledger.flush()
     assert ledger.counter_modulus == 129
     assert ledger.n_missing == 0
-    assert [e.kind for e in ledger.take_events()] == ["counter"]
+    assert [e.kind for e in ledger.pop_events()] == ["counter"]
 
 
 def test_a_gap_says_when_and_how_much() -> None:
     stamps_s = 1000.0 + np.arange(5000) / RATE_HZ
     kept = np.ones(5000, dtype=bool)
     kept[2400:2424] = False
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, _ = run(ledger, stamps_s[kept])
     np.testing.assert_array_equal(present, kept)
-    (event,) = ledger.take_events()
+    (event,) = ledger.pop_events()
     assert event.kind == "gap"
     assert event.index == 2400
     assert event.time_s == pytest.approx(stamps_s[2400], abs=1e-4)
@@ -259,13 +259,13 @@ def test_a_burst_after_a_stall_is_no_gap() -> None:
     stamps_s = true_s.copy()
     stalled = (true_s >= 1020.0) & (true_s < 1021.5)
     stamps_s[stalled] = 1021.5 + np.arange(stalled.sum()) * 1e-5
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, times_s = run(ledger, stamps_s)
     assert present.all()
     assert len(present) == n
     assert np.abs(times_s - true_s).max() < 0.005
     # The samples of the burst stand closer than a period, so it ends with a step back; that is all there is to say.
-    assert [event.kind for event in ledger.take_events()] == ["backwards"]
+    assert [event.kind for event in ledger.pop_events()] == ["backwards"]
 
 
 @pytest.mark.parametrize("jump_s", [-1000.0, -3.0, 5000.0])
@@ -273,13 +273,13 @@ def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
     n = 10_000
     true_s = 1000.0 + np.arange(n) / RATE_HZ
     stamps_s = true_s + np.where(np.arange(n) >= 5000, jump_s, 0.0)
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     placed = [ledger.push(stamps_s[i : i + 12], true_s[i : i + 12] + 0.01) for i in range(0, n, 12)]
     placed.append(ledger.flush())
     assert ledger.n_missing == 0
     times_s = np.concatenate([p.times_s for p in placed])
     assert np.abs(times_s - true_s).max() < 0.01
-    jumps = [event for event in ledger.take_events() if event.kind == "clock_jump"]
+    jumps = [event for event in ledger.pop_events() if event.kind == "clock_jump"]
     assert len(jumps) == 1
     assert jumps[0].details["jump_s"] == pytest.approx(jump_s, abs=0.02)
     assert "time stamps jumped by" in jumps[0].message
@@ -287,9 +287,9 @@ def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
 
 def test_backwards_stamps_are_said_once_and_summed_up() -> None:
     device = Device(130.0, jitter="normal", together=15, packet=1, size_s=0.01)
-    ledger = Ledger(RATE_HZ)
+    ledger = SampleIndexer(RATE_HZ)
     run(ledger, device.stamps_s)
-    events = [event for event in ledger.take_events() if event.kind == "backwards"]
+    events = [event for event in ledger.pop_events() if event.kind == "backwards"]
     # Those after the last summary are not said yet: the next minute would.
     stamps = np.diff(device.stamps_s)
     assert 2 <= len(events) <= 3
@@ -301,24 +301,24 @@ def test_backwards_stamps_are_said_once_and_summed_up() -> None:
 def test_a_rate_off_nominal_is_said_once(off: float) -> None:
     n = 20_000
     stamps_s = 1000.0 + np.arange(n) / (RATE_HZ * (1.0 + off))
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     present, _ = run(ledger, stamps_s)
     assert present.all()
-    (event,) = ledger.take_events()
+    (event,) = ledger.pop_events()
     assert event.kind == "rate"
     assert event.details["rate_hz"] == pytest.approx(RATE_HZ * (1 + off), rel=1e-4)
     assert f"{100 * off:+.2f} % off the nominal 256 Hz" in event.message
 
 
 def test_a_rate_within_half_a_percent_is_not_said() -> None:
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     run(ledger, 1000.0 + np.arange(20_000) / (RATE_HZ * 1.004))
-    assert ledger.take_events() == []
+    assert ledger.pop_events() == []
 
 
 def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
     stamps_s = 1000.0 + np.arange(6000) / RATE_HZ
-    ledger = Ledger(RATE_HZ, PACKET)
+    ledger = SampleIndexer(RATE_HZ, PACKET)
     ledger.push(stamps_s[:3000])
     ledger.restart()
     ledger.push(stamps_s[3000 + 17 :])
@@ -335,15 +335,14 @@ def test_a_hidden_loss_is_not_counted_again_at_a_blocks_end_within_a_gap(seed: i
     late_s = np.random.default_rng(seed).normal(0.0, 0.005, n)
     late_s[hidden:] += 0.008
     late_s[gap_at:] += 0.300
-    intake = Intake(("A",), RATE_HZ)
+    intake = ChunkBuilder(("A",), RATE_HZ)
     stamps_s = 1000.0 + np.arange(n) / RATE_HZ + late_s
     chunks = [intake.push(np.ones((12, 1)), stamps_s[i : i + 12]) for i in range(0, n - 11, 12)]
     chunks.append(intake.flush())
     assert sum(len(chunk) for chunk in chunks) == intake.ledger.n_received + intake.ledger.n_missing
     assert intake.ledger.n_missing == pytest.approx(0.308 * RATE_HZ, abs=1.2)
     assert (
-        sum(e.details["n_samples"] for e in intake.take_events() if e.kind == "gap")
-        == intake.ledger.n_missing
+        sum(e.details["n_samples"] for e in intake.pop_events() if e.kind == "gap") == intake.ledger.n_missing
     )
 
 
@@ -375,7 +374,7 @@ def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
         now_s = times_s[-1]
     stamps_s = np.concatenate(stamps)
     values = np.arange(len(stamps_s), dtype=float)[:, None] + 1.0
-    intake = Intake(("A",), RATE_HZ, Line(packet))
+    intake = ChunkBuilder(("A",), RATE_HZ, PacketFormat(packet))
     chunks = [
         intake.push(values[i : i + chunk], stamps_s[i : i + chunk]) for i in range(0, len(values), chunk)
     ]
@@ -389,12 +388,12 @@ def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
     assert intake.ledger.n_received + intake.screen.n_repeated == len(values)
     assert (np.diff(samples[np.isfinite(samples)]) > 0).all()
     assert (np.diff(np.concatenate([each.times_s for each in chunks])) > 0).all()
-    gaps = [event.details["n_samples"] for event in intake.take_events() if event.kind == "gap"]
+    gaps = [event.details["n_samples"] for event in intake.pop_events() if event.kind == "gap"]
     assert sum(gaps) == intake.ledger.n_missing
 
 
 def test_few_samples_are_given_at_the_end() -> None:
-    ledger = Ledger(RATE_HZ)
+    ledger = SampleIndexer(RATE_HZ)
     assert len(ledger.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0
     assert ledger.n_held == 10
     placed = ledger.flush()
@@ -403,7 +402,7 @@ def test_few_samples_are_given_at_the_end() -> None:
 
 
 def test_nothing_pushed_gives_nothing() -> None:
-    ledger = Ledger(RATE_HZ)
+    ledger = SampleIndexer(RATE_HZ)
     assert len(ledger.push(np.empty(0)).times_s) == 0
     assert len(ledger.flush().times_s) == 0
 
@@ -416,4 +415,4 @@ def test_a_clock_needs_a_rate(rate_hz: float) -> None:
 
 def test_a_packet_needs_a_sample() -> None:
     with pytest.raises(WrongInput, match="at least 1 sample, found 0"):
-        Ledger(RATE_HZ, 0)
+        SampleIndexer(RATE_HZ, 0)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from loop_parts import MONTAGE, RATE_HZ, THETA, bits, chunk, record
 
-from neurofb.acquisition.arrival_timing import Due
+from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.chunk import Chunk
 from neurofb.clock import ManualClock
 from neurofb.engine import low_latency
-from neurofb.engine.low_latency import Readiness
-from neurofb.engine.recorded_loop import InstructedLoop
-from neurofb.engine.understudy import Understudy
+from neurofb.engine.low_latency import HopWaiter
+from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.understudy import CacheWarmer
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.loop.loop import Loop
@@ -53,7 +53,7 @@ class Silent:
 
 def in_block(eeg, *, at_once=True):
     """A loop in a running block, with 7000 samples behind it."""
-    looped = InstructedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
+    looped = RecordedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
     looped.do("collect", condition="rest")
     looped.push(chunk(eeg[:5000]), 20.0)
     looped.do("collected")
@@ -80,11 +80,11 @@ class DueSource:
 def ready(monkeypatch, looped, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
     """Pull once at 1 s; ``way_s`` is how long giving way takes."""
     clock, practised = ManualClock(1.0), []
-    source = DueSource(clock, comes_s, due or Due(1.004, 0.0002, 1))
+    source = DueSource(clock, comes_s, due or ExpectedArrival(1.004, 0.0002, 1))
     monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(way_s))
     monkeypatch.setattr(looped, "practise", lambda: practised.append(clock.now_s()))
     monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: n_to_hop))
-    waiting = Readiness(source, looped, clock)
+    waiting = HopWaiter(source, looped, clock)
     return waiting.pull(0.005, until_s), source, practised, clock, waiting
 
 
@@ -116,8 +116,8 @@ def test_a_sample_that_comes_early_is_taken_at_once(monkeypatch, eeg):
     [
         {"n_to_hop": 2},
         {"until_s": 1.0041},
-        {"due": Due(1.02, 0.0002, 1)},
-        {"due": Due(0.99, 0.0002, 1)},
+        {"due": ExpectedArrival(1.02, 0.0002, 1)},
+        {"due": ExpectedArrival(0.99, 0.0002, 1)},
     ],
     ids=["no hop ends", "something else is due", "too early", "overdue"],
 )
@@ -135,7 +135,7 @@ def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
     def pull_and_count(comes_in_s, practice_s=0.0):
         monkeypatch.setattr(looped, "practise", lambda: (practised.append(0), clock.advance(practice_s)))
         practised.clear()
-        source.next_due = Due(clock.now_s() + comes_in_s, 0.0002, 1)
+        source.next_due = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
         source._comes_s = clock.now_s() + comes_in_s
         assert len(waiting.pull(0.005, 999.0)) == 1
         return len(practised)
@@ -152,7 +152,7 @@ def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
 
 
 def test_outside_a_block_it_sleeps(monkeypatch):
-    looped = InstructedLoop(Loop(SETTINGS), Silent(), at_once=True)
+    looped = RecordedLoop(Loop(SETTINGS), Silent(), at_once=True)
     _, source, practised, _, _ = ready(monkeypatch, looped)
     assert source.asked_s == [0.005]
     assert not practised
@@ -164,7 +164,7 @@ def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
 
     def is_awake():
         source.asked_s.clear()
-        source.next_due = Due(clock.now_s() + 0.004, 0.0002, 1)
+        source.next_due = ExpectedArrival(clock.now_s() + 0.004, 0.0002, 1)
         source._comes_s = clock.now_s() + 0.0041
         waiting.pull(0.005, 999.0)
         return source.asked_s[0] != 0.005
@@ -188,7 +188,7 @@ def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
 
 def test_practice_changes_no_bit(eeg):
     plain, practised = in_block(eeg), in_block(eeg)
-    understudy = Understudy(practised.loop, "rest")
+    understudy = CacheWarmer(practised.loop, "rest")
     outputs = []
     for looped in (plain, practised):
         given, values = [], []
@@ -205,7 +205,7 @@ def test_practice_changes_no_bit(eeg):
 def test_the_understudy_plays_the_hop_before(eeg):
     """So it goes the usual way: in the end it has just the values that the loop had a hop ago."""
     looped = in_block(eeg)
-    understudy = Understudy(looped.loop, "rest")
+    understudy = CacheWarmer(looped.loop, "rest")
     played, loops = [], []
     for i in range(7000, 9000):
         if looped.loop.samples_to_hop == 1:
@@ -229,7 +229,7 @@ def test_the_understudy_is_made_beside_a_live_session_only(eeg):
 def test_an_understudy_that_fails_plays_no_more(monkeypatch, eeg):
     looped = in_block(eeg, at_once=False)
     looped._understudy.result(timeout=60)
-    monkeypatch.setattr(Understudy, "practise", lambda self: 1 / 0)
+    monkeypatch.setattr(CacheWarmer, "practise", lambda self: 1 / 0)
     looped.practise()
     looped.practise()
     told = [message for kind, message in looped._journal.said if kind == "error"]

@@ -15,7 +15,7 @@ from neurofb.commands import run as run_command
 from neurofb.commands import terminal
 from neurofb.engine.earlier_dose import used_before, used_in
 from neurofb.errors import RecordingFailed, SafetyStop, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
-from neurofb.lsl.session_streams import CommandEar
+from neurofb.lsl.session_streams import CommandInlet
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
 from neurofb.protocol.schedule import Schedule
 from neurofb.stimulation.calibration import Answer, CalibrationSettings, PainCalibration
@@ -144,7 +144,7 @@ class Deaf:
 
 def test_an_ear_that_heard_nonsense_still_hears_a_stop():
     stops = []
-    ear = CommandEar("UID", stops.append)
+    ear = CommandInlet("UID", stops.append)
     ear.close()  # its thread; the rest is called by hand
     inlet = Deaf()
     for _ in range(4):

@@ -206,8 +206,8 @@ def test_bands_follow_the_alpha_peak():
     known, unknown = Pipeline(None, MONTAGE, RATE_HZ, iaf_hz=11.0), Pipeline(None, MONTAGE, RATE_HZ)
     for pipeline in (known, unknown):
         pipeline.push(chunk(tone(6.0, 10.0, 1.0)))
-    assert known.take_events() == []
-    event = unknown.take_events()[0]
+    assert known.pop_events() == []
+    event = unknown.pop_events()[0]
     assert event.kind == "assumed"
     assert "take 10 Hz" in event.message
 

@@ -10,7 +10,7 @@ from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.presets import frontal_midline_theta, posterior_alpha
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.loop.loop import Loop
-from neurofb.loop.participant_fit import Fitted, fit
+from neurofb.loop.participant_fit import ParticipantFit, fit
 from neurofb.loop.settings import LoopSettings
 
 SETTINGS = LoopSettings(
@@ -108,7 +108,7 @@ def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
 def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
     loop, *_ = told(eeg[:8000], [500], STORY[:4])
     content = json.loads(json.dumps(loop.fitted.as_dict()))
-    known = Fitted.from_dict(content)
+    known = ParticipantFit.from_dict(content)
     story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
     baselines = tuple(loop.baselines.values())
     _, _, samples = told(eeg[8000:], [500], story, fitted=known, baselines=baselines)
@@ -118,7 +118,7 @@ def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
     with pytest.raises(
         WrongInput, match="what a session writes about its participant: 'calibration' is missing"
     ):
-        Fitted.from_dict({"until": 3})
+        ParticipantFit.from_dict({"until": 3})
 
 
 def test_a_silent_stream_is_told_once_for_each_expectation(eeg):

@@ -109,8 +109,8 @@ def test_chunks_make_no_difference(eventful, calibration, reference, sizes, firs
     assert [repr(value) for value in again] == [repr(value) for value in once]
     same = np.array([value.value for value in again]).view(np.int64)
     assert np.array_equal(same, np.array([value.value for value in once]).view(np.int64))
-    assert [event.to_json() for event in cut.take_events()] == [
-        event.to_json() for event in whole.take_events()
+    assert [event.to_json() for event in cut.pop_events()] == [
+        event.to_json() for event in whole.pop_events()
     ]
 
 
@@ -225,7 +225,7 @@ def test_bad_channels_leave_with_an_event_and_come_back():
     good = head(30, 5, artifacts=NO_ARTIFACTS).samples
     pipeline = Pipeline([posterior_alpha()], MONTAGE, RATE_HZ)
     values = run(pipeline, x, (50,))
-    left, back = [event for event in pipeline.take_events() if event.kind.startswith("channel_")]
+    left, back = [event for event in pipeline.pop_events() if event.kind.startswith("channel_")]
     assert left.kind == "channel_left"
     assert re.search(
         "Oz is detached .* leaves from sample .*; the weights of posterior_alpha change", left.message
@@ -281,7 +281,7 @@ def test_the_last_forehead_channel_says_what_is_lost():
     x = head(6, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
     pipeline = Pipeline([posterior_alpha()], MONTAGE, RATE_HZ)
     values = run(pipeline, x)
-    messages = [event.message for event in pipeline.take_events() if event.kind == "channel_left"]
+    messages = [event.message for event in pipeline.pop_events() if event.kind == "channel_left"]
     assert len(messages) == 2
     assert all("blinks are no longer seen" in message for message in messages)
     assert values[-1].usable
@@ -333,7 +333,7 @@ def test_calibration_begins_where_it_is_told():
     pipeline = Pipeline(None, MONTAGE, RATE_HZ, iaf_hz=10.0)
     pipeline.calibrate(Calibration((1.0,) * 16, (1e4,) * 16, (1e6,) * 16, "a strict test"), from_index=1001)
     values = run(pipeline, x)
-    (event,) = pipeline.take_events()
+    (event,) = pipeline.pop_events()
     assert event.kind == "calibrated"
     assert event.index == 1008
     assert "a strict test, from sample 1008 on" in event.message

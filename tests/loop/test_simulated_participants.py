@@ -286,8 +286,8 @@ def test_chunks_make_no_difference_to_the_last_bit(rest, eventful, setup, sizes)
     assert len({s.why for s in once}) > 3
     assert bits(again) == bits(once)
     assert cut.feedback.end_block() == whole.feedback.end_block()
-    assert [e.to_json() for e in cut.pipeline.take_events()] == [
-        e.to_json() for e in whole.pipeline.take_events()
+    assert [e.to_json() for e in cut.pipeline.pop_events()] == [
+        e.to_json() for e in whole.pipeline.pop_events()
     ]
 
 

@@ -15,7 +15,7 @@ from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import StreamMissing, WrongStream
 from neurofb.lsl.inlet import find_streams
-from neurofb.lsl.matching import Query, StreamFacts, best_fits, choose, fit, layout
+from neurofb.lsl.matching import StreamFacts, StreamQuery, best_matches, choose, layout, match_profile
 
 MUSE_STREAM = StreamFacts(
     name="Muse",
@@ -33,15 +33,15 @@ GUI_STREAM = StreamFacts("obci_eeg1", "EEG", "openbcigui", "u2", "lab", 8, 250.0
 
 
 def test_a_muse_is_known_by_name_and_labels() -> None:
-    fits = best_fits(MUSE_STREAM, map(load_profile, profile_names()))
+    fits = best_matches(MUSE_STREAM, map(load_profile, profile_names()))
     assert "muse-2" in [each.profile.name for each in fits]
-    muse = fit(MUSE_STREAM, load_profile("muse-2"))
+    muse = match_profile(MUSE_STREAM, load_profile("muse-2"))
     assert muse.reasons == ("named 'Muse' as by muselsl", "has its channel labels", "256 Hz")
     assert muse.missing == ()
 
 
 def test_what_the_openbci_gui_does_not_say_is_named() -> None:
-    (found,) = best_fits(GUI_STREAM, map(load_profile, profile_names()))
+    (found,) = best_matches(GUI_STREAM, map(load_profile, profile_names()))
     assert found.profile.name == "openbci-cyton"
     assert found.missing == (
         "labels (from the profile: Fp1 Fp2 C3 C4 P7 P8 O1 O2)",
@@ -58,7 +58,7 @@ def test_what_the_openbci_gui_does_not_say_is_named() -> None:
     ],
 )
 def test_what_contradicts_a_profile_is_said(changes: dict[str, object], against: str) -> None:
-    found = fit(replace(MUSE_STREAM, **changes), load_profile("muse-2"))  # type: ignore[arg-type]
+    found = match_profile(replace(MUSE_STREAM, **changes), load_profile("muse-2"))  # type: ignore[arg-type]
     assert not found.fits
     assert against in found.against
 
@@ -66,14 +66,14 @@ def test_what_contradicts_a_profile_is_said(changes: dict[str, object], against:
 @pytest.mark.parametrize(
     ("query", "uid"),
     [
-        (Query(type="eeg"), "u1"),
-        (Query(name="Mu*", type="EEG"), "u1"),
-        (Query(name="Mu*", type="ACC"), "u3"),
-        (Query(profile=load_profile("muse-2")), "u1"),
-        (Query(), "u1"),
+        (StreamQuery(type="eeg"), "u1"),
+        (StreamQuery(name="Mu*", type="EEG"), "u1"),
+        (StreamQuery(name="Mu*", type="ACC"), "u3"),
+        (StreamQuery(profile=load_profile("muse-2")), "u1"),
+        (StreamQuery(), "u1"),
     ],
 )
-def test_a_stream_is_chosen_by_any_of_its_traits(query: Query, uid: str) -> None:
+def test_a_stream_is_chosen_by_any_of_its_traits(query: StreamQuery, uid: str) -> None:
     # Four streams of a Muse have one source_id; it decides nothing.
     others = [replace(MUSE_STREAM, uid="u3", type="ACC", labels=(), units=(), n_channels=3, rate_hz=52.0)]
     assert choose([MUSE_STREAM, *others], query, 1.0).uid == uid
@@ -84,7 +84,7 @@ def test_several_that_fit_are_shown_and_not_guessed() -> None:
     with pytest.raises(
         StreamMissing, match=r"asked for one stream named 'Muse', found 2:\n.*uid u1\n.*uid u9\nSay"
     ) as error:
-        choose([MUSE_STREAM, twin], Query(name="Muse"), 1.0)
+        choose([MUSE_STREAM, twin], StreamQuery(name="Muse"), 1.0)
     assert error.value.exit_code == 3
 
 
@@ -92,14 +92,14 @@ def test_none_that_fits_shows_what_was_seen() -> None:
     with pytest.raises(
         StreamMissing, match=r"(?s)no stream named 'Mouse' came up in 2 s.*'Muse'.*did you mean 'Muse'"
     ):
-        choose([MUSE_STREAM], Query(name="Mouse"), 2.0)
+        choose([MUSE_STREAM], StreamQuery(name="Mouse"), 2.0)
     with pytest.raises(StreamMissing, match="its rate is 256 Hz, not 250"):
-        choose([MUSE_STREAM], Query(profile=load_profile("openbci-cyton")), 2.0)
+        choose([MUSE_STREAM], StreamQuery(profile=load_profile("openbci-cyton")), 2.0)
 
 
 def test_an_empty_network_says_what_may_be_wrong() -> None:
     with pytest.raises(StreamMissing, match=r"(?s)No stream at all was seen.*LSLAPICFG.*KnownPeers"):
-        choose([], Query(), 2.0)
+        choose([], StreamQuery(), 2.0)
 
 
 def test_columns_beside_the_eeg_are_left_out() -> None:
@@ -211,7 +211,7 @@ def test_no_streams_is_exit_code_3(tmp_path: object) -> None:
 def test_a_predicate_is_asked_of_lsl() -> None:
     name = unique("Pred")
     kept = [outlet(name), outlet(name, type_="ACC", n_channels=3, labels=())]
-    query = Query(predicate=f"name='{name}' and type='ACC'")
+    query = StreamQuery(predicate=f"name='{name}' and type='ACC'")
     found = find_streams(query, 10.0)
     assert [facts.type for facts, _ in found] == ["ACC"]
     assert len(kept) == 2

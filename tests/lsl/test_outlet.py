@@ -15,9 +15,9 @@ from neurofb.lsl.outlet import (
     Channel,
     Ear,
     EegOutlet,
-    Look,
     Outlet,
-    look_of,
+    OutletFormat,
+    outlet_format_of,
     stable_source_id,
 )
 
@@ -84,7 +84,7 @@ def test_without_stamps_the_last_sample_is_now(name: str) -> None:
 
 @pytest.mark.parametrize(("unit", "factor"), [("volts", 1e-6), ("millivolts", 1e-3), ("nanovolts", 1e3)])
 def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: float) -> None:
-    outlet = EegOutlet(name, LABELS, 256.0, unit=unit, look=Look(value_format="double64"))
+    outlet = EegOutlet(name, LABELS, 256.0, unit=unit, look=OutletFormat(value_format="double64"))
     inlet, info = listen(name)
     assert info.get_channel_units() == [unit] * 3
     outlet.push(np.array([[1.5, -20.0, 300.0]]), [5.0])
@@ -93,7 +93,7 @@ def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: flo
 
 
 def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
-    look = Look(columns_before=("Timestamp", "Counter"), columns_after=("Battery", "Right AUX"), clock="unix",
+    look = OutletFormat(columns_before=("Timestamp", "Counter"), columns_after=("Battery", "Right AUX"), clock="unix",
                 value_format="double64")  # fmt: skip
     outlet = EegOutlet(name, LABELS, 256.0, look=look)
     inlet, info = listen(name)
@@ -110,7 +110,9 @@ def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
 
 
 def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
-    outlet = EegOutlet(name, LABELS, 250.0, look=Look(has_labels=False, has_unit=False, has_type=False))
+    outlet = EegOutlet(
+        name, LABELS, 250.0, look=OutletFormat(has_labels=False, has_unit=False, has_type=False)
+    )
     _, info = listen(name)
     assert info.desc().first_child().empty()
     assert outlet.source_id
@@ -119,22 +121,22 @@ def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
 @pytest.mark.parametrize(
     ("device", "program", "look"),
     [
-        ("muse-2", "muselsl", Look(columns_after=("Right AUX",), clock="unix", chunk_samples=12)),
+        ("muse-2", "muselsl", OutletFormat(columns_after=("Right AUX",), clock="unix", chunk_samples=12)),
         (
             "openbci-cyton",
             "OpenBCI GUI",
-            Look(has_labels=False, has_unit=False, has_type=False, chunk_samples=15),
+            OutletFormat(has_labels=False, has_unit=False, has_type=False, chunk_samples=15),
         ),
-        ("muse-2", None, Look()),
+        ("muse-2", None, OutletFormat()),
     ],
 )
-def test_a_program_looks_as_its_profile_says(device: str, program: str | None, look: Look) -> None:
-    assert look_of(load_profile(device), program) == look
+def test_a_program_looks_as_its_profile_says(device: str, program: str | None, look: OutletFormat) -> None:
+    assert outlet_format_of(load_profile(device), program) == look
 
 
 def test_a_program_the_profile_does_not_know_is_refused_with_those_it_knows() -> None:
     with pytest.raises(WrongInput, match="no LSL outlet of 'BlueMuse'; its profile knows: muselsl, MuseLSL2"):
-        look_of(load_profile("muse-2"), "BlueMuse")
+        outlet_format_of(load_profile("muse-2"), "BlueMuse")
 
 
 def test_a_source_id_is_the_same_for_the_same_stream_and_no_other() -> None:

@@ -98,7 +98,7 @@ class Pulled:
         end_s = pylsl.local_clock() + BOUND_S
         while True:
             self.chunks.append(self.source.pull(0.05))
-            self.events += self.source.take_events()
+            self.events += self.source.pop_events()
             if holds():
                 return
             assert pylsl.local_clock() < end_s, f"never happened; events: {self.events}"
@@ -107,4 +107,4 @@ class Pulled:
         """Pull until ``n`` samples are received and judged, then give up the rest."""
         self.until(lambda: self.source.intake.ledger.n_received + self.source.intake.n_held >= n)
         self.chunks.append(self.source.flush())
-        self.events += self.source.take_events()
+        self.events += self.source.pop_events()

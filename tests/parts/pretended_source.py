@@ -49,7 +49,7 @@ class PretendedSource:
         times_s = np.arange(first, first + n) / self.rate_hz
         return Chunk(x, first, times_s, times_s)
 
-    def take_events(self) -> list[object]:
+    def pop_events(self) -> list[object]:
         return []
 
     def stop(self) -> None:

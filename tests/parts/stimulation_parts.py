@@ -78,7 +78,7 @@ class Bench:
             self.late_s = max(self.late_s, self.t_s - self.fault_s)
         share = self.tick_s * share_per_s(skin_c)
         self.site_share += share
-        new = self.guard.take_events()
+        new = self.guard.pop_events()
         self.events += new
         for event in new:
             if event.kind == "heat_fault":

@@ -12,7 +12,7 @@ import numpy as np
 import pyxdf
 
 from neurofb.chunk import Chunk
-from neurofb.engine.session_log import Journal
+from neurofb.engine.session_log import SessionLog
 from neurofb.events import Event
 from neurofb.recording.writer import Recorder
 from neurofb.xdf import encoding
@@ -112,11 +112,11 @@ class SmallSession:
     """
 
     def __init__(self, path: Path, n_steps: int = 200, seed: int = 0, form: str = "int16") -> None:
-        from neurofb.acquisition.received import RawBlock, RawLayout
+        from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
 
         self.clock = ManualNow()
         labels = ("counter", "Fz", "Cz", "Oz")
-        layout = RawLayout(
+        layout = ReceivedLayout(
             "head",
             "EEG",
             "id",
@@ -132,13 +132,15 @@ class SmallSession:
         )
         path.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(path / "recording.xdf", waits=True)
-        journal = Journal(self.recorder, None, self.clock, layout, ("Fz", "Oz"), {"alpha": "dB"}, ("arm",))
+        journal = SessionLog(self.recorder, None, self.clock, layout, ("Fz", "Oz"), {"alpha": "dB"}, ("arm",))
         rng, expected, index = np.random.default_rng(seed), [], 0
         for step in range(n_steps):
             n = int(rng.integers(1, 20))
             raw = numbers(form, n, 4, seed + step)
             stamps_s = 50.0 + (index + np.arange(n)) / 100.0
-            journal.received([RawBlock(raw, stamps_s)], [(self.clock.now, -0.25)] if step % 20 == 0 else [])
+            journal.received(
+                [ReceivedBlock(raw, stamps_s)], [(self.clock.now, -0.25)] if step % 20 == 0 else []
+            )
             missing = int(rng.integers(1, 30)) if step % 40 == 20 else 0
             uv = np.concatenate((np.full((missing, 2), np.nan), layout.to_uv(raw)))
             if step % 15 == 7:

@@ -14,8 +14,8 @@ from lsl_senders import BOUND_S, Pulled, Sender, outlet, unique
 from xdf_parts import by_pyxdf
 
 from neurofb.acquisition.live import LslSource
-from neurofb.engine.session_log import Journal
-from neurofb.lsl.matching import Query
+from neurofb.engine.session_log import SessionLog
+from neurofb.lsl.matching import StreamQuery
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
 from neurofb.xdf.file import read_xdf_file
@@ -68,7 +68,7 @@ def test_labrecorder_beside_us_has_the_same_samples_and_stamps(tmp_path: Path, f
     name = unique("both")
     sender = Sender(outlet(name, value_format=form))
     sender.rng = np.random.default_rng(5)
-    source = LslSource(Query(name=name), wait_s=20.0, keep_raw=True)
+    source = LslSource(StreamQuery(name=name), wait_s=20.0, keep_raw=True)
     source.start()
     recorder = LabRecorder(tmp_path / "theirs.xdf", name)
     try:
@@ -76,7 +76,7 @@ def test_labrecorder_beside_us_has_the_same_samples_and_stamps(tmp_path: Path, f
         values = sender.rng.normal(0.0, 90.0, (N_SAMPLES, 4)).astype(
             {"float32": "f4", "int16": "i2", "double64": "f8"}[form]
         )
-        journal = Journal(
+        journal = SessionLog(
             Recorder(tmp_path / "recording.xdf"), None, LslClock(), source.raw_layout, source.labels, {}
         )
         pulled = Pulled(source)
@@ -86,7 +86,7 @@ def test_labrecorder_beside_us_has_the_same_samples_and_stamps(tmp_path: Path, f
             sender.out.push_chunk(values[at], stamps_s[at].tolist())
             pulled.until(lambda stop=start + 250: n_received(source) >= stop)
         pulled.chunks.append(source.flush())
-        journal.received(source.take_raw(), source.take_offsets())
+        journal.received(source.pop_received(), source.pop_offsets())
         for chunk in pulled.chunks:
             journal.placed(chunk)
         journal.flush()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neurofb.chunk import Chunk
 from neurofb.errors import WrongInput
-from neurofb.recording.sample_map import PRESENT, Placement
+from neurofb.recording.sample_map import PRESENT, SampleMap
 
 N_CHANNELS = 3
 
@@ -78,7 +78,7 @@ def test_the_grid_is_made_again_exactly(given_line) -> None:
     fates, chunked, blocks, taken, blank, held = given_line
     received, stamps_s, uv, received_s = play(fates, blank)
     times_s = 500.0 + np.arange(len(uv)) / 100.0
-    placement = Placement(N_CHANNELS)
+    placement = SampleMap(N_CHANNELS)
     given_n, index, rows, stamped = 0, 0, [], []
     present = np.flatnonzero(~np.isnan(received_s))
 
@@ -122,7 +122,7 @@ def chunk(values, received_s, first_index=0) -> Chunk:
 
 
 def test_an_undisturbed_stream_is_one_row_each_time() -> None:
-    placement = Placement(1)
+    placement = SampleMap(1)
     for i in range(5):
         placement.received(np.array([i, i + 0.5]))
         placement.push(chunk([[i], [i]], [i, i + 0.5], 2 * i))
@@ -133,7 +133,7 @@ def test_an_undisturbed_stream_is_one_row_each_time() -> None:
 
 
 def test_blank_channels_have_rows_of_their_own() -> None:
-    placement = Placement(2)
+    placement = SampleMap(2)
     placement.received(np.array([0.0, 1.0]))
     placement.push(chunk([[1, np.nan], [1, np.nan]], [0, 1]))
     placement.received(np.array([2.0, 3.0]))
@@ -142,14 +142,14 @@ def test_blank_channels_have_rows_of_their_own() -> None:
 
 
 def test_a_dropped_sample_is_passed_over() -> None:
-    placement = Placement(1)
+    placement = SampleMap(1)
     placement.received(np.array([0.0, 1.0, 2.0]))
     placement.push(chunk([[1], [1]], [0, 2]))
     assert placement.take()[0].tolist() == [[0, 1, 0, -1], [1, 1, 2, -1]]
 
 
 def test_a_sample_from_nowhere_is_an_error() -> None:
-    placement = Placement(1)
+    placement = SampleMap(1)
     placement.received(np.array([0.0]))
     with pytest.raises(WrongInput, match="the source gave 1 samples from index 1 on that it was never seen"):
         placement.push(chunk([[1], [1]], [0, 1]))

@@ -64,7 +64,7 @@ class Pretended:
             self.now_s, status(self.uid, **self.known), 0.1, (), row if self.level is not None else None
         )
 
-    def take_eeg(self) -> tuple[np.ndarray, int, tuple[str, ...], float]:
+    def pop_eeg(self) -> tuple[np.ndarray, int, tuple[str, ...], float]:
         part, self.eeg = self.eeg[:20], self.eeg[20:]
         return part, 0, LABELS, RATE_HZ
 

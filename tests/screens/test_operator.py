@@ -17,7 +17,7 @@ from neurofb.lsl.inlet import LslClock
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.screens.widgets.eeg_sweep import EegSweep
-from neurofb.views.session_client import FOR_OPERATOR, Bridge, Snapshot
+from neurofb.views.session_client import FOR_OPERATOR, SessionClient, Snapshot
 from neurofb.views.texts import Wording
 
 
@@ -33,7 +33,7 @@ class Known:
     def snapshot(self):
         return Snapshot(10.0, status(**self.known), 0.1)
 
-    def take_eeg(self):
+    def pop_eeg(self):
         samples, self.eeg = self.eeg, np.empty((0, 4))
         dropped, self.dropped = self.dropped, 0
         return samples, dropped, LABELS, 256.0
@@ -209,7 +209,7 @@ def test_closing_says_how_to_open_it_again(screen, known, capsys):
 
 
 def test_against_a_session_lost_and_found(qtbot, session, until):
-    bridge = Bridge(session.uid, "operator", LslClock(), FOR_OPERATOR)
+    bridge = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
     screen = OperatorScreen(bridge, Wording("en"), DARK)
     qtbot.addWidget(screen)
     screen.show()

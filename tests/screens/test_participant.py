@@ -16,7 +16,7 @@ from neurofb.lsl.inlet import LslClock
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.views.flash_limits import most_changes_per_s
-from neurofb.views.session_client import FOR_PARTICIPANT, Bridge, Snapshot
+from neurofb.views.session_client import FOR_PARTICIPANT, SessionClient, Snapshot
 from neurofb.views.texts import Wording
 
 
@@ -242,7 +242,7 @@ def test_the_three_looks_are_three_pictures(screen, known):
 
 def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, until):
     def opened():
-        bridge = Bridge(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+        bridge = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
         screen = ParticipantScreen(bridge, Wording("en"), DARK)
         qtbot.addWidget(screen)
         return bridge, screen
@@ -266,7 +266,7 @@ def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, unti
 
 
 def test_a_lost_session_is_waited_for_and_comes_back(qtbot, session, until):
-    bridge = Bridge(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+    bridge = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
     screen = ParticipantScreen(bridge, Wording("en"), DARK)
     qtbot.addWidget(screen)
     until(lambda: (session.status(), bridge.step(), screen.tick()), lambda: screen.picture.look == "feedback")

@@ -614,9 +614,9 @@ def test_nonsense_from_the_network_is_harmless():
 
 def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, until):
     from neurofb.lsl.inlet import LslClock
-    from neurofb.views.session_client import Bridge
+    from neurofb.views.session_client import SessionClient
 
-    bridge = Bridge(session.uid, "sound", LslClock(), process.WANTED)
+    bridge = SessionClient(session.uid, "sound", LslClock(), process.WANTED)
     ear, statuses, rows = SessionEar(bridge), [], []
 
     def hear():

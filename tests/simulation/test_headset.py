@@ -373,12 +373,12 @@ def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: fl
     np.testing.assert_array_equal(np.isnan(received_s), missing)
     times_s = np.concatenate([chunk.times_s for chunk in chunks])
     np.testing.assert_allclose(np.diff(times_s), 1 / (RATE_HZ * 1.0001), rtol=1e-6)
-    events = given.take_events()
+    events = given.pop_events()
     assert sum(event.details["n_samples"] for event in events if event.kind == "gap") == missing.sum()
     kinds = [event.kind for event in events if event.kind != "gap"]
     assert kinds == ["stale", "lost", "resumed", "stale", "resumed"]
     assert given.state == "flowing"
-    assert given.take_events() == []
+    assert given.pop_events() == []
 
 
 def test_zeroed_samples_of_one_channel_are_nan_there_alone() -> None:
@@ -389,7 +389,7 @@ def test_zeroed_samples_of_one_channel_are_nan_there_alone() -> None:
     assert not np.any(samples == 0.0)
     assert 0.1 < np.isnan(samples).mean() < 0.3
     assert not np.isnan(samples).all(axis=0).any()
-    gaps = [event for event in given.take_events() if event.kind == "gap"]
+    gaps = [event for event in given.pop_events() if event.kind == "gap"]
     n_values = sum(event.details["n_samples"] * len(event.details["channels"]) for event in gaps)
     assert n_values == np.isnan(samples).sum()
     assert "came as zeros on" in gaps[0].message

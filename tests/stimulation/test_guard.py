@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stimulation_parts import SITE, START_S, Bench, share_per_s
 
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat, WrongInput
-from neurofb.stimulation.client import Heater, LocalHeater, open_heater
+from neurofb.stimulation.client import LocalClient, StimulatorClient, open_stimulator
 from neurofb.stimulation.driver import Capabilities, Reading
 from neurofb.stimulation.drivers.faults import KINDS
 from neurofb.stimulation.drivers.simulated import RISE_C_PER_S
@@ -74,7 +74,7 @@ def test_what_is_refused_at_arming(profile, site, match):
     bench = Bench()
     with pytest.raises(UnsafeHeat, match=match):
         bench.guard.arm(profile, site)
-    (event,) = bench.guard.take_events()
+    (event,) = bench.guard.pop_events()
     assert event.kind == "heat_refused"
 
 
@@ -338,7 +338,7 @@ def test_a_guard_that_was_not_called_ends_the_stimulus():
     bench.clock.advance(0.6)
     bench.guard.step()
     assert bench.thermode.commanded_c == 32.0
-    assert "the guard was not called for 0.60 s" in bench.guard.take_events()[0].message
+    assert "the guard was not called for 0.60 s" in bench.guard.pop_events()[0].message
 
 
 def test_whatever_a_driver_raises_ends_the_heat():
@@ -425,15 +425,17 @@ def test_the_public_surface_cannot_raise_a_target():
 
 def test_a_local_heater_is_the_guard():
     bench = Bench()
-    heater: Heater = open_heater(envelope=Envelope(), clock=bench.clock, seed=3, local=True, used={SITE: 0.1})
-    assert isinstance(heater, LocalHeater)
+    heater: StimulatorClient = open_stimulator(
+        envelope=Envelope(), clock=bench.clock, seed=3, local=True, used={SITE: 0.1}
+    )
+    assert isinstance(heater, LocalClient)
     assert heater.connect().simulated
     assert heater.self_test() == []
     heater.fire(heater.arm(PROFILE, SITE), bench.clock.now_s() + 0.1)
     for _ in range(900):
         bench.clock.advance(0.01)
         heater.beat()
-    kinds = [event.kind for event in heater.take_events()]
+    kinds = [event.kind for event in heater.pop_events()]
     assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
     assert heater.used()[SITE] == pytest.approx(0.1 + dose(PROFILE), rel=0.05)
     assert all(isinstance(reading, Reading) for reading in heater.readings())

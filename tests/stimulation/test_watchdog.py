@@ -16,7 +16,7 @@ import pytest
 from stimulation_parts import SITE, Bench
 
 from neurofb.errors import SafetyStop, StimulatorMissing, UnknownName, UnsafeHeat, WrongInput
-from neurofb.stimulation.client import WatchdogHeater, make_driver, open_heater
+from neurofb.stimulation.client import WatchdogClient, make_driver, open_stimulator
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
 from neurofb.stimulation.watchdog import EngineClock, Watchdog
@@ -42,7 +42,7 @@ def opened(tmp_path):
     heaters = []
 
     def give(**how):
-        heater = open_heater(envelope=Envelope(), clock=SteadyClock(), log=tmp_path / "log.jsonl", **how)
+        heater = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=tmp_path / "log.jsonl", **how)
         heaters.append(heater)
         assert heater.connect().simulated
         heater.seen = []
@@ -59,7 +59,7 @@ def until(heater, kind, beating=True):
     while time.monotonic() < end_s:
         if beating:
             heater.beat()
-        new = heater.take_events()
+        new = heater.pop_events()
         heater.seen += new
         for event in new:
             if event.kind == kind:
@@ -89,7 +89,7 @@ def log_until(path, kind):
 
 def test_a_stimulus_through_the_process(opened):
     heater = opened(seed=5, used={SITE: 0.25})
-    assert isinstance(heater, WatchdogHeater)
+    assert isinstance(heater, WatchdogClient)
     assert heater.self_test() == []
     assert heater.used() == {SITE: 0.25}
     at_s = time.monotonic() + 0.1
@@ -167,7 +167,7 @@ def test_without_heat_a_silent_engine_is_no_alarm(opened):
     end_s = time.monotonic() + 1.0
     while time.monotonic() < end_s:
         time.sleep(0.05)
-    assert heater.take_events() == []
+    assert heater.pop_events() == []
     heater.arm(PROFILE, SITE)
 
 
@@ -306,12 +306,12 @@ def test_the_clock_of_the_engine():
 
 def test_what_there_is_not():
     with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: simulated"):
-        open_heater("oven", envelope=Envelope(), clock=SteadyClock())
+        open_stimulator("oven", envelope=Envelope(), clock=SteadyClock())
     with pytest.raises(UnknownName, match="no stimulator 'oven'"):
         make_driver("oven", SteadyClock())
     with pytest.raises(WrongInput, match="the thermode's fault 'x' cannot be read"):
-        open_heater(envelope=Envelope(), clock=SteadyClock(), faults=("x",))
-    heater = open_heater(envelope=Envelope(), clock=SteadyClock())
+        open_stimulator(envelope=Envelope(), clock=SteadyClock(), faults=("x",))
+    heater = open_stimulator(envelope=Envelope(), clock=SteadyClock())
     with pytest.raises(StimulatorMissing, match="watchdog is not running; connect it first"):
         heater.abort("stop")
     heater.close()

@@ -7,13 +7,13 @@ from stand_in import prompt, status
 from neurofb import messages
 from neurofb.clock import ManualClock
 from neurofb.lsl.inlet import LslClock
-from neurofb.views.history import Course, Sweep, Waiting
-from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, STATUS_KEYS, Bridge
+from neurofb.views.history import Course, PendingEeg, Sweep
+from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, STATUS_KEYS, SessionClient
 
 
 @pytest.fixture
 def bridge(session):
-    bridge = Bridge(session.uid, "operator", LslClock(), FOR_OPERATOR)
+    bridge = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
     yield bridge
     bridge.close()
 
@@ -54,13 +54,13 @@ def test_the_newest_of_every_stream_is_known(bridge, session, until):
     assert columns == ("z", "threshold", "level")
     assert rows[-1].tolist() == [0.4, 0.1, 0.5]
     taken = []
-    until(bridge.step, lambda: taken.append(bridge.take_eeg()) or sum(len(t[0]) for t in taken) == 8)
+    until(bridge.step, lambda: taken.append(bridge.pop_eeg()) or sum(len(t[0]) for t in taken) == 8)
     assert taken[-1][2:] == (session.labels, 256.0)
 
 
 def test_a_screen_that_comes_late_catches_up_with_the_next_status(session, until):
     session.status(message="long before")
-    late = Bridge(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+    late = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
     assert late.snapshot().status is None
     assert late.snapshot().missing == FOR_PARTICIPANT
     until(lambda: (session.status(message="now"), late.step()), lambda: late.snapshot().status is not None)
@@ -78,7 +78,7 @@ def test_a_stream_that_goes_is_missing_until_it_comes_again(bridge, session, unt
 
 def test_a_silent_session_is_missing_too(session, until):
     clock = ManualClock(100.0)
-    bridge = Bridge(session.uid, "participant", clock, FOR_PARTICIPANT)
+    bridge = SessionClient(session.uid, "participant", clock, FOR_PARTICIPANT)
 
     def both():
         clock.advance(0.3)
@@ -174,7 +174,7 @@ def test_a_course_keeps_its_newest_rows():
 
 
 def test_eeg_that_nobody_draws_is_dropped_and_counted():
-    waiting = Waiting(10)
+    waiting = PendingEeg(10)
     for _ in range(5):
         waiting.add(np.ones((4, 2)))
     samples, dropped = waiting.take(2)

@@ -25,7 +25,7 @@ from xdf_parts import (
 
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
-from neurofb.engine.session_log import Journal
+from neurofb.engine.session_log import SessionLog
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
@@ -379,12 +379,14 @@ def test_packets_that_came_as_zeros_are_blank_and_kept_as_they_came(tmp_path: Pa
     headset = Headset(head, settings_of(profile, seed=3, faults=faults, loss=0.2), profile.labels, 1000.0)
     source = SimulatedSource(headset, profile.labels, clock, keep_raw=True)
     source.start()
-    journal = Journal(Recorder(tmp_path / "recording.xdf"), None, clock, source.raw_layout, source.labels, {})
+    journal = SessionLog(
+        Recorder(tmp_path / "recording.xdf"), None, clock, source.raw_layout, source.labels, {}
+    )
     pushed, received = [], []
     for _ in range(400):
         clock.advance(0.03)
         pushed.append(source.pull())
-        raw = source.take_raw()
+        raw = source.pop_received()
         received += [block.values for block in raw]
         journal.received(raw, [])
         journal.placed(pushed[-1])

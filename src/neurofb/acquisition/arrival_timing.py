@@ -21,7 +21,7 @@ WITHIN_TIMES, WITHIN_S = 4.0, 0.0001
 MOST_WITHIN_S = 0.001
 
 
-class Due(NamedTuple):
+class ExpectedArrival(NamedTuple):
     """When the next samples should come.
 
     Attributes
@@ -38,7 +38,7 @@ class Due(NamedTuple):
     n_samples: int
 
 
-class ArrivalRhythm:
+class ArrivalTiming:
     """Follows the arrivals of one stream.
 
     Parameters
@@ -76,9 +76,9 @@ class ArrivalRhythm:
         self._period_s = min(max(period_s, self._nominal_s - most_s), self._nominal_s + most_s)
 
     @property
-    def next_due(self) -> Due | None:
+    def next_due(self) -> ExpectedArrival | None:
         """When the next samples are due; None while that is not known to a millisecond."""
         within_s = WITHIN_S + WITHIN_TIMES * self._scatter_s
         if self._newest_s is None or not self._burst or within_s > MOST_WITHIN_S:
             return None
-        return Due(self._newest_s + self._burst * self._period_s, within_s, self._burst)
+        return ExpectedArrival(self._newest_s + self._burst * self._period_s, within_s, self._burst)

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurofb.acquisition.packets import ARRIVAL, COUNT, RECEIVED, STAMP, PacketScreen, Rows
 from neurofb.acquisition.sample_clock import Jitter
-from neurofb.acquisition.sample_indexing import Ledger, Placed
+from neurofb.acquisition.sample_indexing import Placed, SampleIndexer
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile
 from neurofb.events import Event
@@ -23,7 +23,7 @@ NO_COUNT = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PacketFormat:
     """What is known of how samples travel.
 
     Attributes
@@ -44,14 +44,14 @@ class Line:
     counter_modulus: int | None = None
 
     @classmethod
-    def of(cls, profile: DeviceProfile | None) -> Line:
-        """Give what a device's profile knows of it."""
+    def of(cls, profile: DeviceProfile | None) -> PacketFormat:
+        """Return what a device's profile knows of it."""
         if profile is None or profile.packets is None:
             return cls()
         return cls(packet_samples=profile.packets.samples, lost=profile.packets.lost)
 
 
-class Intake:
+class ChunkBuilder:
     """Turns received samples into chunks with nothing lost in silence.
 
     Parameters
@@ -59,15 +59,15 @@ class Intake:
     labels : tuple of str
     rate_hz : float
         Nominal rate.
-    line : Line
+    line : PacketFormat
         How samples travel.
     """
 
-    def __init__(self, labels: tuple[str, ...], rate_hz: float, line: Line | None = None) -> None:
-        line = line or Line()
+    def __init__(self, labels: tuple[str, ...], rate_hz: float, line: PacketFormat | None = None) -> None:
+        line = line or PacketFormat()
         self.labels = labels
         self.screen = PacketScreen(labels, line.packet_samples, line.lost)
-        self.ledger = Ledger(rate_hz, line.packet_samples, line.jitter, line.counter_modulus)
+        self.ledger = SampleIndexer(rate_hz, line.packet_samples, line.jitter, line.counter_modulus)
         self._waiting: list[Rows] = []
 
     def __repr__(self) -> str:
@@ -119,7 +119,7 @@ class Intake:
         return self._place(self.screen.push(Rows(samples, times)))
 
     def flush(self) -> Chunk:
-        """Give what waits, because no more samples will come."""
+        """Return what waits, because no more samples will come."""
         n = len(self.labels)
         first = self._place(self.screen.push(Rows(np.empty((0, n)), np.empty((0, 4))), final=True))
         last = self._fill(self.ledger.flush())
@@ -130,9 +130,9 @@ class Intake:
             np.concatenate((first.times_s, last.times_s)),
         )
 
-    def take_events(self) -> list[Event]:
-        """Give what was found since the last call, in order of time."""
-        events = self.screen.take_events() + self.ledger.take_events()
+    def pop_events(self) -> list[Event]:
+        """Return what was found since the last call, in order of time."""
+        events = self.screen.pop_events() + self.ledger.pop_events()
         return sorted(events, key=lambda event: event.time_s) if len(events) > 1 else events
 
     def _place(self, rows: Rows) -> Chunk:

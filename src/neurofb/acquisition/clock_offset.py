@@ -25,7 +25,7 @@ MIN_FOR_DRIFT = 4
 MOST_DRIFT = 5e-4
 
 
-class SenderOffset:
+class ClockOffset:
     """Follows the offset of a sender's clock.
 
     Parameters

@@ -1,6 +1,6 @@
 """What is found in a stream's time stamps, in words: gaps, jumps, stamps that run backwards, a rate that is off.
 
-In: findings of the ``Ledger``. Out: events. Kept: what is said only once, or summed up and said once a minute.
+In: findings of the ``SampleIndexer``. Out: events. Kept: what is said only once, or summed up and said once a minute.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Findings:
         return f"Findings({self.clock!r})"
 
     def take(self) -> list[Event]:
-        """Give what was found since the last call, in order."""
+        """Return what was found since the last call, in order."""
         events, self._events = self._events, []
         return events
 

@@ -28,7 +28,7 @@ MAX_HOLD_S = 2.0
 SURE = 5.0
 
 
-class Verdict(NamedTuple):
+class Decision(NamedTuple):
     """What suspicious stamps turned out to be.
 
     Attributes
@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
     level_s: float
 
 
-class Judge:
+class GapDetector:
     """Tells delays from losses.
 
     Parameters
@@ -111,10 +111,10 @@ class Judge:
         return self.level_s(late_s[: 2 * self._together]), deviation
 
     def level_s(self, late_s: FloatArray) -> float:
-        """Give where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
+        """Return where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
         return float(late_s.min()) if self.sharp else float(np.median(late_s))
 
-    def verdict(self, late_s: FloatArray, final: bool) -> Verdict | None:
+    def verdict(self, late_s: FloatArray, final: bool) -> Decision | None:
         """Look at ever more samples after a suspicious one until their level shows what it was.
 
         Parameters
@@ -139,7 +139,7 @@ class Judge:
             first = int(on_time.argmax())
             if self.sharp and on_time[first]:
                 # One that is on time settles it: nothing was lost before it.
-                return Verdict(max(1, first), 0.0)
+                return Decision(max(1, first), 0.0)
             if size > n and not final:
                 return None
             if size > n and self.rough_s > 0.02 * self.packet_s:
@@ -151,16 +151,16 @@ class Judge:
             caught_up = (before_s - level_s) / (batch * self._period_s)
             too_long = size * self._period_s > MAX_HOLD_S and caught_up < 0.25
             if caught_up < 0.125 or too_long or (final and size >= n):
-                return Verdict(0, level_s)
+                return Decision(0, level_s)
             before_s = level_s
-        return Verdict(min(size, n), 0.0)
+        return Decision(min(size, n), 0.0)
 
     def is_burst(self, late_s: FloatArray) -> bool:
-        """Say whether late samples are the burst after a stall, which says nothing about the line."""
+        """Return whether late samples are the burst after a stall, which says nothing about the line."""
         return float(late_s.max()) > max(CONFIRM_S, 12.0 * self.rough_s)
 
     def n_missing(self, level_s: float, anywhere: bool) -> int:
-        """Give how many samples a level is: whole packets, or any number where a device began anew ``anywhere``."""
+        """Return how many samples a level is: whole packets, or any number where a device began anew ``anywhere``."""
         samples = level_s * self.clock.rate_hz
         packets = max(1, round(samples / self.packet_samples))
         off_s = abs(samples - packets * self.packet_samples) * self._period_s
@@ -169,7 +169,7 @@ class Judge:
         return packets * self.packet_samples
 
     def _batch(self) -> int:
-        """Give how many samples must follow a suspicious one before their level can be trusted.
+        """Return how many samples must follow a suspicious one before their level can be trusted.
 
         The chance that a packet is late by half a packet's duration falls exponentially with the number of
         packets looked at (late jitter), or the error of their median with its root (symmetric jitter).
@@ -183,7 +183,7 @@ class Judge:
         return max(least, self._together * min(max(2, 1 + math.ceil(packets)), longest))
 
     def _noise_s(self, n: int) -> float:
-        """Give how far the level of ``n`` samples may be off by chance, once in some hundred thousand times."""
+        """Return how far the level of ``n`` samples may be off by chance, once in some hundred thousand times."""
         others = max(1.0, n / self._together - 1.0)
         if self.clock.jitter == "late":
             return 16.0 * self.rough_s / others

@@ -6,14 +6,14 @@ happened, until somebody takes it.
 
 from __future__ import annotations
 
-from neurofb.acquisition.arrival_timing import Due
-from neurofb.acquisition.received import RawBlock, RawLayout, microvolt_layout
+from neurofb.acquisition.arrival_timing import ExpectedArrival
+from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, microvolt_layout
 from neurofb.acquisition.source import SourceState
 from neurofb.chunk import Chunk
 from neurofb.events import Event
 
 
-class OwnSamples:
+class GeneratedSource:
     """The part of an ``acquisition.source.Source`` that does not depend on where samples are from.
 
     Parameters
@@ -31,7 +31,7 @@ class OwnSamples:
         self._keep_raw = keep_raw
         self._next_index = 0
         self._state: SourceState = "waiting"
-        self._raw: list[RawBlock] = []
+        self._raw: list[ReceivedBlock] = []
         self._events: list[Event] = []
 
     @property
@@ -50,29 +50,29 @@ class OwnSamples:
         return self._state
 
     @property
-    def next_due(self) -> Due | None:
+    def next_due(self) -> ExpectedArrival | None:
         """None: samples are made when they are asked for, nobody need be ready for them."""
         return None
 
     @property
-    def raw_layout(self) -> RawLayout:
+    def raw_layout(self) -> ReceivedLayout:
         """What the stream is, and which of its columns are the EEG."""
         return microvolt_layout(self._name, self._labels, self._rate_hz)
 
-    def take_raw(self) -> list[RawBlock]:
-        """Give the samples that were given since the last call, missing ones left out."""
+    def pop_received(self) -> list[ReceivedBlock]:
+        """Return the samples that were given since the last call, missing ones left out."""
         raw, self._raw = self._raw, []
         return raw
 
-    def take_offsets(self) -> list[tuple[float, float]]:
-        """Give nothing: samples come on this computer's clock."""
+    def pop_offsets(self) -> list[tuple[float, float]]:
+        """Return nothing: samples come on this computer's clock."""
         return []
 
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call, in order."""
         events, self._events = self._events, []
         return events
 
     def flush(self) -> Chunk:
-        """Give nothing: no sample is held in doubt."""
+        """Return nothing: no sample is held in doubt."""
         return Chunk.empty(self._next_index, len(self._labels))

@@ -1,6 +1,6 @@
 """LSL in: a stream on the network as a ``Source``.
 
-The way of a sample: liblsl's buffer → one preallocated array → columns of EEG in µV → ``Intake``, which places it.
+The way of a sample: liblsl's buffer → one preallocated array → columns of EEG in µV → ``ChunkBuilder``.
 Stamps stay as they came: liblsl's own smoothing is switched off, because it hides gaps; ``timing`` does it.
 
 Two things may block for seconds and never do so in ``pull``: asking the sender for its clock, and looking for an
@@ -18,18 +18,18 @@ from dataclasses import replace
 import numpy as np
 import pylsl
 
-from neurofb.acquisition.arrival_timing import ArrivalRhythm, Due
-from neurofb.acquisition.chunking import NO_COUNT, Intake, Line
-from neurofb.acquisition.clock_offset import SenderOffset
+from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
+from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
+from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.magnitude import MagnitudeCheck
-from neurofb.acquisition.received import RawBlock, RawLayout, layout_of
+from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, layout_of
 from neurofb.acquisition.source import SourceState
-from neurofb.acquisition.stream_health import StreamWatch
+from neurofb.acquisition.stream_health import StreamHealth
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.errors import StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
 from neurofb.lsl.inlet import FACTS_TIMEOUT_S, Inlet, find_streams
-from neurofb.lsl.matching import Layout, Query, StreamFacts, burst_s, choose, layout
+from neurofb.lsl.matching import Layout, StreamFacts, StreamQuery, burst_s, choose, layout
 
 CORRECTION_TIMEOUT_S = 3.0
 CORRECTION_EVERY_S = 5.0
@@ -44,7 +44,7 @@ class LslSource:
 
     Parameters
     ----------
-    query : Query
+    query : StreamQuery
         Which stream; its profile gives labels, unit and packets that the stream does not.
     unit : str, optional
         The unit, if both the stream and the profile are wrong about it.
@@ -60,13 +60,13 @@ class LslSource:
     """
 
     def __init__(
-        self, query: Query, unit: str | None = None, wait_s: float = 10.0, *, keep_raw: bool = False
+        self, query: StreamQuery, unit: str | None = None, wait_s: float = 10.0, *, keep_raw: bool = False
     ) -> None:
         self.query = query
         self.unit = unit
         self.wait_s = wait_s
         self._keep_raw = keep_raw
-        self._raw: list[RawBlock] = []
+        self._raw: list[ReceivedBlock] = []
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._layout: Layout | None = None
@@ -78,7 +78,7 @@ class LslSource:
         self._threads: list[threading.Thread] = []
         self._events: list[Event] = []
         self._said_in_search: deque[Event] = deque()
-        self._offset = SenderOffset()
+        self._offset = ClockOffset()
         self._by_arrival: bool | None = None
 
     def __repr__(self) -> str:
@@ -107,17 +107,17 @@ class LslSource:
         return self._facts
 
     @property
-    def raw_layout(self) -> RawLayout:
+    def raw_layout(self) -> ReceivedLayout:
         """What the stream is, and which of its columns are the EEG."""
         return layout_of(self._facts, self._opened())
 
-    def take_raw(self) -> list[RawBlock]:
-        """Give what was received since the last call, as it came."""
+    def pop_received(self) -> list[ReceivedBlock]:
+        """Return what was received since the last call, as it came."""
         raw, self._raw = self._raw, []
         return raw
 
-    def take_offsets(self) -> list[tuple[float, float]]:
-        """Give the corrections of the sender's clock since the last call: when measured, what to add, in s."""
+    def pop_offsets(self) -> list[tuple[float, float]]:
+        """Return the corrections of the sender's clock since the last call: when measured, what to add, in s."""
         new = []
         while self._new_offsets:  # filled by a thread
             new.append(self._new_offsets.popleft())
@@ -130,7 +130,7 @@ class LslSource:
         return measured[0]
 
     @property
-    def next_due(self) -> Due | None:
+    def next_due(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
         return self._rhythm.next_due if self._layout else None
 
@@ -140,7 +140,7 @@ class LslSource:
         return self._opened().unit_from
 
     @property
-    def intake(self) -> Intake:
+    def intake(self) -> ChunkBuilder:
         """The account of samples, and the sample clock with its stated error."""
         self._opened()
         return self._intake
@@ -170,15 +170,15 @@ class LslSource:
                 f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
             )
         self._facts = facts
-        self._intake = Intake(where.labels, rate_hz, Line.of(self.query.profile))
-        self._rhythm = ArrivalRhythm(rate_hz)
-        self._watch = StreamWatch(facts.name, rate_hz, burst_s(self.query.profile, facts))
+        self._intake = ChunkBuilder(where.labels, rate_hz, PacketFormat.of(self.query.profile))
+        self._rhythm = ArrivalTiming(rate_hz)
+        self._watch = StreamHealth(facts.name, rate_hz, burst_s(self.query.profile, facts))
         self._check = MagnitudeCheck(rate_hz, float(where.scale_uv[0]), where.unit_from)
         self._slice = _as_slice(where.columns)
         self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
         self._stopped.clear()
         inlet = Inlet(facts, info)
-        self._offset = SenderOffset(self._first_correction(inlet))
+        self._offset = ClockOffset(self._first_correction(inlet))
         try:
             inlet.open(CORRECTION_TIMEOUT_S)
         except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
@@ -191,7 +191,7 @@ class LslSource:
         self._run(self._keep_offset, "neurofb-offset")
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
-        """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._found or self._layout is None:
             self._opened()
             self._take_over()
@@ -215,20 +215,20 @@ class LslSource:
         self._rhythm.came(now_s, n)
         return self._take_in(inlet, n, now_s)
 
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call, in order."""
         events, self._events = self._events, []
         while self._said_in_search:
             events.append(self._said_in_search.popleft())
         if self._layout:
             correction_s = self._offset.correction_s
             events += [
-                replace(event, time_s=event.time_s + correction_s) for event in self._intake.take_events()
+                replace(event, time_s=event.time_s + correction_s) for event in self._intake.pop_events()
             ]
         return events
 
     def flush(self) -> Chunk:
-        """Give the samples that are held in doubt, at the end of a session."""
+        """Return the samples that are held in doubt, at the end of a session."""
         self._opened()
         return self._corrected(self._intake.flush())
 
@@ -251,7 +251,7 @@ class LslSource:
             samples *= self._scale
         received_s = inlet.stamps_s[:n].copy()
         if self._keep_raw:
-            self._raw.append(RawBlock(raw.copy(), received_s))
+            self._raw.append(ReceivedBlock(raw.copy(), received_s))
         if self._by_arrival is None:
             self._by_arrival = self._is_foreign(float(received_s[0]), now_s)
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
@@ -388,6 +388,6 @@ class LslSource:
 
 
 def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
-    """Give columns that stand together as a slice, which copies faster."""
+    """Return columns that stand together as a slice, which copies faster."""
     first, n = columns[0], len(columns)
     return slice(first, first + n) if columns == tuple(range(first, first + n)) else list(columns)

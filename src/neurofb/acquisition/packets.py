@@ -81,13 +81,13 @@ class PacketScreen:
         """How many samples wait to be judged."""
         return len(self._held.samples)
 
-    def take_events(self) -> list[Event]:
-        """Give what was found since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what was found since the last call, in order."""
         events, self._events = self._events, []
         return events
 
     def push(self, rows: Rows, final: bool = False) -> Rows:
-        """Give the samples that are judged; ``final`` if no more will come."""
+        """Return the samples that are judged; ``final`` if no more will come."""
         if len(self._held.samples):
             rows = Rows(*(np.concatenate(pair) for pair in zip(self._held, rows, strict=True)))
         n = len(rows.samples)
@@ -99,7 +99,7 @@ class PacketScreen:
         return rows
 
     def passes_one(self, samples: FloatArray, stamp_s: float) -> bool:
-        """Say whether a single sample is beyond doubt, and remember it; if not, nothing is done."""
+        """Return whether a single sample is beyond doubt, and remember it; if not, nothing is done."""
         if len(self._held.samples) or self._in_repeat or self._ongoing_any or stamp_s <= self._last_stamp_s:
             return False
         first = float(samples[0, 0])
@@ -132,7 +132,7 @@ class PacketScreen:
         self._firsts.extend(rows.samples[-self.packet_samples :, 0].tolist())
 
     def _history(self) -> Rows:
-        """Give the last samples that were let through or left out, as one table."""
+        """Return the last samples that were let through or left out, as one table."""
         samples: list[FloatArray] = [np.full((HISTORY, len(self.labels)), np.nan)]
         times: list[FloatArray] = [np.full((HISTORY, 4), -np.inf)]
         for part, when in self._past:
@@ -242,6 +242,6 @@ class PacketScreen:
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Give the first index and the one after the last of each run of True."""
+    """Return the first index and the one after the last of each run of True."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]

@@ -30,7 +30,7 @@ class Sink(Protocol):
         ...
 
     def has_listeners(self) -> bool:
-        """Say whether anybody takes them."""
+        """Return whether anybody takes them."""
         ...
 
 
@@ -66,7 +66,7 @@ def play(
             came = ~np.isnan(chunk.received_s)
             if came.any():
                 sink.push(chunk.samples[came], chunk.times_s[came])
-            for event in source.take_events():
+            for event in source.pop_events():
                 if on_event is not None:
                     on_event(event)
             if on_progress is not None:

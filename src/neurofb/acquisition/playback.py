@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from neurofb.acquisition.generated_source import OwnSamples
+from neurofb.acquisition.generated_source import GeneratedSource
 from neurofb.acquisition.readers.recording import Recording
-from neurofb.acquisition.received import RawBlock
+from neurofb.acquisition.received import ReceivedBlock
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
@@ -24,7 +24,7 @@ from neurofb.events import Event
 _ROUNDING_SAMPLES = 1e-6
 
 
-class PlaybackSource(OwnSamples):
+class PlaybackSource(GeneratedSource):
     """The samples of a recording as an ``acquisition.source.Source``.
 
     Sample ``i`` has the time ``start + i / rate_hz`` and is due at ``start + i / rate_hz / speed``; a chunk comes
@@ -100,7 +100,7 @@ class PlaybackSource(OwnSamples):
         self._start_s = None
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
-        """Give all samples that are due, waiting at most ``timeout_s`` for the first; maybe none."""
+        """Return all samples that are due, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._start_s is None:
             raise WrongInput("a playback gives samples between start() and stop(); call start() first")
         end = self._due(self._start_s)
@@ -112,7 +112,7 @@ class PlaybackSource(OwnSamples):
         return self._give(end, self._start_s)
 
     def _due(self, start_s: float) -> int:
-        """Give the index up to which whole chunks are due."""
+        """Return the index up to which whole chunks are due."""
         passed_s = self._clock.now_s() - start_s
         n_due = math.floor(passed_s * self.rate_hz * self._speed + _ROUNDING_SAMPLES) + 1
         if not self.loop and n_due >= self._n_samples:
@@ -120,7 +120,7 @@ class PlaybackSource(OwnSamples):
         return max(self._next_index, n_due // self.chunk_samples * self.chunk_samples)
 
     def _chunk_end(self, index: int) -> int:
-        """Give the end of the chunk that ``index`` completes: the last one may be shorter."""
+        """Return the end of the chunk that ``index`` completes: the last one may be shorter."""
         whole = index // self.chunk_samples * self.chunk_samples
         return whole if self.loop else min(whole, self._n_samples)
 
@@ -133,7 +133,7 @@ class PlaybackSource(OwnSamples):
         if end > first:
             if self._keep_raw:
                 there = ~np.isnan(received_s)
-                self._raw.append(RawBlock(samples[there], received_s[there]))
+                self._raw.append(ReceivedBlock(samples[there], received_s[there]))
             self._state = "flowing"
             self._tell_gaps(first, end, start_s)
             self._tell_ends(first, end, start_s)
@@ -156,7 +156,7 @@ class PlaybackSource(OwnSamples):
                     )
 
     def _tell_ends(self, first: int, end: int, start_s: float) -> None:
-        """Say where the recording begins again, or that it is over."""
+        """Return where the recording begins again, or that it is over."""
         for index in range(-(-max(first, 1) // self._n_samples) * self._n_samples, end, self._n_samples):
             self._tell("looped", index, start_s, "the recording begins again; the samples do not join")
         if self.finished:

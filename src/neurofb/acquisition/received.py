@@ -19,7 +19,7 @@ _UNIT_OF_SCALE = {uv: unit for unit, uv in UNIT_UV.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RawBlock:
+class ReceivedBlock:
     """Samples as they came, in the order in which they came.
 
     Attributes
@@ -35,7 +35,7 @@ class RawBlock:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RawLayout:
+class ReceivedLayout:
     """What a stream is, and which of its columns are the EEG.
 
     Attributes
@@ -68,18 +68,18 @@ class RawLayout:
     scale_uv: FloatArray
 
     def to_uv(self, values: NDArray[Any]) -> FloatArray:
-        """Give the EEG of raw values in µV, exactly as the source does it."""
+        """Return the EEG of raw values in µV, exactly as the source does it."""
         samples: FloatArray = values[:, list(self.columns)].astype(np.float64)
         if np.any(self.scale_uv != 1.0):
             samples *= self.scale_uv
         return samples
 
 
-def layout_of(facts: StreamFacts, where: Layout) -> RawLayout:
-    """Give the layout of a stream; columns without a label get one that says where they stand."""
+def layout_of(facts: StreamFacts, where: Layout) -> ReceivedLayout:
+    """Return the layout of a stream; columns without a label get one that says where they stand."""
     eeg = dict(zip(where.columns, zip(where.labels, where.scale_uv.tolist(), strict=True), strict=True))
     columns = range(facts.n_channels)
-    return RawLayout(
+    return ReceivedLayout(
         name=facts.name,
         type=facts.type,
         source_id=facts.source_id,
@@ -98,10 +98,10 @@ def layout_of(facts: StreamFacts, where: Layout) -> RawLayout:
     )
 
 
-def microvolt_layout(name: str, labels: tuple[str, ...], rate_hz: float) -> RawLayout:
-    """Give the layout of a source that makes its samples itself: float64, µV, nothing but EEG."""
+def microvolt_layout(name: str, labels: tuple[str, ...], rate_hz: float) -> ReceivedLayout:
+    """Return the layout of a source that makes its samples itself: float64, µV, nothing but EEG."""
     n = len(labels)
-    return RawLayout(
+    return ReceivedLayout(
         name=name,
         type="EEG",
         source_id=name,

@@ -93,7 +93,7 @@ class SampleClock:
         return f"SampleClock(rate_hz={self.nominal_hz!r}, jitter={self.asked_jitter!r})"
 
     def start(self, time_s: float, deviation: float = 0.0) -> None:
-        """Say when sample 0 was and how far the period is off, relatively: the best guess before any block."""
+        """Return when sample 0 was and how far the period is off, relatively: the best guess before any block."""
         self._zero_s = self._from_s = float(time_s)
         self._deviation = self._believed = deviation
         self._slope_s = self._period_s * (1.0 + deviation)
@@ -114,15 +114,15 @@ class SampleClock:
         return self.n_blocks * self.block_samples >= SETTLED_S * self.nominal_hz
 
     def time_of(self, index: int) -> float:
-        """Give the time of a sample of the present block, in seconds."""
+        """Return the time of a sample of the present block, in seconds."""
         return self._from_s + (index - self._from_index) * self._slope_s
 
     def times_at(self, indices: FloatArray) -> FloatArray:
-        """Give the times of any samples of the present block, in seconds."""
+        """Return the times of any samples of the present block, in seconds."""
         return self._from_s + (indices - self._from_index) * self._slope_s
 
     def times_of(self, first_index: int, n: int) -> FloatArray:
-        """Give the times of ``n`` samples of the present block, in seconds."""
+        """Return the times of ``n`` samples of the present block, in seconds."""
         steps = np.arange(
             first_index - self._from_index, first_index - self._from_index + n, dtype=np.float64
         )
@@ -220,14 +220,14 @@ class SampleClock:
 
 
 def _scale(residual: FloatArray) -> float:
-    """Give a robust standard deviation."""
+    """Return a robust standard deviation."""
     return 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
 
 
 def _line(
     x: FloatArray, y: FloatArray, w: FloatArray, scale: float, sure: float = 3.0
 ) -> tuple[float, float, float]:
-    """Give offset at x = 0, slope, and the offset's standard error for unit noise; the slope's prior is 0.
+    """Return offset at x = 0, slope, and the offset's standard error for unit noise; the slope's prior is 0.
 
     A slope of ``sure`` standard errors is certain.
     """

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.acquisition.findings import Findings
-from neurofb.acquisition.gap_detection import Judge
+from neurofb.acquisition.gap_detection import GapDetector
 from neurofb.acquisition.sample_clock import Jitter, SampleClock
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
@@ -54,7 +54,7 @@ class Placed(NamedTuple):
     times_s: FloatArray
 
 
-class Ledger:
+class SampleIndexer:
     """Gives each received sample its index and counts what is missing.
 
     Parameters
@@ -84,7 +84,7 @@ class Ledger:
         if packet_samples < 1:
             raise WrongInput(f"a packet holds at least 1 sample, found {packet_samples}")
         self.clock = SampleClock(rate_hz, jitter)
-        self.judge = Judge(self.clock, packet_samples)
+        self.judge = GapDetector(self.clock, packet_samples)
         self.findings = Findings(self.clock)
         self.packet_samples = packet_samples
         self.counter_modulus = counter_modulus
@@ -115,8 +115,8 @@ class Ledger:
         """How many samples are held in doubt."""
         return len(self._held)
 
-    def take_events(self) -> list[Event]:
-        """Give what was found since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what was found since the last call, in order."""
         return self.findings.take()
 
     def push(
@@ -235,7 +235,7 @@ class Ledger:
         self._started = True
 
     def _certain(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
-        """Give how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
+        """Return how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
         if self._cleared:
             n = min(n, self._cleared)
             self._cleared -= n

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from neurofb.acquisition.arrival_timing import Due
-from neurofb.acquisition.received import RawBlock, RawLayout
+from neurofb.acquisition.arrival_timing import ExpectedArrival
+from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
 from neurofb.chunk import Chunk
 from neurofb.events import Event
 
@@ -37,7 +37,7 @@ class Source(Protocol):
         ...
 
     @property
-    def raw_layout(self) -> RawLayout:
+    def raw_layout(self) -> ReceivedLayout:
         """What the stream is, and which of its columns are the EEG; known after ``start``."""
         ...
 
@@ -46,28 +46,28 @@ class Source(Protocol):
         ...
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
-        """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         ...
 
     @property
-    def next_due(self) -> Due | None:
+    def next_due(self) -> ExpectedArrival | None:
         """When the next samples should come, on the live clock; None where that is not known to a millisecond."""
         ...
 
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call, in order."""
         ...
 
-    def take_raw(self) -> list[RawBlock]:
-        """Give what was received since the last call, as it came: for the record."""
+    def pop_received(self) -> list[ReceivedBlock]:
+        """Return what was received since the last call, as it came: for the record."""
         ...
 
-    def take_offsets(self) -> list[tuple[float, float]]:
-        """Give new corrections of the sender's clock: when measured, and what to add to a stamp, in s."""
+    def pop_offsets(self) -> list[tuple[float, float]]:
+        """Return new corrections of the sender's clock: when measured, and what to add to a stamp, in s."""
         ...
 
     def flush(self) -> Chunk:
-        """Give the samples that are held in doubt, at the end of a session; maybe none."""
+        """Return the samples that are held in doubt, at the end of a session; maybe none."""
         ...
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ USUAL_S = 0.5
 FADING = 0.999
 
 
-class StreamWatch:
+class StreamHealth:
     """Knows how long a stream has been silent and what that means.
 
     Parameters

@@ -109,7 +109,7 @@ def show(report: Report) -> None:
 
 
 def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
-    """Give a row for each phase, as ``TIMELINE_HEADER`` names its cells."""
+    """Return a row for each phase, as ``TIMELINE_HEADER`` names its cells."""
     return [
         (
             clock(phase.onset_s),
@@ -126,7 +126,7 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
 
 
 def happens(timeline: Timeline, phase: PlannedPhase) -> str:
-    """Give in words what a phase consists of: stimuli by level with temperatures, and what is asked."""
+    """Return in words what a phase consists of: stimuli by level with temperatures, and what is asked."""
     steps = [step for step in timeline.steps if step.phase == phase.index]
     levels: dict[str, list[float]] = {}
     for step in steps:
@@ -154,7 +154,7 @@ def _between(values: list[float]) -> str:
 
 
 def totals(report: Report) -> str:
-    """Give the session's totals in one line."""
+    """Return the session's totals in one line."""
     timeline = report.timeline
     assert timeline is not None
     at_most = "at most " if any(phase.waits for phase in timeline.phases) else ""
@@ -167,7 +167,7 @@ def totals(report: Report) -> str:
 
 
 def feature_rows(report: Report) -> list[tuple[str, ...]]:
-    """Give a row for each feature, as ``FEATURE_HEADER`` names its cells."""
+    """Return a row for each feature, as ``FEATURE_HEADER`` names its cells."""
     return [
         (
             each.name,
@@ -184,7 +184,7 @@ def feature_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def budget_rows(report: Report) -> list[tuple[str, ...]]:
-    """Give a row for each site, as ``BUDGET_HEADER`` names its cells."""
+    """Return a row for each site, as ``BUDGET_HEADER`` names its cells."""
     return [
         (
             each.site,
@@ -198,7 +198,7 @@ def budget_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Give a report as JSON can hold it."""
+    """Return a report as JSON can hold it."""
     timeline = report.timeline
     content: dict[str, Any] = {
         "protocol": report.protocol.study.id if report.protocol else None,
@@ -236,14 +236,14 @@ def _step_documents(timeline: Timeline) -> Iterator[dict[str, Any]]:
 
 
 def clock(seconds: float) -> str:
-    """Give seconds as minutes and seconds: 1:05, or 1:05.5 where there are tenths."""
+    """Return seconds as minutes and seconds: 1:05, or 1:05.5 where there are tenths."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     return f"{minutes}:{rest // 10:02d}" + (f".{rest % 10}" if rest % 10 else "")
 
 
 def bar(timeline: Timeline, width: int = BAR_WIDTH) -> tuple[list[tuple[str, str]], str]:
-    """Give the session as a bar: pieces of letters with their colour, and a line that marks stimuli with ``^``."""
+    """Return the session as a bar: pieces of letters with their colour, and a line that marks stimuli with ``^``."""
     whole_s = timeline.duration_s or 1.0
     marks = [" "] * width
     for onset_s in timeline.heat_onsets_s:

@@ -12,7 +12,7 @@ SHEET_HEADER = ("fact", "value", "known from")
 
 
 def list_rows() -> list[tuple[str, ...]]:
-    """Give one row for each bundled profile, as ``LIST_HEADER`` names its cells."""
+    """Return one row for each bundled profile, as ``LIST_HEADER`` names its cells."""
     profiles = [load_profile(name) for name in profile_names()]
     return [
         (p.name, p.title, p.manufacturer, str(p.n_channels), f"{p.rate_hz:g}", str(len(p.assumed)))
@@ -21,17 +21,17 @@ def list_rows() -> list[tuple[str, ...]]:
 
 
 def sheet_rows(profile: DeviceProfile) -> list[tuple[str, str, str]]:
-    """Give one row for each fact of a profile, as ``SHEET_HEADER`` names its cells."""
+    """Return one row for each fact of a profile, as ``SHEET_HEADER`` names its cells."""
     return [*_facts(profile), *_tables(profile), *(("note", note, "") for note in profile.notes)]
 
 
 def list_document() -> list[dict[str, Any]]:
-    """Give all bundled profiles as JSON can hold them."""
+    """Return all bundled profiles as JSON can hold them."""
     return [sheet_document(load_profile(name)) for name in profile_names()]
 
 
 def sheet_document(profile: DeviceProfile) -> dict[str, Any]:
-    """Give one profile as JSON can hold it, with the list of what is assumed."""
+    """Return one profile as JSON can hold it, with the list of what is assumed."""
     return {**profile.model_dump(mode="json"), "assumed": list(profile.assumed)}
 
 

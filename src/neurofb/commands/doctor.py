@@ -59,7 +59,7 @@ def run(as_json: bool, data: Path = Path("neurofb-data")) -> int:
 
 
 def examine(data: Path) -> Iterator[Finding]:
-    """Give all findings, one check after the other."""
+    """Return all findings, one check after the other."""
     checks: dict[str, Callable[[], list[Finding]]] = {
         "Python": python_findings,
         "kernels": kernel_findings,

@@ -59,7 +59,7 @@ class Finding:
 
 
 def looked(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Give what a check finds; if it fails itself, that."""
+    """Return what a check finds; if it fails itself, that."""
     try:
         return list(look())
     except Exception as error:

@@ -121,14 +121,14 @@ def _use_setting() -> str:
 
 
 def _settings(environment: Mapping[str, str]) -> str:
-    """Give the text of LSL's settings, as liblsl looks for them."""
+    """Return the text of LSL's settings, as liblsl looks for them."""
     home = Path.home() / "lsl_api" / "lsl_api.cfg"
     places = [environment.get("LSLAPICFG", ""), "lsl_api.cfg", str(home), "/etc/lsl_api/lsl_api.cfg"]
     return next((Path(each).read_text("utf-8") for each in places if each and Path(each).is_file()), "")
 
 
 def _found(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Give how many of the streams were found in a brief look, and in a long one."""
+    """Return how many of the streams were found in a brief look, and in a long one."""
     name = f"neurofb-doctor-{secrets.token_hex(4)}"
     with subprocess.Popen(
         [sys.executable, "-c", _SENDER, name, str(OUTLETS)],
@@ -163,7 +163,7 @@ def _said(code: str, *words: str, environment: Mapping[str, str] | None = None) 
 
 
 def hears_multicast(address: str) -> bool:
-    """Say whether what is sent to LSL's group over an interface reaches two listeners on it.
+    """Return whether what is sent to LSL's group over an interface reaches two listeners on it.
 
     Two, because one hears a query even where there is no multicast: the one that took the port last.
     """
@@ -217,7 +217,7 @@ def network_findings(address: str | None = None) -> list[Finding]:
 
 
 def _network_address() -> str | None:
-    """Give the address of the interface that LSL's group is reached over; None if there is none."""
+    """Return the address of the interface that LSL's group is reached over; None if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect((LSL_GROUP, 16571))

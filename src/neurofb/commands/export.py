@@ -53,7 +53,7 @@ def run(what: Path, options: Options, as_json: bool) -> int:
 
 
 def sessions(what: Path) -> list[Path]:
-    """Give the session that a folder (or the recording in it) is, or those of the dataset that it is.
+    """Return the session that a folder (or the recording in it) is, or those of the dataset that it is.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def sessions(what: Path) -> list[Path]:
 
 
 def dataset_of(folder: Path) -> Path:
-    """Give the dataset that a session's folder is in.
+    """Return the dataset that a session's folder is in.
 
     Raises
     ------

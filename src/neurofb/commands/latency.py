@@ -15,7 +15,7 @@ from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.commands.tables import show_table
 from neurofb.errors import StreamLost, StreamMissing, UnknownName, WrongInput, WrongStream, nearest
-from neurofb.lsl.matching import Query, StreamFacts, choose
+from neurofb.lsl.matching import StreamFacts, StreamQuery, choose
 from neurofb.screens.latency.analysis import LONGEST_S, evened, find_delays, store
 from neurofb.screens.latency.marks import FEWEST_MARKS, LEAST_GAP_S, MOST_GAP_S, Clicks, Pattern
 from neurofb.screens.sound.parts import BLOCK
@@ -64,7 +64,7 @@ class RecordedChannel:
     def __init__(self, name: str, channel: str | None, wait_s: float) -> None:
         from neurofb.lsl.inlet import Inlet, find_streams
 
-        query = Query(name=name)
+        query = StreamQuery(name=name)
         found = find_streams(query, wait_s)
         self.facts = choose([facts for facts, _ in found], query, wait_s)
         if self.facts.value_format == "string":
@@ -76,7 +76,7 @@ class RecordedChannel:
         self._correction_s = self._lsl(lambda: self._inlet.correction_s(CORRECTION_TIMEOUT_S))
 
     def take_until(self, time_s: float, clock: Clock) -> tuple[FloatArray, FloatArray]:
-        """Give all samples since it was opened, up to a time on LSL's clock, and their stamps.
+        """Return all samples since it was opened, up to a time on LSL's clock, and their stamps.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class RecordedChannel:
 
 
 def column_of(facts: StreamFacts, channel: str | None) -> tuple[int, str]:
-    """Give where a channel stands, and what it is called."""
+    """Return where a channel stands, and what it is called."""
     names = facts.labels or tuple(str(i + 1) for i in range(facts.n_channels))
     if channel is None:
         if facts.n_channels > 1:
@@ -142,7 +142,7 @@ def click_through(player: Player, clicks: Clicks, pattern: Pattern, clock: Clock
 
 
 def presenter(options: Options) -> Present:
-    """Give what presents the marks; what is missing for it is said now, before anything is recorded."""
+    """Return what presents the marks; what is missing for it is said now, before anything is recorded."""
     if options.kind == "screen":
         try:
             from neurofb.screens.latency.patch import show
@@ -193,7 +193,7 @@ def measure(options: Options, clock: Clock, present: Present) -> dict[str, Any]:
 
 
 def rows(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the result as ``HEADER`` names its cells."""
+    """Return the result as ``HEADER`` names its cells."""
     found = document["n_marks"] - document["n_missed"]
     return [
         ("delay, median", f"{document['median_ms']:.1f} ms"),

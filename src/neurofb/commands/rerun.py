@@ -76,7 +76,7 @@ def run(session: Path, options: Options, as_json: bool) -> int:
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
-    """Give a verdict as JSON can hold it."""
+    """Return a verdict as JSON can hold it."""
     return {
         "equal": verdict.is_equal,
         "bits_demanded": verdict.demands_bits,
@@ -143,7 +143,7 @@ def _what_if(recording: Any, protocol: str, as_json: bool) -> int:
 
 
 def block_rows(blocks: list[BlockFelt]) -> Iterator[tuple[str, ...]]:
-    """Give two rows for each block, as ``BLOCK_HEADER`` names their cells."""
+    """Return two rows for each block, as ``BLOCK_HEADER`` names their cells."""
     for number, block in enumerate(blocks, 1):
         end_s = block.start_s + block.duration_s
         for name, felt in (("delivered", block.delivered), ("other", block.other)):

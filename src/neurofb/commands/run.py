@@ -164,7 +164,7 @@ class _Shown:
         self._start_s = 0.0
 
     def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
-        """Give who may ask for something at this terminal."""
+        """Return who may ask for something at this terminal."""
         self._keys = Keys(uid, lambda: stop("a key"))
         return (self._keys,)
 
@@ -201,7 +201,7 @@ class _Shown:
             self._picture.show(status)
 
     def tell(self, event: Any) -> None:
-        """Say what happened, where there is no picture."""
+        """Return what happened, where there is no picture."""
         if not self._is_picture and not self._options.as_json:
             tell(event, self._start_s)
 

@@ -39,7 +39,7 @@ class Options:
 
 
 def plan_of(device: str, options: Options) -> SendPlan:
-    """Give the plan that the words on the command line describe."""
+    """Return the plan that the words on the command line describe."""
     return SendPlan(
         profile=_at_rate(load_profile(device), options.rate),
         seed=options.seed,

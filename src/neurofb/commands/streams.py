@@ -7,13 +7,13 @@ from typing import Any
 
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import StreamMissing
-from neurofb.lsl.matching import NOTHING_SEEN, Fit, StreamFacts, best_fits, fit
+from neurofb.lsl.matching import NOTHING_SEEN, ProfileMatch, StreamFacts, best_matches, match_profile
 
 HEADER = ("stream", "type", "channels", "rate_hz", "device that fits", "why", "missing", "from")
 
 
-def look(wait_s: float) -> list[tuple[StreamFacts, list[Fit]]]:
-    """Give all streams that show themselves within ``wait_s`` seconds, each with the profiles that fit best.
+def look(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
+    """Return all streams that show themselves within ``wait_s`` seconds, each with the profiles that fit best.
 
     Raises
     ------
@@ -27,11 +27,11 @@ def look(wait_s: float) -> list[tuple[StreamFacts, list[Fit]]]:
         raise StreamMissing(f"looked for LSL streams for {wait_s:g} s. {NOTHING_SEEN}")
     profiles = [load_profile(name) for name in profile_names()]
     seen.sort(key=lambda facts: (facts.type.lower() != "eeg", facts.name, facts.uid))
-    return [(facts, best_fits(facts, profiles)) for facts in seen]
+    return [(facts, best_matches(facts, profiles)) for facts in seen]
 
 
-def rows(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[tuple[str, ...]]:
-    """Give one row for each stream, as ``HEADER`` names its cells."""
+def rows(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[tuple[str, ...]]:
+    """Return one row for each stream, as ``HEADER`` names its cells."""
     return [
         (
             facts.name,
@@ -47,8 +47,8 @@ def rows(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[tuple[str, ...]]
     ]
 
 
-def document(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[dict[str, Any]]:
-    """Give the streams as JSON can hold them."""
+def document(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[dict[str, Any]]:
+    """Return the streams as JSON can hold them."""
     return [
         {
             "name": facts.name,
@@ -71,7 +71,7 @@ def document(seen: Sequence[tuple[StreamFacts, list[Fit]]]) -> list[dict[str, An
     ]
 
 
-def _missing(facts: StreamFacts, fits: Sequence[Fit]) -> list[str]:
+def _missing(facts: StreamFacts, fits: Sequence[ProfileMatch]) -> list[str]:
     if fits:
         return list(fits[0].missing)
     if facts.type.strip().lower() != "eeg":
@@ -85,5 +85,5 @@ def _why_none(facts: StreamFacts) -> str:
     named = [load_profile(name) for name in profile_names()]
     named = [profile for profile in named if any(outlet.fits_name(facts.name) for outlet in profile.lsl)]
     if named:
-        return f"named as {named[0].title}, but {'; '.join(fit(facts, named[0]).against)}"
+        return f"named as {named[0].title}, but {'; '.join(match_profile(facts, named[0]).against)}"
     return "no known device; labels and unit of its own are enough" if facts.labels else "no known device"

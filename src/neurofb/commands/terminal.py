@@ -117,7 +117,7 @@ class Keys:
         self.is_paused = False
 
     def take(self) -> list[str]:
-        """Give commands since the last call."""
+        """Return commands since the last call."""
         taken = []
         while self._commands:
             taken.append(self._commands.popleft())

@@ -28,7 +28,7 @@ _BAR = 30
 
 
 def draw(status: Mapping[str, Any]) -> Panel:
-    """Give the picture of a status."""
+    """Return the picture of a status."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right", min_width=9)
     rows.add_column()

@@ -14,7 +14,7 @@ from neurofb.errors import WrongStream
 
 
 def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
-    """Give the columns whose labels are places on the head, or all if fewer than half of them are.
+    """Return the columns whose labels are places on the head, or all if fewer than half of them are.
 
     A cap that numbers its electrodes (``E1`` … ``E128``) names no places: then nothing can be told apart.
     """
@@ -24,7 +24,7 @@ def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
 
 
 def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[str] = ()) -> tuple[int, ...]:
-    """Give the columns of a profile's EEG channels, in the profile's order.
+    """Return the columns of a profile's EEG channels, in the profile's order.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ OLD_POSITIONS = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 
 
 def is_position(name: str) -> bool:
-    """Say whether ``name`` is spelled as a place of the 10-05 system: ``Fz``, ``AF7``, ``CCP3h``.
+    """Return whether ``name`` is spelled as a place of the 10-05 system: ``Fz``, ``AF7``, ``CCP3h``.
 
     T3, T4, T5 and T6 are the old names of T7, T8, P7 and P8 and are not.
     """
@@ -26,7 +26,7 @@ def is_position(name: str) -> bool:
 
 
 def standard_label(text: str) -> str:
-    """Give a channel label as the 10-05 system spells it: ``Fc5.``, ``EEG FC5-REF``, ``FC5-A2`` are ``FC5``.
+    """Return a channel label as the 10-05 system spells it: ``Fc5.``, ``EEG FC5-REF``, ``FC5-A2`` are ``FC5``.
 
     Old names stay as they are (``T3``), for they are what the file calls its channel; a label that is no
     place on the head comes back unchanged but for blanks and dots around it.
@@ -43,7 +43,7 @@ def standard_label(text: str) -> str:
 
 
 def standard_labels(texts: Sequence[str]) -> tuple[str, ...]:
-    """Give all labels of a recording in standard spelling; where two would become one, both stay."""
+    """Return all labels of a recording in standard spelling; where two would become one, both stay."""
     cleaned = [standard_label(text) for text in texts]
     return tuple(
         clean if cleaned.count(clean) == 1 else text for clean, text in zip(cleaned, texts, strict=True)

@@ -210,18 +210,18 @@ class DeviceProfile(Table):
         return tuple(name for name, text in marked.items() if "assumed" in text.lower())
 
     def position(self, label: str) -> str:
-        """Give the 10-05 name of the place where channel ``label`` sits."""
+        """Return the 10-05 name of the place where channel ``label`` sits."""
         self.index(label)
         return self.positions.get(label, label)
 
     def index(self, label: str) -> int:
-        """Give the column of channel ``label`` among the EEG channels."""
+        """Return the column of channel ``label`` among the EEG channels."""
         if label not in self.labels:
             raise UnknownName(f"{self.title} has no channel {label!r}; {nearest(label, self.labels)}")
         return self.labels.index(label)
 
     def region_indices(self, name: str) -> tuple[int, ...]:
-        """Give the columns of the channels in region ``name``, among the EEG channels.
+        """Return the columns of the channels in region ``name``, among the EEG channels.
 
         Raises
         ------
@@ -234,12 +234,12 @@ class DeviceProfile(Table):
 
 
 def profile_names() -> list[str]:
-    """Give the names of all profiles that come with neurofb, sorted."""
+    """Return the names of all profiles that come with neurofb, sorted."""
     return sorted(_bundled())
 
 
 def load_profile(name_or_path: str | Path) -> DeviceProfile:
-    """Give the profile of a device.
+    """Return the profile of a device.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def _load_file(path: Path) -> DeviceProfile:
 
 
 def _bundled() -> dict[str, Any]:
-    """Give the bundled profile files by name; there is no second place to look, so no wrong one is loaded."""
+    """Return the bundled profile files by name; there is no second place to look, so no wrong one is loaded."""
     from importlib.resources import files
 
     try:

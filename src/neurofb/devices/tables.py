@@ -51,11 +51,11 @@ class Outlet(Table):
     source: Text = Field(description='where this is known from, or "assumed: why"')
 
     def fits_name(self, name: str) -> bool:
-        """Say whether a stream of this name can come from the program."""
+        """Return whether a stream of this name can come from the program."""
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
     def column_counts(self, n_eeg: int) -> range:
-        """Give the numbers of channels that its stream may have for ``n_eeg`` EEG channels."""
+        """Return the numbers of channels that its stream may have for ``n_eeg`` EEG channels."""
         least = len(self.columns_before) + n_eeg + len(self.columns_after)
         return range(least, least + len(self.columns_optional) + 1)
 

@@ -20,7 +20,7 @@ _TEXTS_UV = {
 
 
 def unit_uv(text: str) -> float | None:
-    """Give how many µV one of the unit is; None if the text is no unit of voltage.
+    """Return how many µV one of the unit is; None if the text is no unit of voltage.
 
     ``microvolts``, ``uV``, ``µV`` and ``-6`` are 1; ``volts``, ``V`` and ``0`` are 1,000,000.
     """

@@ -42,7 +42,7 @@ _EYES = re.compile(r"^(Fp|AFp|AF|AFF|F)(z|\d+h?)$")
 
 
 def eye_channels(positions: Sequence[str]) -> tuple[int, ...]:
-    """Give the columns that see the eyes: those at the forehead, else the frontal row."""
+    """Return the columns that see the eyes: those at the forehead, else the frontal row."""
     nearest = [i for i, place in enumerate(positions) if re.match(r"^(Fp|AFp|AF)(z|\d+h?)$", place)]
     return tuple(nearest or [i for i, place in enumerate(positions) if _EYES.match(place)])
 
@@ -74,7 +74,7 @@ class Calibration:
 
     @classmethod
     def assumed(cls, n_channels: int) -> Calibration:
-        """Give what serves until there is a baseline: 75 µV of swing, 100 µV of jump, 2 µV rms of muscle (assumed)."""
+        """Return the limits before a baseline: 75 µV of swing, 100 µV of jump, 2 µV rms of muscle (assumed)."""
         n = count(n_channels, "n_channels")
         return cls((75.0,) * n, (100.0,) * n, (4.0,) * n, "assumed: no baseline yet")
 

@@ -215,7 +215,7 @@ class BandFilter:
         return rehearsed_correlation(x, again.process(x), self._bands, self._delays_s, self._rate_hz)
 
     def describe(self) -> list[str]:
-        """Give a line per band: delay and expected correlation, e.g. for a screen."""
+        """Return a line per band: delay and expected correlation, e.g. for a screen."""
         expected = self.expected_correlation
         return [
             f"{name} {low:g}–{high:g} Hz at {1000 * delay:.0f} ms delay: expected r = {np.median(r):.2f}"
@@ -256,7 +256,7 @@ class BandFilter:
         return np.concatenate(outputs) if outputs else self._filter(x)
 
     def output_indices(self, first_index: int, n_samples: int) -> NDArray[np.int64]:
-        """Give the sample indices that have an output among ``n_samples`` from ``first_index`` on."""
+        """Return the sample indices that have an output among ``n_samples`` from ``first_index`` on."""
         indices = np.arange(first_index, first_index + n_samples)
         given: NDArray[np.int64] = indices[(indices + 1) % self._every == 0]
         return given

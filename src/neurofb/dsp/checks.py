@@ -14,7 +14,7 @@ from neurofb.errors import WrongInput, WrongShape
 
 
 def samples_2d(samples: ArrayLike, n_channels: int) -> FloatArray:
-    """Give ``samples`` as C-ordered float64 ``(n_samples, n_channels)``; a copy only where needed.
+    """Return ``samples`` as C-ordered float64 ``(n_samples, n_channels)``; a copy only where needed.
 
     NaN marks a missing sample and passes; an infinite value is refused, and so is any other shape or type.
     """
@@ -51,7 +51,7 @@ def _array(values: ArrayLike) -> NDArray[Any]:
 
 
 def recording_2d(samples: ArrayLike, what: str) -> FloatArray:
-    """Give a whole recording as float64 ``(n_samples, n_channels)`` with whatever number of channels it has."""
+    """Return a whole recording as float64 ``(n_samples, n_channels)`` with whatever number of channels it has."""
     shape = _array(samples).shape
     if len(shape) != 2 or shape[1] < 1:
         raise WrongShape(f"{what} needs shape (n_samples, n_channels), found {shape}")
@@ -59,7 +59,7 @@ def recording_2d(samples: ArrayLike, what: str) -> FloatArray:
 
 
 def complex_parts(z: ArrayLike, n_bands: int, n_channels: int) -> FloatArray:
-    """Give complex ``(n_samples, n_bands, n_channels)`` as float64 with a last axis (real, imaginary)."""
+    """Return complex ``(n_samples, n_bands, n_channels)`` as float64 with a last axis (real, imaginary)."""
     array = _array(z)
     if array.dtype.kind != "c":
         raise WrongInput(f"a band filter's complex output is needed, found an array of {array.dtype}")
@@ -75,14 +75,14 @@ def complex_parts(z: ArrayLike, n_bands: int, n_channels: int) -> FloatArray:
 
 
 def count(value: int, name: str) -> int:
-    """Give ``value`` if it is a whole number of at least one."""
+    """Return ``value`` if it is a whole number of at least one."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise WrongInput(f"{name} needs a whole number of at least 1, found {value!r}")
     return int(value)
 
 
 def positive(value: float, name: str) -> float:
-    """Give ``value`` if it is finite and above zero."""
+    """Return ``value`` if it is finite and above zero."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value > 0):
         raise WrongInput(f"{name} needs a finite number above 0, found {value!r}")

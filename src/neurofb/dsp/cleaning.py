@@ -27,7 +27,7 @@ class _Held:
         self.last = np.full(n_channels, np.nan)
 
     def fill(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give x with missing values held, and each channel's first value where it has only now begun (else NaN)."""
+        """Return x with missing values held, and each channel's first value where it has only now begun (else NaN)."""
         missing = np.isnan(x)
         began = np.isnan(self.last)
         if missing.any() or began.any():
@@ -79,7 +79,7 @@ class OffsetRemoval:
         self._held = _Held(self._n_channels)
 
     def process(self, samples: ArrayLike) -> FloatArray:
-        """Give the samples without their offset."""
+        """Return the samples without their offset."""
         x = samples_2d(samples, self._n_channels)
         filled, first = self._held.fill(x)
         for channel in np.flatnonzero(np.isfinite(first)):
@@ -127,7 +127,7 @@ class LineNotch:
         self._held = _Held(self._n_channels)
 
     def process(self, samples: ArrayLike) -> FloatArray:
-        """Give the samples without line noise."""
+        """Return the samples without line noise."""
         x = samples_2d(samples, self._n_channels)
         filled, first = self._held.fill(x)
         for channel in np.flatnonzero(np.isfinite(first)):

@@ -39,7 +39,7 @@ class Hops:
 
     @classmethod
     def at(cls, rate_hz: float) -> Hops:
-        """Give the grid for a sampling rate, which must be at least 64 Hz."""
+        """Return the grid for a sampling rate, which must be at least 64 Hz."""
         if positive(rate_hz, "rate_hz") < 64:
             raise WrongInput(f"features need a rate of at least 64 Hz, found {rate_hz:g} Hz")
         every = max(1, int(rate_hz // OUTPUT_HZ))
@@ -57,5 +57,5 @@ class Hops:
         return self.fast_hz / self.slow
 
     def count(self, seconds: float) -> int:
-        """Give how many hops last at least that long."""
+        """Return how many hops last at least that long."""
         return -int(-seconds * self.fast_hz // 1)

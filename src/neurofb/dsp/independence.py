@@ -35,7 +35,7 @@ POINTS_PER_SAMPLE = 4
 
 
 def default_autocorrelation(rate_hz: float) -> ComplexArray:
-    """Give the autocorrelation of flat noise in a band 4 Hz wide between its edges (as 8–12 Hz, transitions 2 Hz).
+    """Return the autocorrelation of flat noise in a band 4 Hz wide between its edges (as 8–12 Hz, transitions 2 Hz).
 
     What is assumed where a filter does not say its own. Shape (n_lags,), 1 at lag 0.
     """
@@ -51,7 +51,7 @@ def default_autocorrelation(rate_hz: float) -> ComplexArray:
 
 
 def near_samples(autocorrelation: ComplexArray) -> int:
-    """Give the lag up to which the lagged cross-products of two of the channels still resemble each other.
+    """Return the lag up to which the lagged cross-products of two of the channels still resemble each other.
 
     The product's autocorrelation is |rx||ry|; the last lag at which it exceeds `NEAR_CORRELATION` for any pair of
     the channels, shape (n_channels, n_lags), or for two of one kind, shape (1, n_lags).
@@ -76,7 +76,7 @@ class Independence:
     samples: FloatArray
 
     def at(self, weight: FloatArray) -> FloatArray:
-        """Give the effective number of each pair at its sum of weights, shape (n_pairs,)."""
+        """Return the effective number of each pair at its sum of weights, shape (n_pairs,)."""
         if len(self.samples) == 1:
             shared: FloatArray = np.interp(weight, self.weights, self.samples[0])
             return shared
@@ -88,7 +88,7 @@ class Independence:
         return numbers
 
     def weight_for(self, samples: float) -> FloatArray:
-        """Give each row's sum of weights at which that many samples are reached; infinite if never."""
+        """Return each row's sum of weights at which that many samples are reached; infinite if never."""
         return np.array(
             [
                 np.interp(samples, row, self.weights) if samples <= row[-1] else math.inf
@@ -125,7 +125,7 @@ def independence(
 
 
 def effective_samples(weights: FloatArray, autocorrelation: ComplexArray) -> float:
-    """Give the effective number of independent samples of one window (see the module's text).
+    """Return the effective number of independent samples of one window (see the module's text).
 
     Above `MANY` the first-order form (Σw)² / Σᵢⱼ wᵢ wⱼ |r(i-j)|² is given, there within 1 % of the exact one.
     """
@@ -157,7 +157,7 @@ def _mean_shares(powers: FloatArray) -> FloatArray:
 
 
 def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> FloatArray:
-    """Give the level below which unrelated noise stays in ``quantile`` of the windows.
+    """Return the level below which unrelated noise stays in ``quantile`` of the windows.
 
     Parameters
     ----------

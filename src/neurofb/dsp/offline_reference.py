@@ -12,7 +12,7 @@ from neurofb.dsp.wiener import zero_phase_taps
 
 
 def offline_band(x: FloatArray, low_hz: float, high_hz: float, rate_hz: float) -> ComplexArray:
-    """Give the analytic zero-phase band of each channel, as MNE's defaults would, shape of ``x``."""
+    """Return the analytic zero-phase band of each channel, as MNE's defaults would, shape of ``x``."""
     taps = zero_phase_taps(low_hz, high_hz, rate_hz)
     half = len(taps) // 2
     # Odd reflection at both ends, as MNE pads: the offset at an edge is no step.

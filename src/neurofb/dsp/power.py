@@ -88,7 +88,7 @@ class BandPower:
 def relative_power(
     power: ArrayLike, bands: Sequence[str], whole: str | Sequence[str] | None = None
 ) -> FloatArray:
-    """Give each band's share of a whole.
+    """Return each band's share of a whole.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def relative_power(
 
 
 def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
-    """Give 10·log₁₀(power / reference) in dB; NaN where one of them is 0, which has no logarithm.
+    """Return 10·log₁₀(power / reference) in dB; NaN where one of them is 0, which has no logarithm.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ class ChannelQuality:
             out[:3, out[4] == 1.0] = np.nan
 
     def _is_fine(self, measures: FloatArray) -> bool:
-        """Say whether no channel breaks any limit in this quarter: a few numbers instead of one look at each."""
+        """Return whether no channel breaks any limit in this quarter: a few numbers instead of one look at each."""
         most, least = (
             np.maximum.reduce(measures, axis=1).tolist(),
             np.minimum.reduce(measures, axis=1).tolist(),
@@ -200,7 +200,7 @@ class ChannelQuality:
         return np.where(far & (counts >= RAILED_SAMPLES), counts, 0).astype(np.float64)
 
     def _suspects(self) -> NDArray[np.bool_]:
-        """Give which channels break any limit; what breaks none need not be looked at one by one."""
+        """Return which channels break any limit; what breaks none need not be looked at one by one."""
         deviation, line, level, rails, share = _last_second(self._measures)
         limits = self._limits
         wrong: NDArray[np.bool_] = (
@@ -211,7 +211,7 @@ class ChannelQuality:
         return wrong
 
     def _judge(self, channel: int) -> ChannelState:
-        """Give the state of one channel, the first that applies: each explains those below it."""
+        """Return the state of one channel, the first that applies: each explains those below it."""
         deviation, line, level, rails, share = (each[..., channel] for each in _last_second(self._measures))
         limits, off_uv = self._limits, abs(float(level) - self._converter.dc_level_uv)
         rest_uv = float(np.sqrt(max(float(deviation[0]) ** 2 - float(line) ** 2 / 2, 0.0)))
@@ -254,7 +254,7 @@ def _last_second(measures: FloatArray) -> tuple[FloatArray, FloatArray, FloatArr
 
 
 def _line_weights(mains: Sequence[float], rate_hz: float, n_samples: int) -> FloatArray:
-    """Give the columns (cos, sin for each frequency) whose product with a quarter is the amplitude there."""
+    """Return the columns (cos, sin for each frequency) whose product with a quarter is the amplitude there."""
     window = np.hanning(n_samples + 2)[1:-1]
     scaled = 2.0 * window / window.sum()
     turns = np.arange(n_samples)[:, None] * (2 * np.pi * np.asarray(mains)[None, :] / rate_hz)

@@ -57,7 +57,7 @@ class Spectrum:
         return len(self.density)
 
     def at(self, freqs_hz: FloatArray) -> FloatArray:
-        """Give densities, shape (n_channels, len(freqs_hz)), linear between and constant beyond."""
+        """Return densities, shape (n_channels, len(freqs_hz)), linear between and constant beyond."""
         return np.stack([np.interp(freqs_hz, self.freqs_hz, row) for row in self.density])
 
 
@@ -105,7 +105,7 @@ def _whole_segments(x: FloatArray, length: int) -> FloatArray:
 
 
 def prior_spectrum(rate_hz: float) -> Spectrum:
-    """Give what is assumed of an adult's scalp EEG, straight from an amplifier, while there is no baseline.
+    """Return what is assumed of an adult's scalp EEG, straight from an amplifier, while there is no baseline.
 
     In units of the density of 1/f at 1 Hz: 1/f; alpha, 0.8 at 10 Hz with a standard deviation of 1 Hz; drift and
     eye movements, 10/f² above 0.5 Hz; mains, 0.3 at 50 and 60 Hz and their doubles; a floor of 0.001. The shape is

@@ -133,7 +133,7 @@ class Synchrony:
         pairs: Literal["all"] | Sequence[tuple[int, int]] = "all",
         least_samples: float = 3.0,
     ) -> Synchrony:
-        """Give the synchrony of a band filter's output, with the autocorrelation that filter declares."""
+        """Return the synchrony of a band filter's output, with the autocorrelation that filter declares."""
         return cls(
             bands.n_channels,
             bands.n_bands,
@@ -203,11 +203,11 @@ class Synchrony:
         return self._pairing.pairs.copy()
 
     def coherence(self) -> FloatArray:
-        """Give |E[xy*]| / √(E|x|² E|y|²), 0–1. For display: volume conduction raises it; see `null_level`."""
+        """Return |E[xy*]| / √(E|x|² E|y|²), 0–1. For display: volume conduction raises it; see `null_level`."""
         return self._measure("coherence")
 
     def debiased_coherence2(self) -> FloatArray:
-        """Give squared coherence with the mean that unrelated noise reads taken out: (N coh² - 1) / (N - 1).
+        """Return squared coherence with the mean that unrelated noise reads taken out: (N coh² - 1) / (N - 1).
 
         For display: volume conduction raises it.
         """
@@ -216,23 +216,23 @@ class Synchrony:
         return debiased
 
     def imaginary_coherence(self) -> FloatArray:
-        """Give Im E[xy*] / √(E|x|² E|y|²), -1–1; above 0 where the first channel of the pair leads."""
+        """Return Im E[xy*] / √(E|x|² E|y|²), -1–1; above 0 where the first channel of the pair leads."""
         return self._measure("imaginary_coherence")
 
     def plv(self) -> FloatArray:
-        """Give the phase-locking value |E[xy*/|xy*|]|, 0–1. For display: volume conduction raises it."""
+        """Return the phase-locking value |E[xy*/|xy*|]|, 0–1. For display: volume conduction raises it."""
         return self._measure("plv")
 
     def ciplv(self) -> FloatArray:
-        """Give the corrected imaginary phase-locking value |Im u| / √(1 - (Re u)²) of u = E[xy*/|xy*|], 0–1."""
+        """Return the corrected imaginary phase-locking value |Im u| / √(1 - (Re u)²) of u = E[xy*/|xy*|], 0–1."""
         return self._measure("ciplv")
 
     def wpli(self) -> FloatArray:
-        """Give the weighted phase-lag index |E[v]| / E|v| of v = Im xy*, 0–1; few samples raise it."""
+        """Return the weighted phase-lag index |E[v]| / E|v| of v = Im xy*, 0–1; few samples raise it."""
         return self._measure("wpli")
 
     def debiased_wpli2(self) -> FloatArray:
-        """Give the debiased squared weighted phase-lag index, at most 1: around 0 for unrelated channels.
+        """Return the debiased squared weighted phase-lag index, at most 1: around 0 for unrelated channels.
 
         Σ v v' / Σ |v||v'| over all pairs of samples too far apart to repeat each other (`near_s`). With
         ``autocorrelation="independent"`` these are all pairs but each sample with itself, the textbook's formula.
@@ -242,17 +242,17 @@ class Synchrony:
         return self._measure("debiased_wpli2")
 
     def aec_orth(self) -> FloatArray:
-        """Give the correlation of amplitudes, each with the other's part orthogonal to it, -1–1; mean of both ways."""
+        """Return the orthogonalised amplitude correlation, -1 to 1; mean of both directions."""
         return self._measure("aec_orth")
 
     def effective_samples(self) -> FloatArray:
-        """Give the effective number of independent samples of each estimate, shape (n_bands, n_pairs); NaN: too few."""
+        """Return the effective number of independent samples, shape (n_bands, n_pairs); NaN where too few."""
         self._read()
         numbers = np.stack([table.at(w) for table, w in zip(self._independence, self._weights, strict=True)])
         return np.where(self._weights >= self._least_weight, numbers, np.nan)
 
     def null_level(self, measure: str, quantile: float = 0.95) -> FloatArray:
-        """Give the level that unrelated channels stay below in ``quantile`` of windows, shape (n_bands, n_pairs)."""
+        """Return the level that unrelated channels stay below in ``quantile`` of windows, shape (n_bands, n_pairs)."""
         return null_level(measure, self.effective_samples(), quantile)
 
     @property

@@ -82,7 +82,7 @@ class Grid:
 
 
 def zero_phase_taps(low_hz: float, high_hz: float, rate_hz: float) -> FloatArray:
-    """Give the zero-phase band-pass of MNE's defaults (``mne.filter.create_filter``), as taps centred on 0.
+    """Return the zero-phase band-pass of MNE's defaults (``mne.filter.create_filter``), as taps centred on 0.
 
     Transition bands are min(max(¼·edge, 2 Hz), room); each edge is a Hamming-windowed low-pass of
     3.3 / transition seconds. Built from ``scipy.signal.firwin``; equal to MNE's taps.
@@ -104,7 +104,7 @@ def _low_pass(cut_hz: float, width_hz: float, rate_hz: float, total: int) -> Flo
 
 
 def target_response(low_hz: float, high_hz: float, grid: Grid) -> FloatArray:
-    """Give the analytic target's (real) response on the grid: doubled above 0 Hz, nothing below."""
+    """Return the analytic target's (real) response on the grid: doubled above 0 Hz, nothing below."""
     taps = zero_phase_taps(low_hz, high_hz, grid.rate_hz)
     centred = np.zeros(grid.n_freqs)
     half = len(taps) // 2
@@ -180,7 +180,7 @@ def _autocorrelation(taps: ComplexArray, power: FloatArray, grid: Grid) -> Compl
 
 
 def envelope_correlation(agreement: FloatArray) -> FloatArray:
-    """Give the correlation of two envelopes whose Gaussian signals have squared coherence ``agreement``.
+    """Return the correlation of two envelopes whose Gaussian signals have squared coherence ``agreement``.
 
     r = (₂F₁(−½, −½; 1; η) − 1) (π/4) / (1 − π/4) (Middleton 1948, Q. Appl. Math. 5, 445). EEG waxes and wanes more
     than a Gaussian signal, so the measured correlation is usually higher: read it as a cautious promise.
@@ -190,7 +190,7 @@ def envelope_correlation(agreement: FloatArray) -> FloatArray:
 
 
 def check_bands(bands: Bands, rate_hz: float) -> dict[str, tuple[float, float]]:
-    """Give bands that this rate can carry; refuse others, naming each."""
+    """Return bands that this rate can carry; refuse others, naming each."""
     try:
         pairs = [(name, edges) for name, edges in (bands.items() if isinstance(bands, Mapping) else bands)]
     except (TypeError, ValueError) as failure:

@@ -19,19 +19,19 @@ from neurofb.engine.engine import Engine
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.requests import Requests
-from neurofb.engine.sequencer import Conductor
+from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.session_files import write_results, write_settings
-from neurofb.engine.session_log import Journal
+from neurofb.engine.session_log import SessionLog
 from neurofb.engine.simulated_participant import simulated_participant, simulated_source
 from neurofb.engine.status import Heading, StatusSheet
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
 from neurofb.events import Event
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
-from neurofb.lsl.session_streams import CommandEar, Listener, Publisher
+from neurofb.lsl.session_streams import CommandInlet, Listener, Publisher
 from neurofb.protocol.stop_rules import StopRules
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
@@ -43,7 +43,7 @@ from neurofb.stimulation.calibration import (
     load_calibration,
     save_calibration,
 )
-from neurofb.stimulation.client import Heater, open_heater
+from neurofb.stimulation.client import StimulatorClient, open_stimulator
 
 #: What the watchdog did, in its own words: also after the engine has died.
 WATCHDOG_LOG = "watchdog.jsonl"
@@ -75,19 +75,19 @@ class Assembled:
     engine: Engine
     folder: SessionFolder
     uid: str
-    journal: Journal
-    conductor: Conductor
+    journal: SessionLog
+    conductor: Sequencer
 
 
 def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
-    """Give the EEG, started, and the head it comes from if that is a simulated one."""
+    """Return the EEG, started, and the head it comes from if that is a simulated one."""
     asked, profile = plan.asked, plan.profile
     if not asked.simulate:
         from neurofb.acquisition.live import LslSource
-        from neurofb.lsl.matching import Query
+        from neurofb.lsl.matching import StreamQuery
 
         words = asked.stream or ""
-        query = Query(
+        query = StreamQuery(
             name=words if words and "=" not in words else None,
             profile=profile,
             predicate=words if "=" in words else None,
@@ -154,13 +154,13 @@ def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder
     return folder
 
 
-def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> Heater | None:
-    """Give the stimulator at baseline, tested; None for a protocol without heat."""
+def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient | None:
+    """Return the stimulator at baseline, tested; None for a protocol without heat."""
     heat = plan.protocol.heat
     if heat is None:
         return None
     is_manual = isinstance(clock, ManualClock)
-    heater = open_heater(
+    heater = open_stimulator(
         plan.asked.thermode,
         envelope=heat.envelope,
         clock=clock,
@@ -186,7 +186,7 @@ def _join(
     hooks: Hooks,
     source: Source,
     head: Head | None,
-    heater: Heater | None,
+    heater: StimulatorClient | None,
     folder: SessionFolder,
     undo: contextlib.ExitStack,
     *,
@@ -204,10 +204,10 @@ def _join(
         hop_hz = loop.pipeline.hops.fast_hz
         publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
     sites = plan.protocol.heat.sites if plan.protocol.heat else ()
-    journal = Journal(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
+    journal = SessionLog(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
     journal.on_event = hooks.on_event
-    looped = InstructedLoop(loop, journal, at_once=is_manual)
-    stimuli = None if heater is None else Stimuli(heater, journal, clock)
+    looped = RecordedLoop(loop, journal, at_once=is_manual)
+    stimuli = None if heater is None else StimulusController(heater, journal, clock)
     requests = Requests(_listeners(hooks, uid, stimuli, publish=publish))
     conductor = _conductor(plan, uid, looped, stimuli, journal)
     _say_start(plan, uid, journal, heater)
@@ -245,8 +245,10 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
     )
 
 
-def _listeners(hooks: Hooks, uid: str, stimuli: Stimuli | None, *, publish: bool) -> list[Listener]:
-    """Give all who may ask; a stop of theirs reaches the stimulator before the engine has read it."""
+def _listeners(
+    hooks: Hooks, uid: str, stimuli: StimulusController | None, *, publish: bool
+) -> list[Listener]:
+    """Return all who may ask; a stop of theirs reaches the stimulator before the engine has read it."""
 
     def stop_at_once(by: str) -> None:
         if stimuli is not None:
@@ -254,15 +256,15 @@ def _listeners(hooks: Hooks, uid: str, stimuli: Stimuli | None, *, publish: bool
 
     listeners = list(hooks.listeners(uid, stop_at_once))
     if publish:
-        listeners.append(CommandEar(uid, lambda _text: stop_at_once("a command")))
+        listeners.append(CommandInlet(uid, lambda _text: stop_at_once("a command")))
     return listeners
 
 
 def _conductor(
-    plan: SessionPlan, uid: str, looped: InstructedLoop, stimuli: Stimuli | None, journal: Journal
-) -> Conductor:
+    plan: SessionPlan, uid: str, looped: RecordedLoop, stimuli: StimulusController | None, journal: SessionLog
+) -> Sequencer:
     prompting = Prompting(journal)
-    return Conductor(
+    return Sequencer(
         uid,
         plan.timeline,
         looped,
@@ -278,7 +280,7 @@ def _conductor(
 
 
 def _calibration(
-    plan: SessionPlan, stimuli: Stimuli | None, prompting: Prompting, journal: Journal
+    plan: SessionPlan, stimuli: StimulusController | None, prompting: Prompting, journal: SessionLog
 ) -> HeatCalibration | None:
     protocol, asked = plan.protocol, plan.asked
     planned = any(phase.kind == "calibration" for phase in plan.timeline.phases)
@@ -327,7 +329,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
     )
 
 
-def _say_start(plan: SessionPlan, uid: str, journal: Journal, heater: Heater | None) -> None:
+def _say_start(plan: SessionPlan, uid: str, journal: SessionLog, heater: StimulatorClient | None) -> None:
     journal.say(
         "start",
         f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.recorded_loop import RecordedLoop
 
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
@@ -17,12 +17,12 @@ class BaselineTime:
 
     Parameters
     ----------
-    looped : InstructedLoop
+    looped : RecordedLoop
     longest_s : float
         By how much a baseline may be extended in all.
     """
 
-    def __init__(self, looped: InstructedLoop, longest_s: float) -> None:
+    def __init__(self, looped: RecordedLoop, longest_s: float) -> None:
         self._looped, self._longest_s = looped, longest_s
 
     def look_ahead(self, left_s: float) -> None:
@@ -31,7 +31,7 @@ class BaselineTime:
             self._looped.rehearse()
 
     def extension(self, extended_s: float) -> tuple[float, str]:
-        """Give by how much it goes on, 0 if it may end, and in words why; no words while that is being found out."""
+        """Return by how much it goes on, 0 if it may end, and in words why; no words while that is being found out."""
         lacks = self._looped.lacks()
         if lacks is None:
             return WONDER_S, ""

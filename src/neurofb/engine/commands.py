@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neurofb.engine.sequencer import Conductor
-from neurofb.engine.session_log import Journal
+from neurofb.engine.sequencer import Sequencer
+from neurofb.engine.session_log import SessionLog
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.messages import Command
 
@@ -22,11 +22,11 @@ class Commands:
 
     Parameters
     ----------
-    conductor : Conductor
-    journal : Journal
+    conductor : Sequencer
+    journal : SessionLog
     """
 
-    def __init__(self, conductor: Conductor, journal: Journal) -> None:
+    def __init__(self, conductor: Sequencer, journal: SessionLog) -> None:
         self._conductor, self._journal = conductor, journal
 
     def ask(self, text: str, index: int, now_s: float) -> None:

@@ -32,7 +32,7 @@ WARM_C = 36.0
 
 
 def used_before(data: Path, participant: str, visit: str) -> dict[str, float]:
-    """Give what each place has had in earlier runs.
+    """Return what each place has had in earlier runs.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def used_before(data: Path, participant: str, visit: str) -> dict[str, float]:
 
 
 def used_in(folder: Path) -> dict[str, float]:
-    """Give what one run added, by site."""
+    """Return what one run added, by site."""
     settings = _document(folder / SETTINGS)
     if settings is not None and settings.get("heat", True) is None:
         return {}
@@ -67,7 +67,7 @@ def used_in(folder: Path) -> dict[str, float]:
 
 
 def recorded_in(file: XdfFile) -> dict[str, float]:
-    """Give what each place has had by the recorded temperatures: the hotter of commanded and measured, always."""
+    """Return what each place has had by the recorded temperatures: the hotter of commanded and measured, always."""
     try:
         stream = file.stream(STIMULUS)
     except UnknownFile:
@@ -94,7 +94,7 @@ def recorded_in(file: XdfFile) -> dict[str, float]:
 
 
 def _unended(file: XdfFile) -> tuple[str, float] | None:
-    """Give where, and up to what, a stimulus was armed that no event ends: it may have begun or gone on unseen."""
+    """Return where, and up to what, a stimulus was armed that no event ends: it may have begun or gone on unseen."""
     asked: tuple[str, float] | None = None
     try:
         rows = file.stream(EVENTS).texts()
@@ -118,7 +118,7 @@ def _sites(stream: XdfStream) -> list[str]:
 
 
 def _document(path: Path) -> dict[str, object] | None:
-    """Give what a file says; None if it is not there, or broken off."""
+    """Return what a file says; None if it is not there, or broken off."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

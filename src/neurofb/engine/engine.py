@@ -19,13 +19,13 @@ from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
 from neurofb.engine.commands import Commands
-from neurofb.engine.low_latency import Readiness
-from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.low_latency import HopWaiter
+from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.requests import Requests
-from neurofb.engine.sequencer import STREAM, Conductor
-from neurofb.engine.session_log import Journal
+from neurofb.engine.sequencer import STREAM, Sequencer
+from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusSheet
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import NeurofbError, SafetyStop, StreamLost
 from neurofb.messages import STATUS_RATE_HZ
 
@@ -62,12 +62,12 @@ class Engine:
     ----------
     source : Source
         Started.
-    looped : InstructedLoop
-    conductor : Conductor
-    stimuli : Stimuli or None
+    looped : RecordedLoop
+    conductor : Sequencer
+    stimuli : StimulusController or None
     requests : Requests
         What comes from outside and from the terminal.
-    journal : Journal
+    journal : SessionLog
     sheet : StatusSheet
     clock : Clock
     on_status : callable, optional
@@ -81,11 +81,11 @@ class Engine:
     def __init__(
         self,
         source: Source,
-        looped: InstructedLoop,
-        conductor: Conductor,
-        stimuli: Stimuli | None,
+        looped: RecordedLoop,
+        conductor: Sequencer,
+        stimuli: StimulusController | None,
         requests: Requests,
-        journal: Journal,
+        journal: SessionLog,
         sheet: StatusSheet,
         clock: Clock,
         on_status: Callable[[dict[str, Any]], None] | None = None,
@@ -93,7 +93,7 @@ class Engine:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
-        self._readiness = Readiness(source, looped, clock)
+        self._readiness = HopWaiter(source, looped, clock)
         self._commands = Commands(conductor, journal)
         self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
@@ -149,9 +149,9 @@ class Engine:
             self._do_what_waited(now_s)
 
     def _take_in(self, chunk: Chunk, now_s: float) -> bool:
-        """Give out the feedback that samples earn first, and only then do the rest; say whether there was any."""
+        """Publish the feedback of these samples before anything else is done; return whether there was any."""
         given = self._looped.push(chunk, now_s)
-        self._journal.received(self._source.take_raw(), self._source.take_offsets())
+        self._journal.received(self._source.pop_received(), self._source.pop_offsets())
         self._journal.placed(chunk)
         return bool(given)
 
@@ -164,7 +164,7 @@ class Engine:
         self._looped.tidy()
 
     def _tell_events(self) -> None:
-        for event in (*self._source.take_events(), *self._looped.loop.take_events()):
+        for event in (*self._source.pop_events(), *self._looped.loop.pop_events()):
             self._journal.event(event)
 
     def _show(self, now_s: float) -> None:
@@ -229,7 +229,7 @@ class Engine:
         return outcome
 
     def _with_fault(self, outcome: Outcome) -> Outcome:
-        """Give the outcome that says as well what is wrong with the stimulator, whatever else ended the session."""
+        """Return the outcome that says as well what is wrong with the stimulator, whatever else ended the session."""
         fault = "" if self._stimuli is None else self._stimuli.fault
         if not fault or fault in outcome.message:
             return outcome

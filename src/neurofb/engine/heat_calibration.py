@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.session_log import Journal
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.session_log import SessionLog
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import WrongInput
 from neurofb.events import Event
 from neurofb.protocol.ratings import Rating, Scale
@@ -36,9 +36,9 @@ class HeatCalibration:
     site : str
     interval_s : float
         At baseline between two stimuli.
-    stimuli : Stimuli
+    stimuli : StimulusController
     prompting : Prompting
-    journal : Journal
+    journal : SessionLog
     on_done : callable
         Called with what was found.
     """
@@ -49,9 +49,9 @@ class HeatCalibration:
         scale: Scale,
         site: str,
         interval_s: float,
-        stimuli: Stimuli,
+        stimuli: StimulusController,
         prompting: Prompting,
-        journal: Journal,
+        journal: SessionLog,
         on_done: Callable[[CalibratedHeat], None],
     ) -> None:
         self._calibration, self._scale, self._site = calibration, scale, site
@@ -82,14 +82,14 @@ class HeatCalibration:
 
     def step(self, now_s: float) -> None:
         """Go on with whatever has happened."""
-        for event in self._stimuli.take_events():
+        for event in self._stimuli.pop_events():
             if self._waits == "stimulus" and event.kind in ("heat_ended", "heat_aborted", "heat_refused"):
                 self._stimulus_over(event, now_s)
         if self._waits == "interval" and now_s >= self._next_s and not self._is_held:
             self._go_on(now_s)
 
     def pause(self) -> None:
-        """Give nothing until ``resume``; a stimulus that is armed or on ends, and is given again afterwards, whole.
+        """Return nothing until ``resume``; a stimulus that is armed or on ends, and is given again afterwards, whole.
 
         What came of its first part is no answer: a ramp that a pause has ended was not ended by the button, and did
         not reach its top.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neurofb.engine.recorded_loop import InstructedLoop
-from neurofb.engine.session_log import Journal
-from neurofb.engine.stimulus_control import LEAD_S, Stimuli
+from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.session_log import SessionLog
+from neurofb.engine.stimulus_control import LEAD_S, StimulusController
 from neurofb.protocol.ratings import Rating
 from neurofb.protocol.schedule import Schedule
 from neurofb.protocol.stop_rules import Action, StopRules
@@ -25,21 +25,21 @@ class HeatSteps:
 
     Parameters
     ----------
-    stimuli : Stimuli or None
+    stimuli : StimulusController or None
         None: a session without heat.
-    looped : InstructedLoop
+    looped : RecordedLoop
     rules : StopRules
-    journal : Journal
+    journal : SessionLog
     tell : callable
         Takes what a person should read.
     """
 
     def __init__(
         self,
-        stimuli: Stimuli | None,
-        looped: InstructedLoop,
+        stimuli: StimulusController | None,
+        looped: RecordedLoop,
         rules: StopRules,
-        journal: Journal,
+        journal: SessionLog,
         tell: Callable[[str], None],
     ) -> None:
         self._stimuli, self._looped, self.rules, self._journal = stimuli, looped, rules, journal
@@ -76,7 +76,7 @@ class HeatSteps:
         self._looped.do("heat_onset")
 
     def may_ask(self, step: Step, now_s: float) -> bool:
-        """Say whether a question about a stimulus makes sense: not if it was not given; then that is told."""
+        """Return whether a question about a stimulus makes sense: not if it was not given; then that is told."""
         if step.trial is None or self._stimuli is None or self._stimuli.is_given:
             return True
         names = ", ".join(scale.name for scale in step.scales or ())

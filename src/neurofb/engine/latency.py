@@ -8,7 +8,7 @@ import numpy as np
 
 
 def summary_ms(ages_s: Iterable[float], filter_s: float) -> dict[str, float] | None:
-    """Give median and 99th percentile of the ages in ms, and the declared delay of the filters beside them.
+    """Return median and 99th percentile of the ages in ms, and the declared delay of the filters beside them.
 
     None where there is no age yet.
     """

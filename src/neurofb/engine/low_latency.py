@@ -8,11 +8,11 @@ before, whose output goes nowhere. Neither changes a bit of any result.
 
 from __future__ import annotations
 
-from neurofb.acquisition.arrival_timing import Due
+from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock, give_way
-from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.recorded_loop import RecordedLoop
 
 #: Whoever gives way for longer than this is on a busy computer, where it is better to sleep: who is woken comes first.
 BUSY_S = 0.0003
@@ -24,24 +24,24 @@ RECOVERY = 0.98
 LONGEST_PRACTICE_S = 0.001
 
 
-class Readiness:
+class HopWaiter:
     """Waits for samples: asleep, but for those that complete a hop.
 
     Parameters
     ----------
     source : Source
-    looped : InstructedLoop
+    looped : RecordedLoop
         Its understudy practises, if it has one.
     clock : Clock
     """
 
-    def __init__(self, source: Source, looped: InstructedLoop, clock: Clock) -> None:
+    def __init__(self, source: Source, looped: RecordedLoop, clock: Clock) -> None:
         self._source, self._looped, self._clock = source, looped, clock
         self._asleep_until_s, self._rest_s = float("-inf"), REST_S
         self._practice_s = 0.0
 
     def pull(self, longest_s: float, until_s: float) -> Chunk:
-        """Give the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
+        """Return the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
 
         At ``until_s`` something else is due, and nobody is kept from it.
         """
@@ -55,8 +55,8 @@ class Readiness:
         self._practise(due.time_s)
         return self._stay_awake(due.time_s + due.within_s)
 
-    def _due(self, now_s: float, until_s: float) -> Due | None:
-        """Give when the samples are due that complete a hop, if they are the next and feedback waits for them."""
+    def _due(self, now_s: float, until_s: float) -> ExpectedArrival | None:
+        """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
         if not self._looped.loop.is_giving_feedback or now_s < self._asleep_until_s:
             return None
         due = self._source.next_due

@@ -16,7 +16,7 @@ from neurofb.devices import DeviceProfile, load_profile
 from neurofb.engine.earlier_dose import used_before
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.feedback.baseline import Baseline
-from neurofb.loop.participant_fit import Fitted
+from neurofb.loop.participant_fit import ParticipantFit
 from neurofb.protocol.checks.check import Circumstances, Report, examine
 from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import Protocol, load_protocol
@@ -104,7 +104,7 @@ class SessionPlan:
     profile: DeviceProfile
     timeline: Timeline
     temperatures: Mapping[str, float] = field(default_factory=dict)
-    fitted: Fitted | None = None
+    fitted: ParticipantFit | None = None
     baselines: tuple[Baseline, ...] = ()
     warnings: tuple[str, ...] = ()
     used: Mapping[str, float] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class SessionPlan:
         )
 
     def again(self, found: Mapping[float, float]) -> Timeline:
-        """Give the timeline with calibrated temperatures, found for levels of pain."""
+        """Return the timeline with calibrated temperatures, found for levels of pain."""
         levels = {} if self.protocol.heat is None else self.protocol.heat.levels
         celsius = {
             name: found[level.pain]
@@ -138,11 +138,11 @@ class SessionPlan:
         )
 
     def heat_ahead(self, timeline: Timeline, n_taken: int, used: Mapping[str, float]) -> list[str]:
-        """Say what forbids the heat of a timeline after ``n_taken`` steps."""
+        """Return what forbids the heat of a timeline after ``n_taken`` steps."""
         return heat_problems_from(self.protocol, timeline, n_taken, used)
 
     def stable_uid(self) -> str:
-        """Give a uid that is the same for the same plan: for simulations that are to be the same."""
+        """Return a uid that is the same for the same plan: for simulations that are to be the same."""
         words = f"{text_hash(self.protocol.text)} {self.asked.seed} {self.asked.participant} {self.visit}"
         return uuid.uuid5(uuid.NAMESPACE_OID, words).hex[:12]
 
@@ -173,7 +173,7 @@ def plan_session(asked: Asked) -> SessionPlan:
             WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere")
         )
     profile: DeviceProfile | None = tried(lambda: load_profile(asked.device))
-    fitted: Fitted | None = None
+    fitted: ParticipantFit | None = None
     known: Known | None = None
     if asked.baseline is not None:
         path = asked.baseline
@@ -217,7 +217,7 @@ def plan_session(asked: Asked) -> SessionPlan:
 
 
 def _refusal(found: list[NeurofbError]) -> NeurofbError:
-    """Give one error for all; its exit code is that of the only one, or 2."""
+    """Return one error for all; its exit code is that of the only one, or 2."""
     if len(found) == 1:
         return found[0]
     lines = [f"  {line}" for error in found for line in str(error).splitlines()]
@@ -225,7 +225,7 @@ def _refusal(found: list[NeurofbError]) -> NeurofbError:
 
 
 def _visit(asked: Asked, found: list[NeurofbError]) -> tuple[str | None, dict[str, float]]:
-    """Give the session's label and stored temperatures, if the protocol can be read; else it is told elsewhere."""
+    """Return the session's label and stored temperatures, if the protocol can be read; else it is told elsewhere."""
     try:
         protocol = load_protocol(asked.protocol)
         visit = protocol.session(asked.session).id
@@ -239,7 +239,7 @@ def _visit(asked: Asked, found: list[NeurofbError]) -> tuple[str | None, dict[st
 
 
 def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
-    """Give the temperatures that an earlier visit found for this participant, by level at a site.
+    """Return the temperatures that an earlier visit found for this participant, by level at a site.
 
     Only a session that says so takes them (``temperatures_of``); a missing calibration is an error then.
     """
@@ -264,10 +264,10 @@ def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
     return temperatures
 
 
-def read_fitted(path: Path) -> Fitted:
-    """Give the limits and the spectrum that the session in a folder measured."""
+def read_fitted(path: Path) -> ParticipantFit:
+    """Return the limits and the spectrum that the session in a folder measured."""
     file = path / BASELINE if path.is_dir() else path
     try:
-        return Fitted.from_dict(json.loads(file.read_text("utf-8")))
+        return ParticipantFit.from_dict(json.loads(file.read_text("utf-8")))
     except WrongInput as error:
         raise WrongInput(f"{file}: {error}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from neurofb.engine.session_log import Journal
+from neurofb.engine.session_log import SessionLog
 from neurofb.protocol.ratings import Prompt, Prompts, Rating, Scale
 
 
@@ -17,12 +17,12 @@ class Prompting:
 
     Parameters
     ----------
-    journal : Journal
+    journal : SessionLog
     on_prompt : callable, optional
         Called with each prompt: a simulated participant begins to think.
     """
 
-    def __init__(self, journal: Journal, on_prompt: Callable[[Prompt], None] | None = None) -> None:
+    def __init__(self, journal: SessionLog, on_prompt: Callable[[Prompt], None] | None = None) -> None:
         self._journal, self.on_prompt = journal, on_prompt
         self._prompts = Prompts()
         self.ratings: list[Rating] = []
@@ -56,7 +56,7 @@ class Prompting:
         return self._keep(self._prompts.answer(prompt, value, now_s))
 
     def expire(self, now_s: float) -> list[Rating]:
-        """Give the answers that did not come in time, as missing."""
+        """Return the answers that did not come in time, as missing."""
         return [self._keep(rating) for rating in self._prompts.expire(now_s)]
 
     def hold(self) -> None:

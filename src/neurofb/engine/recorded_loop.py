@@ -1,6 +1,6 @@
 """The loop as the engine drives it: every instruction is recorded with the sample at which it held.
 
-From these events and the samples a re-run gives every value and every feedback sample again (see ``neurofb.loop.loop``).
+From these events and the samples a re-run computes every value and feedback sample again (``neurofb.loop.loop``).
 Kept: a fit that is being computed beside the session.
 """
 
@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from neurofb.chunk import Chunk
-from neurofb.engine.session_log import Journal
-from neurofb.engine.understudy import Understudy
+from neurofb.engine.session_log import SessionLog
+from neurofb.engine.understudy import CacheWarmer
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.feedback.settings import Condition
 from neurofb.loop.loop import Loop
-from neurofb.loop.participant_fit import Fitted
+from neurofb.loop.participant_fit import ParticipantFit
 
 #: Kind of the events that a re-run follows.
 INSTRUCTION = "loop"
@@ -26,24 +26,24 @@ INSTRUCTION = "loop"
 SILENT_S = 0.1
 
 
-class InstructedLoop:
+class RecordedLoop:
     """A loop whose instructions are in the record.
 
     Parameters
     ----------
     loop : Loop
-    journal : Journal
+    journal : SessionLog
     at_once : bool
         Compute a fit on the spot, as on a manual clock, instead of beside the session.
     """
 
-    def __init__(self, loop: Loop, journal: Journal, *, at_once: bool) -> None:
+    def __init__(self, loop: Loop, journal: SessionLog, *, at_once: bool) -> None:
         self.loop, self._journal = loop, journal
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
-        self._fitting: Future[Fitted] | None = None
+        self._fitting: Future[ParticipantFit] | None = None
         self._rehearsal: Future[str] | None = None
         self._is_ahead = False
-        self._understudy: Future[Understudy] | None = None
+        self._understudy: Future[CacheWarmer] | None = None
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
@@ -89,7 +89,7 @@ class InstructedLoop:
         return aged
 
     def lacks(self) -> str | None:
-        """Give in words what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
+        """Return what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
 
         Before the pipeline is the participant's own, a fit is tried on what there is: what the assumed limits say of a
         baseline is neither here nor there.
@@ -166,19 +166,19 @@ class InstructedLoop:
         """Make an understudy beside the session; on a manual clock nobody needs to hurry."""
         if self._worker is not None and self._understudy is None:
             try:
-                self._understudy = self._worker.submit(partial(Understudy, self.loop, condition))
+                self._understudy = self._worker.submit(partial(CacheWarmer, self.loop, condition))
             except RuntimeError as error:  # no thread to be had: the session goes on without
                 self._practice_failed(error)
 
     def practise(self) -> None:
         """Let the understudy play a hop. If it fails it plays no more, and nothing else changes."""
-        self._with_understudy(Understudy.practise)
+        self._with_understudy(CacheWarmer.practise)
 
     def tidy(self) -> None:
         """Let it do what it left undone."""
-        self._with_understudy(Understudy.tidy)
+        self._with_understudy(CacheWarmer.tidy)
 
-    def _with_understudy(self, act: Callable[[Understudy], None]) -> None:
+    def _with_understudy(self, act: Callable[[CacheWarmer], None]) -> None:
         if self._understudy is None or not self._understudy.done():
             return
         try:

@@ -28,7 +28,7 @@ class Requests:
         self._own.append(text)
 
     def take(self) -> list[str]:
-        """Give everything that was asked since the last call, in the order of the listeners."""
+        """Return everything that was asked since the last call, in the order of the listeners."""
         texts = []
         while self._own:
             texts.append(self._own.popleft())

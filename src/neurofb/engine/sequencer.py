@@ -17,9 +17,9 @@ from neurofb.engine.baseline_time import BaselineTime
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.heat_steps import HeatSteps
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.recorded_loop import InstructedLoop
-from neurofb.engine.session_log import Journal
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.session_log import SessionLog
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
 from neurofb.protocol.schedule import Schedule, Session, State
 from neurofb.protocol.stop_rules import Action, StopRules
@@ -29,7 +29,7 @@ from neurofb.protocol.timeline import PlannedPhase, Step, Timeline
 STREAM = "stream"
 
 
-class Conductor:
+class Sequencer:
     """Leads a session along its timeline.
 
     Parameters
@@ -37,13 +37,13 @@ class Conductor:
     uid : str
         The session's own.
     timeline : Timeline
-    looped : InstructedLoop
-    stimuli : Stimuli or None
+    looped : RecordedLoop
+    stimuli : StimulusController or None
     calibration : HeatCalibration or None
         Finds this participant's temperatures in a phase of that kind.
     prompting : Prompting
     rules : StopRules
-    journal : Journal
+    journal : SessionLog
     longest_baseline_s : float
         By how much a baseline may be extended.
     with_temperatures : callable
@@ -56,12 +56,12 @@ class Conductor:
         self,
         uid: str,
         timeline: Timeline,
-        looped: InstructedLoop,
-        stimuli: Stimuli | None,
+        looped: RecordedLoop,
+        stimuli: StimulusController | None,
         calibration: HeatCalibration | None,
         prompting: Prompting,
         rules: StopRules,
-        journal: Journal,
+        journal: SessionLog,
         longest_baseline_s: float,
         with_temperatures: Callable[[Mapping[float, float]], Timeline],
         heat_ahead: Callable[[Timeline, int, Mapping[str, float]], list[str]] = lambda *_: [],
@@ -219,7 +219,7 @@ class Conductor:
             self._journal.say("block_ended", "the feedback block ends", self._index, **self.last_block)
 
     def _ends_baseline(self) -> bool:
-        """Say whether the step that is on is the last of a baseline."""
+        """Return whether the step that is on is the last of a baseline."""
         upcoming = self.schedule.upcoming
         return self._collecting and (upcoming is None or upcoming.kind in ("phase", "end"))
 
@@ -246,7 +246,7 @@ class Conductor:
             self.prompting.ask(scale, now_s, trial=step.trial, level=step.level, site=step.site, phase=name)
 
     def left_s(self, now_s: float) -> float:
-        """Give how long the session still takes, if nothing delays it."""
+        """Return how long the session still takes, if nothing delays it."""
         if self._is_over:
             return 0.0
         on_s = self.schedule.next_due_s - now_s

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurofb.engine.earlier_dose import BEFORE, LEDGER
 from neurofb.engine.planning import SessionPlan
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
@@ -26,7 +26,7 @@ def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: 
     )
 
 
-def write_results(loop: Loop, stimuli: Stimuli | None, folder: SessionFolder) -> None:
+def write_results(loop: Loop, stimuli: StimulusController | None, folder: SessionFolder) -> None:
     """Write what the next session needs: baselines, and what each place on the skin has had."""
     if stimuli is not None:
         folder.write_text(LEDGER, json.dumps(stimuli.used, indent=1, sort_keys=True))
@@ -64,7 +64,7 @@ def note_allocation(plan: SessionPlan, uid: str) -> None:
 def settings_document(
     plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder
 ) -> dict[str, Any]:
-    """Give all that is needed to do the session again, and to say with what it was done."""
+    """Return all that is needed to do the session again, and to say with what it was done."""
     asked, study = plan.asked, plan.protocol.study
     given = None
     if plan.fitted is not None:

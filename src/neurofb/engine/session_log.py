@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from neurofb import messages
-from neurofb.acquisition.received import RawBlock, RawLayout
+from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
-from neurofb.recording.sample_map import Placement
+from neurofb.recording.sample_map import SampleMap
 from neurofb.recording.writer import Recorder
 from neurofb.stimulation.driver import STATES, Reading
 from neurofb.xdf.encoding import StreamHeader
@@ -62,7 +62,7 @@ class Publishing(Protocol):
     def close(self) -> None: ...
 
 
-class Journal:
+class SessionLog:
     """The record of a session and its streams.
 
     Parameters
@@ -71,7 +71,7 @@ class Journal:
     publisher : Publishing or None
         None for a session that nobody else hears.
     clock : Clock
-    layout : RawLayout
+    layout : ReceivedLayout
         The source's stream.
     labels : sequence of str
         The EEG channels, in the order of chunks.
@@ -86,7 +86,7 @@ class Journal:
         recorder: Recorder,
         publisher: Publishing | None,
         clock: Clock,
-        layout: RawLayout,
+        layout: ReceivedLayout,
         labels: Sequence[str],
         features: Mapping[str, str],
         sites: Sequence[str] = (),
@@ -95,7 +95,7 @@ class Journal:
         self._names = {name: 1 + 2 * i for i, name in enumerate(features)}
         self._row = np.full(1 + 2 * len(features), np.nan)
         self._sites = {site: i for i, site in enumerate(sites)}
-        self._placement = Placement(len(labels))
+        self._placement = SampleMap(len(labels))
         self._times_s, self._times_from = np.empty(0), 0
         self._last_why = ""
         self._place_at_s = -np.inf
@@ -107,7 +107,7 @@ class Journal:
         self._streams = self._open(layout, labels, features, sites)
 
     def _open(
-        self, layout: RawLayout, labels: Sequence[str], features: Mapping[str, str], sites: Sequence[str]
+        self, layout: ReceivedLayout, labels: Sequence[str], features: Mapping[str, str], sites: Sequence[str]
     ) -> dict[str, int]:
         """Write the headers, in the order in which people look for them."""
         as_placed = {
@@ -162,7 +162,7 @@ class Journal:
 
     # -- what comes in -----------------------------------------------------------------------------------------
 
-    def received(self, blocks: Sequence[RawBlock], offsets: Sequence[tuple[float, float]]) -> None:
+    def received(self, blocks: Sequence[ReceivedBlock], offsets: Sequence[tuple[float, float]]) -> None:
         """Record what was received, as it came."""
         for block in blocks:
             self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
@@ -188,7 +188,7 @@ class Journal:
     # -- what is made of it ------------------------------------------------------------------------------------
 
     def time_of(self, index: int) -> float:
-        """Give the time of a sample of the newest chunk; of an older or later one by the nearest of it."""
+        """Return the time of a sample of the newest chunk; of an older or later one by the nearest of it."""
         if not len(self._times_s):
             return self._clock.now_s()
         return float(self._times_s[min(max(index - self._times_from, 0), len(self._times_s) - 1)])
@@ -208,7 +208,7 @@ class Journal:
                 row.fill(np.nan)
 
     def feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
-        """Give samples their age, send and record them; a new reason for none is an event."""
+        """Return samples their age, send and record them; a new reason for none is an event."""
         if not samples:
             return []
         out_s, ages_s = [], []

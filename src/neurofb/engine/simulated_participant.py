@@ -15,10 +15,10 @@ from neurofb.acquisition.source import Source
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.engine.planning import SessionPlan
-from neurofb.engine.recorded_loop import InstructedLoop
+from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.requests import Requests
-from neurofb.engine.sequencer import Conductor
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.sequencer import Sequencer
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import Command
 from neurofb.protocol.ratings import Prompt, SimulatedRater
@@ -72,7 +72,9 @@ class SimulatedParticipant:
     def _temperatures(self, times_s: FloatArray) -> FloatArray:
         return np.full(len(times_s), self._temperature_c)
 
-    def take_part(self, looped: InstructedLoop, conductor: Conductor, stimuli: Stimuli | None) -> None:
+    def take_part(
+        self, looped: RecordedLoop, conductor: Sequencer, stimuli: StimulusController | None
+    ) -> None:
         """Take part in a session from now on; ``act`` is to be called in every step of it."""
         self._looped, self._conductor, self._stimuli = looped, conductor, stimuli
         conductor.prompting.on_prompt = self._think
@@ -115,7 +117,7 @@ class SimulatedParticipant:
 
 
 def simulated_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head]:
-    """Give the plan's headset on a simulated head, started, and that head."""
+    """Return the plan's headset on a simulated head, started, and that head."""
     asked, profile = plan.asked, plan.profile
     faults = parse_faults(asked.headset_faults)
     artifacts = ArtifactSettings(scheduled=faults.artifacts, contacts=faults.contacts)
@@ -132,7 +134,7 @@ def simulated_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head]:
 def simulated_participant(
     plan: SessionPlan, uid: str, head: Head, requests: Requests
 ) -> SimulatedParticipant:
-    """Give somebody with that head, who learns if there is a rhythm to learn with."""
+    """Return somebody with that head, who learns if there is a rhythm to learn with."""
     learner = None
     if plan.protocol.feedback is not None and LearnerSettings().rhythm in head.rhythm_names:
         learner = Learner(head, LearnerSettings(rate_per_min=LEARNS_PER_MIN))

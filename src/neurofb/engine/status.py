@@ -14,10 +14,10 @@ from typing import Any
 
 from neurofb.acquisition.source import Source
 from neurofb.engine.latency import summary_ms
-from neurofb.engine.recorded_loop import InstructedLoop
-from neurofb.engine.sequencer import Conductor
-from neurofb.engine.session_log import Journal
-from neurofb.engine.stimulus_control import Stimuli
+from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.sequencer import Sequencer
+from neurofb.engine.session_log import SessionLog
+from neurofb.engine.stimulus_control import StimulusController
 from neurofb.events import plain
 from neurofb.feedback.feedback import FeedbackSample
 
@@ -68,10 +68,10 @@ class StatusSheet:
         self,
         heading: Heading,
         source: Source,
-        looped: InstructedLoop,
-        conductor: Conductor,
-        stimuli: Stimuli | None,
-        journal: Journal,
+        looped: RecordedLoop,
+        conductor: Sequencer,
+        stimuli: StimulusController | None,
+        journal: SessionLog,
     ) -> None:
         self._heading, self._source, self._looped = heading, source, looped
         self._conductor, self._stimuli, self._journal = conductor, stimuli, journal
@@ -79,7 +79,7 @@ class StatusSheet:
         self._latency_at_s = float("-inf")
 
     def fill(self, now_s: float) -> dict[str, Any]:
-        """Give the document."""
+        """Return the document."""
         heading, conductor = self._heading, self._conductor
         start_s, planned_s = conductor.start_s, conductor.timeline.duration_s
         left_s = max(0.0, conductor.left_s(now_s))
@@ -118,7 +118,7 @@ class StatusSheet:
         return filled
 
     def _latency_ms(self, now_s: float) -> dict[str, float] | None:
-        """Give the account of latency, which takes a millisecond, anew every two seconds."""
+        """Return the account of latency, which takes a millisecond, anew every two seconds."""
         if now_s >= self._latency_at_s:
             self._latency_at_s = now_s + LATENCY_EVERY_S
             self._latency = summary_ms(self._journal.ages_s, self._filter_s)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neurofb.clock import Clock
-from neurofb.engine.session_log import Journal
+from neurofb.engine.session_log import SessionLog
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat
 from neurofb.events import Event
-from neurofb.stimulation.client import Heater
+from neurofb.stimulation.client import StimulatorClient
 from neurofb.stimulation.driver import Reading, Ticket
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C
@@ -23,13 +23,13 @@ LEAD_S = 1.0
 COOLING_S = 3.0
 
 
-class Stimuli:
+class StimulusController:
     """The stimulator of a session.
 
     Parameters
     ----------
-    heater : Heater
-    journal : Journal
+    heater : StimulatorClient
+    journal : SessionLog
     clock : Clock
     on_reading : callable, optional
         Called with each reading: a simulated head feels it.
@@ -37,8 +37,8 @@ class Stimuli:
 
     def __init__(
         self,
-        heater: Heater,
-        journal: Journal,
+        heater: StimulatorClient,
+        journal: SessionLog,
         clock: Clock,
         on_reading: Callable[[Reading], None] | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class Stimuli:
             if self.on_reading is not None:
                 for each in readings:
                     self.on_reading(each)
-        for event in self.heater.take_events():
+        for event in self.heater.pop_events():
             self._journal.event(event)
             self.events.append(event)
             self.is_given = self.is_given or event.kind == "heat_fired"
@@ -102,8 +102,8 @@ class Stimuli:
             if (event.kind == "heat_fault" or unasked) and not self.fault:
                 self.fault = event.message
 
-    def take_events(self) -> list[Event]:
-        """Give what the stimulator did since the last call."""
+    def pop_events(self) -> list[Event]:
+        """Return what the stimulator did since the last call."""
         events, self.events = self.events, []
         return events
 
@@ -124,7 +124,7 @@ class Stimuli:
 
     @staticmethod
     def _is_cool(reading: Reading) -> bool:
-        """Say whether the probe is at the commanded temperature, and that is no stimulus."""
+        """Return whether the probe is at the commanded temperature, and that is no stimulus."""
         return (
             reading.state in ("baseline", "aborted", "off")
             and reading.measured_c <= reading.target_c + AT_BASELINE_C

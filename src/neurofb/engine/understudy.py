@@ -13,7 +13,7 @@ from neurofb.feedback.settings import Condition
 from neurofb.loop.loop import Loop
 
 
-class Understudy:
+class CacheWarmer:
     """A second loop of the same make.
 
     Parameters
@@ -38,4 +38,4 @@ class Understudy:
 
     def tidy(self) -> None:
         """Do what need not be practised, such as judging the channels: when there is time for it."""
-        self._loop.take_events()
+        self._loop.pop_events()

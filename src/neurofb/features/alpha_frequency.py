@@ -113,7 +113,7 @@ def alpha_frequency(
 
 
 def _spectra(x: FloatArray, rate_hz: float) -> tuple[FloatArray, FloatArray]:
-    """Give frequencies and one density per channel that is whole for long enough and not flat."""
+    """Return frequencies and one density per channel that is whole for long enough and not flat."""
     length = round(SEGMENT_S * rate_hz)
     densities = []
     for channel in x.T:
@@ -144,7 +144,7 @@ class _Smooth:
         self.spread = float(np.std(logs[outside] - line(at[outside])))
 
     def peak(self) -> _Peak | None:
-        """Give the peak of alpha; None if there is none that stands out."""
+        """Return the peak of alpha; None if there is none that stands out."""
         inside = [
             i
             for i in self._crossings(downwards=True)
@@ -167,7 +167,7 @@ class _Smooth:
         return [int(i) + (abs(self.slope[i]) > abs(self.slope[i + 1])) for i in np.flatnonzero(turns)]
 
     def _described(self, i: int) -> _Peak:
-        """Give a peak's frequency, to a part of a bin, its quality between inflections, and the dips around it."""
+        """Return a peak's frequency, to a part of a bin, its quality between inflections, and the dips around it."""
         minima = self._crossings(downwards=False)
         low = max([j for j in minima if j < i], default=0)
         high = min([j for j in minima if j > i], default=len(self.freqs_hz) - 1)
@@ -182,7 +182,7 @@ class _Smooth:
         return _Peak(hz, quality, float(self.freqs_hz[low]), float(self.freqs_hz[high]))
 
     def gravity_hz(self, low_hz: float, high_hz: float) -> float:
-        """Give the mean frequency between two, weighed by power."""
+        """Return the mean frequency between two, weighed by power."""
         band = (self.freqs_hz >= low_hz) & (self.freqs_hz <= high_hz)
         return float(np.average(self.freqs_hz[band], weights=self.density[band]))
 

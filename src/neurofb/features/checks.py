@@ -33,7 +33,7 @@ def problems(
     iaf_hz: float | None = None,
     reference: str | Sequence[str] | None = None,
 ) -> list[str]:
-    """Give everything that keeps these features from being computed, in words; empty if nothing does.
+    """Return everything that keeps these features from being computed, in words; empty if nothing does.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ MUSCLE_KEY: BandKey = (*MUSCLE_HZ, MUSCLE_DELAY_S)
 
 
 def usual_delay_s(low_hz: float) -> float:
-    """Give the delay a band filter gets if none is declared: what its accuracy needs (see the accuracy benchmark)."""
+    """Return the delay a band filter gets if none is declared: what its accuracy needs (see the accuracy benchmark)."""
     if low_hz >= 7:
         return 0.1
     return 0.15 if low_hz >= 3 else 0.3
@@ -82,23 +82,23 @@ class Bank:
         return cls(unique, filtering)
 
     def index(self, feature: AnyFeature, band: Band, iaf_hz: float | None) -> int:
-        """Give the place of a feature's band in the bank."""
+        """Return the place of a feature's band in the bank."""
         return self.keys.index(key_of(feature, band, iaf_hz))
 
     def reach_s(self, bands: Sequence[int]) -> float:
-        """Give how far back the taps of these bands reach, in seconds."""
+        """Return how far back the taps of these bands reach, in seconds."""
         return float(self.filter.reach_s[list(bands)].max())
 
 
 def key_of(feature: AnyFeature, band: Band, iaf_hz: float | None) -> BandKey:
-    """Give low, high and delay of a feature's band; all bands of a feature are as late as its first."""
+    """Return low, high and delay of a feature's band; all bands of a feature are as late as its first."""
     delay_s = getattr(feature, "delay_s", None)
     if delay_s is None:
         delay_s = usual_delay_s(band_hz(feature.bands[0], iaf_hz)[0])
     return (*band_hz(band, iaf_hz), float(delay_s))
 
 
-class PowerMeter:
+class PowerEstimator:
     """Power, ratio or asymmetry: a formula of mean powers at one place or two.
 
     Attributes
@@ -135,7 +135,7 @@ class PowerMeter:
         self._columns = [[channel for channel in place if not out[channel]] for place in self._places]
 
     def value(self, power: FloatArray) -> float:
-        """Give the feature from power, shape (n_bands, n_channels)."""
+        """Return the feature from power, shape (n_bands, n_channels)."""
         declared = self.declared
         upper = _mean(power[self._upper], self._columns[0])
         if isinstance(declared, Asymmetry):
@@ -148,7 +148,7 @@ class PowerMeter:
         return 10 / _LN10 * _log(ratio) if declared.scale == "db" else ratio
 
 
-class SynchronyMeter:
+class SynchronyEstimator:
     """Synchrony of places, from a window that leaves artifacts out.
 
     Attributes
@@ -200,12 +200,12 @@ class SynchronyMeter:
         self._synchrony.process(out)
 
     def value(self) -> float:
-        """Give the mean of the measure over the pairs; NaN while the window holds too little."""
+        """Return the mean of the measure over the pairs; NaN while the window holds too little."""
         measured: FloatArray = getattr(self._synchrony, self.declared.measure)()
         return float(np.add.reduce(measured[0]) / measured.shape[1])
 
 
-class IndexMeter:
+class IndexEstimator:
     """The muscle or the ocular index, straight from the artifact finder.
 
     Attributes
@@ -233,7 +233,7 @@ class IndexMeter:
         self._columns = [channel for channel in self._all if not out[channel]]
 
     def value(self, finder: ArtifactFinder) -> float:
-        """Give the index: that of the channel that has most of it."""
+        """Return the index: that of the channel that has most of it."""
         if not self._columns:
             return math.nan
         measured = finder.muscle_db if self._muscle else finder.swing
@@ -247,7 +247,7 @@ SMALL_AVERAGE = 16
 def _watched(
     places: tuple[tuple[int, ...], ...], montage: Montage, reference: Reference
 ) -> tuple[tuple[int, ...], ...]:
-    """Give the places to watch: a feature's own, and the reference, which is in every channel.
+    """Return the places to watch: a feature's own, and the reference, which is in every channel.
 
     Of an average of many channels a single one is not felt; it is not watched.
     """
@@ -259,7 +259,7 @@ def _watched(
     return (*places, tuple(montage.labels.index(label) for label in reference))
 
 
-Meter = PowerMeter | SynchronyMeter | IndexMeter
+Meter = PowerEstimator | SynchronyEstimator | IndexEstimator
 _LN10 = math.log(10)
 
 

@@ -33,7 +33,7 @@ _VOLUME_CONDUCTION = (
 )
 
 
-class _Declared(Table):
+class _FeatureSpec(Table):
     """What every feature declares."""
 
     name: Name = Field(description='what values and rewards call it, as "theta"')
@@ -89,7 +89,7 @@ class Place(Table):
         return self.region if self.region is not None else "+".join(self.channels)
 
 
-class _Filtered(_Declared):
+class _Filtered(_FeatureSpec):
     """What is made of band-filtered samples."""
 
     delay_s: Annotated[float, Field(ge=0, le=2)] | None = Field(
@@ -254,7 +254,7 @@ class SynchronyOf(_Filtered):
         return self.window_s
 
 
-class MuscleIndex(_Declared):
+class MuscleIndex(_FeatureSpec):
     """Power of 28–38 Hz over its usual level in the baseline, in dB: that of the channel that has most of it."""
 
     kind: Literal["muscle"] = "muscle"
@@ -274,7 +274,7 @@ class MuscleIndex(_Declared):
         return "dB"
 
 
-class OcularIndex(_Declared):
+class OcularIndex(_FeatureSpec):
     """Slow swing of the frontal channels within half a second over its limit: from 1 on, the eyes are at work."""
 
     kind: Literal["ocular"] = "ocular"
@@ -294,7 +294,7 @@ Feature = Annotated[
 
 
 def band_hz(band: Band, iaf_hz: float | None = None) -> tuple[float, float]:
-    """Give the edges of a band in Hz.
+    """Return the edges of a band in Hz.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def band_hz(band: Band, iaf_hz: float | None = None) -> tuple[float, float]:
 
 
 def is_relative(band: Band) -> bool:
-    """Say whether a band follows the individual alpha frequency."""
+    """Return whether a band follows the individual alpha frequency."""
     return any(isinstance(edge, str) for edge in band)
 
 

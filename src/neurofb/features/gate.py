@@ -93,7 +93,7 @@ class Gate:
                 self._muscle_any, self._muscle_where = hop, channel
 
     def reason(self, hop: int, watch: Watch) -> str:
-        """Give why a feature may not be used at this hop; empty if it may."""
+        """Return why a feature may not be used at this hop; empty if it may."""
         if not self._all_well:
             why = self._contact(watch)
             if why:

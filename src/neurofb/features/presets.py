@@ -77,7 +77,7 @@ DEFAULT_PRESET = "frontal_midline_theta"
 
 
 def preset(name: str = DEFAULT_PRESET) -> AnyFeature:
-    """Give the feature that goes by this name."""
+    """Return the feature that goes by this name."""
     if name not in PRESETS:
         raise UnknownName(f"no preset {name!r}; {nearest(name, PRESETS)}")
     return PRESETS[name]()

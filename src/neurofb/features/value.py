@@ -35,5 +35,5 @@ class FeatureValue:
 
 
 def kind_of(why: str) -> str:
-    """Give a reason without its numbers of the moment: what is counted together."""
+    """Return a reason without its numbers of the moment: what is counted together."""
     return why.partition(" (")[0]

@@ -60,14 +60,14 @@ class Measure:
 
     @classmethod
     def of(cls, feature: AnyFeature) -> Measure:
-        """Give what a declared feature says of itself."""
+        """Return what a declared feature says of itself."""
         return cls(
             feature.name, feature.averaged_s, feature.is_power, feature.unit, feature.model_dump_json()
         )
 
 
 def measures_of(features: Iterable[AnyFeature]) -> dict[str, Measure]:
-    """Give the measure of each declared feature, such as those of a pipeline, by name."""
+    """Return the measure of each declared feature, such as those of a pipeline, by name."""
     return {feature.name: Measure.of(feature) for feature in features}
 
 
@@ -79,7 +79,7 @@ class Elapsed:
         self._last: int | None = None
 
     def since_last_s(self, index: int) -> float:
-        """Give the seconds since the value before; the first stands for none."""
+        """Return the seconds since the value before; the first stands for none."""
         last, self._last = self._last, index
         if last is None:
             return 0.0
@@ -111,7 +111,7 @@ class Baseline(Table):
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Baseline:
-        """Give the baseline that a dict from ``model_dump`` holds; all problems at once in words."""
+        """Return the baseline that a dict from ``model_dump`` holds; all problems at once in words."""
         baseline = checked(cls, content, "the baseline")
         if not (baseline.spread > 0 and math.isfinite(baseline.centre)):
             raise WrongInput(
@@ -144,11 +144,11 @@ class Baseline(Table):
         return tuple((x - self.centre) / self.spread for x in self.scaled)
 
     def z(self, value: float) -> float:
-        """Give how many SD ``value`` lies from the centre; NaN for what has no logarithm."""
+        """Return how many SD ``value`` lies from the centre; NaN for what has no logarithm."""
         return (_scaled(value, self.log) - self.centre) / self.spread
 
     def mismatch(self, measure: Measure) -> str:
-        """Give in words what keeps it from being the baseline of ``measure``; empty if nothing does."""
+        """Return in words what keeps it from being the baseline of ``measure``; empty if nothing does."""
         pairs = {
             "window_s": (self.window_s, measure.window_s),
             "log": (self.log, measure.log),
@@ -223,7 +223,7 @@ class BaselineCollector:
         return math.fsum(self._clean)
 
     def missing(self) -> str:
-        """Give in words what is still missing; empty when the baseline may end."""
+        """Return in words what is still missing; empty when the baseline may end."""
         least_s, least_share = self.settings.least_s, self.settings.least_share
         clean_s, offered_s = self.clean_s, self.clean_s + math.fsum(self._withheld.values())
         # Sums of steps that are no binary fractions fall short by rounding alone.
@@ -242,13 +242,13 @@ class BaselineCollector:
         return f"feature {self.measure.name!r}, {CONDITIONS[self.condition]}: {problem}{self._reasons()}"
 
     def _reasons(self) -> str:
-        """Give how long values were withheld for which reason, longest first."""
+        """Return how long values were withheld for which reason, longest first."""
         rows = sorted(self._withheld.items(), key=lambda item: (-item[1], item[0]))
         more = f" and {len(rows) - 5} more reasons" if len(rows) > 5 else ""
         return "; withheld: " + ", ".join(f"{s:.1f} s {why!r}" for why, s in rows[:5]) + more if rows else ""
 
     def finish(self) -> Baseline:
-        """Give the baseline.
+        """Return the baseline.
 
         Raises
         ------
@@ -275,7 +275,7 @@ class BaselineCollector:
 
 
 def no_number(value: float) -> str:
-    """Give in words why ``value`` cannot be scored."""
+    """Return in words why ``value`` cannot be scored."""
     return f"a power of {value:g} has no logarithm" if math.isfinite(value) else "the feature has no value"
 
 

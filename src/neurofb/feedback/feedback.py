@@ -65,7 +65,7 @@ class FeedbackSample:
     age_s: float = math.nan
 
     def aged(self, age_s: float) -> FeedbackSample:
-        """Give the same with its age."""
+        """Return the same with its age."""
         return dataclasses.replace(self, age_s=age_s)
 
 
@@ -155,7 +155,7 @@ class Feedback:
         self._heat_at: list[int] = []
 
     def _problems(self, condition: Condition, measures: Mapping[str, Measure]) -> Iterable[str]:
-        """Give what is wrong for one condition, and make its threshold if nothing is."""
+        """Return what is wrong for one condition, and make its threshold if nothing is."""
         trained = self.settings.feature
         in_sd = [name for name, each in self._inhibits.items() if each.settings.unit == "z"]
         for name in (trained, *self._inhibits):
@@ -291,7 +291,7 @@ class Feedback:
         )
 
     def _why_not(self, value: FeatureValue) -> str:
-        """Give in words why a value earns nothing; empty if it may."""
+        """Return in words why a value earns nothing; empty if it may."""
         if self._told is not None:
             if value.index < self._told:
                 return "late: it came after its time was told to be stale"
@@ -315,7 +315,7 @@ class Feedback:
         return any(at <= value.index for at in self._heat_at)
 
     def _withheld(self, index: int, value: FeatureValue | None, why: str) -> FeedbackSample:
-        """Give the sample for a value that earns nothing, or for no value."""
+        """Return the sample for a value that earns nothing, or for no value."""
         self._reward.withheld(index)
         shown_at = index if self._told is None else max(index, self._told)
         block, number = self._block, math.nan if value is None else value.value

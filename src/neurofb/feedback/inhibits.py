@@ -48,7 +48,7 @@ class Inhibit:
         return value > self.settings.limit if self.settings.side == "above" else value < self.settings.limit
 
     def why(self, index: int) -> str:
-        """Give in words why a value of sample ``index`` earns nothing; empty if it may."""
+        """Return in words why a value of sample ``index`` earns nothing; empty if it may."""
         last = self._last
         if last is None or index - last.index > self._silent_samples:
             return f"{self._name} gives no values"
@@ -59,7 +59,7 @@ class Inhibit:
         return ""
 
     def too_tight(self, baseline: Baseline) -> str:
-        """Give in words that the limit would withhold most of a baseline; empty if it would not."""
+        """Return in words that the limit would withhold most of a baseline; empty if it would not."""
         share = sum(self._beyond(value, baseline) for value in baseline.values) / len(baseline.values)
         if share <= MOST_OF_BASELINE:
             return ""

@@ -25,7 +25,7 @@ class FeedbackLevel:
         self._faded = 0.0
 
     def earned(self, margin: float, index: int) -> float:
-        """Give the level for a usable score.
+        """Return the level for a usable score.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class FeedbackLevel:
         return target
 
     def held(self, index: int, silent_s: float) -> float:
-        """Give the level when nothing usable is there.
+        """Return the level when nothing usable is there.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Reward:
         self._onset_seen = False
 
     def earned(self, success: bool, index: int) -> bool:
-        """Give whether there is a reward, for a usable value that is a success or not."""
+        """Return whether there is a reward, for a usable value that is a success or not."""
         if not success:
             self._above_from, self._onset_seen = None, True
         elif self._above_from is None:

@@ -45,12 +45,12 @@ class ThresholdRule:
         """Take in the score of a value that stands for a trial."""
 
     def proposal(self, used: Used) -> float:
-        """Give where the threshold should be next."""
+        """Return where the threshold should be next."""
         return used.threshold
 
 
 def quantile_for(scores: Sequence[float], success_rate: float) -> float:
-    """Give the threshold that a further score of the same kind exceeds with probability ``success_rate``.
+    """Return the threshold that a further score of the same kind exceeds with probability ``success_rate``.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class RecentScores:
         return self._now_s
 
     def share_above(self, threshold: float) -> float:
-        """Give the share of scores above ``threshold``."""
+        """Return the share of scores above ``threshold``."""
         return 1.0 - bisect_right(self.ordered, threshold) / len(self.ordered)
 
 
@@ -125,7 +125,7 @@ class Percentile(ThresholdRule):
         self._recent.push(score, clean_s)
 
     def proposal(self, used: Used) -> float:
-        """Give the percentile."""
+        """Return the percentile."""
         if not math.isnan(used.success_rate):
             self._aim += self._lean * (self._promised - used.success_rate)
             self._aim = min(max(self._aim, -self._owed), 1 + self._owed)
@@ -180,7 +180,7 @@ class Staircase(ThresholdRule):
         return 0.0 if success else -1.0
 
     def proposal(self, used: Used) -> float:
-        """Give the mean place since the last proposal."""
+        """Return the mean place since the last proposal."""
         place = self._sum / self._count if self._count else used.threshold
         self._sum, self._count = 0.0, 0
         return place
@@ -204,7 +204,7 @@ class Settled(ThresholdRule):
             self._recent.push(score, clean_s)
 
     def proposal(self, used: Used) -> float:
-        """Give the percentile of the clean minutes when they are full, else the same threshold."""
+        """Return the percentile of the clean minutes when they are full, else the same threshold."""
         asked = self._settings
         # Sums of steps that are no binary fractions fall short by rounding alone.
         enough_s = (asked.recheck_s if self._times_set else asked.clean_s) * (1 - 1e-9)

@@ -33,7 +33,7 @@ from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import CONDITIONS, Baseline, BaselineCollector, measures_of
 from neurofb.feedback.feedback import Feedback, FeedbackSample
 from neurofb.feedback.settings import Condition
-from neurofb.loop.participant_fit import Fitted, fit
+from neurofb.loop.participant_fit import ParticipantFit, fit
 from neurofb.loop.pipeline import Pipeline
 from neurofb.loop.settings import LoopSettings
 
@@ -61,14 +61,17 @@ class Loop:
     Parameters
     ----------
     settings : LoopSettings
-    fitted : Fitted, optional
+    fitted : ParticipantFit, optional
         What an earlier session found of this participant; left out: `fit` finds it.
     baselines : sequence of Baseline
         Of an earlier session.
     """
 
     def __init__(
-        self, settings: LoopSettings, fitted: Fitted | None = None, baselines: tuple[Baseline, ...] = ()
+        self,
+        settings: LoopSettings,
+        fitted: ParticipantFit | None = None,
+        baselines: tuple[Baseline, ...] = (),
     ) -> None:
         self.settings = settings
         self.fitted = fitted
@@ -111,12 +114,12 @@ class Loop:
         """Whether a feedback block is running."""
         return self.feedback is not None and self.feedback.is_in_block
 
-    def take_events(self) -> list[Event]:
-        """Give what the pipeline has found since the last call."""
-        return self.pipeline.take_events()
+    def pop_events(self) -> list[Event]:
+        """Return what the pipeline has found since the last call."""
+        return self.pipeline.pop_events()
 
     def missing(self) -> str:
-        """Give in words what the baseline that is being collected still lacks; empty if it may end."""
+        """Return in words what the baseline that is being collected still lacks; empty if it may end."""
         return "; ".join(filter(None, (collector.missing() for collector in self._collectors)))
 
     # -- instructions ------------------------------------------------------------------------------------------
@@ -210,8 +213,8 @@ class Loop:
         """Whether there are baselines that the pipeline has not been fitted to."""
         return self.fitted is None and bool(self._ranges) and self._ranges[-1].end is not None
 
-    def fit_job(self, until: int | None = None) -> Callable[[], Fitted]:
-        """Give what finds out about the participant, from what is kept by now; it may run beside the session."""
+    def fit_job(self, until: int | None = None) -> Callable[[], ParticipantFit]:
+        """Return what finds out about the participant, from what is kept by now; it may run beside the session."""
         end = self.next_index if until is None else until
         kept, first = self._samples_kept()[: end - self._kept_from], self._kept_from
         done = [each for each in self._ranges if each.end is not None and each.end <= end]
@@ -219,7 +222,7 @@ class Loop:
         return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
 
     def rehearsal_job(self) -> Callable[[], str]:
-        """Give what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
+        """Return what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
 
         Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
         """
@@ -245,7 +248,7 @@ class Loop:
 
         return rehearse
 
-    def adopt(self, fitted: Fitted) -> None:
+    def adopt(self, fitted: ParticipantFit) -> None:
         """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
 
         The instruction of it is ``fit`` with ``until = fitted.until``: the same again, computed on the spot.
@@ -254,7 +257,7 @@ class Loop:
         pipeline = self._pipeline(fitted)
         times = np.full(len(kept), np.nan)
         values = pipeline.push(Chunk(kept, self._kept_from, times, times))
-        pipeline.take_events()  # told when it happened, by the pipeline before
+        pipeline.pop_events()  # told when it happened, by the pipeline before
         for each in self._ranges:
             if each.kind == "iaf":
                 continue
@@ -275,7 +278,7 @@ class Loop:
         self._kept = [np.concatenate([np.empty((0, n_channels)), *self._kept])]
         return self._kept[0]
 
-    def _pipeline(self, fitted: Fitted | None) -> Pipeline:
+    def _pipeline(self, fitted: ParticipantFit | None) -> Pipeline:
         asked = self.settings
         return Pipeline(
             asked.features,

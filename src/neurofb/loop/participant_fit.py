@@ -1,6 +1,6 @@
 """What is found out about a participant from the first baselines: alpha peak, spectrum, limits of artifacts.
 
-In: the samples of each baseline in µV. Out: a frozen `Fitted` that JSON can hold to the last bit.
+In: the samples of each baseline in µV. Out: a frozen `ParticipantFit` that JSON can hold to the last bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IAF_REGION = "posterior"
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class ParticipantFit:
     """What a session knows of its participant's EEG.
 
     Attributes
@@ -48,7 +48,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it as JSON can hold it."""
         limits = self.calibration
         return {
             "until": self.until,
@@ -67,8 +67,8 @@ class Fitted:
         }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Fitted:
-        """Give what ``as_dict`` was made of."""
+    def from_dict(cls, content: Mapping[str, Any]) -> ParticipantFit:
+        """Return what ``as_dict`` was made of."""
         try:
             limits, spectrum = content["calibration"], content["spectrum"]
             return cls(
@@ -91,7 +91,7 @@ class Fitted:
             ) from None
 
 
-def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int) -> Fitted:
+def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int) -> ParticipantFit:
     """Measure a participant.
 
     Parameters
@@ -123,7 +123,7 @@ def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, u
     alpha = _alpha(baselines.get("iaf", x), montage, rate_hz)
     if not alpha.found:
         notes.append(f"alpha peak: {alpha.why}; 10 Hz are taken for it")
-    return Fitted(
+    return ParticipantFit(
         until,
         alpha.peak_hz if alpha.found else None,
         _calibration(x, good, rate_hz),
@@ -133,7 +133,7 @@ def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, u
 
 
 def _measurable(x: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
-    """Say which channels have enough samples that are not all the same."""
+    """Return which channels have enough samples that are not all the same."""
     there = np.isfinite(x)
     enough = there.sum(axis=0) >= SHORTEST_BASELINE_S * rate_hz
     lowest = np.where(there, x, np.inf).min(axis=0, initial=np.inf)

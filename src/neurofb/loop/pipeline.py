@@ -36,11 +36,11 @@ from neurofb.events import Event
 from neurofb.features.checks import check_features
 from neurofb.features.feature_estimators import (
     Bank,
-    IndexMeter,
+    IndexEstimator,
     Meter,
-    PowerMeter,
+    PowerEstimator,
     Reference,
-    SynchronyMeter,
+    SynchronyEstimator,
     project_complex,
 )
 from neurofb.features.feature_specs import (
@@ -116,7 +116,7 @@ class Pipeline:
         self._powers = {
             meter.declared.smoothing_s: self._power(meter.declared.smoothing_s)
             for meter in self._meters
-            if isinstance(meter, PowerMeter)
+            if isinstance(meter, PowerEstimator)
         }
         self._limits = {
             each.name: limit for each in self.features if (limit := getattr(each, "limit", None)) is not None
@@ -156,7 +156,7 @@ class Pipeline:
         return self._quarter[at * n : (at + 1) * n].copy()
 
     def describe(self) -> list[str]:
-        """Give a line for each feature: bands as resolved, delay and how often it comes."""
+        """Return a line for each feature: bands as resolved, delay and how often it comes."""
         lines = []
         for meter in self._meters:
             edges = [band_hz(band, self._iaf_hz) for band in meter.declared.bands]
@@ -197,8 +197,8 @@ class Pipeline:
         self._next_index = self._at
         return values
 
-    def take_events(self) -> list[Event]:
-        """Give what has happened since the last call, in order."""
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call, in order."""
         self._settle()
         events, self._events = self._events, []
         return events
@@ -269,9 +269,9 @@ class Pipeline:
         given: list[tuple[Meter, float, str]] = []
         for meter in self._meters:
             why = self._gate.reason(hop, meter.watch)
-            if isinstance(meter, PowerMeter):
+            if isinstance(meter, PowerEstimator):
                 value = meter.value(powers[meter.declared.smoothing_s])
-            elif isinstance(meter, IndexMeter):
+            elif isinstance(meter, IndexEstimator):
                 value = meter.value(self._finder)
             else:
                 meter.take(z[:, meter.band], bool(why))
@@ -301,9 +301,9 @@ class Pipeline:
         return inhibited
 
     def _nothing(self, hop: int, meter: Meter) -> str:
-        """Give why there is no value: the beginning, or a gap."""
+        """Return why there is no value: the beginning, or a gap."""
         needed_s = meter.reach_s + 0.5
-        if isinstance(meter, SynchronyMeter):
+        if isinstance(meter, SynchronyEstimator):
             return _NOT_YET
         return _NOT_YET if hop - self._first_hop < self.hops.count(needed_s) else _GAP
 
@@ -333,17 +333,17 @@ class Pipeline:
 
     def _meter(self, feature: AnyFeature, iaf_hz: float | None) -> Meter:
         if isinstance(feature, SynchronyOf):
-            return SynchronyMeter(feature, self.montage, self._bank, iaf_hz, self._reference)
+            return SynchronyEstimator(feature, self.montage, self._bank, iaf_hz, self._reference)
         if isinstance(feature, MuscleIndex | OcularIndex):
-            return IndexMeter(feature, self.montage, self._eyes)
-        return PowerMeter(feature, self.montage, self._bank, iaf_hz, self._reference)
+            return IndexEstimator(feature, self.montage, self._eyes)
+        return PowerEstimator(feature, self.montage, self._bank, iaf_hz, self._reference)
 
     def _power(self, smoothing_s: float) -> BandPower:
         shape = (len(self._bank.keys), len(self.montage.labels))
         return BandPower(*shape, self._bank.filter.output_rate_hz, time_constant_s=smoothing_s)
 
     def _mixing(self) -> SpatialFilter | None:
-        """Give the re-reference to the channels in use; None to leave all as recorded."""
+        """Return the re-reference to the channels in use; None to leave all as recorded."""
         if self._reference is None:
             return None
         named = self.montage.labels if isinstance(self._reference, str) else self._reference

@@ -45,7 +45,7 @@ class LoopSettings:
     line_hz: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it as JSON can hold it."""
         montage = self.montage
         rails_uv = montage.converter.rails_uv
         return {
@@ -67,7 +67,7 @@ class LoopSettings:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> LoopSettings:
-        """Give what ``as_dict`` was made of."""
+        """Return what ``as_dict`` was made of."""
         try:
             montage, feedback, reference = content["montage"], content["feedback"], content["reference"]
             return cls(
@@ -96,5 +96,5 @@ class LoopSettings:
 
 
 def _settings(given: Any, kind: Any) -> dict[str, Any] | None:
-    """Give what the loop reads of settings: a protocol's own additions are not its business."""
+    """Return what the loop reads of settings: a protocol's own additions are not its business."""
     return None if given is None else given.model_dump(mode="json", include=set(kind.model_fields))

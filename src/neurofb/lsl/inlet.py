@@ -15,7 +15,7 @@ import numpy as np
 import pylsl
 
 from neurofb.errors import WrongInput
-from neurofb.lsl.matching import Query, StreamFacts
+from neurofb.lsl.matching import StreamFacts, StreamQuery
 
 #: After the first stream that fits, others are waited for so long: two that fit must be seen as two.
 GRACE_S = 0.6
@@ -37,7 +37,7 @@ class LslClock:
     """The live clock: LSL's, so that its readings compare with time stamps. It never runs backwards."""
 
     def now_s(self) -> float:
-        """Give the present time in seconds."""
+        """Return the present time in seconds."""
         return float(pylsl.local_clock())
 
     def wait_until(self, time_s: float) -> None:
@@ -47,13 +47,13 @@ class LslClock:
 
 
 def find_streams(
-    query: Query | None = None, wait_s: float = 2.0, stop: threading.Event | None = None
+    query: StreamQuery | None = None, wait_s: float = 2.0, stop: threading.Event | None = None
 ) -> list[tuple[StreamFacts, pylsl.StreamInfo]]:
     """Look for streams on the network.
 
     Parameters
     ----------
-    query : Query, optional
+    query : StreamQuery, optional
         Come back soon after the first stream that it accepts; without it, look for the whole time.
     wait_s : float
         How long to look, in seconds.

@@ -61,7 +61,7 @@ class StreamFacts:
         return (self.name, self.type, self.source_id, self.n_channels, self.rate_hz, self.value_format)
 
     def describe(self) -> str:
-        """Give the stream in a few words."""
+        """Return the stream in a few words."""
         rate = f"{self.rate_hz:g} Hz" if self.rate_hz else "irregular"
         return (
             f"{self.name!r}, type {self.type!r}, {self.n_channels} ch, {rate}, "
@@ -70,7 +70,7 @@ class StreamFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ProfileMatch:
     """How well a profile describes a stream.
 
     Attributes
@@ -95,7 +95,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class StreamQuery:
     """Which stream is wanted; what is None may be anything, but without all of them the type is EEG.
 
     Attributes
@@ -116,7 +116,7 @@ class Query:
     predicate: str | None = None
 
     def accepts(self, facts: StreamFacts) -> bool:
-        """Say whether a stream is what is wanted; the predicate has been asked by LSL already."""
+        """Return whether a stream is what is wanted; the predicate has been asked by LSL already."""
         if self.name is not None and not fnmatchcase(facts.name, self.name):
             return False
         wanted = self.type
@@ -125,17 +125,17 @@ class Query:
         if wanted is not None and facts.type.strip().lower() != wanted.strip().lower():
             return False
         named = self.name is not None or self.predicate is not None
-        return self.profile is None or named or not fit(facts, self.profile).against
+        return self.profile is None or named or not match_profile(facts, self.profile).against
 
     def describe(self) -> str:
-        """Give what is wanted in words."""
+        """Return what is wanted in words."""
         wanted = [f"named {self.name!r}" if self.name else "", f"of type {self.type!r}" if self.type else ""]
         wanted += [f"from {self.profile.title}" if self.profile else ""]
         wanted += [f"with {self.predicate}" if self.predicate else ""]
         return " ".join(filter(None, wanted)) or "of type 'EEG'"
 
 
-def fit(facts: StreamFacts, profile: DeviceProfile) -> Fit:
+def match_profile(facts: StreamFacts, profile: DeviceProfile) -> ProfileMatch:
     """Say how well a profile describes a stream, and why."""
     reasons: list[str] = []
     missing: list[str] = []
@@ -171,18 +171,18 @@ def fit(facts: StreamFacts, profile: DeviceProfile) -> Fit:
         missing.append(f"labels (from the profile: {' '.join(profile.labels)})")
     if not any(facts.units):
         missing.append(f"unit (from the profile: {profile.unit})")
-    return Fit(profile, score, tuple(reasons), tuple(missing), tuple(against))
+    return ProfileMatch(profile, score, tuple(reasons), tuple(missing), tuple(against))
 
 
-def best_fits(facts: StreamFacts, profiles: Iterable[DeviceProfile]) -> list[Fit]:
-    """Give the profiles that fit best: none, one, or several that cannot be told apart."""
-    fits = [each for each in (fit(facts, profile) for profile in profiles) if each.fits]
+def best_matches(facts: StreamFacts, profiles: Iterable[DeviceProfile]) -> list[ProfileMatch]:
+    """Return the profiles that fit best: none, one, or several that cannot be told apart."""
+    fits = [each for each in (match_profile(facts, profile) for profile in profiles) if each.fits]
     best = max((each.score for each in fits), default=0)
     return [each for each in fits if each.score == best]
 
 
-def choose(found: Sequence[StreamFacts], query: Query, waited_s: float) -> StreamFacts:
-    """Give the one stream that is wanted.
+def choose(found: Sequence[StreamFacts], query: StreamQuery, waited_s: float) -> StreamFacts:
+    """Return the one stream that is wanted.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def choose(found: Sequence[StreamFacts], query: Query, waited_s: float) -> Strea
     wanted = [facts for facts in found if query.accepts(facts)]
     if query.profile is not None and len(wanted) > 1:
         profile = query.profile
-        wanted = [facts for facts in wanted if not fit(facts, profile).against] or wanted
+        wanted = [facts for facts in wanted if not match_profile(facts, profile).against] or wanted
     if len(wanted) == 1:
         return wanted[0]
     if wanted:
@@ -219,10 +219,10 @@ NOTHING_SEEN = (
 )
 
 
-def _why_not(facts: StreamFacts, query: Query) -> str:
+def _why_not(facts: StreamFacts, query: StreamQuery) -> str:
     if query.profile is None:
         return ""
-    against = fit(facts, query.profile).against
+    against = match_profile(facts, query.profile).against
     return f": {'; '.join(against)}" if against else ""
 
 
@@ -252,7 +252,7 @@ class Layout:
 
 
 def layout(facts: StreamFacts, profile: DeviceProfile | None = None, unit: str | None = None) -> Layout:
-    """Say which columns are EEG, what they are called, and how many µV one of their unit is.
+    """Return which columns are EEG, what they are called, and how many µV one of their unit is.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def layout(facts: StreamFacts, profile: DeviceProfile | None = None, unit: str |
     if facts.value_format == "string":
         raise WrongStream(f"the stream {facts.describe()} carries text, not samples; choose the EEG stream")
     if profile is not None:
-        against = fit(facts, profile).against
+        against = match_profile(facts, profile).against
         if against:
             raise WrongStream(
                 f"the stream {facts.describe()} is not from {profile.title}: {'; '.join(against)}. "
@@ -332,7 +332,7 @@ def _scales(
 
 
 def burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
-    """Give how long the samples last that this stream sends at once, as far as the profile knows."""
+    """Return how long the samples last that this stream sends at once, as far as the profile knows."""
     if profile is None:
         return 0.0
     sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]

@@ -37,7 +37,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class OutletFormat:
     """How a stream looks; by default as it should.
 
     Attributes
@@ -70,8 +70,8 @@ class Look:
         return len(self.columns_before) + len(self.columns_after)
 
 
-def look_of(profile: DeviceProfile, program: str | None = None) -> Look:
-    """Give how the outlet of a device's program looks.
+def outlet_format_of(profile: DeviceProfile, program: str | None = None) -> OutletFormat:
+    """Return how the outlet of a device's program looks.
 
     Parameters
     ----------
@@ -85,10 +85,10 @@ def look_of(profile: DeviceProfile, program: str | None = None) -> Look:
         If the profile does not know that program; the message lists those it knows.
     """
     if program is None:
-        return Look()
+        return OutletFormat()
     for outlet in profile.lsl:
         if outlet.program == program:
-            return Look(
+            return OutletFormat(
                 has_labels=outlet.has_labels,
                 has_unit=outlet.has_unit,
                 has_type=outlet.has_unit,
@@ -102,7 +102,7 @@ def look_of(profile: DeviceProfile, program: str | None = None) -> Look:
 
 
 def stable_source_id(*facts: str) -> str:
-    """Give an id that is the same for the same facts on this computer, and no other."""
+    """Return an id that is the same for the same facts on this computer, and no other."""
     text = "\n".join((platform.node(), *facts))
     return f"neurofb-{uuid.uuid5(uuid.NAMESPACE_OID, text)}"
 
@@ -118,7 +118,7 @@ class Outlet:
     source_id : str, optional
         By default made from the name, type and labels: stable on this computer.
     manufacturer : str
-    look : Look
+    look : OutletFormat
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class Outlet:
         type: str = "EEG",
         source_id: str | None = None,
         manufacturer: str = "neurofb",
-        look: Look | None = None,
+        look: OutletFormat | None = None,
     ) -> None:
         self.name = name
-        self.look = look = look or Look()
+        self.look = look = look or OutletFormat()
         self._channels = tuple(channels)
         self._before = [_extra(label) for label in look.columns_before]
         self._after = [_extra(label) for label in look.columns_after]
@@ -190,7 +190,7 @@ class Outlet:
         return np.column_stack([*before, values, *after])
 
     def has_listeners(self) -> bool:
-        """Say whether anybody is receiving the stream."""
+        """Return whether anybody is receiving the stream."""
         return self._outlet is not None and bool(self._outlet.have_consumers())
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class EegOutlet(Outlet):
         type: str = "EEG",
         source_id: str | None = None,
         manufacturer: str = "neurofb",
-        look: Look | None = None,
+        look: OutletFormat | None = None,
     ) -> None:
         if unit not in UNIT_UV:
             raise WrongInput(f"EEG cannot be sent in {unit!r}; the unit is one of {', '.join(UNIT_UV)}")
@@ -236,7 +236,9 @@ def _extra(label: str) -> Channel:
     return Channel(label, "microvolts" if "aux" in label.lower() else "none", "AUX")
 
 
-def _describe(info: pylsl.StreamInfo, columns: Sequence[Channel], manufacturer: str, look: Look) -> None:
+def _describe(
+    info: pylsl.StreamInfo, columns: Sequence[Channel], manufacturer: str, look: OutletFormat
+) -> None:
     """Write desc/channels/channel/{label,unit,type}, as the XDF EEG meta-data norm wants them."""
     if not (look.has_labels or look.has_unit or look.has_type):
         return
@@ -273,7 +275,7 @@ class Ear:
         self._columns: list[int] = []
 
     def newest(self) -> tuple[float, ...] | None:
-        """Give the wanted channels of the newest sample since the last call; None if there was none.
+        """Return the wanted channels of the newest sample since the last call; None if there was none.
 
         Raises
         ------

@@ -32,7 +32,7 @@ class Listener(Protocol):
     """Where commands come from."""
 
     def take(self) -> list[str]:
-        """Give the texts of commands since the last call."""
+        """Return the texts of commands since the last call."""
         ...
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Publisher:
         self._feedback.push_sample(values, time_s)
 
     def let_pass(self) -> None:
-        """Give way to feedback that was just sent, if anybody listens.
+        """Yield the processor to the feedback just sent, if anybody listens.
 
         LSL's thread, the network and those who listen carry it on. Where they wait for this thread's processor, what
         this thread does next would come before it.
@@ -154,7 +154,7 @@ class Publisher:
                 delattr(self, name)
 
 
-class CommandEar:
+class CommandInlet:
     """Hears every ``neurofb-commands`` stream on the network; a thread of its own waits for them.
 
     Parameters
@@ -176,7 +176,7 @@ class CommandEar:
         self._thread.start()
 
     def take(self) -> list[str]:
-        """Give the texts of commands since the last call."""
+        """Return the texts of commands since the last call."""
         texts = []
         while self._texts:
             texts.append(self._texts.popleft())

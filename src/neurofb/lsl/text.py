@@ -42,7 +42,7 @@ class TextOutlet:
             self._outlet.push_sample([text], time_s)
 
     def has_listeners(self) -> bool:
-        """Say whether anybody receives."""
+        """Return whether anybody receives."""
         return self._outlet is not None and bool(self._outlet.have_consumers())
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class TextInlet:
             raise _no_answer(self._open, error) from error
 
     def take(self) -> list[tuple[str, float]]:
-        """Give the texts that have come since the last call, each with its time stamp.
+        """Return the texts that have come since the last call, each with its time stamp.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class NumberInlet:
         self.labels, self.rate_hz = facts.labels, facts.rate_hz
 
     def take(self) -> tuple[FloatArray, FloatArray]:
-        """Give what has come since the last call, shape (n, n_channels), and its time stamps in seconds.
+        """Return what has come since the last call, shape (n, n_channels), and its time stamps in seconds.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class SessionStreams:
         self._resolver = pylsl.ContinuousResolver(pred=f"starts-with(source_id,'{quoted}')", forget_after=3.0)
 
     def seen(self) -> list[pylsl.StreamInfo]:
-        """Give the streams that are there now; one that died is listed for some seconds."""
+        """Return the streams that are there now; one that died is listed for some seconds."""
         found: list[pylsl.StreamInfo] = self._resolver.results()
         return found
 

@@ -55,7 +55,7 @@ class Happening:
 
 
 def happenings(events: Sequence[Event], times: SampleTimes) -> list[Happening]:
-    """Give what happened while there were samples, in order of time; what reaches beyond them is cut there."""
+    """Return what happened while there were samples, in order of time; what reaches beyond them is cut there."""
     found: list[Happening] = []
     for each in (_phases, _steps, _heat, _ratings, _blocks, _pauses, _notes, _artifacts, _channels):
         found += each(events, times)
@@ -80,7 +80,7 @@ def _at(times: SampleTimes, time_s: float) -> float:
 def _until_next(
     events: Sequence[Event], first: Event, is_end: Callable[[Event], bool], times: SampleTimes
 ) -> float:
-    """Give when what began with ``first`` is over: with the next event that ends it, or with the samples."""
+    """Return when what began with ``first`` is over: with the next event that ends it, or with the samples."""
     seen = False
     for event in events:
         if seen and is_end(event):
@@ -181,7 +181,7 @@ def _notes(events: Sequence[Event], times: SampleTimes) -> Iterator[Happening]:
 
 
 def _artifacts(events: Sequence[Event], times: SampleTimes) -> Iterator[Happening]:
-    """Give the artifacts that withheld feedback: what the gate saw, in the features that were trained."""
+    """Return the artifacts that withheld feedback: what the gate saw, in the features that were trained."""
     changes = [e for e in events if e.kind in ("withheld", "earning") and e.index is not None]
     ends = [*(e.index for e in changes[1:]), times.n_samples]
     for event, end in zip(changes, ends, strict=False):
@@ -194,7 +194,7 @@ def _artifacts(events: Sequence[Event], times: SampleTimes) -> Iterator[Happenin
 
 
 def _channels(events: Sequence[Event], times: SampleTimes) -> Iterator[Happening]:
-    """Give the times for which channels had left the features because they were bad for long."""
+    """Return the times for which channels had left the features because they were bad for long."""
     left: dict[str, Event] = {}
     for event in events:
         if event.kind == "channel_left":

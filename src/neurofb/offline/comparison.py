@@ -158,7 +158,7 @@ def compare(
 
 
 def what_differs(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is not as it was when a session was recorded, of what the last bits depend on."""
+    """Return what is not as it was when a session was recorded, of what the last bits depend on."""
     for key in DECISIVE:
         if recorded.get(key) != here.get(key):
             words = {"kernels_sha256": "another build of the kernels"}.get(key, f"another {key}")
@@ -207,7 +207,7 @@ class _Compared:
         self._names, self._wrong = columns, wrong
 
     def differences(self) -> Iterator[Difference]:
-        """Give the first difference, if there is one."""
+        """Return the first difference, if there is one."""
         if self._lacking and self._n:
             yield self._at(0, self._lacking[0], "no such column", "a value")
         elif self._wrong.any():
@@ -226,18 +226,18 @@ class _Compared:
 
 
 def _n_rows(table: Mapping[str, FloatArray]) -> int:
-    """Give how many rows there are: none where the recording broke off before a stream began."""
+    """Return how many rows there are: none where the recording broke off before a stream began."""
     return len(table.get("index", ()))
 
 
 def same_bits(a: FloatArray, b: FloatArray) -> np.ndarray:
-    """Say which numbers are the same to the last bit; not-a-number is not-a-number, whichever it is."""
+    """Return which numbers are the same to the last bit; not-a-number is not-a-number, whichever it is."""
     bits = np.ascontiguousarray(a).view(np.int64) == np.ascontiguousarray(b).view(np.int64)
     return np.asarray(bits | (np.isnan(a) & np.isnan(b)))
 
 
 def relative_difference(recorded: FloatArray, now: FloatArray) -> FloatArray:
-    """Give by how much numbers differ, relative to the recorded one or to the usual size of its column.
+    """Return by how much numbers differ, relative to the recorded one or to the usual size of its column.
 
     A z-score near 0 is a small difference of large numbers: relative to itself, nothing could be said about it.
     """
@@ -261,7 +261,7 @@ def _recorded_reasons(recording: SessionRecording, n_samples: int) -> list[tuple
 def _reasons_differ(
     recording: SessionRecording, reasons: list[tuple[int, str]], computed: Computed, *, exact: bool
 ) -> Iterator[Difference]:
-    """Give the first reason that is another; the numbers in it count only where bits do."""
+    """Return the first reason that is another; the numbers in it count only where bits do."""
 
     def judged(reason: tuple[int, str]) -> tuple[int, str]:
         return reason if exact else (reason[0], kind_of(reason[1]))
@@ -287,7 +287,7 @@ def _reason(reason: tuple[int, str] | None) -> str:
 
 
 def _torn_from(recording: SessionRecording, rate_hz: float) -> int:
-    """Give from which sample on instructions may be lost; beyond all samples in a whole recording."""
+    """Return from which sample on instructions may be lost; beyond all samples in a whole recording."""
     if recording.is_whole:
         return recording.n_samples + 1_000_000_000
     return max(0, recording.n_samples - round(TORN_S * rate_hz))

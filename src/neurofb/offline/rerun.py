@@ -20,7 +20,7 @@ from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.loop.loop import Loop
-from neurofb.loop.participant_fit import Fitted
+from neurofb.loop.participant_fit import ParticipantFit
 from neurofb.loop.settings import LoopSettings
 from neurofb.recording.session_recording import SessionRecording
 
@@ -90,7 +90,7 @@ class Computed:
 
 
 def instructions(events: Sequence[Event]) -> list[Instruction]:
-    """Give what the loop was told, in order.
+    """Return what the loop was told, in order.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def instructions(events: Sequence[Event]) -> list[Instruction]:
 
 
 def loop_of(recording: SessionRecording) -> Loop:
-    """Give the loop as it was when the session began."""
+    """Return the loop as it was when the session began."""
     settings = settings_of(recording)
     try:
         given = settings["given"]
@@ -128,7 +128,7 @@ def loop_of(recording: SessionRecording) -> Loop:
 
 
 def settings_of(recording: SessionRecording) -> Mapping[str, Any]:
-    """Give the session's settings.
+    """Return the session's settings.
 
     Raises
     ------
@@ -143,11 +143,11 @@ def settings_of(recording: SessionRecording) -> Mapping[str, Any]:
     return recording.settings
 
 
-def given_of(given: Mapping[str, Any] | None) -> tuple[Fitted | None, tuple[Baseline, ...]]:
-    """Give what an earlier session had found of the participant, None and none without one."""
+def given_of(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None, tuple[Baseline, ...]]:
+    """Return what an earlier session had found of the participant, None and none without one."""
     if given is None:
         return None, ()
-    return Fitted.from_dict(given), tuple(Baseline.read(each) for each in given["baselines"])
+    return ParticipantFit.from_dict(given), tuple(Baseline.read(each) for each in given["baselines"])
 
 
 def compute(recording: SessionRecording, loop: Loop, progress: Progress | None = None) -> Computed:
@@ -202,7 +202,7 @@ def _push(
 
 
 def _pieces(recording: SessionRecording, rate_hz: float, start: int, stop: int) -> Iterator[Chunk]:
-    """Give the samples from ``start`` to before ``stop``; how they are cut makes no difference to the loop."""
+    """Return the samples from ``start`` to before ``stop``; how they are cut makes no difference to the loop."""
     step = max(1, round(PIECE_S * rate_hz))
     for first in range(start, stop, step):
         samples = np.ascontiguousarray(recording.eeg(first, min(first + step, stop)), dtype=np.float64)
@@ -277,11 +277,11 @@ class _Rows:
                 self.reasons.append((sample.index, sample.why))
 
     def features(self) -> dict[str, FloatArray]:
-        """Give all values by column."""
+        """Return all values by column."""
         return _by_column(self._values, self._columns)
 
     def of_feedback(self) -> dict[str, FloatArray]:
-        """Give all feedback by column."""
+        """Return all feedback by column."""
         return _by_column(self._feedback, FEEDBACK)
 
 

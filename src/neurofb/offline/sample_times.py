@@ -35,7 +35,7 @@ class SampleTimes:
         self._indices = np.arange(len(times_s)) * float(step)
 
     def index(self, time_s: ArrayLike) -> FloatArray:
-        """Give the places of times, as fractional sample indices; beyond the ends at the nominal rate."""
+        """Return the places of times, as fractional sample indices; beyond the ends at the nominal rate."""
         times_s = np.asarray(time_s, dtype=np.float64)
         if not len(self._times_s):
             return np.zeros_like(times_s)
@@ -46,5 +46,5 @@ class SampleTimes:
         return np.asarray(np.where(times_s > last_s, beyond, found))
 
     def onset_s(self, time_s: ArrayLike) -> FloatArray:
-        """Give times as seconds from the recording's first sample on, counted by its samples."""
+        """Return times as seconds from the recording's first sample on, counted by its samples."""
         return self.index(time_s) / self.rate_hz

@@ -69,7 +69,7 @@ class Session:
     # -- EEG ---------------------------------------------------------------------------------------------------
 
     def raw(self) -> RecordedRaw:
-        """Give the EEG for MNE, in V, with positions and annotations.
+        """Return the EEG for MNE, in V, with positions and annotations.
 
         Samples are read when they are asked for; ``raw().load_data()`` reads them all. Positions are those of the
         standard 10-05 system: no head was measured. Annotations: ``phase/…``, ``step/…``, ``heat/…`` (from real onset
@@ -85,7 +85,7 @@ class Session:
         return to_raw(self.recording)
 
     def epochs(self, event: str = "heat", tmin: float = -1.0, tmax: float = 5.0, **more: Any) -> mne.Epochs:
-        """Give epochs around what happened.
+        """Return epochs around what happened.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Session:
         return happenings(self.recording.events, self._times)
 
     def onset_s(self, time_s: Any) -> NDArray[np.float64]:
-        """Give times of the recording computer's LSL clock as seconds from the first sample on."""
+        """Return times of the recording computer's LSL clock as seconds from the first sample on."""
         return self._times.onset_s(time_s)
 
     @cached_property

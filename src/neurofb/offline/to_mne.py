@@ -44,7 +44,7 @@ class _Source:
         return self
 
     def volts(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Give samples in V, shape (n_channels, n_samples), gaps bridged."""
+        """Return samples in V, shape (n_channels, n_samples), gaps bridged."""
         samples = self.recording.eeg(start, stop)
         for gap in self.gaps:
             gap.bridge(samples, start)
@@ -72,7 +72,7 @@ class RecordedRaw(mne.io.BaseRaw):  # type: ignore[misc]
 
 
 def to_raw(recording: SessionRecording) -> RecordedRaw:
-    """Give the EEG of a session with all that happened in it.
+    """Return the EEG of a session with all that happened in it.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def to_raw(recording: SessionRecording) -> RecordedRaw:
 
 
 def seconds_out(happened: Sequence[Happening]) -> dict[str, float]:
-    """Give for how long channels were out of use because they were bad."""
+    """Return for how long channels were out of use because they were bad."""
     out_s: dict[str, float] = {}
     for each in happened:
         if each.kind == "channel_left":
@@ -112,7 +112,7 @@ def seconds_out(happened: Sequence[Happening]) -> dict[str, float]:
 
 
 def session_date(recording: SessionRecording) -> datetime.datetime | None:
-    """Give when the session was started, in UTC, to a few seconds; None if it is not known."""
+    """Return when the session was started, in UTC, to a few seconds; None if it is not known."""
     found = _DATE.match(str(recording.settings.get("date", "")))
     if not found:
         return None
@@ -120,7 +120,7 @@ def session_date(recording: SessionRecording) -> datetime.datetime | None:
 
 
 def positions(recording: SessionRecording) -> dict[str, str]:
-    """Give the 10-05 name of each channel's place."""
+    """Return the 10-05 name of each channel's place."""
     montage = recording.settings.get("loop", {}).get("montage", {})
     known = dict(zip(montage.get("labels", ()), montage.get("positions", ()), strict=False))
     return {label: known.get(label, label) for label in recording.labels}
@@ -141,7 +141,7 @@ def _info(recording: SessionRecording) -> mne.Info:
 
 
 def _montage(recording: SessionRecording) -> mne.channels.DigMontage:
-    """Give the standard positions of those channels that have one; no head was measured."""
+    """Return the standard positions of those channels that have one; no head was measured."""
     there = mne.channels.get_builtin_montages()
     name = next(each for each in MONTAGES if each in there)
     standard = mne.channels.make_standard_montage(name).get_positions()

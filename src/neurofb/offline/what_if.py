@@ -75,7 +75,7 @@ class BlockFelt:
 
 
 def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
-    """Give a loop with the headset of the session, and features, feedback and baselines of another protocol.
+    """Return a loop with the headset of the session, and features, feedback and baselines of another protocol.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
 def what_if(
     recording: SessionRecording, protocol: Protocol, progress: Progress | None = None
 ) -> list[BlockFelt]:
-    """Give each feedback block as it was delivered, and as another protocol would have it.
+    """Return each feedback block as it was delivered, and as another protocol would have it.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _compared(recording: SessionRecording, computed: Computed, block: Block) -> 
 
 
 def felt(feedback: Mapping[str, FloatArray], block: Block, n_means: int) -> Felt:
-    """Give what a block's feedback amounts to."""
+    """Return what a block's feedback amounts to."""
     index = feedback["index"]
     there = (index >= block.first) & (index < block.end)
     level, reward, usable = (feedback[name][there] for name in ("level", "reward", "usable"))

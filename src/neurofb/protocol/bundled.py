@@ -10,12 +10,12 @@ from neurofb.errors import UnknownFile, UnknownName, WrongFile, nearest
 
 
 def protocol_names() -> list[str]:
-    """Give the names of all protocols that come with neurofb, sorted."""
+    """Return the names of all protocols that come with neurofb, sorted."""
     return sorted(_bundled())
 
 
 def protocol_text(name_or_path: str | Path) -> tuple[str, str]:
-    """Give the text of a protocol file, and how messages call it."""
+    """Return the text of a protocol file, and how messages call it."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name or "\\" in name:
         path = Path(name_or_path)

@@ -226,15 +226,15 @@ class Protocol(Table):
         return self._title or self.study.id
 
     def scale(self, name: str) -> Scale:
-        """Give a scale by its name."""
+        """Return a scale by its name."""
         return _named("scale", name, {each.name: each for each in self.scales})
 
     def phase(self, name: str) -> Phase:
-        """Give a phase by its name."""
+        """Return a phase by its name."""
         return _named("phase", name, {each.name: each for each in self.phases})
 
     def session(self, session: str | None = None) -> Visit:
-        """Give one session; None for the first, or the only one.
+        """Return one session; None for the first, or the only one.
 
         A protocol without a list of sessions takes any name for its only one.
         """
@@ -245,7 +245,7 @@ class Protocol(Table):
         return _named("session", session, {each.id: each for each in self.sessions})
 
     def arm(self, arm: str | None = None) -> Arm:
-        """Give an arm; None for the only one.
+        """Return an arm; None for the only one.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class Protocol(Table):
 
 
 def _misfits(phase: Phase, above: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Give what a phase names that does not exist, or needs that is not there."""
+    """Return what a phase names that does not exist, or needs that is not there."""
     if "scales" in above:
         scales = [scale.name for scale in above["scales"]]
         asked: list[tuple[Place, Iterable[str]]] = [(("ratings",), phase.ratings)]
@@ -312,7 +312,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:
-    """Give a protocol.
+    """Return a protocol.
 
     Parameters
     ----------
@@ -335,7 +335,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def read_protocol(text: str, title: str) -> tuple[Protocol | None, Problems]:
-    """Give the protocol that a text holds, if it can be understood, and all that is wrong in it by place.
+    """Return the protocol that a text holds, if it can be understood, and all that is wrong in it by place.
 
     Raises
     ------
@@ -352,7 +352,7 @@ def read_protocol(text: str, title: str) -> tuple[Protocol | None, Problems]:
 def understood(
     content: Mapping[str, Any], text: str = "", title: str = ""
 ) -> tuple[Protocol | None, Problems]:
-    """Give the protocol that parsed TOML is, if it is one, and all that is wrong in it."""
+    """Return the protocol that parsed TOML is, if it is one, and all that is wrong in it."""
     try:
         protocol = Protocol.model_validate(content)
     except ValidationError as error:
@@ -375,5 +375,5 @@ def _unsourced(protocol: Protocol) -> Iterator[tuple[Place, str]]:
 
 
 def _near(key: str, known: Iterable[str]) -> str:
-    """Give the nearest of many keys; a list of all would be too long."""
+    """Return the nearest of many keys; a list of all would be too long."""
     return nearest(key, known).split("there are: ", maxsplit=1)[0].strip() or "keys are as heat.levels.hot"

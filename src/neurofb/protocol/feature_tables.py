@@ -23,7 +23,7 @@ _KINDS: Mapping[str, type[AnyFeature]] = {
 
 
 def declared_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, str]]]:
-    """Give the features that tables declare, and what is wrong in the others, each at its place."""
+    """Return the features that tables declare, and what is wrong in the others, each at its place."""
     found: list[tuple[Place, str]] = []
     declared: list[AnyFeature] = []
     for i, content in enumerate(tables):
@@ -38,7 +38,7 @@ def declared_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, 
 
 
 def _feature(content: Any) -> AnyFeature:
-    """Give a declared feature; a preset may have keys of its own, which then hold instead."""
+    """Return a declared feature; a preset may have keys of its own, which then hold instead."""
     if not isinstance(content, Mapping):
         raise WrongInput('a feature is a table, as preset = "posterior_alpha"')
     keys = dict(content)

@@ -125,7 +125,7 @@ class HeatPlan(Table):
         return self.sites[1:] if self.calibrated and len(self.sites) > 1 else self.sites
 
     def profile(self, level: str, celsius: float) -> HeatProfile:
-        """Give a stimulus of a level at a temperature, no cooler than the baseline."""
+        """Return a stimulus of a level at a temperature, no cooler than the baseline."""
         return HeatProfile(
             max(celsius, self.baseline_c),
             self.levels[level].plateau_s,

@@ -34,7 +34,7 @@ class Known:
 
 
 def read_baseline(path: str | Path) -> Known:
-    """Give what the folder of a session holds of its participant.
+    """Return what the folder of a session holds of its participant.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_baseline(path: str | Path) -> Known:
 
 
 def known_from(content: Any) -> Known:
-    """Give what a document of a session says: keys spectrum, iaf_hz and baselines."""
+    """Return what a document of a session says: keys spectrum, iaf_hz and baselines."""
     if not isinstance(content, dict):
         raise TypeError("needed is a table with spectrum, iaf_hz and baselines")
     found = content.get("spectrum")

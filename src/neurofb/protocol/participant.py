@@ -19,7 +19,7 @@ def pseudonym_problem(code: str) -> str:
 
 
 def check_pseudonym(code: str) -> str:
-    """Give the code if it is a pseudonym.
+    """Return the code if it is a pseudonym.
 
     Raises
     ------

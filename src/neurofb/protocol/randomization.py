@@ -11,12 +11,12 @@ from neurofb.protocol.times import Span
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """Give the generator of one random choice: the same for the same seed and names, whatever else is drawn."""
+    """Return the generator of one random choice: the same for the same seed and names, whatever else is drawn."""
     key = tuple(zlib.crc32(name.encode()) for name in names)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def drawn_ns(span: Span, n: int, rng: np.random.Generator) -> Iterator[int]:
-    """Give ``n`` times in ns, drawn evenly from a span in steps of 1 ms."""
+    """Return ``n`` times in ns, drawn evenly from a span in steps of 1 ms."""
     for step in rng.integers(0, span.n_steps, size=n, endpoint=True).tolist():
         yield span.at_ns(step)

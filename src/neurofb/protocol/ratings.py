@@ -71,7 +71,7 @@ class Scale(Table):
         return self.asks != "other"
 
     def read(self, value: object) -> Value:
-        """Give an answer as this scale keeps it: 0–100, one of the choices, or a text.
+        """Return an answer as this scale keeps it: 0–100, one of the choices, or a text.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Scale(Table):
         return value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + " … (cut)"
 
     def _choice(self, value: object) -> str:
-        """Give the choice that was named, or numbered from 0."""
+        """Return the choice that was named, or numbered from 0."""
         if value in self.choices:
             return str(value)
         if (
@@ -176,7 +176,7 @@ class Rating:
         return self.value is None
 
     def to_event(self) -> Event:
-        """Give it as it is recorded, at the time of the answer, or of the end of waiting for one."""
+        """Return it as it is recorded, at the time of the answer, or of the end of waiting for one."""
         asked = self.prompt
         takes_s = None if self.answered_s is None else self.answered_s - asked.prompted_s
         return Event(
@@ -254,7 +254,7 @@ class Prompts:
         return rating
 
     def expire(self, now_s: float) -> list[Rating]:
-        """Give the missing answers whose time is over by now; none while they are held."""
+        """Return the missing answers whose time is over by now; none while they are held."""
         if self._is_held:
             return []
         over = [prompt for prompt in self._open.values() if now_s > prompt.due_s]
@@ -272,7 +272,7 @@ class Prompts:
         self._open = {key: replace(each, due_s=each.due_s + by_s) for key, each in self._open.items()}
 
     def end(self) -> list[Rating]:
-        """Give every open prompt as missing: the session, or its block, ends."""
+        """Return every open prompt as missing: the session, or its block, ends."""
         left = list(self._open.values())
         for prompt in left:
             self._close(prompt, "was open when its block ended")
@@ -325,16 +325,16 @@ class SimulatedRater:
         self._seed, self._noise, self._missed = seed, noise, missed
 
     def hurts(self, temperature_c: float) -> bool:
-        """Say whether a temperature hurts."""
+        """Return whether a temperature hurts."""
         return temperature_c >= self.threshold_c
 
     def intensity(self, temperature_c: float) -> float:
-        """Give the rating of a temperature without noise, 0–100."""
+        """Return the rating of a temperature without noise, 0–100."""
         felt_c = temperature_c - (self.threshold_c - self.FELT_BELOW_C)
         return min(max(self.per_c * felt_c, 0.0), 100.0) if math.isfinite(felt_c) else 0.0
 
     def answer(self, prompt: Prompt, felt_c: float) -> tuple[Value | None, float]:
-        """Give the answer to a prompt, None for none, and how many seconds it takes.
+        """Return the answer to a prompt, None for none, and how many seconds it takes.
 
         Parameters
         ----------

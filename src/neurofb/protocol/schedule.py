@@ -125,7 +125,7 @@ class Schedule(Generic[StepT]):
         return sum(step.duration_s for step in self._steps[self._next :])
 
     def take(self, now_s: float) -> Due[StepT] | None:
-        """Give the step that is due by now; None if none is."""
+        """Return the step that is due by now; None if none is."""
         if self.is_over or now_s < self.next_due_s:
             return None
         step, due_s = self._steps[self._next], self.next_due_s

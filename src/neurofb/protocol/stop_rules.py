@@ -51,7 +51,7 @@ class StopRules:
         self._was_too_much = False
 
     def take(self, rating: Rating) -> list[Action]:
-        """Give what a rating asks for; most often nothing."""
+        """Return what a rating asks for; most often nothing."""
         value = rating.value
         if not (rating.scale.of_heat and rating.level is not None and isinstance(value, float)):
             return []

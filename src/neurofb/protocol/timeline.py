@@ -184,7 +184,7 @@ def expand(
     seed: int = 0,
     temperatures: Mapping[str, float] | None = None,
 ) -> Timeline:
-    """Give the timeline of one session.
+    """Return the timeline of one session.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class _Writer:
     _n_heats: int = 0
 
     def timeline(self) -> Timeline:
-        """Give all that was written, with its end."""
+        """Return all that was written, with its end."""
         end = Step("end", max(len(self.phases) - 1, 0), self._at_ns / NS_PER_S, 0.0)
         return Timeline(
             self.session,
@@ -371,7 +371,7 @@ class _Trial:
 
 
 def _kind_of(phase: Phase) -> StepKind:
-    """Give what a phase without trials consists of."""
+    """Return what a phase without trials consists of."""
     if phase.waits:
         return "wait"
     if phase.kind == "calibration":

@@ -19,7 +19,7 @@ SecondsOrNone = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, l
 
 
 def in_ns(seconds: float) -> int:
-    """Give seconds as whole nanoseconds: their sums are exact."""
+    """Return seconds as whole nanoseconds: their sums are exact."""
     return round(seconds * NS_PER_S)
 
 
@@ -40,7 +40,7 @@ class Span(Table):
         return (in_ns(self.high_s) - in_ns(self.low_s)) // _STEP_NS
 
     def at_ns(self, step: int) -> int:
-        """Give the time ``step`` ms above the shortest, in ns."""
+        """Return the time ``step`` ms above the shortest, in ns."""
         return in_ns(self.low_s) + step * _STEP_NS
 
     def __str__(self) -> str:

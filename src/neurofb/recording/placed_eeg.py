@@ -66,7 +66,7 @@ class PlacedEeg:
         As received; None if there is none: then nothing is known.
     layout : GridLayout
     rows : ndarray, shape (n_rows, 4)
-        As ``Placement`` gave them.
+        As ``SampleMap`` gave them.
     stamps_s : ndarray, shape (n_rows,)
         The corrected time of each row's first sample.
 
@@ -91,7 +91,7 @@ class PlacedEeg:
         self.n_placed = int(self._rows[:, 1].sum())
 
     def eeg(self, start: int, stop: int) -> FloatArray:
-        """Give samples ``start`` to ``stop`` in µV, shape (n_samples, n_channels)."""
+        """Return samples ``start`` to ``stop`` in µV, shape (n_samples, n_channels)."""
         out = np.full((stop - start, len(self.layout.labels)), np.nan)
         columns, scale_uv = list(self.layout.columns), self.layout.scale_uv
         scaled = bool(np.any(scale_uv != 1.0))
@@ -106,14 +106,14 @@ class PlacedEeg:
         return out
 
     def received_s(self, start: int, stop: int) -> FloatArray:
-        """Give the stamps as received, NaN for samples that never came."""
+        """Return the stamps as received, NaN for samples that never came."""
         out = np.full(stop - start, np.nan)
         for stream, at, n, received in self._parts(start, stop):
             out[at : at + n] = stream.stamps_s(received, received + n)
         return out
 
     def times_s(self, start: int, stop: int) -> FloatArray:
-        """Give corrected times: exact where a row begins, on a line between, at the nominal rate beyond."""
+        """Return corrected times: exact where a row begins, on a line between, at the nominal rate beyond."""
         index = np.arange(start, stop)
         if not len(self._anchors):
             return np.full(len(index), np.nan)
@@ -123,7 +123,7 @@ class PlacedEeg:
         return times_s
 
     def index_of(self, time_s: float) -> int:
-        """Give the sample nearest to a time; before the first and after the last as the rate has it."""
+        """Return the sample nearest to a time; before the first and after the last as the rate has it."""
         if not len(self._anchors):
             return 0
         # A clock that was set back makes times that come twice: the later sample is meant.
@@ -135,7 +135,7 @@ class PlacedEeg:
         return round(at)
 
     def _parts(self, start: int, stop: int) -> list[tuple[XdfStream, int, int, int]]:
-        """Give what of the received stream lies in a range: where in the range, how many, from which on."""
+        """Return what of the received stream lies in a range: where in the range, how many, from which on."""
         if self.stream is None:
             return []
         parts = []
@@ -188,7 +188,7 @@ class PlacedEeg:
 
     @staticmethod
     def _lost_in_hole(stream: XdfStream, n_placed: int) -> int | None:
-        """Give how many samples are missing in the one damaged place; None if nobody knows.
+        """Return how many samples are missing in the one damaged place; None if nobody knows.
 
         The footer counts what was received, and the rows know of ``n_placed`` received samples: one may be damaged,
         but where they agree that the file has less, or more, its samples do not stand where the rows say.
@@ -206,7 +206,7 @@ class PlacedEeg:
 
 
 def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
-    """Say which rows can follow each other; one that is far off must not make all others impossible."""
+    """Return which rows can follow each other; one that is far off must not make all others impossible."""
     if not len(rows):
         return np.ones(0, dtype=bool)
     begins, ends = rows[:, 0], rows[:, 0] + rows[:, 1]
@@ -220,7 +220,7 @@ def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray
 
 
 def _up_to(rows: IntArray, stop: int) -> IntArray:
-    """Give rows as far as they are about received samples before ``stop``."""
+    """Return rows as far as they are about received samples before ``stop``."""
     n = np.minimum(rows[:, 1], stop - rows[:, 2])
     return np.stack((rows[:, 0], n, rows[:, 2]), axis=1)[n > 0]
 

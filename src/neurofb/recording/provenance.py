@@ -15,12 +15,12 @@ PACKAGES = ("numpy", "scipy", "pylsl", "mne", "pydantic", "pyxdf")
 
 
 def build_hash() -> str:
-    """Give the hash of the compiled kernels: the same hash promises the same bits on the same processor."""
+    """Return the hash of the compiled kernels: the same hash promises the same bits on the same processor."""
     return hashlib.sha256(Path(_kernels.__file__).read_bytes()).hexdigest()
 
 
 def provenance() -> dict[str, Any]:
-    """Give what a session was run with, as JSON can hold it."""
+    """Return what a session was run with, as JSON can hold it."""
     return {
         "neurofb": neurofb.__version__,
         "kernels_sha256": build_hash(),
@@ -35,7 +35,7 @@ def provenance() -> dict[str, Any]:
 
 
 def text_hash(text: str) -> str:
-    """Give the SHA-256 of a text, as it is deposited before a study."""
+    """Return the SHA-256 of a text, as it is deposited before a study."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

@@ -23,7 +23,7 @@ from neurofb.errors import WrongInput
 PRESENT = -1
 
 
-class Placement:
+class SampleMap:
     """Follows received samples to their places.
 
     Parameters
@@ -63,7 +63,7 @@ class Placement:
                     self._row(chunk, first, last - first, 0, channel)
 
     def take(self) -> tuple[FloatArray, FloatArray]:
-        """Give the rows since the last call, shape (n_rows, 4), and the corrected time of each row's first sample."""
+        """Return the rows since the last call, shape (n_rows, 4), and the corrected time of each row's first sample."""
         rows = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
         stamps_s = np.array(self._stamps_s, dtype=np.float64)
         self._rows, self._stamps_s, self._open = [], [], {}
@@ -111,7 +111,7 @@ class Placement:
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Give first and last + 1 of each run of True."""
+    """Return first and last + 1 of each run of True."""
     if mask.all():
         return [(0, len(mask))] if len(mask) else []
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))

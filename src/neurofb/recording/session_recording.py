@@ -141,22 +141,22 @@ class SessionRecording:
         return self._placed.stream
 
     def eeg(self, start: int = 0, stop: int | None = None) -> FloatArray:
-        """Give the EEG from sample ``start`` to ``stop`` in µV, shape (n_samples, n_channels).
+        """Return the EEG from sample ``start`` to ``stop`` in µV, shape (n_samples, n_channels).
 
         To the last bit what the session ran on; NaN where a sample is missing.
         """
         return self._placed.eeg(*self._range(start, stop))
 
     def times_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
-        """Give corrected times on the recording computer's LSL clock, in s."""
+        """Return corrected times on the recording computer's LSL clock, in s."""
         return self._placed.times_s(*self._range(start, stop))
 
     def received_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
-        """Give the time stamps as received, in s; NaN for samples that never came."""
+        """Return the time stamps as received, in s; NaN for samples that never came."""
         return self._placed.received_s(*self._range(start, stop))
 
     def index_of(self, time_s: float) -> int:
-        """Give the sample nearest to a time of this computer's LSL clock."""
+        """Return the sample nearest to a time of this computer's LSL clock."""
         return self._placed.index_of(time_s)
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
@@ -189,7 +189,7 @@ class SessionRecording:
         return tuple(map(str, found)) if isinstance(found, list) else ()
 
     def units(self, name: str) -> dict[str, str]:
-        """Give label → unit of one of ``STREAMS``."""
+        """Return label → unit of one of ``STREAMS``."""
         stream = self._streams.get(name)
         if stream is None:
             return {}

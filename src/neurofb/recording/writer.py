@@ -49,7 +49,7 @@ class _Stream:
     offsets: list[tuple[float, float]] = field(default_factory=list)
 
     def take(self, number: int) -> bytes | _Numbers:
-        """Give what was appended, as one chunk or what will be one."""
+        """Return what was appended, as one chunk or what will be one."""
         values, stamps_s = self.values, self.stamps_s
         self.values, self.stamps_s = [], []
         if self.header.dtype is not None:
@@ -72,7 +72,7 @@ class _Numbers:
         return self._size
 
     def packed(self) -> bytes:
-        """Give the chunk."""
+        """Return the chunk."""
         body = encoding.numeric_body(np.concatenate(self._values), np.concatenate(self._stamps_s))
         return encoding.samples(self._number, self._n, body)
 

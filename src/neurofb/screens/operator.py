@@ -39,19 +39,19 @@ class Session(Protocol):
     uid: str
 
     def snapshot(self) -> Snapshot:
-        """Give what is known now."""
+        """Return what is known now."""
         ...
 
-    def take_eeg(self) -> tuple[FloatArray, int, tuple[str, ...], float]:
-        """Give EEG since the last call, how much was dropped, labels and rate."""
+    def pop_eeg(self) -> tuple[FloatArray, int, tuple[str, ...], float]:
+        """Return EEG since the last call, how much was dropped, labels and rate."""
         ...
 
     def course(self, name: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
-        """Give the last minute of something."""
+        """Return the last minute of something."""
         ...
 
     def events(self) -> list[Any]:
-        """Give the last events."""
+        """Return the last events."""
         ...
 
     def send(self, name: str, **content: Any) -> None:
@@ -63,7 +63,7 @@ class Session(Protocol):
         ...
 
     def is_heard(self) -> bool:
-        """Say whether the session receives."""
+        """Return whether the session receives."""
         ...
 
 
@@ -115,7 +115,7 @@ class OperatorScreen(QWidget):
 
     def tick(self) -> None:
         """Draw the EEG that came; every few frames the rest."""
-        self.eeg.add(*self._session.take_eeg())
+        self.eeg.add(*self._session.pop_eeg())
         if self._n_frames % SLOW_EVERY == 0:
             self._refresh()
         self._n_frames += 1
@@ -263,7 +263,7 @@ def _plain(text: str) -> str:
 
 
 def style_sheet(theme: Theme) -> str:
-    """Give Qt's style sheet for windows with many parts."""
+    """Return Qt's style sheet for windows with many parts."""
     return f"""
     QWidget {{ background: {theme.ground}; color: {theme.ink}; font-family: "DejaVu Sans"; font-size: 14px; }}
     QLabel#title {{ font-size: 19px; font-weight: 600; }}

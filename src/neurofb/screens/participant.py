@@ -40,7 +40,7 @@ class Session(Protocol):
     uid: str
 
     def snapshot(self) -> Snapshot:
-        """Give what is known now."""
+        """Return what is known now."""
         ...
 
     def send(self, name: str) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPush
 from neurofb.acquisition.source import Source
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import NeurofbError
-from neurofb.lsl.matching import Query, StreamFacts
+from neurofb.lsl.matching import StreamFacts, StreamQuery
 from neurofb.screens.operator import style_sheet
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.head_map import HeadMap
@@ -26,14 +26,14 @@ LOOK_S = 2.0
 
 
 def look_for_streams() -> list[StreamFacts]:
-    """Give the streams on the network; takes some seconds."""
+    """Return the streams on the network; takes some seconds."""
     from neurofb.lsl.inlet import find_streams
 
     return [facts for facts, _ in find_streams(wait_s=LOOK_S)]
 
 
-def open_stream(query: Query) -> Source:
-    """Give the source of a stream, not started yet."""
+def open_stream(query: StreamQuery) -> Source:
+    """Return the source of a stream, not started yet."""
     from neurofb.acquisition.live import LslSource
 
     return LslSource(query)
@@ -68,7 +68,7 @@ class SetupPage(QWidget):
         protocol: str | None = None,
         *,
         look: Callable[[], list[StreamFacts]] = look_for_streams,
-        source_for: Callable[[Query], Source] = open_stream,
+        source_for: Callable[[StreamQuery], Source] = open_stream,
     ) -> None:
         super().__init__()
         self._say, self._theme, self._protocol = wording, theme, protocol
@@ -130,7 +130,7 @@ class SetupPage(QWidget):
         self._aside(opened, self._opened)
 
     def proceed(self) -> None:
-        """Give back what was chosen, if it can be used."""
+        """Return what was chosen, if it can be used."""
         if self.check is not None and self.check.may_proceed:
             self.chosen = self._choosing
             self._close_check()

@@ -94,10 +94,12 @@ def run(
     session = find_session(uid)
     from neurofb.lsl.inlet import LslClock
     from neurofb.screens.theme import theme
-    from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, Bridge
+    from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SessionClient
 
     app = _application()
-    bridge = Bridge(session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR)
+    bridge = SessionClient(
+        session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR
+    )
     screen: Any
     if kind == "participant":
         from neurofb.screens.participant import ParticipantScreen
@@ -145,7 +147,7 @@ def run_setup(protocol: str | None = None, *, language: str = "en", dark: bool =
 
 
 def find_session(uid: str | None, wait_s: float = LOOK_S) -> str:
-    """Give the uid of a session that is there.
+    """Return the uid of a session that is there.
 
     Raises
     ------
@@ -166,7 +168,7 @@ def find_session(uid: str | None, wait_s: float = LOOK_S) -> str:
 
 
 def sessions_seen(uid: str | None, wait_s: float) -> list[str]:
-    """Give the uids of the sessions on the network; come back at once when ``uid`` is among them."""
+    """Return the uids of the sessions on the network; come back at once when ``uid`` is among them."""
     from neurofb.lsl.inlet import LslClock
     from neurofb.lsl.text import SessionStreams
 
@@ -185,7 +187,7 @@ def sessions_seen(uid: str | None, wait_s: float) -> list[str]:
 
 
 def check_display(environment: Mapping[str, str] | None = None) -> None:
-    """Say what is missing for a window, before Qt ends the program without a word.
+    """Return what is missing for a window, before Qt ends the program without a word.
 
     Raises
     ------

@@ -94,5 +94,5 @@ LIGHT = Theme(
 
 
 def theme(dark: bool) -> Theme:
-    """Give the colours."""
+    """Return the colours."""
     return DARK if dark else LIGHT

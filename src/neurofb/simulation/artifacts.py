@@ -105,7 +105,7 @@ class ArtifactSettings:
     contacts: tuple[BadContact, ...] = ()
 
     def law(self, kind: str) -> PulseLaw:
-        """Give how artifacts of a kind come at random."""
+        """Return how artifacts of a kind come at random."""
         usual = _USUAL[kind]
         rate_hz = (self.rates_hz or {}).get(kind, usual.rate_hz)
         return PulseLaw(
@@ -148,7 +148,7 @@ class Artifacts:
             self._planned.append(PulseTrain(rng, PulseLaw(0.0, 1.0), _SHAPES[kind], pulses))
 
     def make(self, times_s: FloatArray, eyes_closed: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Give the size of each kind in µV and whether it is on, both of shape (n_samples, n_kinds).
+        """Return the size of each kind in µV and whether it is on, both of shape (n_samples, n_kinds).
 
         Blinks and gaze shifts that come by themselves stop while the eyes are closed.
         """
@@ -201,7 +201,7 @@ class Muscles:
         self._noise = FilteredNoise(random_stream(seed, "muscles"), np.asarray(sos), 2, round(rate_hz))
 
     def make(self, n_samples: int) -> FloatArray:
-        """Give the next block, shape (n_samples, 2), left and right."""
+        """Return the next block, shape (n_samples, 2), left and right."""
         return np.asarray(self._noise.make(n_samples) * self._scale, dtype=float)
 
 
@@ -251,7 +251,7 @@ class Contacts:
         self._line_hz = line_hz
 
     def make(self, times_s: FloatArray, n_channels: int) -> tuple[FloatArray, FloatArray] | None:
-        """Give what to multiply the signal by and what to add, each for all samples; None if all is well."""
+        """Return what to multiply the signal by and what to add, each for all samples; None if all is well."""
         here = [
             each
             for each in self._contacts
@@ -268,7 +268,7 @@ class Contacts:
         return keep, extra
 
     def _pickup(self, contact: BadContact, times_s: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Give what the electrode sees instead, µV; the sizes are assumed."""
+        """Return what the electrode sees instead, µV; the sizes are assumed."""
         if contact.kind == "flat":
             return np.zeros(len(times_s))
         mains_uv, hiss_uv, wander_uv = (250.0, 10.0, 300.0) if contact.kind == "off" else (30.0, 15.0, 0.0)

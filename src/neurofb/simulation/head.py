@@ -72,7 +72,7 @@ class HeatReaction:
             raise WrongInput(f"a heat reaction needs full_c > threshold_c and lag_s > 0, found {self}")
 
     def gain(self, rhythm: Rhythm) -> float:
-        """Give the gain of a rhythm at full pain; on the heated side half of the change is seen."""
+        """Return the gain of a rhythm at full pain; on the heated side half of the change is seen."""
         change = rhythm.pain_gain - 1.0
         return 1.0 + (0.5 * change if rhythm.region.startswith(self.side) else change)
 
@@ -230,7 +230,7 @@ class Head:
         return self._index
 
     def gain(self, rhythm: str) -> float:
-        """Give what the amplitude of a rhythm is multiplied by now."""
+        """Return what the amplitude of a rhythm is multiplied by now."""
         return float(self._gains[self._column(rhythm)])
 
     def set_gain(self, rhythm: str, gain: float) -> None:
@@ -245,7 +245,7 @@ class Head:
         return self.rhythm_names.index(rhythm)
 
     def topography(self, rhythm: str) -> FloatArray:
-        """Give how strongly each electrode sees a rhythm, against the reference, shape (n_electrodes,)."""
+        """Return how strongly each electrode sees a rhythm, against the reference, shape (n_electrodes,)."""
         seen = self._topographies[self._column(rhythm)]
         reference = seen[self.n_electrodes :]
         return np.asarray(
@@ -253,7 +253,7 @@ class Head:
         )
 
     def generate(self, n_samples: int) -> HeadSignal:
-        """Give the next ``n_samples`` samples and their truth."""
+        """Return the next ``n_samples`` samples and their truth."""
         if n_samples < 0:
             raise WrongInput(f"a head can give 0 samples or more, asked for {n_samples}")
         pieces = []
@@ -350,7 +350,7 @@ class Head:
 
 
 def _lag(time_constant_s: float, rate_hz: float) -> float:
-    """Give the pole of a first-order lag."""
+    """Return the pole of a first-order lag."""
     return float(np.exp(-1.0 / (time_constant_s * rate_hz)))
 
 

@@ -97,7 +97,7 @@ class HeadsetSettings:
 
 
 def settings_of(profile: DeviceProfile, **others: Any) -> HeadsetSettings:
-    """Give the settings of a device: packets, converter and levels from its profile, ``others`` as given.
+    """Return the settings of a device: packets, converter and levels from its profile, ``others`` as given.
 
     Where the profile does not know the packets, they last 20 ms (assumed).
     """
@@ -168,7 +168,7 @@ class Headset:
         return [self._labels.index(channel) for channel in channels] if channels else slice(None)
 
     def true_times_s(self, first_index: int, n_samples: int) -> FloatArray:
-        """Give when samples are really taken, in seconds on the computer's clock."""
+        """Return when samples are really taken, in seconds on the computer's clock."""
         return np.asarray(
             self.start_s + (first_index + np.arange(n_samples)) / self._true_rate_hz, dtype=float
         )
@@ -180,11 +180,11 @@ class Headset:
         return float(self.true_times_s(last, 1)[0])
 
     def connected(self, time_s: float) -> bool:
-        """Say whether the link is up at ``time_s``."""
+        """Return whether the link is up at ``time_s``."""
         return not any(_during(fault, time_s - self.start_s) for fault in self._disconnects)
 
     def advance_to(self, time_s: float) -> list[Arrival]:
-        """Give all packets that have arrived by ``time_s`` and were not given before, in their order."""
+        """Return all packets that have arrived by ``time_s`` and were not given before, in their order."""
         while self.next_packet_s <= time_s:
             self._take_packet()
         arrived = []
@@ -199,7 +199,7 @@ class Headset:
         return arrived
 
     def take_signals(self) -> list[Sent]:
-        """Give what the head gave since the last call, lost or not; nothing unless ``keep_signals``."""
+        """Return what the head gave since the last call, lost or not; nothing unless ``keep_signals``."""
         signals, self._signals = self._signals, []
         return signals
 
@@ -239,7 +239,7 @@ class Headset:
             self.ledger.enter(entry)
 
     def _cause(self, complete_s: float, arrival_s: float) -> str | None:
-        """Say why a packet is lost for certain, if it is: also what is on its way when the link breaks."""
+        """Return why a packet is lost for certain, if it is: also what is on its way when the link breaks."""
         if not (self.connected(complete_s) and self.connected(arrival_s)):
             return "disconnect"
         at_s = complete_s - self.start_s
@@ -250,7 +250,7 @@ class Headset:
         return None
 
     def _convert(self, samples_uv: FloatArray, true_s: FloatArray) -> FloatArray:
-        """Give what the converter gives: offsets, saturation, steps, rails, in this order."""
+        """Return what the converter gives: offsets, saturation, steps, rails, in this order."""
         settings = self.settings
         out = samples_uv + self._dc_uv
         for fault, columns in self._saturations:
@@ -274,7 +274,7 @@ class Headset:
         return max(arrival_s, self._last_arrival_s)
 
     def _stamps_s(self, first_index: int, true_s: FloatArray, arrival_s: float) -> FloatArray:
-        """Give the stamps: by the device's clock, which believes in its rate, or back from the arrival."""
+        """Return the stamps: by the device's clock, which believes in its rate, or back from the arrival."""
         settings, rate_hz = self.settings, self.head.rate_hz
         numbers = np.arange(len(true_s))
         if settings.stamps == "arrival":
@@ -298,7 +298,7 @@ def _during_all(fault: Saturation, at_s: FloatArray) -> NDArray[np.bool_]:
 
 
 def arrivals_until(headset: Headset, time_s: float, step_s: float = 0.05) -> Iterator[Arrival]:
-    """Give all arrivals up to ``time_s``, moving on in steps so that little is held at a time."""
+    """Return all arrivals up to ``time_s``, moving on in steps so that little is held at a time."""
     now_s = headset.start_s
     while now_s < time_s:
         now_s = min(time_s, now_s + step_s)

@@ -85,7 +85,7 @@ def power_law_sos(rate_hz: float, exponent: float, lowest_hz: float) -> FloatArr
 
 
 def _band_rms(sos: FloatArray, rate_hz: float, low_hz: float, high_hz: float) -> float:
-    """Give the rms between two frequencies of white noise of variance 1 that went through ``sos``."""
+    """Return the rms between two frequencies of white noise of variance 1 that went through ``sos``."""
     grid_hz = np.linspace(low_hz, min(high_hz, rate_hz / 2), 4001)
     _, gain = signal.freqz_sos(sos, worN=grid_hz, fs=rate_hz)
     return float(np.sqrt(np.trapezoid(np.abs(gain) ** 2 * 2 / rate_hz, grid_hz)))
@@ -111,7 +111,7 @@ class FilteredNoise:
         self.make(run_in)
 
     def make(self, n_samples: int) -> FloatArray:
-        """Give the next samples, shape (n_samples, n_noises); always ask for whole blocks."""
+        """Return the next samples, shape (n_samples, n_noises); always ask for whole blocks."""
         white = self._rng.standard_normal((n_samples, self._n_noises))
         noise, self._state = signal.sosfilt(self._sos, white, axis=0, zi=self._state)
         return np.asarray(noise, dtype=float)

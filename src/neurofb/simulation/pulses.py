@@ -22,7 +22,7 @@ Shape = Callable[[FloatArray, float], FloatArray]
 
 
 def random_stream(seed: int, name: str) -> np.random.Generator:
-    """Give the random numbers that belong to one part of the simulation.
+    """Return the random numbers that belong to one part of the simulation.
 
     Each part has its own stream, named, so that switching one part off leaves all others as they were.
     """
@@ -114,7 +114,7 @@ class PulseTrain:
         return Pulse(self._next_s, duration_s, height)
 
     def render(self, times_s: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Give the sum of all pulses at ``times_s``, and whether any is on.
+        """Return the sum of all pulses at ``times_s``, and whether any is on.
 
         Parameters
         ----------

@@ -107,7 +107,7 @@ class Coupling:
 
 
 def resting_rhythms() -> tuple[Rhythm, ...]:
-    """Give the rhythms of a resting adult.
+    """Return the rhythms of a resting adult.
 
     Directions are those of the literature: alpha rises when the eyes close, most of all at the back; under
     heat, central alpha and beta fall, frontal gamma and theta rise (Peng 2014, doi
@@ -194,7 +194,7 @@ class RhythmBank:
         self._couplings = _leaders_first(couplings)
 
     def make(self, times_s: FloatArray) -> ComplexArray:
-        """Give the next block, shape (n_samples, n_rhythms), mean square 1."""
+        """Return the next block, shape (n_samples, n_rhythms), mean square 1."""
         out = np.empty((len(times_s), len(self._carriers)), dtype=complex)
         for column, carrier in enumerate(self._carriers):
             out[:, column] = carrier.make(times_s)

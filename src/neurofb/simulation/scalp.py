@@ -40,7 +40,7 @@ _STEP_RAD = np.deg2rad(23.0)
 
 
 def position(name: str) -> FloatArray:
-    """Give the place of a 10-05 electrode on the unit sphere, as (left, front, up).
+    """Return the place of a 10-05 electrode on the unit sphere, as (left, front, up).
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def position(name: str) -> FloatArray:
 
 
 def positions(names: Sequence[str]) -> FloatArray:
-    """Give the places of several electrodes, shape (n_names, 3)."""
+    """Return the places of several electrodes, shape (n_names, 3)."""
     return np.array([position(name) for name in names]).reshape(-1, 3)
 
 
@@ -79,14 +79,14 @@ def _midline(row: float) -> FloatArray:
 
 
 def _ring(row: float, polar_rad: float) -> FloatArray:
-    """Give the left end of a row: ring electrodes are 18° apart around the vertical axis, from the front."""
+    """Return the left end of a row: ring electrodes are 18° apart around the vertical axis, from the front."""
     azimuth_rad = np.deg2rad(18.0) * (5.0 - row)
     level = np.sin(polar_rad)
     return np.array([level * np.sin(azimuth_rad), level * np.cos(azimuth_rad), np.cos(polar_rad)])
 
 
 def _along_row(row: float, fraction: float) -> FloatArray:
-    """Give the point at ``fraction`` of the way from the midline (0) to the left ring (1), or beyond."""
+    """Return the point at ``fraction`` of the way from the midline (0) to the left ring (1), or beyond."""
     if fraction >= 1.0:  # columns 9 and 10 lie one step below the ring
         return _ring(row, (4.0 + 4.0 * (fraction - 1.0)) * _STEP_RAD)
     middle, left = _midline(row), _ring(row, 4.0 * _STEP_RAD)
@@ -100,7 +100,7 @@ def _along_row(row: float, fraction: float) -> FloatArray:
 
 
 def spread(sources: FloatArray, electrodes: FloatArray, width_rad: float) -> FloatArray:
-    """Give how strongly each electrode sees each source: a Gaussian of the angle between them.
+    """Return how strongly each electrode sees each source: a Gaussian of the angle between them.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def spread(sources: FloatArray, electrodes: FloatArray, width_rad: float) -> Flo
 
 
 def sunflower(n_points: int) -> FloatArray:
-    """Give ``n_points`` spread evenly over the part that electrodes cover, shape (n_points, 3)."""
+    """Return ``n_points`` spread evenly over the part that electrodes cover, shape (n_points, 3)."""
     index = np.arange(n_points) + 0.5
     up = 1.0 - 1.3 * index / n_points
     around = np.pi * (1.0 + np.sqrt(5.0)) * index

@@ -18,7 +18,15 @@ import numpy as np
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
-from neurofb.lsl.outlet import Channel, Ear, EegOutlet, Look, Outlet, look_of, stable_source_id
+from neurofb.lsl.outlet import (
+    Channel,
+    Ear,
+    EegOutlet,
+    Outlet,
+    OutletFormat,
+    outlet_format_of,
+    stable_source_id,
+)
 from neurofb.simulation.arrivals import Sent
 from neurofb.simulation.artifacts import ArtifactSettings
 from neurofb.simulation.faults import FaultPlan
@@ -93,7 +101,7 @@ class SendPlan:
 
 
 def make_headset(plan: SendPlan, start_s: float = 0.0) -> Headset:
-    """Give the headset of a plan, on a head."""
+    """Return the headset of a plan, on a head."""
     profile, faults = plan.profile, plan.faults
     artifacts = ArtifactSettings(scheduled=faults.artifacts, contacts=faults.contacts)
     settings = HeadSettings(seed=plan.seed, eyes=((0.0, plan.eyes),), artifacts=artifacts)
@@ -104,7 +112,7 @@ def make_headset(plan: SendPlan, start_s: float = 0.0) -> Headset:
 
 
 def truth_channels(head: Head) -> list[Channel]:
-    """Give the columns of the truth stream; ``truth_values`` fills them."""
+    """Return the columns of the truth stream; ``truth_values`` fills them."""
     columns = [Channel("index", "none", "Index")]
     for name in head.rhythm_names:
         columns += [
@@ -123,7 +131,7 @@ def truth_channels(head: Head) -> list[Channel]:
 
 
 def truth_values(sent: Sent) -> FloatArray:
-    """Give the truth of samples that were taken, lost or not, shape (n_samples, n_columns).
+    """Return the truth of samples that were taken, lost or not, shape (n_samples, n_columns).
 
     ``lost`` is the part of the channels that did not get through, ``connected`` is 0 during a disconnect.
     """
@@ -175,7 +183,7 @@ class Sender:
         self._start_s = clock.now_s()
         self.headset = headset = make_headset(plan, self._start_s)
         headset.keep_signals = True
-        self._look: Look = look_of(plan.profile, plan.program)
+        self._look: OutletFormat = outlet_format_of(plan.profile, plan.program)
         # With the seed in it, two simulations of the same device have two ids, and each keeps its own.
         self.source_id = stable_source_id(plan.stream_name, plan.profile.name, str(plan.seed))
         self.eeg: EegOutlet | None = self._open_eeg()
@@ -185,7 +193,7 @@ class Sender:
             plan.profile.rate_hz,
             type="Truth",
             source_id=f"{self.source_id}-truth",
-            look=Look(value_format="double64"),
+            look=OutletFormat(value_format="double64"),
         )
         self._temperature_c = headset.head.settings.heat.rest_c
         self._heat_ear = Ear(plan.stimulus, [STIMULUS_LABEL])
@@ -211,7 +219,7 @@ class Sender:
         return np.full(len(times_s), self._temperature_c)
 
     def document(self) -> dict[str, Any]:
-        """Give what is sent, where, and what is listened to, as JSON can hold it."""
+        """Return what is sent, where, and what is listened to, as JSON can hold it."""
         profile = self.plan.profile
         listens = {"heat": self.plan.stimulus}
         if self._feedback_ear is not None:
@@ -232,7 +240,7 @@ class Sender:
         }
 
     def account(self) -> dict[str, Any]:
-        """Give what became of all samples so far, as JSON can hold it."""
+        """Return what became of all samples so far, as JSON can hold it."""
         ledger = self.headset.ledger
         counts = {key: getattr(ledger, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
         return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in ledger.entries]}

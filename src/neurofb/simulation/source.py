@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurofb.acquisition.generated_source import OwnSamples
-from neurofb.acquisition.received import RawBlock
+from neurofb.acquisition.generated_source import GeneratedSource
+from neurofb.acquisition.received import ReceivedBlock
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
@@ -25,7 +25,7 @@ from neurofb.simulation.headset import Headset
 LOST_AFTER_S = 2.0
 
 
-class SimulatedSource(OwnSamples):
+class SimulatedSource(GeneratedSource):
     """Implements ``acquisition.source.Source``.
 
     Parameters
@@ -66,7 +66,7 @@ class SimulatedSource(OwnSamples):
         self._open = False
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
-        """Give all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if not self._open:
             raise WrongInput("the simulated source is not started; call start() first")
         deadline_s = self._clock.now_s() + timeout_s
@@ -111,7 +111,7 @@ class SimulatedSource(OwnSamples):
         received: list[FloatArray] = [np.empty(0)]
         for arrival in arrivals:
             if self._keep_raw:
-                self._raw.append(RawBlock(arrival.samples, arrival.stamps_s))
+                self._raw.append(ReceivedBlock(arrival.samples, arrival.stamps_s))
             missing = arrival.first_index - self._next_index
             if missing:
                 samples.append(np.full((missing, len(self._labels)), np.nan))

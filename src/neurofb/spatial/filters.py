@@ -50,14 +50,14 @@ class SpatialFilter:
         return self._weights.copy()
 
     def process(self, samples: ArrayLike) -> FloatArray:
-        """Give each output for each sample; NaN where a channel it uses is missing."""
+        """Return each output for each sample; NaN where a channel it uses is missing."""
         x = samples_2d(samples, len(self._weights))
         out = np.empty((len(x), len(self.names)))
         _kernels.project(x, self._weights, out)
         return out
 
     def after(self, earlier: SpatialFilter) -> SpatialFilter:
-        """Give the one filter that does ``earlier`` first, then this."""
+        """Return the one filter that does ``earlier`` first, then this."""
         if earlier._weights.shape[1] != len(self._weights):
             raise WrongShape(
                 f"the earlier filter has {earlier._weights.shape[1]} outputs, this one needs {len(self._weights)}"
@@ -72,7 +72,7 @@ def regions(
     bad: Sequence[str] = (),
     reference: str | Sequence[str] | None = None,
 ) -> SpatialFilter:
-    """Give the filter from channels to regions.
+    """Return the filter from channels to regions.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _region_weights(
 def rereference(
     labels: Sequence[str], reference: str | Sequence[str], *, bad: Sequence[str] = ()
 ) -> SpatialFilter:
-    """Give the filter that subtracts the mean of all good channels ("average") or of named ones from each channel."""
+    """Return the filter that subtracts the mean of all good channels ("average") or of named ones from each channel."""
     if isinstance(reference, str) and reference != "average":
         raise WrongInput(
             f'a reference is "average" or a list of channels such as ["TP9", "TP10"], found {reference!r}'
@@ -143,7 +143,7 @@ def rereference(
 def laplacian(
     labels: Sequence[str], positions: ArrayLike, *, n_neighbours: int = 4, bad: Sequence[str] = ()
 ) -> SpatialFilter:
-    """Give the nearest-neighbour surface Laplacian (Hjorth 1975): each channel minus a mean of those around it.
+    """Return the nearest-neighbour surface Laplacian (Hjorth 1975): each channel minus a mean of those around it.
 
     Neighbours weigh by the inverse of their distance. It spares central sites much of the muscle's reach
     (Fitzgibbon 2013) and does not depend on the recording's reference.

@@ -45,7 +45,7 @@ class Montage:
 
     @classmethod
     def of(cls, profile: DeviceProfile) -> Montage:
-        """Give the montage of a device profile."""
+        """Return the montage of a device profile."""
         return cls(
             profile.labels,
             profile.regions,
@@ -55,7 +55,7 @@ class Montage:
         )
 
     def channels(self, place: Place) -> tuple[str, ...]:
-        """Give the labels of a place's channels.
+        """Return the labels of a place's channels.
 
         Raises
         ------
@@ -76,5 +76,5 @@ class Montage:
         return place.channels
 
     def columns(self, place: Place) -> tuple[int, ...]:
-        """Give the columns of a place's channels."""
+        """Return the columns of a place's channels."""
         return tuple(self.labels.index(label) for label in self.channels(place))

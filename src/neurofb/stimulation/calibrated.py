@@ -40,7 +40,7 @@ class CalibratedHeat(Table):
 
 
 def calibration_path(data: Path, participant: str, site: str) -> Path:
-    """Give the file of a participant and a place.
+    """Return the file of a participant and a place.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def calibration_path(data: Path, participant: str, site: str) -> Path:
 
 
 def load_calibration(data: Path, participant: str, site: str) -> CalibratedHeat | None:
-    """Give the newest calibration of a participant at a place; None if there is none.
+    """Return the newest calibration of a participant at a place; None if there is none.
 
     Raises
     ------

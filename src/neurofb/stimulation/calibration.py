@@ -127,12 +127,12 @@ class PainCalibration:
         date: str,
         pains: Sequence[float] = (),
     ) -> PainCalibration:
-        """Give a calibration that only looks again at stored temperatures."""
+        """Return a calibration that only looks again at stored temperatures."""
         asked = pains or list(stored.temperatures)
         return cls(settings, stored.participant, stored.site, asked, envelope, date=date, stored=stored)
 
     def next(self) -> HeatRequest | None:
-        """Give the stimulus to be given now, the same one until it is answered; None when all is done."""
+        """Return the stimulus to be given now, the same one until it is answered; None when all is done."""
         if self._pending is None and self._kind != "done":
             self._pending = self._request(self._kind)
         return self._pending
@@ -182,7 +182,7 @@ class PainCalibration:
         self._fail(why)
 
     def result(self) -> CalibratedHeat:
-        """Give what was found.
+        """Return what was found.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class PainCalibration:
         return HeatProfile(target_c, self._settings.plateau_s, self._baseline_c, self._rise, self._return)
 
     def _top_c(self) -> float:
-        """Give where a ramp turns if nobody presses: the cap, or below where a slow ramp would be too much."""
+        """Return where a ramp turns if nobody presses: the cap, or below where a slow ramp would be too much."""
         top_c = self._envelope.cap_c
         while top_c > self._baseline_c and self._envelope.problems(
             HeatProfile(top_c, 0.0, self._baseline_c, self._settings.limits_c_per_s, self._return)
@@ -231,7 +231,7 @@ class PainCalibration:
         return max(top_c, self._baseline_c)
 
     def _allowed_c(self) -> float:
-        """Give the hottest plateau that the envelope allows."""
+        """Return the hottest plateau that the envelope allows."""
         top_c = self._envelope.cap_c
         while top_c > self._baseline_c and self._envelope.problems(self._profile(top_c)):
             top_c -= STEP_C

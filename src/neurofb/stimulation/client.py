@@ -1,7 +1,7 @@
 """What the engine holds of a stimulator: a guard it steps itself, or one in a process of its own.
 
-On a manual clock, in simulations and tests, ``LocalHeater`` is enough. With a person under the probe it is
-``WatchdogHeater``: the guard must outlive the engine. ``open_heater`` makes either.
+On a manual clock, in simulations and tests, ``LocalClient`` is enough. With a person under the probe it is
+``WatchdogClient``: the guard must outlive the engine. ``open_heater`` makes either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from neurofb.clock import Clock
 from neurofb.errors import SafetyStop, UnknownName, UnsafeHeat, nearest
 from neurofb.events import Event
-from neurofb.stimulation.driver import Capabilities, Reading, Stimulator, Ticket
+from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver, Ticket
 from neurofb.stimulation.drivers.faults import parse_heat_faults
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope, SiteLedger
@@ -40,8 +40,8 @@ def check_kind(kind: str) -> None:
         raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}; say which with --thermode")
 
 
-def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = ()) -> Stimulator:
-    """Give the driver of a stimulator, not connected yet.
+def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = ()) -> StimulatorDriver:
+    """Return the driver of a stimulator, not connected yet.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = 
     return SimulatedThermode(clock, seed, parse_heat_faults(faults))
 
 
-class Heater(Protocol):
+class StimulatorClient(Protocol):
     """What the engine may ask. Only ``arm`` and ``fire`` lead to heat, and only the schedule calls them."""
 
     def connect(self) -> Capabilities:
@@ -60,7 +60,7 @@ class Heater(Protocol):
         ...
 
     def self_test(self) -> list[str]:
-        """Say what is wrong with the device; nothing: an empty list."""
+        """Return what is wrong with the device; nothing: an empty list."""
         ...
 
     def arm(self, profile: HeatProfile, site: str) -> Ticket:
@@ -92,15 +92,15 @@ class Heater(Protocol):
         ...
 
     def readings(self) -> list[Reading]:
-        """Give the readings since the last call, about 50 a second."""
+        """Return the readings since the last call, about 50 a second."""
         ...
 
-    def take_events(self) -> list[Event]:
-        """Give what happened since the last call."""
+    def pop_events(self) -> list[Event]:
+        """Return what happened since the last call."""
         ...
 
     def used(self) -> dict[str, float]:
-        """Give what each place on the skin has had."""
+        """Return what each place on the skin has had."""
         ...
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Heater(Protocol):
         ...
 
 
-class LocalHeater:
+class LocalClient:
     """A guard in this process, stepped by ``beat``: for manual clocks and tests, not for a person.
 
     If the engine dies, so does this guard; only the device's own cut-offs are left then.
@@ -130,7 +130,7 @@ class LocalHeater:
         self.reset = guard.reset
         self.beat = guard.step
         self.readings = guard.readings
-        self.take_events = guard.take_events
+        self.pop_events = guard.pop_events
         self.used = guard.used
         self.close = guard.close
 
@@ -141,7 +141,7 @@ class LocalHeater:
         self._guard.step()
 
 
-class WatchdogHeater:
+class WatchdogClient:
     """A guard in a process of its own, which ends all heat when this one dies.
 
     ``abort`` may be called from any thread, and waits for nothing. All else belongs to the engine's thread.
@@ -187,7 +187,7 @@ class WatchdogHeater:
         return Capabilities(**self._pipe.ask("connect"))
 
     def self_test(self) -> list[str]:
-        """Say what is wrong with the device; nothing: an empty list."""
+        """Return what is wrong with the device; nothing: an empty list."""
         return list(self._pipe.ask("self_test"))
 
     def arm(self, profile: HeatProfile, site: str) -> Ticket:
@@ -235,15 +235,15 @@ class WatchdogHeater:
             self._pipe.tell("beat")
 
     def readings(self) -> list[Reading]:
-        """Give the readings since the last call."""
-        return [Reading(*each) for several in self._pipe.take_readings() for each in several]
+        """Return the readings since the last call."""
+        return [Reading(*each) for several in self._pipe.pop_readings() for each in several]
 
-    def take_events(self) -> list[Event]:
-        """Give what happened since the last call."""
-        return [Event(**each) for each in self._pipe.take_events()]
+    def pop_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        return [Event(**each) for each in self._pipe.pop_events()]
 
     def used(self) -> dict[str, float]:
-        """Give what each place on the skin has had, as of half a second ago."""
+        """Return what each place on the skin has had, as of half a second ago."""
         return dict(self._pipe.used or self._opening["used"])
 
     def close(self) -> None:
@@ -256,7 +256,7 @@ class WatchdogHeater:
         return self._pipe.pid
 
     def _offset_s(self) -> float:
-        """Give this clock minus the watchdog's; the answer that came fastest tells it best."""
+        """Return this clock minus the watchdog's; the answer that came fastest tells it best."""
         found = []
         for _ in range(_N_CLOCK_QUESTIONS):
             asked_s = self._clock.now_s()
@@ -266,7 +266,7 @@ class WatchdogHeater:
         return float(min(found)[1])
 
 
-def open_heater(
+def open_stimulator(
     kind: str = "simulated",
     *,
     envelope: Envelope,
@@ -276,8 +276,8 @@ def open_heater(
     local: bool = False,
     used: Mapping[str, float] | None = None,
     log: Path | None = None,
-) -> Heater:
-    """Give a heater, not connected yet.
+) -> StimulatorClient:
+    """Return a heater, not connected yet.
 
     Parameters
     ----------
@@ -306,5 +306,5 @@ def open_heater(
     check_kind(kind)
     parse_heat_faults(faults)
     if local:
-        return LocalHeater(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
-    return WatchdogHeater(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)
+        return LocalClient(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
+    return WatchdogClient(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)

@@ -84,7 +84,7 @@ class Capabilities:
     simulated: bool = False
 
     def unfit(self) -> list[str]:
-        """Say why no guard can keep the envelope with this device; nothing: an empty list."""
+        """Return why no guard can keep the envelope with this device; nothing: an empty list."""
         found = []
         if not self.abort_c_per_s > 0:
             found.append(f"how fast an abort cools is above 0 °C/s: found {self.abort_c_per_s:g}")
@@ -93,7 +93,7 @@ class Capabilities:
         return found
 
     def too_steep(self, profile: HeatProfile) -> list[str]:
-        """Say which ramps of a stimulus the device can't follow."""
+        """Return which ramps of a stimulus the device can't follow."""
         return [
             f"{name} of {getattr(profile, name):g} is asked; the device follows {getattr(self, name):g} at most"
             for name in ("rise_c_per_s", "return_c_per_s")
@@ -101,7 +101,7 @@ class Capabilities:
         ]
 
 
-class Stimulator(Protocol):
+class StimulatorDriver(Protocol):
     """A driver. Every call may raise ``StimulatorMissing``, and takes a few ms at most."""
 
     def connect(self, cap_c: float) -> None:
@@ -109,11 +109,11 @@ class Stimulator(Protocol):
         ...
 
     def capabilities(self) -> Capabilities:
-        """Say what the device can do."""
+        """Return what the device can do."""
         ...
 
     def self_test(self) -> list[str]:
-        """Say what is wrong with the device; nothing: an empty list."""
+        """Return what is wrong with the device; nothing: an empty list."""
         ...
 
     def arm(self, profile: HeatProfile) -> Ticket:
@@ -133,7 +133,7 @@ class Stimulator(Protocol):
         ...
 
     def read(self) -> Reading:
-        """Give the newest reading."""
+        """Return the newest reading."""
         ...
 
     def close(self) -> None:

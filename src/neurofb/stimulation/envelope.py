@@ -34,7 +34,7 @@ _Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 def planned_share(profile: HeatProfile) -> float:
-    """Give what a stimulus is counted with before it starts: its dose, the reserve, and a sudden end."""
+    """Return what a stimulus is counted with before it starts: its dose, the reserve, and a sudden end."""
     return dose(profile) * (1.0 + RESERVE) + leaving_dose(profile.target_c)
 
 
@@ -129,13 +129,13 @@ class Envelope(Table):
         return found
 
     def longest_plateau_s(self, profile: HeatProfile) -> float:
-        """Give the longest plateau that one stimulus with this target and these ramps may have; 0 if none."""
+        """Return the longest plateau that one stimulus with this target and these ramps may have; 0 if none."""
         ramps = dose(profile) - profile.plateau_s * dose_per_s(profile.target_c)
         left = (self.single - leaving_dose(profile.target_c)) / (1.0 + RESERVE) - ramps
         return max(0.0, left / dose_per_s(profile.target_c))
 
     def loosened_by(self, other: Envelope) -> list[str]:
-        """Say where ``other`` allows more than this envelope does: a protocol may only tighten."""
+        """Return where ``other`` allows more than this envelope does: a protocol may only tighten."""
         found = []
         for name in type(self).model_fields:
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -165,7 +165,7 @@ class SiteLedger:
             self._used[site] = float(share)
 
     def used(self, site: str) -> float:
-        """Give what a place has had; 0 if nothing was ever there."""
+        """Return what a place has had; 0 if nothing was ever there."""
         return self._used.get(site, 0.0)
 
     def add(self, site: str, dt_s: float, temperature_c: float) -> float:
@@ -177,5 +177,5 @@ class SiteLedger:
         return share
 
     def as_dict(self) -> dict[str, float]:
-        """Give all places with what they have had."""
+        """Return all places with what they have had."""
         return dict(self._used)

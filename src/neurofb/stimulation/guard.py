@@ -27,11 +27,11 @@ from typing import Any, NoReturn
 from neurofb.clock import Clock
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
 from neurofb.events import Event
-from neurofb.stimulation.driver import Capabilities, Reading, State, Stimulator, Ticket
+from neurofb.stimulation.driver import Capabilities, Reading, State, StimulatorDriver, Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.heat_profile import Course, HeatProfile
-from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, Expectation
-from neurofb.stimulation.thermal_dose import Minutes, SkinAccount
+from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, ProbeModel
+from neurofb.stimulation.thermal_dose import DoseTracker, EventBuffer
 
 #: A guard that was not called for so long while heat was on does not know what happened meanwhile.
 GAP_S = 0.5
@@ -46,7 +46,7 @@ class Guard:
 
     Parameters
     ----------
-    driver : Stimulator
+    driver : StimulatorDriver
         The device; nobody else may call it.
     envelope : Envelope
         The limits.
@@ -62,14 +62,14 @@ class Guard:
     """
 
     def __init__(
-        self, driver: Stimulator, envelope: Envelope, clock: Clock, ledger: SiteLedger | None = None
+        self, driver: StimulatorDriver, envelope: Envelope, clock: Clock, ledger: SiteLedger | None = None
     ) -> None:
         self._driver, self._envelope, self._clock = driver, envelope, clock
-        self._skin = SkinAccount(envelope, ledger if ledger is not None else SiteLedger())
-        self._minutes = Minutes()
+        self._skin = DoseTracker(envelope, ledger if ledger is not None else SiteLedger())
+        self._minutes = EventBuffer()
         self.state: State = "off"
         self._abilities: Capabilities | None = None
-        self._probe = Expectation(envelope, 0.0, 32.0, clock.now_s())
+        self._probe = ProbeModel(envelope, 0.0, 32.0, clock.now_s())
         self._now_s = clock.now_s()
         self._baseline_c = 32.0
         self._armed: tuple[Ticket, Ticket] | None = None
@@ -98,12 +98,12 @@ class Guard:
             raise UnsafeHeat(f"{abilities.name} cannot be used: " + "; ".join(found))
         self._abilities = abilities
         self._now_s = self._clock.now_s()
-        self._probe = Expectation(self._envelope, abilities.lag_s, self._baseline_c, self._now_s)
+        self._probe = ProbeModel(self._envelope, abilities.lag_s, self._baseline_c, self._now_s)
         self.state = "baseline"
         return abilities
 
     def self_test(self) -> list[str]:
-        """Say what is wrong with the device and its readings; nothing: an empty list."""
+        """Return what is wrong with the device and its readings; nothing: an empty list."""
         found = list(self._driver.self_test())
         self.step()
         if not self._probe.measured_c <= self._envelope.baseline_high_c + AT_BASELINE_C:
@@ -225,15 +225,15 @@ class Guard:
         return self._armed is not None or self._course is not None or self._leaving_s is not None
 
     def readings(self) -> list[Reading]:
-        """Give the readings since the last call, 50 a second."""
-        return self._minutes.take_readings()
+        """Return the readings since the last call, 50 a second."""
+        return self._minutes.pop_readings()
 
-    def take_events(self) -> list[Event]:
-        """Give what happened since the last call."""
-        return self._minutes.take_events()
+    def pop_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        return self._minutes.pop_events()
 
     def used(self) -> dict[str, float]:
-        """Give what each place on the skin has had."""
+        """Return what each place on the skin has had."""
         return self._skin.as_dict()
 
     def close(self) -> None:

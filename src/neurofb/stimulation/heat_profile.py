@@ -27,12 +27,12 @@ Phase = Literal["rising", "plateau", "returning", "ended"]
 
 
 def dose_per_s(temperature_c: float) -> float:
-    """Give the share of the contact-burn line that one second at a temperature uses up."""
+    """Return the share of the contact-burn line that one second at a temperature uses up."""
     return math.exp(_POWER * math.log(temperature_c) - _OFFSET) if temperature_c > 0 else 0.0
 
 
 def contact_line_s(temperature_c: float) -> float:
-    """Give the seconds at a temperature that make a first-degree contact burn in the model.
+    """Return the seconds at a temperature that make a first-degree contact burn in the model.
 
     ``exp(113.4 - 28.3 ln T)``, T in °C: 290 s at 45 °C, 26 s at 49 °C. Infinite at 0 °C and below.
     """
@@ -41,13 +41,13 @@ def contact_line_s(temperature_c: float) -> float:
 
 
 def ramp_dose(from_c: float, to_c: float, c_per_s: float) -> float:
-    """Give the dose of a straight ramp, up or down: the integral of a power of T is known in closed form."""
+    """Return the dose of a straight ramp, up or down: the integral of a power of T is known in closed form."""
     low, high = max(min(from_c, to_c), 0.0), max(from_c, to_c, 0.0)
     return (high * dose_per_s(high) - low * dose_per_s(low)) / ((_POWER + 1.0) * c_per_s)
 
 
 def leaving_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
-    """Give what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s."""
+    """Return what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s."""
     return ramp_dose(temperature_c + 0.5, baseline_c, 10.0)
 
 
@@ -108,13 +108,13 @@ class HeatProfile:
         return self.rise_s + self.plateau_s + self.return_s
 
     def temperature_c(self, t_s: float) -> float:
-        """Give the commanded temperature ``t_s`` seconds after the start; baseline before and after."""
+        """Return the commanded temperature ``t_s`` seconds after the start; baseline before and after."""
         rising = self.baseline_c + self.rise_c_per_s * t_s
         returning = self.baseline_c + self.return_c_per_s * (self.duration_s - t_s)
         return max(self.baseline_c, min(rising, self.target_c, returning))
 
     def lowered(self, by_c: float) -> HeatProfile:
-        """Give the same stimulus with its target ``by_c`` °C lower, never below the baseline.
+        """Return the same stimulus with its target ``by_c`` °C lower, never below the baseline.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class HeatProfile:
 
 
 def dose(profile: HeatProfile) -> float:
-    """Give the share of the contact-burn line that a stimulus uses up, its ramps included.
+    """Return the share of the contact-burn line that a stimulus uses up, its ramps included.
 
     The integral of ``dt / contact_line_s(T(t))`` in closed form; no credit is given for recovery.
     """

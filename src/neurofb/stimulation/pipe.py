@@ -28,7 +28,7 @@ OFF = "switch the stimulator off at its power switch and take the probe off the 
 
 
 def read_lines(descriptor: int) -> Iterator[bytes]:
-    """Give the whole lines of a pipe until its end.
+    """Return the whole lines of a pipe until its end.
 
     Not with Python's buffered files: a thread that waits in one of those can break the end of its process.
     """
@@ -136,7 +136,7 @@ class WatchdogPipe:
         )
 
     def silent_s(self, limit_s: float) -> float:
-        """Give for how long nothing was heard; beyond ``limit_s`` only after one more look.
+        """Return for how long nothing was heard; beyond ``limit_s`` only after one more look.
 
         Where this process itself was busy, what was said meanwhile lies in the pipe.
         """
@@ -145,12 +145,12 @@ class WatchdogPipe:
             self._spoke.wait(_LOOK_S)
         return self._clock.now_s() - self.heard_s
 
-    def take_events(self) -> list[dict[str, Any]]:
-        """Give the events since the last call."""
+    def pop_events(self) -> list[dict[str, Any]]:
+        """Return the events since the last call."""
         return _drained(self._events)
 
-    def take_readings(self) -> list[list[Any]]:
-        """Give the readings since the last call, as they came, several at a time."""
+    def pop_readings(self) -> list[list[Any]]:
+        """Return the readings since the last call, as they came, several at a time."""
         return _drained(self._readings)
 
     def close(self, wait_s: float) -> None:
@@ -200,7 +200,7 @@ def _gone() -> SafetyStop:
 
 
 def _value(answer: dict[str, Any]) -> Any:
-    """Give what was answered, or raise the error that the watchdog met."""
+    """Return what was answered, or raise the error that the watchdog met."""
     if "error" not in answer:
         return answer["value"]
     kind = getattr(errors, answer["error"], StimulatorMissing)
@@ -209,7 +209,7 @@ def _value(answer: dict[str, Any]) -> Any:
 
 
 def _drained(items: queue.Queue[Any]) -> list[Any]:
-    """Give all that is in a queue."""
+    """Return all that is in a queue."""
     found = []
     with contextlib.suppress(queue.Empty):
         while True:

@@ -26,7 +26,7 @@ COLDEST_C, HOTTEST_C = -10.0, 70.0
 AHEAD_S = 0.1
 
 
-class Expectation:
+class ProbeModel:
     """Follows what the probe should do, and judges what it is said to do.
 
     Attributes
@@ -62,15 +62,15 @@ class Expectation:
         self.measured_c = self._last_c if self.age_s(now_s) <= self._envelope.stale_s else math.nan
 
     def age_s(self, now_s: float) -> float:
-        """Give the age of the last usable reading."""
+        """Return the age of the last usable reading."""
         return now_s - self._usable_s
 
     def is_at(self, baseline_c: float, since_s: float) -> bool:
-        """Say whether a reading made after ``since_s`` is at baseline, or below."""
+        """Return whether a reading made after ``since_s`` is at baseline, or below."""
         return self._usable_s > since_s and self.measured_c <= baseline_c + AT_BASELINE_C
 
     def not_at_rest(self, baseline_c: float, now_s: float) -> list[str]:
-        """Say why a stimulus from this baseline cannot start now; nothing: an empty list."""
+        """Return why a stimulus from this baseline cannot start now; nothing: an empty list."""
         age_s = self.age_s(now_s)
         if age_s <= FRESH_S and abs(self.measured_c - baseline_c) <= AT_BASELINE_C:
             return []
@@ -89,7 +89,7 @@ class Expectation:
         self._apart_s = None
 
     def cause(self, running: bool, now_s: float) -> str:
-        """Say why the stimulus must end now; "" if it need not."""
+        """Return why the stimulus must end now; "" if it need not."""
         limits, age_s = self._envelope, self.age_s(now_s)
         if age_s > limits.stale_s:
             return f"the last reading is {age_s:.2f} s old; more than {limits.stale_s:g} s is not waited for"

@@ -1,6 +1,6 @@
 """What the skin has had and what was said about it: the guard's books.
 
-``SkinAccount`` charges the skin with every tick and says when a limit is near; ``Minutes`` keeps events and readings
+``DoseTracker`` adds up the dose with every tick; ``EventBuffer`` keeps events and readings
 until they are taken.
 """
 
@@ -20,7 +20,7 @@ READING_S = 0.02
 _MOST_READINGS = 3000
 
 
-class SkinAccount:
+class DoseTracker:
     """Charges the place under the probe, and knows when each place was last at baseline.
 
     Attributes
@@ -45,12 +45,12 @@ class SkinAccount:
         self._was_c = worst_c
 
     def problems(self, profile: HeatProfile, site: str, at_s: float = math.inf) -> list[str]:
-        """Say what forbids a stimulus that starts at ``at_s``."""
+        """Return what forbids a stimulus that starts at ``at_s``."""
         since_s = at_s - self._ended_s.get(site, -math.inf)
         return self._envelope.problems(profile, used=self.used(site), since_last_s=since_s)
 
     def too_much(self, worst_c: float, baseline_c: float) -> str:
-        """Say which limit would be passed if the stimulus went on; "" if none."""
+        """Return which limit would be passed if the stimulus went on; "" if none."""
         leaving, limits = leaving_dose(worst_c, baseline_c), self._envelope
         if self.contact + leaving > limits.single:
             return f"this contact reaches {limits.single:g} of the contact-burn line"
@@ -63,15 +63,15 @@ class SkinAccount:
         self._ended_s[self.site] = now_s
 
     def used(self, site: str) -> float:
-        """Give what a place has had."""
+        """Return what a place has had."""
         return self._ledger.used(site)
 
     def as_dict(self) -> dict[str, float]:
-        """Give all places with what they have had."""
+        """Return all places with what they have had."""
         return self._ledger.as_dict()
 
 
-class Minutes:
+class EventBuffer:
     """Keeps what happened, and the readings at 50 Hz."""
 
     def __init__(self) -> None:
@@ -95,13 +95,13 @@ class Minutes:
             self._readings.append(reading)
             self._kept_s = reading.time_s
 
-    def take_events(self) -> list[Event]:
-        """Give the events since the last call."""
+    def pop_events(self) -> list[Event]:
+        """Return the events since the last call."""
         found, self._events = self._events, []
         return found
 
-    def take_readings(self) -> list[Reading]:
-        """Give the readings since the last call."""
+    def pop_readings(self) -> list[Reading]:
+        """Return the readings since the last call."""
         found = list(self._readings)
         self._readings.clear()
         return found

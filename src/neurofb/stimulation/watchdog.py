@@ -54,7 +54,7 @@ class EngineClock:
         self._offset_s = offset_s
 
     def now_s(self) -> float:
-        """Give the present time in seconds."""
+        """Return the present time in seconds."""
         return time.monotonic() + self._offset_s
 
     def wait_until(self, time_s: float) -> None:
@@ -253,7 +253,7 @@ class Watchdog:
         self._ending, self._ending_s = "closed", self._clock.now_s()
 
     def _tell(self) -> None:
-        for event in self._guard.take_events():
+        for event in self._guard.pop_events():
             self._lines.send({"event": json.loads(event.to_json())})
             self._log.note(json.loads(event.to_json()))
         if readings := self._guard.readings():

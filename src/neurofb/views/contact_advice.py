@@ -28,14 +28,14 @@ GLYPHS: Mapping[str, str] = {
 
 
 def tone(state: str, *, out: bool = False) -> Tone:
-    """Give how bad a state is: features can live with mains that all channels share, and with nothing else."""
+    """Return how bad a state is: features can live with mains that all channels share, and with nothing else."""
     if out:
         return "bad"
     return {"ok": "good", "line noise": "attention", "noisy": "attention"}.get(state, "bad")  # type: ignore[return-value]
 
 
 def advice_for(label: str, state: str, wording: Wording, position: str | None = None) -> str:
-    """Give what to do about one channel; empty if nothing.
+    """Return what to do about one channel; empty if nothing.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def advice_for(label: str, state: str, wording: Wording, position: str | None = 
 def advice(
     states: Mapping[str, str], wording: Wording, positions: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Give what to do, the worst first."""
+    """Return what to do, the worst first."""
     lines = []
     for wrong in WORST_FIRST:
         labels = [label for label, state in states.items() if state == wrong]

@@ -87,7 +87,7 @@ class Faded(Generic[Content]):
 
 
 def relative_luminance(red: float, green: float, blue: float) -> float:
-    """Give the relative luminance, 0–1, of an sRGB colour with parts 0–255 (WCAG 2.2)."""
+    """Return the relative luminance, 0–1, of an sRGB colour with parts 0–255 (WCAG 2.2)."""
 
     def linear(part: float) -> float:
         share = part / 255.0
@@ -97,7 +97,7 @@ def relative_luminance(red: float, green: float, blue: float) -> float:
 
 
 def most_changes_per_s(times_s: Sequence[float], luminances: Sequence[float], size: float = CHANGE) -> int:
-    """Give the largest number of changes in any second.
+    """Return the largest number of changes in any second.
 
     A change is complete when the luminance has moved by ``size`` from its last turning point.
     """

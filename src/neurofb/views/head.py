@@ -49,7 +49,7 @@ RING = 0.8
 
 
 def _parts(label: str) -> tuple[str, float, str] | None:
-    """Give row, how far from the midline (columns 1–10 as 1–5) and side of a place; None if it is none."""
+    """Return row, how far from the midline (columns 1–10 as 1–5) and side of a place; None if it is none."""
     name = standard_label(label)
     name = OLD_POSITIONS.get(name, name)
     found = _NAME.fullmatch(name) if is_position(name) else None
@@ -64,7 +64,7 @@ def _parts(label: str) -> tuple[str, float, str] | None:
 
 
 def place_2d(label: str) -> tuple[float, float] | None:
-    """Give the place of an electrode from above, x to the right and y to the front; None if its name is none."""
+    """Return the place of an electrode from above, x to the right and y to the front; None if its name is none."""
     parts = _parts(label)
     if parts is None:
         return None
@@ -84,7 +84,7 @@ def place_2d(label: str) -> tuple[float, float] | None:
 
 
 def places_2d(labels: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Give the place of each channel; those whose name is no place stand in a row below the head."""
+    """Return the place of each channel; those whose name is no place stand in a row below the head."""
     places = {label: place_2d(label) for label in labels}
     elsewhere = [label for label, place in places.items() if place is None]
     for i, label in enumerate(elsewhere):
@@ -94,7 +94,7 @@ def places_2d(labels: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 
 def place_key(label: str) -> str:
-    """Give the key of the words for a place, as ``place.eyebrow_left`` for AF7."""
+    """Return the key of the words for a place, as ``place.eyebrow_left`` for AF7."""
     parts = _parts(label)
     if parts is None:
         return "place.unknown"

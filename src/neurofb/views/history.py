@@ -40,13 +40,13 @@ class Course:
         self._values[at], self._times_s[at] = values[-kept:], times_s[-kept:]
 
     def rows(self) -> tuple[FloatArray, FloatArray]:
-        """Give the times, shape (n,), and the values, shape (n, n_columns), oldest first; copies."""
+        """Return the times, shape (n,), and the values, shape (n, n_columns), oldest first; copies."""
         n = len(self._times_s)
         at = np.arange(max(0, self._n_seen - n), self._n_seen) % n
         return self._times_s[at], self._values[at]
 
     def newest(self) -> dict[str, float] | None:
-        """Give the last row by column, and its time as ``time_s``; None before the first."""
+        """Return the last row by column, and its time as ``time_s``; None before the first."""
         if not self._n_seen:
             return None
         at = (self._n_seen - 1) % len(self._times_s)
@@ -54,7 +54,7 @@ class Course:
         return {"time_s": float(self._times_s[at]), **row}
 
 
-class Waiting:
+class PendingEeg:
     """EEG that came and was not drawn yet, at most so much of it; what is too much is dropped and counted.
 
     Parameters
@@ -79,7 +79,7 @@ class Waiting:
             self.n_dropped += len(oldest)
 
     def take(self, n_channels: int) -> tuple[FloatArray, int]:
-        """Give what waits, in one array, and how many samples were dropped before it."""
+        """Return what waits, in one array, and how many samples were dropped before it."""
         blocks, dropped = list(self._blocks), self.n_dropped
         self._blocks.clear()
         self._n, self.n_dropped = 0, 0
@@ -144,7 +144,7 @@ class Sweep:
         return between
 
     def _levels(self, samples_uv: FloatArray) -> FloatArray:
-        """Give what to take away from each channel, so that it stays on its line: a slow mean, for display only."""
+        """Return what to take away from each channel, so that it stays on its line: a slow mean, for display only."""
         present = np.where(np.isnan(samples_uv).all(axis=0), 0.0, 1.0)
         mean = np.nan_to_num(
             np.nansum(samples_uv, axis=0) / np.maximum(1, (~np.isnan(samples_uv)).sum(axis=0))

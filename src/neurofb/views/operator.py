@@ -94,7 +94,7 @@ class Sheet:
 
 
 def sheet(snapshot: Snapshot, wording: Wording, *, uid: str, heard: bool = True, dropped: int = 0) -> Sheet:
-    """Give what the operator sees now.
+    """Return what the operator sees now.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def sheet(snapshot: Snapshot, wording: Wording, *, uid: str, heard: bool = True,
 
 
 def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> list[str]:
-    """Give events in words, newest first: when in the session, and the message, never their details."""
+    """Return events in words, newest first: when in the session, and the message, never their details."""
     lines = []
     for event in list(reversed(events))[:EVENTS_SHOWN]:
         message = str(event.get("message") or event.get("kind", ""))
@@ -141,18 +141,18 @@ def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> l
 
 
 def session_start_s(status: Status | None) -> float | None:
-    """Give when the session began, on LSL's clock."""
+    """Return when the session began, on LSL's clock."""
     return None if status is None else float(status["clock_s"]) - float(status["now_s"])
 
 
 def clock(seconds: float) -> str:
-    """Give seconds as minutes and seconds, ``3:07``."""
+    """Return seconds as minutes and seconds, ``3:07``."""
     whole = round(max(0.0, seconds))
     return f"{whole // 60}:{whole % 60:02d}"
 
 
 def number(value: Any, digits: int = 2, *, signed: bool = False) -> str:
-    """Give a number that may be unknown."""
+    """Return a number that may be unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     return f"{float(value):+.{digits}f}" if signed else f"{float(value):.{digits}f}"
@@ -285,7 +285,7 @@ def _recording(recording: Mapping[str, Any], wording: Wording) -> Line:
 
 
 def pieces(status: Status) -> tuple[Piece, ...]:
-    """Give the phases of the timeline as shares of its length."""
+    """Return the phases of the timeline as shares of its length."""
     timeline = status["timeline"]
     whole_s = _whole_s(status)
     current = status["phase"]["index"] if status["phase"] is not None else None

@@ -21,7 +21,7 @@ from neurofb.views.rating import Rating
 from neurofb.views.session_client import Snapshot, Status
 from neurofb.views.texts import Wording
 
-Look = Literal["feedback", "neutral", "waiting"]
+OutletFormat = Literal["feedback", "neutral", "waiting"]
 BREATHS_PER_MIN = 6.0
 #: Of the last row of feedback: an older one is no feedback.
 FEEDBACK_AGE_S = 1.0
@@ -81,7 +81,7 @@ class Picture:
     over : bool
     """
 
-    look: Look = "waiting"
+    look: OutletFormat = "waiting"
     calm: float = 0.5
     filled: float = 0.0
     dotted: float = 1.0
@@ -138,7 +138,7 @@ class ParticipantView:
         self._stop_s = now_s if self._stop_s is None else self._stop_s
 
     def look(self, snapshot: Snapshot) -> Picture:
-        """Give the picture of this moment."""
+        """Return the picture of this moment."""
         elapsed_s = 0.0 if self._last_s is None else snapshot.now_s - self._last_s
         self._last_s = snapshot.now_s
         status = snapshot.status
@@ -219,7 +219,7 @@ class ParticipantView:
         return Words(closed, "\n".join(filter(None, [phase["text"], hint])))
 
     def _is_after_block(self, status: Status) -> bool:
-        """Say whether this is the phase after a block, to be summed up; a summary stays in the status for long."""
+        """Return whether this is the phase after a block, to be summed up; a summary stays in the status for long."""
         phase, feedback = status["phase"], status["feedback"]
         if feedback["on"]:
             self._block = phase["index"]
@@ -246,7 +246,7 @@ class ParticipantView:
             return Sign(kind, self._say("sign.cue", level=level) if level else self._say("sign.cue_plain"))
         return Sign(kind, self._say(f"sign.{kind}"))
 
-    def _wanted_note(self, snapshot: Snapshot, look: Look) -> str:
+    def _wanted_note(self, snapshot: Snapshot, look: OutletFormat) -> str:
         status = snapshot.status
         if snapshot.is_over:
             return ""
@@ -266,8 +266,8 @@ class ParticipantView:
         return self._note.opacity
 
 
-def _feedback(snapshot: Snapshot) -> tuple[Look, float, bool]:
-    """Give what the shape means now, the level and the reward: of the feedback stream while it is fresh."""
+def _feedback(snapshot: Snapshot) -> tuple[OutletFormat, float, bool]:
+    """Return what the shape means now, the level and the reward: of the feedback stream while it is fresh."""
     status = snapshot.status
     if status is None or messages.STATUS in snapshot.missing:
         return "waiting", 0.5, False
@@ -295,13 +295,13 @@ def _is_hot(status: Status | None) -> bool:
 
 
 def _has_button(status: Status | None) -> bool:
-    """Say whether the space key means "now it hurts": in the method of limits, and nowhere else."""
+    """Return whether the space key means "now it hurts": in the method of limits, and nowhere else."""
     heat = status["heat"] if status is not None else None
     return bool(heat and heat.get("button"))
 
 
 def _left(status: Status | None, age_s: float) -> float | None:
-    """Give how much of a sign's time is left, 0–1."""
+    """Return how much of a sign's time is left, 0–1."""
     step = status["step"] if status is not None else None
     if status is None or step is None or step["kind"] not in SIGNS or step["end_s"] is None:
         return None

@@ -22,7 +22,7 @@ from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import StreamLost
 from neurofb.lsl.text import NumberInlet, SessionStreams, TextInlet, TextOutlet
-from neurofb.views.history import Course, Waiting
+from neurofb.views.history import Course, PendingEeg
 
 LOOK_EVERY_S = 0.25
 #: A status comes five times a second: after so long without, the session is waited for.
@@ -121,13 +121,13 @@ class Courses:
 
     feedback: Course | None = None
     stimulus: Course | None = None
-    eeg: Waiting | None = None
+    eeg: PendingEeg | None = None
     eeg_labels: tuple[str, ...] = ()
     eeg_rate_hz: float = 0.0
     status: Course = field(default_factory=lambda: Course(("z", "threshold", "level"), COURSE_ROWS))
 
 
-class Bridge:
+class SessionClient:
     """Subscribes to one session and speaks to it.
 
     Parameters
@@ -165,7 +165,7 @@ class Bridge:
     # -- what is known -----------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Give what is known now."""
+        """Return what is known now."""
         with self._lock:
             now_s = self._clock.now_s()
             newest = self._courses.feedback.newest() if self._courses.feedback else None
@@ -183,11 +183,11 @@ class Bridge:
             )
 
     def _is_due(self, name: str) -> bool:
-        """Say whether the session has that stream at all: without a stimulator there is none of it."""
+        """Return whether the session has that stream at all: without a stimulator there is none of it."""
         return name != messages.STIMULUS or self._status is None or self._status["heat"] is not None
 
-    def take_eeg(self) -> tuple[FloatArray, int, tuple[str, ...], float]:
-        """Give EEG in µV since the last call, how many samples were dropped before it, labels and rate."""
+    def pop_eeg(self) -> tuple[FloatArray, int, tuple[str, ...], float]:
+        """Return EEG in µV since the last call, how many samples were dropped before it, labels and rate."""
         with self._lock:
             courses = self._courses
             samples, dropped = (
@@ -196,7 +196,7 @@ class Bridge:
             return samples, dropped, courses.eeg_labels, courses.eeg_rate_hz
 
     def course(self, name: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
-        """Give columns, times and values of the last minute of ``feedback``, ``stimulus`` or ``status``."""
+        """Return columns, times and values of the last minute of ``feedback``, ``stimulus`` or ``status``."""
         with self._lock:
             course: Course | None = getattr(self._courses, name)
             if course is None:
@@ -204,7 +204,7 @@ class Bridge:
             return (course.columns, *course.rows())
 
     def events(self) -> list[Mapping[str, Any]]:
-        """Give the last events, oldest first."""
+        """Return the last events, oldest first."""
         with self._lock:
             return list(self._events)
 
@@ -234,7 +234,7 @@ class Bridge:
         )
 
     def is_heard(self) -> bool:
-        """Say whether anybody receives this screen's commands."""
+        """Return whether anybody receives this screen's commands."""
         return self._out.has_listeners()
 
     # -- what it does ------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class Bridge:
     def _make_room(self, name: str, inlet: NumberInlet) -> None:
         courses = self._courses
         if name == messages.EEG:
-            courses.eeg = Waiting(max(1, round(EEG_WAITS_S * inlet.rate_hz)))
+            courses.eeg = PendingEeg(max(1, round(EEG_WAITS_S * inlet.rate_hz)))
             courses.eeg_labels, courses.eeg_rate_hz = inlet.labels, inlet.rate_hz
         elif name == messages.FEEDBACK:
             courses.feedback = courses.feedback or Course(inlet.labels, COURSE_ROWS)

@@ -16,7 +16,7 @@ from neurofb.chunk import Chunk
 from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import Hops
 from neurofb.dsp.quality import ChannelQuality, ChannelState
-from neurofb.lsl.matching import Query, StreamFacts, best_fits
+from neurofb.lsl.matching import StreamFacts, StreamQuery, best_matches
 from neurofb.protocol.checks.check import Circumstances, examine
 from neurofb.spatial.montage import Montage
 from neurofb.views.contact_advice import Tone, advice, tone
@@ -30,7 +30,7 @@ SETTLED_S = 3.0
 class Chosen:
     """The outcome: which stream, and which device; None for a stream that says all itself."""
 
-    query: Query
+    query: StreamQuery
     device: DeviceProfile | None
 
 
@@ -43,7 +43,7 @@ class Need:
 
 
 def eeg_streams(seen: Sequence[StreamFacts]) -> list[StreamFacts]:
-    """Give those that may be EEG, those of type EEG first; a session's own are none."""
+    """Return those that may be EEG, those of type EEG first; a session's own are none."""
     usable = [
         each
         for each in seen
@@ -53,25 +53,25 @@ def eeg_streams(seen: Sequence[StreamFacts]) -> list[StreamFacts]:
 
 
 def fitting_device(facts: StreamFacts) -> str | None:
-    """Give the name of the profile that fits a stream best; None if none does."""
-    fits = best_fits(facts, [load_profile(name) for name in profile_names()])
+    """Return the name of the profile that fits a stream best; None if none does."""
+    fits = best_matches(facts, [load_profile(name) for name in profile_names()])
     return fits[0].profile.name if fits else None
 
 
-def query_of(facts: StreamFacts, device: DeviceProfile | None) -> Query:
-    """Give what finds this stream again, today and after its program was started anew."""
+def query_of(facts: StreamFacts, device: DeviceProfile | None) -> StreamQuery:
+    """Return what finds this stream again, today and after its program was started anew."""
     conditions = [f"name='{facts.name}'"]
     if facts.source_id:
         conditions.append(f"source_id='{facts.source_id}'")
     if facts.hostname:
         conditions.append(f"hostname='{facts.hostname}'")
-    return Query(name=facts.name, profile=device, predicate=" and ".join(conditions))
+    return StreamQuery(name=facts.name, profile=device, predicate=" and ".join(conditions))
 
 
 def protocol_needs(
     protocol: str | None, device: DeviceProfile | None, rate_hz: float | None
 ) -> tuple[list[Need], list[str]]:
-    """Give the places a protocol looks at with a device, and every reason why it cannot be used with it."""
+    """Return the places a protocol looks at with a device, and every reason why it cannot be used with it."""
     if protocol is None:
         return [], []
     report = examine(protocol, Circumstances(device=device, rate_hz=rate_hz))
@@ -130,7 +130,7 @@ class ContactCheck:
     def step(self, timeout_s: float = 0.0) -> None:
         """Take in what came."""
         chunk = self._source.pull(timeout_s)
-        self._source.take_events()
+        self._source.pop_events()
         self.push(chunk)
 
     def push(self, chunk: Chunk) -> None:
@@ -150,7 +150,7 @@ class ContactCheck:
         self.good_s = 0.0 if self._bad_places() else self.good_s + self._quarter_s
 
     def _bad_places(self) -> list[str]:
-        """Give every place without one good channel, in words."""
+        """Return every place without one good channel, in words."""
         needs = self.needs or [Need("", tuple(self.states))]
         lines = []
         for need in needs:
@@ -167,7 +167,7 @@ class ContactCheck:
         return list(dict.fromkeys(lines))
 
     def problems(self) -> list[str]:
-        """Give every reason why it cannot go on; empty when it can."""
+        """Return every reason why it cannot go on; empty when it can."""
         if self._refusals:
             return list(self._refusals)
         if self._source.state in ("lost", "stale") or not self.n_quarters:
@@ -183,19 +183,19 @@ class ContactCheck:
         return not self.problems()
 
     def advice(self) -> list[str]:
-        """Give what to do, the worst first."""
+        """Return what to do, the worst first."""
         states = {label: state.state for label, state in self.states.items()}
         return advice(states, self._say, self.positions)
 
     def contacts(self) -> dict[str, tuple[str, Tone]]:
-        """Give state and tone of each channel."""
+        """Return state and tone of each channel."""
         return {
             label: (state.state, "attention" if state.tolerable else tone(state.state))
             for label, state in self.states.items()
         }
 
     def status(self) -> str:
-        """Give how the stream is, in a line."""
+        """Return how the stream is, in a line."""
         if self._source.state in ("lost", "stale"):
             return self._say("setup.lost")
         if not self.n_quarters:

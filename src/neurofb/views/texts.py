@@ -12,7 +12,7 @@ _FOLDER = files("neurofb.views.languages")
 
 
 def languages() -> tuple[str, ...]:
-    """Give the languages that exist, as ``("de", "en")``."""
+    """Return the languages that exist, as ``("de", "en")``."""
     names = (entry.name for entry in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
@@ -39,14 +39,14 @@ class Wording:
         self._texts: dict[str, dict[str, str]] = tomllib.loads(text)
 
     def keys(self) -> dict[str, str]:
-        """Give every text by its key, ``table.name``."""
+        """Return every text by its key, ``table.name``."""
         return {f"{table}.{name}": text for table, row in self._texts.items() for name, text in row.items()}
 
     def __call__(self, key: str, **words: Any) -> str:
-        """Give a text with its words filled in."""
+        """Return a text with its words filled in."""
         table, name = key.split(".", 1)
         return self._texts[table][name].format(**words)
 
     def known(self, table: str, name: str | None) -> str:
-        """Give the text for a word from elsewhere; the word itself where there is no translation."""
+        """Return the text for a word from elsewhere; the word itself where there is no translation."""
         return self._texts[table].get(name or "none", (name or "").replace("_", " "))

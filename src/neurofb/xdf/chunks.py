@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
 
 
 def variable_length(content: bytes | memoryview, at: int) -> tuple[int, int] | None:
-    """Give a number stored with its own size, and where it ends; None if there is none."""
+    """Return a number stored with its own size, and where it ends; None if there is none."""
     if at >= len(content) or (form := _LENGTHS.get(content[at])) is None:
         return None
     end = at + 1 + form.size
@@ -65,7 +65,7 @@ class ChunkWalk:
     _mark: int | None = -1
 
     def next(self) -> Chunk | None:
-        """Give the next chunk; None at the end."""
+        """Return the next chunk; None at the end."""
         while self.at < self.size:
             chunk = self._chunk(self.at)
             if chunk is not None:
@@ -79,7 +79,7 @@ class ChunkWalk:
         self._find_way(chunk.at, chunk.end)
 
     def read(self, start: int, end: int) -> bytes:
-        """Give the bytes from ``start`` to ``end``, none if it lies before."""
+        """Return the bytes from ``start`` to ``end``, none if it lies before."""
         self.file.seek(start)
         return self.file.read(max(end - start, 0))
 
@@ -115,7 +115,7 @@ class ChunkWalk:
         return at == self.size or (following is not None and FILE_HEADER <= following.tag <= STREAM_FOOTER)
 
     def _next_mark(self, at: int) -> int | None:
-        """Give where the next mark stands; looked for once, however often it is asked."""
+        """Return where the next mark stands; looked for once, however often it is asked."""
         if self._mark is None or self._mark >= at:
             return self._mark
         before = b""

@@ -94,7 +94,7 @@ class StreamHeader:
         return None if name is None else np.dtype(name)
 
     def to_xml(self) -> bytes:
-        """Give the header as XDF stores it."""
+        """Return the header as XDF stores it."""
         info = ElementTree.Element("info")
         for key, value in (
             ("name", self.name),
@@ -147,7 +147,7 @@ def _xml(element: ElementTree.Element) -> bytes:
 
 
 def chunk(tag: int, *content: bytes) -> bytes:
-    """Give a chunk: its length, its tag, its content."""
+    """Return a chunk: its length, its tag, its content."""
     length = 2 + sum(map(len, content))
     if length > 0xFFFFFFFF:
         return b"".join((struct.pack("<BQH", 8, length, tag), *content))
@@ -155,34 +155,34 @@ def chunk(tag: int, *content: bytes) -> bytes:
 
 
 def file_header() -> bytes:
-    """Give the first chunk; no date is in it, so that the same session gives the same bytes."""
+    """Return the first chunk; no date is in it, so that the same session gives the same bytes."""
     info = ElementTree.Element("info")
     ElementTree.SubElement(info, "version").text = "1.0"
     return chunk(FILE_HEADER, _xml(info))
 
 
 def stream_header(stream: int, header: StreamHeader) -> bytes:
-    """Give the chunk that begins a stream."""
+    """Return the chunk that begins a stream."""
     return chunk(STREAM_HEADER, struct.pack("<I", stream), header.to_xml())
 
 
 def boundary() -> bytes:
-    """Give the chunk that a reader can find again."""
+    """Return the chunk that a reader can find again."""
     return chunk(BOUNDARY, BOUNDARY_MARK)
 
 
 def clock_offset(stream: int, time_s: float, offset_s: float) -> bytes:
-    """Give a measurement of the sender's clock: when, on this computer, and what to add to its stamps."""
+    """Return a measurement of the sender's clock: when, on this computer, and what to add to its stamps."""
     return chunk(CLOCK_OFFSET, struct.pack("<Idd", stream, time_s, offset_s))
 
 
 def samples(stream: int, n_samples: int, body: bytes) -> bytes:
-    """Give the chunk of ``n_samples`` samples that ``numeric_body`` or ``text_body`` made."""
+    """Return the chunk of ``n_samples`` samples that ``numeric_body`` or ``text_body`` made."""
     return chunk(SAMPLES, struct.pack("<IBI", stream, 4, n_samples), body)
 
 
 def numeric_body(values: NDArray[Any], stamps_s: FloatArray) -> bytes:
-    """Give samples with a stamp each.
+    """Return samples with a stamp each.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def numeric_body(values: NDArray[Any], stamps_s: FloatArray) -> bytes:
 
 
 def text_body(texts: Sequence[str], stamps_s: FloatArray) -> bytes:
-    """Give samples of one text channel with a stamp each."""
+    """Return samples of one text channel with a stamp each."""
     parts = []
     for text, stamp_s in zip(texts, stamps_s.tolist(), strict=True):
         encoded = text.encode("utf-8", "replace")
@@ -211,7 +211,7 @@ def text_body(texts: Sequence[str], stamps_s: FloatArray) -> bytes:
 def stream_footer(
     stream: int, first_s: float, last_s: float, n_samples: int, offsets: Iterable[tuple[float, float]]
 ) -> bytes:
-    """Give the chunk that ends a stream."""
+    """Return the chunk that ends a stream."""
     info = ElementTree.Element("info")
     ElementTree.SubElement(info, "first_timestamp").text = repr(float(first_s))
     ElementTree.SubElement(info, "last_timestamp").text = repr(float(last_s))

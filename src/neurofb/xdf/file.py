@@ -49,7 +49,7 @@ class XdfFile:
         return not self.problems
 
     def stream(self, name: str) -> XdfStream:
-        """Give the first stream of a name."""
+        """Return the first stream of a name."""
         for stream in self.streams:
             if stream.name == name:
                 return stream

@@ -18,7 +18,7 @@ _MOST_CHANNELS = 2**31
 
 
 def parse_xml(content: bytes) -> dict[str, Any]:
-    """Give an XML document as nested mappings; children of the same name become a list, all else is text.
+    """Return an XML document as nested mappings; children of the same name become a list, all else is text.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class StreamFacts:
 
     @classmethod
     def read(cls, number: int, info: Mapping[str, Any]) -> StreamFacts:
-        """Give the facts of a stream from its header.
+        """Return the facts of a stream from its header.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class StreamFacts:
 
 
 def read_footer(content: bytes) -> dict[str, Any]:
-    """Give a footer: ``first_timestamp``, ``last_timestamp`` (s), ``sample_count``, and all else it says."""
+    """Return a footer: ``first_timestamp``, ``last_timestamp`` (s), ``sample_count``, and all else it says."""
     info = parse_xml(content)
     for key in ("first_timestamp", "last_timestamp"):
         info[key] = _number(_text(info, key))
@@ -153,7 +153,7 @@ def _text(info: Mapping[str, Any], key: str) -> str:
 
 
 def _number(text: str) -> float:
-    """Give a number, NaN if it is none: numbers of other programs may have commas or be missing."""
+    """Return a number, NaN if it is none: numbers of other programs may have commas or be missing."""
     try:
         return float(text.replace(",", "."))
     except ValueError:

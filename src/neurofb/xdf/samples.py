@@ -28,18 +28,18 @@ class Run(NamedTuple):
 
 
 def stamped_size(width: int) -> int:
-    """Give how many bytes a sample of ``width`` bytes takes with its stamp."""
+    """Return how many bytes a sample of ``width`` bytes takes with its stamp."""
     return 1 + _STAMP.size + width
 
 
 def stamped(content: bytes, n_samples: int, dtype: np.dtype[Any], n_channels: int) -> NDArray[Any]:
-    """Give samples that all have a stamp, as a structured array with ``stamp`` and ``values``."""
+    """Return samples that all have a stamp, as a structured array with ``stamp`` and ``values``."""
     form = np.dtype([("bytes", "u1"), ("stamp", "<f8"), ("values", dtype, (n_channels,))])
     return np.frombuffer(content, form, n_samples)
 
 
 def runs(content: bytes, n_samples: int, width: int) -> list[Run] | None:
-    """Give the runs of samples of ``width`` bytes; None if they do not fill ``content`` exactly."""
+    """Return the runs of samples of ``width`` bytes; None if they do not fill ``content`` exactly."""
     flags = np.frombuffer(content, np.uint8)
     found: list[Run] = []
     at, left, guess = 0, n_samples, _FIRST_GUESS
@@ -58,7 +58,7 @@ def runs(content: bytes, n_samples: int, width: int) -> list[Run] | None:
 def values_of(
     content: bytes, found: list[Run], n_samples: int, dtype: np.dtype[Any], n_channels: int
 ) -> NDArray[Any]:
-    """Give the values of runs, shape (n_samples, n_channels)."""
+    """Return the values of runs, shape (n_samples, n_channels)."""
     width = dtype.itemsize * n_channels
     raw = np.empty((n_samples, width), np.uint8)
     done = 0
@@ -71,7 +71,7 @@ def values_of(
 
 
 def stamps_of(content: bytes, found: list[Run], width: int, before_s: float, period_s: float) -> FloatArray:
-    """Give the stamps of runs; a sample without one comes a period after the one before."""
+    """Return the stamps of runs; a sample without one comes a period after the one before."""
     parts = []
     for run in found:
         if run.stamped:
@@ -91,7 +91,7 @@ def stamps_of(content: bytes, found: list[Run], width: int, before_s: float, per
 def texts(
     content: bytes, n_samples: int, n_channels: int, before_s: float, period_s: float
 ) -> tuple[list[list[str]], FloatArray] | None:
-    """Give the texts of each sample and the stamps; None if they do not fill ``content`` exactly."""
+    """Return the texts of each sample and the stamps; None if they do not fill ``content`` exactly."""
     rows: list[list[str]] = []
     stamps_s: list[float] = []
     at = 0

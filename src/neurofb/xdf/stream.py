@@ -76,11 +76,11 @@ class XdfStream:
         return float(self.stamps_s(self._n_samples - 1)[0]) if self._n_samples else float("nan")
 
     def values(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Give samples ``start`` to ``stop``, shape (n_samples, n_channels), in the stream's own format."""
+        """Return samples ``start`` to ``stop``, shape (n_samples, n_channels), in the stream's own format."""
         return self.read(start, stop)[0]
 
     def stamps_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
-        """Give the stamps of samples ``start`` to ``stop`` as they stand in the file, in s."""
+        """Return the stamps of samples ``start`` to ``stop`` as they stand in the file, in s."""
         start, stop = self._range(start, stop)
         stamps_s = np.empty(stop - start)
         for content, place, first, last, done in self._parts(start, stop):
@@ -88,7 +88,7 @@ class XdfStream:
         return stamps_s
 
     def read(self, start: int = 0, stop: int | None = None) -> tuple[NDArray[Any], FloatArray]:
-        """Give values and stamps of samples ``start`` to ``stop``."""
+        """Return values and stamps of samples ``start`` to ``stop``."""
         start, stop = self._range(start, stop)
         dtype, n_channels = self.facts.dtype, self.facts.n_channels
         if dtype is None:
@@ -108,7 +108,7 @@ class XdfStream:
         return values, stamps_s
 
     def texts(self, start: int = 0, stop: int | None = None) -> list[list[str]]:
-        """Give the texts of samples ``start`` to ``stop``, each a list with one text for each channel."""
+        """Return the texts of samples ``start`` to ``stop``, each a list with one text for each channel."""
         start, stop = self._range(start, stop)
         if self.facts.dtype is not None:
             raise WrongInput(f"the stream {self.name!r} holds numbers, not texts; read its values()")
@@ -119,7 +119,7 @@ class XdfStream:
         return rows
 
     def pieces(self, n_samples: int = 1 << 16) -> Iterator[tuple[NDArray[Any], FloatArray]]:
-        """Give values and stamps of the whole stream, ``n_samples`` at a time."""
+        """Return values and stamps of the whole stream, ``n_samples`` at a time."""
         for start in range(0, self._n_samples, n_samples):
             yield self.read(start, min(start + n_samples, self._n_samples))
 
@@ -128,7 +128,7 @@ class XdfStream:
         return start, max(start, stop)
 
     def _still(self, found: _T | None) -> _T:
-        """Give what was found in a chunk that could be read when the file was opened."""
+        """Return what was found in a chunk that could be read when the file was opened."""
         if found is None:
             raise self._changed()
         return found
@@ -137,7 +137,7 @@ class XdfStream:
         return WrongFile(f"{self.path} has changed since it was opened; open it again")
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[bytes, Place, int, int, int]]:
-        """Give the bytes of each chunk in a range, where in it the range lies, and how much came before."""
+        """Return the bytes of each chunk in a range, where in it the range lies, and how much came before."""
         if start >= stop:
             return
         if self._starts is None or len(self._starts) != len(self._places) + 1:
@@ -159,7 +159,7 @@ class XdfStream:
                 at += 1
 
     def _stamps(self, content: bytes, place: Place) -> FloatArray | None:
-        """Give the stamps of a chunk; None if it is none."""
+        """Return the stamps of a chunk; None if it is none."""
         dtype, n_channels = self.facts.dtype, self.facts.n_channels
         if dtype is None:
             found = texts(content, place.n_samples, n_channels, place.before_s, self.facts.period_s)
@@ -205,7 +205,7 @@ class XdfStream:
         return 0 if dtype is None else dtype.itemsize * self.facts.n_channels
 
     def _last_so_far(self, walk: ChunkWalk) -> float:
-        """Give the last stamp; that of a chunk of stamped samples is read only when a deduced one follows."""
+        """Return the last stamp; that of a chunk of stamped samples is read only when a deduced one follows."""
         if self._last_s is None:
             place = self._places[-1]
             last = place.body + place.size - self._width

@@ -27,7 +27,7 @@ _TEXT_ENDINGS = (".txt",)
 def read_recording(
     path: str | Path, stream: str | None = None, profile: DeviceProfile | None = None
 ) -> Recording:
-    """Give the EEG of a recording.
+    """Return the EEG of a recording.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def read_recording(
 
 
 def _reader(path: Path, stream: str | None, profile: DeviceProfile | None) -> Callable[[], Recording]:
-    """Give what reads files with this ending."""
+    """Return what reads files with this ending."""
     name = path.name.lower()
     if name.endswith(_XDF_ENDINGS):
         from neurofb.acquisition.readers.xdf_recording import read_xdf
@@ -106,7 +106,7 @@ def _read_by_mne(path: Path, profile: DeviceProfile | None) -> Recording:
 
 
 def _volts_with_holes(raw: Any, names: list[str]) -> Any:
-    """Give the samples in volts, with NaN where the amplifier paused: MNE itself lays zeros there."""
+    """Return the samples in volts, with NaN where the amplifier paused: MNE itself lays zeros there."""
     paused = [i for i, text in enumerate(raw.annotations.description) if text.upper() == "BAD_ACQ_SKIP"]
     raw.set_annotations(raw.annotations[paused])
     return raw.get_data(picks=names, reject_by_annotation="NaN" if paused else None, verbose="error")

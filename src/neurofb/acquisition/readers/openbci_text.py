@@ -23,7 +23,7 @@ _PROFILES = {4: "openbci-ganglion", 8: "openbci-cyton", 16: "openbci-cyton-daisy
 
 
 def read_openbci_text(path: Path, profile: DeviceProfile | None = None) -> Recording:
-    """Give the EEG of an OpenBCI text file.
+    """Return the EEG of an OpenBCI text file.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def read_openbci_text(path: Path, profile: DeviceProfile | None = None) -> Recor
 
 
 def _head(path: Path, lines: list[str]) -> tuple[int, float]:
-    """Give the number of channels and the rate from the lines that begin with ``%``."""
+    """Return the number of channels and the rate from the lines that begin with ``%``."""
     head = "\n".join(line for line in lines[:50] if line.startswith("%"))
     channels = re.search(r"Number of channels\s*=\s*(\d+)", head)
     rate = re.search(r"Sample Rate\s*=\s*([\d.]+)", head)
@@ -68,7 +68,7 @@ def _head(path: Path, lines: list[str]) -> tuple[int, float]:
 
 
 def _columns(lines: list[str]) -> tuple[int, list[str]]:
-    """Give the number of the first line of numbers, and the column names if there are any."""
+    """Return the number of the first line of numbers, and the column names if there are any."""
     first = next((i for i, line in enumerate(lines) if line and not line.startswith("%")), len(lines))
     names = [name.strip() for name in lines[first].split(",")] if first < len(lines) else []
     if names and re.fullmatch(r"[-+.\deE]+", names[0]):
@@ -77,7 +77,7 @@ def _columns(lines: list[str]) -> tuple[int, list[str]]:
 
 
 def _numbers(path: Path, lines: list[str], first: int, notes: list[str]) -> FloatArray:
-    """Give the table; text such as ``12:00:53.329`` becomes NaN, a broken last line is left out."""
+    """Return the table; text such as ``12:00:53.329`` becomes NaN, a broken last line is left out."""
     body = [line for line in lines[first:] if line.strip()]
     if not body:
         raise WrongFile(f"{path} holds no samples; was the recording stopped before it began?")
@@ -105,7 +105,7 @@ def _number(cell: str) -> float:
 
 
 def _stamps(rows: FloatArray, names: list[str]) -> FloatArray | None:
-    """Give the computer's time stamps in seconds; old files have milliseconds."""
+    """Return the computer's time stamps in seconds; old files have milliseconds."""
     if "Timestamp" not in names:
         return None
     stamps = rows[:, names.index("Timestamp")]
@@ -113,7 +113,7 @@ def _stamps(rows: FloatArray, names: list[str]) -> FloatArray | None:
 
 
 def _missing(index: FloatArray, stamps_s: FloatArray | None, rate_hz: float) -> NDArray[np.int64]:
-    """Give how many samples are missing after each but the last."""
+    """Return how many samples are missing after each but the last."""
     turn = 256 if index.max() > 200 else int(index.max()) + 1
     steps = (np.diff(index) % turn).astype(np.int64)
     usual = int(np.bincount(steps).argmax()) if len(steps) else 1

@@ -52,14 +52,14 @@ class Recording:
         return len(self.samples_uv) / self.rate_hz
 
     def gaps(self) -> list[tuple[int, int]]:
-        """Give the first sample and the length of each run in which every channel is missing."""
+        """Return the first sample and the length of each run in which every channel is missing."""
         missing = np.isnan(self.samples_uv).all(axis=1)
         edges = np.flatnonzero(np.diff(missing, prepend=False, append=False))
         return [(int(first), int(end - first)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def with_gaps(pieces: Sequence[FloatArray], gaps: Sequence[int]) -> FloatArray:
-    """Give ``pieces`` in one array, with ``gaps[i]`` rows of NaN after piece ``i``."""
+    """Return ``pieces`` in one array, with ``gaps[i]`` rows of NaN after piece ``i``."""
     if len(gaps) != len(pieces) - 1:
         raise WrongShape(f"{len(pieces)} pieces have {len(pieces) - 1} gaps between them, found {len(gaps)}")
     n_channels = pieces[0].shape[1]
@@ -70,7 +70,7 @@ def with_gaps(pieces: Sequence[FloatArray], gaps: Sequence[int]) -> FloatArray:
 
 
 def limited_gap(n_missing: int, rate_hz: float, notes: list[str]) -> int:
-    """Give how many missing samples to lay out, with a note if that is fewer than the file's clock says."""
+    """Return how many missing samples to lay out, with a note if that is fewer than the file's clock says."""
     longest = round(LONGEST_GAP_S * rate_hz)
     if n_missing > longest:
         notes.append(

@@ -29,7 +29,7 @@ _Stream = dict[str, Any]
 
 
 def read_xdf(path: Path, query: str | None = None, profile: DeviceProfile | None = None) -> Recording:
-    """Give one EEG stream of an XDF file.
+    """Return one EEG stream of an XDF file.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
 
 
 def _chosen(path: Path, streams: Sequence[_Stream], query: str | None) -> _Stream:
-    """Give the one stream that is meant; which of several is for the user to say."""
+    """Return the one stream that is meant; which of several is for the user to say."""
     if query is None:
         found = [s for s in streams if _says(s, "type").lower() == "eeg" and _playable(s)]
         asked = "exactly one EEG stream with samples"
@@ -130,7 +130,7 @@ def _chosen(path: Path, streams: Sequence[_Stream], query: str | None) -> _Strea
 
 
 def _says(stream: _Stream, key: str) -> str:
-    """Give a text of the stream's header, empty if it has none."""
+    """Return a text of the stream's header, empty if it has none."""
     value = stream["info"].get(key) or [""]
     return str(value[0] or "")
 
@@ -152,7 +152,7 @@ def _described(stream: _Stream) -> str:
 
 
 def _texts(stream: _Stream, key: str) -> list[str]:
-    """Give what the stream says of each channel, empty if it does not say it of all."""
+    """Return what the stream says of each channel, empty if it does not say it of all."""
     try:
         channels = stream["info"]["desc"][0]["channels"][0]["channel"]
         texts = [str(channel[key][0] or "") for channel in channels]
@@ -164,7 +164,7 @@ def _texts(stream: _Stream, key: str) -> list[str]:
 def _eeg(
     path: Path, stream: _Stream, labels: list[str], profile: DeviceProfile | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Give the EEG columns and what they are called."""
+    """Return the EEG columns and what they are called."""
     if profile is not None:
         return columns_of_profile(profile, int(_says(stream, "channel_count")), labels), profile.labels
     if not labels:
@@ -181,7 +181,7 @@ def _eeg(
 def _scales_uv(
     path: Path, stream: _Stream, columns: Sequence[int], profile: DeviceProfile | None
 ) -> list[float]:
-    """Give how many µV the unit of each column is: by the stream's text, else by the profile."""
+    """Return how many µV the unit of each column is: by the stream's text, else by the profile."""
     units = _texts(stream, "unit")
     if not units and profile is not None:
         return [profile.unit_uv] * len(columns)
@@ -202,7 +202,7 @@ def _scales_uv(
 
 
 def _on_grid(stream: _Stream, values: np.ndarray[Any, Any], notes: list[str]) -> np.ndarray[Any, Any]:
-    """Give the samples with NaN for the holes between segments, counted by their time stamps."""
+    """Return the samples with NaN for the holes between segments, counted by their time stamps."""
     rate_hz, stamps_s, segments = _rate_hz(stream), stream["time_stamps"], stream["info"]["segments"]
     effective_hz = float(stream["info"]["effective_srate"] or rate_hz)
     if abs(effective_hz / rate_hz - 1) > _RATE_LIMIT:

@@ -109,7 +109,7 @@ def export_session(folder: Path, data: Path, *, shift_dates: int | None = None) 
 
 
 def _about_dates(date: datetime.datetime | None, shift_dates: int | None) -> Iterator[str]:
-    """Say what a shift of dates does not reach."""
+    """Return what a shift of dates does not reach."""
     if not shift_dates:
         return
     yield (
@@ -120,7 +120,7 @@ def _about_dates(date: datetime.datetime | None, shift_dates: int | None) -> Ite
 
 
 def is_exported(folder: Path, data: Path) -> bool:
-    """Say whether a session is in a dataset, whole."""
+    """Return whether a session is in a dataset, whole."""
     where = _Place.of(read_session(folder), Path(data))
     return where.header.exists() and where.is_complete
 

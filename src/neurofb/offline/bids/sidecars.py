@@ -69,7 +69,7 @@ def write_about_derivatives(folder: Path) -> None:
 
 
 def complete_eeg_document(document: Mapping[str, Any], session: Session) -> dict[str, Any]:
-    """Give eeg.json with everything that is known of how the EEG was taken."""
+    """Return eeg.json with everything that is known of how the EEG was taken."""
     settings, recording = session.settings, session.recording
     device, study = settings.get("device") or {}, settings.get("protocol") or {}
     line_hz = (settings.get("loop") or {}).get("line_hz")
@@ -103,7 +103,7 @@ def complete_eeg_document(document: Mapping[str, Any], session: Session) -> dict
 
 
 def _instructions(text: str) -> str:
-    """Give what participants read or hear, but for phases in which that depends on the arm."""
+    """Return what participants read or hear, but for phases in which that depends on the arm."""
     protocol, _ = read_protocol(text, "protocol.toml") if text else (None, [])
     if protocol is None:
         return "n/a"
@@ -127,7 +127,7 @@ def _filters(known: Mapping[str, Any] | None) -> Any:
 
 
 def _artifacts(session: Session) -> str:
-    """Give how often feedback was withheld for which artifact."""
+    """Return how often feedback was withheld for which artifact."""
     counts: dict[str, int] = {}
     for each in session.happenings:
         if each.kind == "artifact":
@@ -139,7 +139,7 @@ def _artifacts(session: Session) -> str:
 
 
 def protocol_document(text: str) -> tuple[dict[str, Any], str]:
-    """Give the protocol without its arms, and what is wrong with it in words."""
+    """Return the protocol without its arms, and what is wrong with it in words."""
     if not text:
         return {}, "the protocol is lost, so derivatives lack it"
     protocol, problems = read_protocol(text, "protocol.toml")
@@ -151,7 +151,7 @@ def protocol_document(text: str) -> tuple[dict[str, Any], str]:
 
 
 def provenance_document(session: Session, date: datetime.datetime | None) -> dict[str, Any]:
-    """Give with what a session was made; the arm only as the hash that proves it afterwards."""
+    """Return with what a session was made; the arm only as the hash that proves it afterwards."""
     settings = session.settings
     keys = ("uid", "participant", "session", "task", "run", "seed", "simulated")
     return {

@@ -72,7 +72,7 @@ class Sampled:
 
 
 def cell(value: Any) -> str:
-    """Give a value as a cell of a table: ``n/a`` if missing, without tabs and line breaks."""
+    """Return a value as a cell of a table: ``n/a`` if missing, without tabs and line breaks."""
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     if isinstance(value, float) and math.isfinite(value) and value == int(value) and abs(value) < 1e15:
@@ -110,7 +110,7 @@ def write_sampled(stem: Path, sampled: Sampled, more: Mapping[str, Any]) -> None
 
 
 def _time(seconds: float | None) -> float | None:
-    """Give a time without digits that nothing measures."""
+    """Return a time without digits that nothing measures."""
     return None if seconds is None else round(seconds, 6)
 
 
@@ -118,7 +118,7 @@ def _time(seconds: float | None) -> float | None:
 
 
 def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> list[list[Any]]:
-    """Give a row for everything that happened: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
+    """Return a row for everything that happened: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
     rate_hz = session.recording.rate_hz
     rows: list[list[Any]] = []
     for each in session.happenings:
@@ -135,7 +135,7 @@ def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> li
 
 
 def events_document(rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Give what stands in events.json."""
+    """Return what stands in events.json."""
     at = 2 + list(EVENT_COLUMNS).index("trial_type")
     names = sorted({str(row[at]) for row in rows})
     levels = {name: KINDS.get(name.partition("/")[0], "") for name in names}
@@ -166,7 +166,7 @@ CHANNEL_COLUMNS = (
 
 
 def channel_rows(session: Session) -> list[list[Any]]:
-    """Give a row for each channel: good, or bad where it was out of use for more than a quarter of the session."""
+    """Return a row for each channel: good, or bad where it was out of use for more than a quarter of the session."""
     recording = session.recording
     device = session.settings.get("device") or {}
     filters = device.get("hardware_filter") or {}
@@ -215,7 +215,7 @@ RATING_COLUMNS: Mapping[str, Mapping[str, Any]] = {
 
 
 def rating_rows(session: Session) -> list[list[Any]]:
-    """Give a row for each question, in the order of the answers."""
+    """Return a row for each question, in the order of the answers."""
     rows = []
     for rating in session.recording.ratings:
         about = {**rating, "response": rating.get("value"), "response_time": _time(rating.get("reaction_s"))}
@@ -224,7 +224,7 @@ def rating_rows(session: Session) -> list[list[Any]]:
 
 
 def ratings_document(session: Session) -> dict[str, Any]:
-    """Give what stands in beh.json: the questions with their words at both ends."""
+    """Return what stands in beh.json: the questions with their words at both ends."""
     levels = {}
     for scale in session.settings.get("scales") or ():
         ends = f" (0: {scale['low']}; 100: {scale['high']})" if scale.get("low") else ""
@@ -237,7 +237,7 @@ def ratings_document(session: Session) -> dict[str, Any]:
 
 
 def thermode(session: Session) -> Sampled | None:
-    """Give the thermode's temperatures on a regular grid; None if there were none."""
+    """Return the thermode's temperatures on a regular grid; None if there were none."""
     table = session.stimulus
     if len(table["onset_s"]) < 2:
         return None
@@ -257,7 +257,7 @@ def thermode(session: Session) -> Sampled | None:
 
 
 def feedback(session: Session, hop_s: float) -> Sampled | None:
-    """Give what was fed back on a regular grid, at the time of its output; None if there was nothing.
+    """Return what was fed back on a regular grid, at the time of its output; None if there was nothing.
 
     A moment without any for two hops is n/a.
     """
@@ -285,7 +285,7 @@ def feedback(session: Session, hop_s: float) -> Sampled | None:
 
 
 def _grid(onsets_s: FloatArray, step_s: float | None = None) -> tuple[FloatArray, float, FloatArray]:
-    """Give onsets in order, a rate, and regular times over the same span."""
+    """Return onsets in order, a rate, and regular times over the same span."""
     onsets_s = np.maximum.accumulate(onsets_s)
     step_s = float(np.median(np.diff(onsets_s))) if step_s is None else step_s
     rate_hz = round(1.0 / step_s, 3) if step_s > 0 else 1.0

@@ -100,7 +100,7 @@ class Course:
         return {"theta": (max(peak - 6, 1.0), peak - 2), "alpha": (peak - 2, peak + 2)}
 
     def rests(self) -> tuple[Span, Span] | None:
-        """Give the last rest before the first block and the first rest after the last, if there are both.
+        """Return the last rest before the first block and the first rest after the last, if there are both.
 
         Without blocks: the first and the last rest.
         """
@@ -114,7 +114,7 @@ class Course:
 
 
 def course_of(recording: SessionRecording) -> Course:
-    """Give the course of a session, whole or broken off."""
+    """Return the course of a session, whole or broken off."""
     events = recording.events
     zero_s = _zero_s(recording, events)
     end_s = max(0.0, *_last_times_s(recording, events, zero_s))
@@ -182,7 +182,7 @@ def _phases(events: list[Event], zero_s: float, end_s: float, last: int) -> tupl
 
 
 def _blocks(events: list[Event], zero_s: float, end_s: float, last: int) -> tuple[Span, ...]:
-    """Give the blocks: from their start to their end, a pause or whatever else ended them."""
+    """Return the blocks: from their start to their end, a pause or whatever else ended them."""
     begun: list[Event] = []
     ended: list[Event] = []
     results: dict[int, Mapping[str, Any]] = {}

@@ -78,7 +78,7 @@ class Box:
         return "" if self.state == "filled" else self.item.author
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it as JSON can hold it."""
         item = self.item
         return {
             "item": item.id,
@@ -148,7 +148,7 @@ def checklist(facts: Facts) -> list[Box]:
 
 
 def as_document(facts: Facts, boxes: list[Box]) -> dict[str, Any]:
-    """Give the checklist of a session as JSON can hold it."""
+    """Return the checklist of a session as JSON can hold it."""
     counts = Counter(box.state for box in boxes)
     document = {
         "format": 1,

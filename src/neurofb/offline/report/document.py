@@ -114,7 +114,7 @@ def save(report: Report, out: Path | str | None = None) -> Path:
 
 
 def checklist_path(path: Path) -> Path:
-    """Give where the checklist of a report stands."""
+    """Return where the checklist of a report stands."""
     return path.with_name(CHECKLIST if path.name == REPORT else f"{path.stem}_{CHECKLIST}")
 
 

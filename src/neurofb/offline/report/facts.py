@@ -68,7 +68,7 @@ class Facts:
     answers: list[Answer]
 
     def at(self, *keys: str) -> Any:
-        """Give what stands in the settings under ``keys``; None if it is not there."""
+        """Return what stands in the settings under ``keys``; None if it is not there."""
         found: Any = self.settings
         for key in keys:
             found = found.get(key) if isinstance(found, Mapping) else None
@@ -85,17 +85,17 @@ class Facts:
         return sum(each.n for each in self.rates)
 
     def share(self, name: str) -> float:
-        """Give the share of feedback values in blocks that were ``usable`` or ``rewarded``."""
+        """Return the share of feedback values in blocks that were ``usable`` or ``rewarded``."""
         n = self.n_feedback
         return sum(getattr(each, name) * each.n for each in self.rates if each.n) / n if n else float("nan")
 
     def pipeline(self) -> list[str]:
-        """Give the pipeline as it was made for the participant, a line for each feature."""
+        """Return the pipeline as it was made for the participant, a line for each feature."""
         fitted = [event for event in self.recording.events if event.kind == "fitted"]
         return [str(line) for line in fitted[-1].details.get("pipeline", ())] if fitted else []
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Give what participants read in each phase, as the protocol has it for everybody."""
+        """Return what participants read in each phase, as the protocol has it for everybody."""
         if self.protocol is not None:
             for phase in self.protocol.phases:
                 if phase.text:

@@ -98,7 +98,7 @@ def topographies(spectra: Spectra, course: Course, positions: dict[str, str]) ->
 
 
 def _places(spectra: Spectra, positions: dict[str, str]) -> tuple[Any, list[int]]:
-    """Give what MNE needs to draw a map, and the columns of the channels on it; None if they are too few."""
+    """Return what MNE needs to draw a map, and the columns of the channels on it; None if they are too few."""
     import mne
 
     names = mne.channels.get_builtin_montages()

@@ -203,7 +203,7 @@ def made(facts: Facts) -> Raw:
 
 
 def without_arms(protocol: str) -> str:
-    """Give a protocol's text without its arms, so that whoever reads a report learns of none.
+    """Return a protocol's text without its arms, so that whoever reads a report learns of none.
 
     Empty but for a word where its arms cannot be told from the rest.
     """

@@ -97,7 +97,7 @@ class Summary:
 
 
 def stimuli_of(recording: SessionRecording, course: Course) -> list[Stimulus]:
-    """Give every stimulus that was fired, calibration included."""
+    """Return every stimulus that was fired, calibration included."""
     fired = [event for event in recording.events if event.kind == "heat_fired"]
     ends = [event for event in recording.events if event.kind in ENDS]
     found = []
@@ -136,7 +136,7 @@ def _phase_at(course: Course, at_s: float) -> str:
 
 
 def ledger_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
-    """Give what each site has had, in shares of the contact line, and whether the session closed its ledger.
+    """Return what each site has had, in shares of the contact line, and whether the session closed its ledger.
 
     A session that broke off has no closed ledger; then the newest that its events say.
     """
@@ -154,7 +154,7 @@ def ledger_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
 
 
 def answers_of(recording: SessionRecording, course: Course) -> list[Answer]:
-    """Give what came of every question, in order."""
+    """Return what came of every question, in order."""
     return [
         Answer(
             float(each["time_s"]) - course.zero_s,
@@ -170,7 +170,7 @@ def answers_of(recording: SessionRecording, course: Course) -> list[Answer]:
 
 
 def summaries(answers: Sequence[Answer]) -> list[Summary]:
-    """Give number, missing ones, mean and standard deviation for each scale and level."""
+    """Return number, missing ones, mean and standard deviation for each scale and level."""
     found = []
     for scale, level in sorted({(each.scale, each.level) for each in answers}):
         some = [each for each in answers if (each.scale, each.level) == (scale, level)]
@@ -189,7 +189,7 @@ def summaries(answers: Sequence[Answer]) -> list[Summary]:
 
 
 def calibrations(events: Sequence[Event]) -> list[Mapping[str, Any]]:
-    """Give the results of heat calibrations."""
+    """Return the results of heat calibrations."""
     return [
         event.details["result"]
         for event in events

@@ -24,12 +24,12 @@ class Raw(str):
 
 
 def text(value: object) -> Raw:
-    """Give a text as HTML."""
+    """Return a text as HTML."""
     return value if isinstance(value, Raw) else Raw(html.escape(str(value), quote=True))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> Raw:
-    """Give a table; the columns ``numbers`` are set to the right."""
+    """Return a table; the columns ``numbers`` are set to the right."""
     css = dict.fromkeys(numbers, ' class="n"')
     head = "".join(f"<th{css.get(i, '')}>{text(name)}</th>" for i, name in enumerate(header))
     body = "".join(
@@ -42,60 +42,60 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequ
 
 
 def figure(svg: str, caption: str, css: str = "") -> Raw:
-    """Give a figure with its caption."""
+    """Return a figure with its caption."""
     of = f' class="{css}"' if css else ""
     return Raw(f"<figure{of}>{svg}<figcaption>{text(caption)}</figcaption></figure>")
 
 
 def section(name: str, title: str, *parts: str) -> Raw:
-    """Give a section of the page."""
+    """Return a section of the page."""
     return Raw(f'<section id="{name}"><h2>{text(title)}</h2>{"".join(parts)}</section>')
 
 
 def paragraph(words: str, css: str = "") -> Raw:
-    """Give a paragraph."""
+    """Return a paragraph."""
     of = f' class="{css}"' if css else ""
     return Raw(f"<p{of}>{text(words)}</p>")
 
 
 def heading(words: str) -> Raw:
-    """Give a heading within a section."""
+    """Return a heading within a section."""
     return Raw(f"<h3>{text(words)}</h3>")
 
 
 def folded(title: str, *parts: str) -> Raw:
-    """Give parts that are shown when asked for."""
+    """Return parts that are shown when asked for."""
     return Raw(f"<details><summary>{text(title)}</summary>{''.join(parts)}</details>")
 
 
 def bar(share: float, css: str = "") -> Raw:
-    """Give a share as a bar."""
+    """Return a share as a bar."""
     if not math.isfinite(share):
         return Raw("")
     return Raw(f'<span class="bar {css}"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i></span>')
 
 
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:
-    """Give a number, or a dash where there is none."""
+    """Return a number, or a dash where there is none."""
     if value is None or not math.isfinite(value):
         return DASH
     return f"{value:.{digits}f}{unit}"
 
 
 def signed(value: float, digits: int = 2, unit: str = "") -> str:
-    """Give a number with its sign, or a dash where there is none."""
+    """Return a number with its sign, or a dash where there is none."""
     if not math.isfinite(value):
         return DASH
     return f"{round(value, digits) + 0.0:+.{digits}f}{unit}".replace("-", "−")  # + 0.0: never a negative zero
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Give a share in percent, or a dash where there is none."""
+    """Return a share in percent, or a dash where there is none."""
     return f"{100 * share:.{digits}f} %" if math.isfinite(share) else DASH
 
 
 def clock(seconds: float) -> str:
-    """Give seconds as h:mm:ss or m:ss."""
+    """Return seconds as h:mm:ss or m:ss."""
     if not math.isfinite(seconds):
         return DASH
     whole = round(seconds)
@@ -105,7 +105,7 @@ def clock(seconds: float) -> str:
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """Give the whole page: nothing in it is fetched from anywhere."""
+    """Return the whole page: nothing in it is fetched from anywhere."""
     return (
         f'<!doctype html>\n{MARK}\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -111,13 +111,13 @@ class BlockAccount:
 
 
 def feature_names(recording: SessionRecording) -> list[str]:
-    """Give the features of a session in their order."""
+    """Return the features of a session in their order."""
     columns = [name for name in recording.features if name not in ("index", "time_s")]
     return [name for name in columns if f"{name}.usable" in columns]
 
 
 def reasons_of(recording: SessionRecording) -> list[str]:
-    """Give for each feedback value why it could not be earned; empty where it could."""
+    """Return for each feedback value why it could not be earned; empty where it could."""
     changes: dict[int, str] = {}
     for event in recording.events:
         if event.kind in ("withheld", "earning") and event.index is not None:
@@ -170,7 +170,7 @@ def _usable_features(recording: SessionRecording, span: Span) -> dict[str, float
 
 
 def mean_features(recording: SessionRecording, span: Span) -> dict[str, tuple[float, float, int]]:
-    """Give mean, standard deviation and number of the usable values of each feature in a span."""
+    """Return mean, standard deviation and number of the usable values of each feature in a span."""
     table, found = recording.features, {}
     inside = _rows(table, span)
     for name in feature_names(recording):
@@ -186,7 +186,7 @@ def mean_features(recording: SessionRecording, span: Span) -> dict[str, tuple[fl
 
 
 def ages_of(recording: SessionRecording) -> Ages | None:
-    """Give how old feedback was; None if there was none."""
+    """Return how old feedback was; None if there was none."""
     given = recording.feedback
     ages = given.get("age_s", np.empty(0))
     ages = ages[np.isfinite(ages)]
@@ -210,7 +210,7 @@ def ages_of(recording: SessionRecording) -> Ages | None:
 
 
 def block_accounts(recording: SessionRecording, course: Course) -> list[BlockAccount]:
-    """Give how each block went."""
+    """Return how each block went."""
     given, found = recording.feedback, []
     for span in course.blocks:
         inside = _rows(given, span)
@@ -253,7 +253,7 @@ class Learning:
 
 
 def learning(blocks: Sequence[BlockAccount]) -> list[Learning]:
-    """Give the slopes over blocks; blocks of different conditions are never mixed."""
+    """Return the slopes over blocks; blocks of different conditions are never mixed."""
     found = []
     for condition in dict.fromkeys(block.span.name for block in blocks):
         some = [block for block in blocks if block.span.name == condition]
@@ -265,7 +265,7 @@ def learning(blocks: Sequence[BlockAccount]) -> list[Learning]:
 
 
 def slope(x: FloatArray, y: FloatArray) -> float:
-    """Give the slope of y over x by least squares; NaN with fewer than two different places."""
+    """Return the slope of y over x by least squares; NaN with fewer than two different places."""
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     around = x - x.mean() if len(x) else x
@@ -274,7 +274,7 @@ def slope(x: FloatArray, y: FloatArray) -> float:
 
 
 def total_reasons(rates: Iterable[Rates]) -> Counter[str]:
-    """Give all reasons of a session."""
+    """Return all reasons of a session."""
     found: Counter[str] = Counter()
     for each in rates:
         found += each.reasons

@@ -112,7 +112,7 @@ def _extremes(clean: object, labels: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _regions(facts: Facts) -> list[tuple[str, list[str]]]:
-    """Give the regions that features use, then the usual ones; every channel where there are no regions."""
+    """Return the regions that features use, then the usual ones; every channel where there are no regions."""
     known = facts.at("loop", "montage", "regions") or {}
     declared = facts.at("loop", "features") or []
     used = [place.get("region") for each in declared

@@ -55,14 +55,14 @@ class Spectra:
     n_windows: NDArray[np.int64]
 
     def band_uv2(self, band_hz: tuple[float, float]) -> FloatArray:
-        """Give the power within a band in µV², shape (n_phases, n_channels)."""
+        """Return the power within a band in µV², shape (n_phases, n_channels)."""
         inside = (self.freqs_hz >= band_hz[0]) & (self.freqs_hz <= band_hz[1])
         width_hz = self.freqs_hz[1] - self.freqs_hz[0] if len(self.freqs_hz) > 1 else 1.0
         power: FloatArray = self.power[..., inside].sum(axis=-1) * width_hz
         return power
 
     def of(self, channels: Sequence[str]) -> FloatArray:
-        """Give the mean power of channels, shape (n_phases, n_freqs)."""
+        """Return the mean power of channels, shape (n_phases, n_freqs)."""
         columns = [self.labels.index(channel) for channel in channels if channel in self.labels]
         power = self.power[:, columns]
         known = np.isfinite(power).all(axis=-1, keepdims=True)
@@ -124,7 +124,7 @@ def _by_name(phases: Sequence[Span]) -> list[tuple[Span, list[Span]]]:
 
 
 def _windows(recording: SessionRecording, span: Span, n: int) -> Iterator[FloatArray]:
-    """Give the windows of a span in pieces, each of shape (n_windows, n_channels, n)."""
+    """Return the windows of a span in pieces, each of shape (n_windows, n_channels, n)."""
     hop, n_channels = n // 2, max(len(recording.labels), 1)
     if not hop:
         return
@@ -141,7 +141,7 @@ def _windows(recording: SessionRecording, span: Span, n: int) -> Iterator[FloatA
 def _power(
     windows: FloatArray, rate_hz: float, kept: NDArray[np.bool_]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Give one-sided power of each window and channel, and which may be used."""
+    """Return one-sided power of each window and channel, and which may be used."""
     n = windows.shape[-1]
     t = (np.arange(n) - (n - 1) / 2) / n
     x = windows - windows.mean(axis=-1, keepdims=True)

@@ -83,7 +83,7 @@ STYLE: Any = {
 
 @contextlib.contextmanager
 def drawn(height_in: float, width_in: float = WIDTH_IN, *, fitted: bool = True) -> Iterator[Figure]:
-    """Give an empty figure in the style of the report; ``fitted``: labels find their own room, which takes its time."""
+    """Return an empty figure in the style of the report; ``fitted`` makes room for labels, which takes time."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained" if fitted else None)
         FigureCanvasSVG(figure)
@@ -91,7 +91,7 @@ def drawn(height_in: float, width_in: float = WIDTH_IN, *, fitted: bool = True) 
 
 
 def svg_of(figure: Figure, words: str) -> str:
-    """Give a figure as SVG for the page; ``words`` say what it shows to who cannot see it."""
+    """Return a figure as SVG for the page; ``words`` say what it shows to who cannot see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
@@ -111,7 +111,7 @@ def svg_of(figure: Figure, words: str) -> str:
 
 
 def colour_of(kind: str) -> str:
-    """Give the colour of a kind of phase."""
+    """Return the colour of a kind of phase."""
     return KINDS.get(kind, KINDS["recording"])
 
 

@@ -41,7 +41,7 @@ MARKS = ("o", "D", "s", "^", "v")
 def binned(
     time_s: FloatArray, values: FloatArray, end_s: float, parts: int = PARTS
 ) -> tuple[FloatArray, ...]:
-    """Give the middles of equal parts of the session, and mean, least and most of the values in each.
+    """Return the middles of equal parts of the session, and mean, least and most of the values in each.
 
     Parts without a value are NaN, so that lines break there.
     """
@@ -61,7 +61,7 @@ def binned(
 
 
 def parts_for(time_s: FloatArray, end_s: float) -> int:
-    """Give in how many parts to draw, so that sparse values are joined."""
+    """Return in how many parts to draw, so that sparse values are joined."""
     if len(time_s) < 3:
         return 1
     step_s = float(np.median(np.diff(time_s)))
@@ -131,7 +131,7 @@ def _phases(axes: Axes, course: Course) -> None:
 
 
 def _fitted(words: str, room: int) -> str:
-    """Give words on up to three lines of ``room`` letters, cut where they do not fit; nothing where nothing fits."""
+    """Return words on up to three lines of ``room`` letters, cut where they do not fit; nothing where nothing fits."""
     lines = textwrap.wrap(words, max(room, 1), break_long_words=False) if room >= 3 else []
     lines = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
     return "\n".join(lines[:3])

@@ -17,7 +17,7 @@ from neurofb.features.checks import problems as feature_problems
 from neurofb.protocol.bundled import protocol_text
 from neurofb.protocol.checks.heat_check import SiteBudget, heat_problems, site_budgets
 from neurofb.protocol.checks.order_check import order_problems, order_warnings
-from neurofb.protocol.checks.partial_parse import Salvaged, salvaged
+from neurofb.protocol.checks.partial_parse import PartialProtocol, salvaged
 from neurofb.protocol.checks.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
 from neurofb.protocol.design import Problems, Protocol, read_protocol
 from neurofb.protocol.known import Known, read_baseline
@@ -132,7 +132,7 @@ def examine(name_or_path: str | Path, given: Circumstances) -> Report:
 
 
 def checked_protocol(name_or_path: str | Path, given: Circumstances) -> Protocol:
-    """Give a protocol that can be run as it is.
+    """Return a protocol that can be run as it is.
 
     Raises
     ------
@@ -146,15 +146,15 @@ def checked_protocol(name_or_path: str | Path, given: Circumstances) -> Protocol
 
 
 def problems(protocol: Protocol, given: Circumstances) -> list[str]:
-    """Give all that keeps a protocol from being run with a device and a participant, each with its line."""
+    """Return all that keeps a protocol from being run with a device and a participant, each with its line."""
     found: Problems = list(_outer_problems(protocol, given, ordered=True))
     if given.participant is not None:
         found += _participant_problems(given.participant)
     return list(_worded(protocol.title, found, protocol.text))
 
 
-def _beside(told: Problems, rest: Salvaged, given: Circumstances) -> Problems:
-    """Give what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
+def _beside(told: Problems, rest: PartialProtocol, given: Circumstances) -> Problems:
+    """Return what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
     places = {place for place, _ in told}
     found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, given)]
     return [(place, text) for place, text in found if place not in places]
@@ -163,7 +163,7 @@ def _beside(told: Problems, rest: Salvaged, given: Circumstances) -> Problems:
 def _outer_problems(
     protocol: Protocol, given: Circumstances, *, ordered: bool = False
 ) -> Iterator[tuple[Place, str]]:
-    """Give what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
+    """Return what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
     if given.device is not None:
         yield from _device_problems(protocol, given)
     told: set[tuple[Place, str]] = set()
@@ -176,7 +176,7 @@ def _outer_problems(
 
 
 def _sessions(protocol: Protocol, given: Circumstances) -> list[str | None]:
-    """Give the session that was asked for; where none was, the first, and then all others, too."""
+    """Return the session that was asked for; where none was, the first, and then all others, too."""
     others = [visit.id for visit in protocol.sessions[1:]] if given.session is None else []
     return [given.session, *others]
 
@@ -184,7 +184,7 @@ def _sessions(protocol: Protocol, given: Circumstances) -> list[str | None]:
 def _timeline_problems(
     protocol: Protocol, given: Circumstances, ordered: bool
 ) -> Iterator[tuple[Place, str]]:
-    """Give what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
+    """Return what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
     try:
         yield from heat_problems(protocol, _timeline(protocol, given), given.used)
         chosen = given.arm is not None or not protocol.arms
@@ -198,7 +198,7 @@ def _timeline_problems(
 
 
 def _timeline(protocol: Protocol, given: Circumstances) -> Timeline:
-    """Give the timeline; that of the first arm where none was chosen: arms do not differ in time."""
+    """Return the timeline; that of the first arm where none was chosen: arms do not differ in time."""
     arm = given.arm
     if arm is None and protocol.arms:
         arm = protocol.arms[0].id
@@ -228,7 +228,7 @@ def _participant_problems(code: str) -> Problems:
 
 
 def _worded(title: str, found: Problems, text: str) -> tuple[str, ...]:
-    """Give each problem with its line and place, in the order of the file."""
+    """Return each problem with its line and place, in the order of the file."""
     if not found:
         return ()
     lines = lines_of(text, tomllib.loads(text)) if text else {}

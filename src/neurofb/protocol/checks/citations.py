@@ -10,14 +10,14 @@ SOURCED = ("heat", "calibration", "scales", "phases")
 
 
 def number_paths(content: Mapping[str, Any]) -> Iterator[str]:
-    """Give the paths of all numbers in a dumped protocol that a study may have said: by names, not by places."""
+    """Return the paths of all numbers in a dumped protocol that a study may have said: by names, not by places."""
     for table in SOURCED:
         if table in content:
             yield from _numbers_below(table, content[table])
 
 
 def uncovered(paths: Iterator[str], sources: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the paths that no key of ``sources`` is, or is above."""
+    """Return the paths that no key of ``sources`` is, or is above."""
     return tuple(
         path for path in paths if not any(path == key or path.startswith(f"{key}.") for key in sources)
     )

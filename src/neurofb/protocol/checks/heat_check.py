@@ -37,7 +37,7 @@ class SiteBudget:
 
 
 def site_budgets(protocol: Protocol, timeline: Timeline) -> list[SiteBudget]:
-    """Give the budget of every site that has heat."""
+    """Return the budget of every site that has heat."""
     if protocol.heat is None:
         return []
     counts: dict[str, int] = {}
@@ -57,7 +57,7 @@ def _calibrates(timeline: Timeline) -> bool:
 
 
 def calibration_share(protocol: Protocol) -> float:
-    """Give what a calibration usually adds to its site, the first one: that of somebody with the usual threshold.
+    """Return what a calibration usually adds to its site, the first one: that of somebody with the usual threshold.
 
     Nobody can know it before. The engine counts what was really given, and checks the rest of the session again.
     """
@@ -82,7 +82,7 @@ def calibration_share(protocol: Protocol) -> float:
 def heat_problems(
     protocol: Protocol, timeline: Timeline, used: Mapping[str, float] | None = None
 ) -> Iterator[tuple[Place, str]]:
-    """Give all that the envelope forbids, each once.
+    """Return all that the envelope forbids, each once.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def heat_problems(
 def heat_problems_from(
     protocol: Protocol, timeline: Timeline, n_taken: int, used: Mapping[str, float]
 ) -> list[str]:
-    """Give all that the envelope forbids in what is still to come of a session, when its temperatures are known.
+    """Return all that the envelope forbids in what is still to come of a session, when its temperatures are known.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def heat_problems_from(
 def _level_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope
 ) -> Iterator[tuple[Place, str]]:
-    """Give what is wrong with a stimulus whatever came before it."""
+    """Return what is wrong with a stimulus whatever came before it."""
     assert protocol.heat is not None
     profiles = {(step.level, step.profile) for step in timeline.heats}
     used = {level for level, _ in profiles}
@@ -147,7 +147,7 @@ def _level_problems(
 def _site_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope, used: dict[str, float]
 ) -> Iterator[tuple[Place, str]]:
-    """Give what is wrong because of what came before at the same site: the first of its kind."""
+    """Return what is wrong because of what came before at the same site: the first of its kind."""
     told: set[tuple[str, str]] = set()
     ended_s: dict[str, float] = {}
     for step, at_s in _earliest(timeline):
@@ -175,7 +175,7 @@ def _all(timeline: Timeline, site: str, what: str) -> str:
 
 
 def _earliest(timeline: Timeline) -> Iterator[tuple[Step, float]]:
-    """Give stimuli with the earliest time they can have: who waits may be answered at once."""
+    """Return stimuli with the earliest time they can have: who waits may be answered at once."""
     waited_s = 0.0
     for step in timeline.steps:
         if step.kind == "wait":
@@ -185,6 +185,6 @@ def _earliest(timeline: Timeline) -> Iterator[tuple[Step, float]]:
 
 
 def _place(protocol: Protocol, timeline: Timeline, step: Step) -> Place:
-    """Give where in the file the phase of a step stands."""
+    """Return where in the file the phase of a step stands."""
     names = [phase.name for phase in protocol.phases]
     return ("phases", names.index(timeline.phases[step.phase].name), "trials")

@@ -18,7 +18,7 @@ TELLING = ("mindful", "sham", "placebo", "control", "book", "waitlist", "active"
 def order_problems(
     protocol: Protocol, timeline: Timeline, known: Known | None, temperatures: Mapping[str, float]
 ) -> Iterator[tuple[Place, str]]:
-    """Give what cannot work in the order of a session's phases."""
+    """Return what cannot work in the order of a session's phases."""
     yield from _training_problems(protocol, timeline, known)
     yield from _baseline_problems(protocol, timeline)
     yield from _calibration_problems(protocol, timeline, temperatures)
@@ -110,7 +110,7 @@ def _calibration_problems(
 
 
 def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
-    """Give what a researcher should know, though it may be so."""
+    """Return what a researcher should know, though it may be so."""
     study, heat = protocol.study, protocol.heat
     found = [
         f"arm {arm.label!r}: the label tells which arm it is (“{word}”); everybody sees it: call it A, B, C"

@@ -19,7 +19,7 @@ _ROUNDS = 12
 
 
 @dataclass(frozen=True)
-class Salvaged:
+class PartialProtocol:
     """What could be understood of a file.
 
     Attributes
@@ -33,14 +33,14 @@ class Salvaged:
     rows: Mapping[str, Sequence[int]]
 
     def place_in_file(self, place: Place) -> Place:
-        """Give the place in the file of a place in what is left of it."""
+        """Return the place in the file of a place in what is left of it."""
         if len(place) > 1 and isinstance(place[1], int) and place[0] in self.rows:
             return (place[0], self.rows[str(place[0])][place[1]], *place[2:])
         return place
 
 
-def salvaged(text: str, found: Problems) -> Salvaged | None:
-    """Give what can be understood of a file without what was found to be wrong; None if that is too little."""
+def salvaged(text: str, found: Problems) -> PartialProtocol | None:
+    """Return what can be understood of a file without what was found to be wrong; None if that is too little."""
     content = copy.deepcopy(tomllib.loads(text))
     content["neurofb"] = ">=0.0"
     content["study"] = {"id": "salvaged", "title": "salvaged", "status": "adapted"}
@@ -51,14 +51,16 @@ def salvaged(text: str, found: Problems) -> Salvaged | None:
             _leave_out(content, place)
         protocol, found = understood(content, text)
         if protocol is not None:
-            return Salvaged(protocol, {name: _kept(content.get(name), rows) for name, rows in tables.items()})
+            return PartialProtocol(
+                protocol, {name: _kept(content.get(name), rows) for name, rows in tables.items()}
+            )
         if not any(content.get(table) for table in ("phases", "features")):
             return None
     return None
 
 
 def _kept(left: Any, rows: Sequence[Any]) -> list[int]:
-    """Give which of the rows are left, by identity: two rows may be equal."""
+    """Return which of the rows are left, by identity: two rows may be equal."""
     numbers = {id(row): i for i, row in enumerate(rows)}
     return [numbers[id(row)] for row in left] if isinstance(left, list) else []
 

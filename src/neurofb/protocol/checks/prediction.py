@@ -65,7 +65,7 @@ class RewardOutlook:
 def feature_outlook(
     feature: AnyFeature, montage: Montage, rate_hz: float, known: Known | None
 ) -> FeatureOutlook | None:
-    """Give what is to be expected of a feature; None if this headset cannot give it."""
+    """Return what is to be expected of a feature; None if this headset cannot give it."""
     try:
         labels = [label for place in feature.places for label in montage.channels(place)]
         channels = tuple(dict.fromkeys(labels)) or montage.labels
@@ -98,7 +98,7 @@ def _with_band(
 def reward_outlook(
     settings: FeedbackSettings, feature: AnyFeature, rate_hz: float, known: Known | None
 ) -> RewardOutlook:
-    """Give how often feedback will say yes: rehearsed on a baseline if there is one, else what the rule promises."""
+    """Return how often feedback will say yes: rehearsed on a baseline if there is one, else what the rule promises."""
     mine = [each for each in known.baselines if each.feature == feature.name] if known else []
     if mine:
         shares = []

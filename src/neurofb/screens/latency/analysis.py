@@ -88,7 +88,7 @@ class Delays:
         return float(low), float(high)
 
     def document(self, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Give it as JSON can hold it, times in ms, with what else is to be said about it first."""
+        """Return it as JSON can hold it, times in ms, with what else is to be said about it first."""
         low_s, high_s = self.quartiles_s
         found_ms = 1e3 * self.found_s
         return {
@@ -158,7 +158,7 @@ def find_delays(
 
 
 def evened(stamps_s: FloatArray, rate_hz: float) -> FloatArray:
-    """Give the stamps of a regular stream without the jitter of their arrival.
+    """Return the stamps of a regular stream without the jitter of their arrival.
 
     A straight line through them where they are one (no sample lost, the rate as it says); else they stay as they are.
     """
@@ -244,7 +244,7 @@ def _advice(kind: str) -> str:
 
 
 def _smoothed(x: FloatArray, m: int) -> FloatArray:
-    """Give the running mean over ``m`` samples."""
+    """Return the running mean over ``m`` samples."""
     padded = np.pad(x, (m // 2, m - m // 2), mode="edge")
     sums = np.cumsum(padded)
     return np.asarray((sums[m:] - sums[:-m]) / m)
@@ -268,7 +268,7 @@ def _common(
     longest_s: float,
     kind: str,
 ) -> tuple[float, int, float]:
-    """Give the common delay, the sign of the step, and how many times it is what shuffled marks give."""
+    """Return the common delay, the sign of the step, and how many times it is what shuffled marks give."""
     lags_s = np.arange(EARLIEST_S, longest_s + 0.5 / rate_hz, 1 / rate_hz)
 
     def score(times_s: FloatArray) -> FloatArray:
@@ -299,7 +299,7 @@ def _common(
 def _single(
     y: FloatArray, steps: FloatArray, stamps_s: FloatArray, marks_s: FloatArray, common_s: float, m: int
 ) -> FloatArray:
-    """Give each mark's own delay; NaN where there is no step of the usual size."""
+    """Return each mark's own delay; NaN where there is no step of the usual size."""
     found = []
     for mark_s in marks_s:
         first, last = np.searchsorted(stamps_s, [mark_s + common_s - STRAY_S, mark_s + common_s + STRAY_S])
@@ -319,7 +319,7 @@ def _single(
 
 
 def _passes(y: FloatArray, stamps_s: FloatArray, at: int, m: int) -> float:
-    """Give when the channel passes half way in the step near sample ``at``.
+    """Return when the channel passes half way in the step near sample ``at``.
 
     A step that lies between two samples is said to lie in the middle: wrong by half a sample at most.
     """

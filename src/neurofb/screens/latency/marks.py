@@ -46,7 +46,7 @@ class Pattern:
 
     @classmethod
     def make(cls, seed: int = 0, n_marks: int = 60) -> Pattern:
-        """Give the pattern of a seed."""
+        """Return the pattern of a seed."""
         if not FEWEST_MARKS <= n_marks <= MOST_MARKS:
             raise WrongInput(
                 f"a latency test needs {FEWEST_MARKS} to {MOST_MARKS} marks, asked for {n_marks}; 60 take a minute"
@@ -62,7 +62,7 @@ class Pattern:
 
 
 def click(rate_hz: float) -> FloatArray:
-    """Give the click: the only sound of ours that begins at once, played in the latency test and nowhere else."""
+    """Return the click: the only sound of ours that begins at once, played in the latency test and nowhere else."""
     n = round(CLICK_S * rate_hz / 2)
     edge = max(1, round(CLICK_EDGE_S * rate_hz))
     half = np.ones(n)
@@ -137,7 +137,7 @@ class Simulated:
     def record(
         self, stamps_s: FloatArray, marks_s: FloatArray, on_s: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Give the channel at each stamp, and each mark's true delay in seconds, NaN for those not seen."""
+        """Return the channel at each stamp, and each mark's true delay in seconds, NaN for those not seen."""
         rng = np.random.default_rng(self.seed)
         delays_s = np.maximum(0.0, rng.normal(self.delay_s, self.jitter_s, len(marks_s)))
         unseen = rng.permutation(len(marks_s))[: math.floor(self.missed * len(marks_s))]

@@ -26,17 +26,17 @@ SILENT_LUFS = -120.0
 
 
 def jump_limit(rate_hz: float) -> float:
-    """Give the most that two neighbouring samples may differ at a rate."""
+    """Return the most that two neighbouring samples may differ at a rate."""
     return JUMP_LIMIT * JUMP_RATE_HZ / rate_hz
 
 
 def largest_jump(x: FloatArray) -> float:
-    """Give the largest difference of neighbouring samples."""
+    """Return the largest difference of neighbouring samples."""
     return float(np.max(np.abs(np.diff(x)), initial=0.0))
 
 
 def k_weighting(frequencies_hz: FloatArray, rate_hz: float) -> FloatArray:
-    """Give the gain of the K-weighting at some frequencies.
+    """Return the gain of the K-weighting at some frequencies.
 
     The two filters of ITU-R BS.1770-5 annex 1, a shelf of +4 dB for the head and a high-pass, redone for any rate
     from their analogue prototypes by the bilinear transform; at 48,000 Hz these are the coefficients printed there.
@@ -56,7 +56,7 @@ def k_weighting(frequencies_hz: FloatArray, rate_hz: float) -> FloatArray:
 
 
 def loudness_lufs(x: FloatArray, rate_hz: float, *, circular: bool = False) -> float:
-    """Give the loudness of the loudest 400 ms, in LUFS of one channel (BS.1770's momentary loudness).
+    """Return the loudness of the loudest 400 ms, in LUFS of one channel (BS.1770's momentary loudness).
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def loudness_lufs(x: FloatArray, rate_hz: float, *, circular: bool = False) -> f
 def scaled_to(
     x: FloatArray, rate_hz: float, *, lufs: float, peak: float, jump: float, circular: bool = False
 ) -> FloatArray:
-    """Give ``x`` as loud as ``lufs``, or as far as peak and jump allow."""
+    """Return ``x`` as loud as ``lufs``, or as far as peak and jump allow."""
     jump_now = largest_jump(np.append(x, x[0]) if circular else x)
     factors = [10 ** ((lufs - loudness_lufs(x, rate_hz, circular=circular)) / 20)]
     factors += [peak / max(float(np.max(np.abs(x))), 1e-12), jump / max(jump_now, 1e-12)]

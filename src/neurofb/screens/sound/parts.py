@@ -69,7 +69,7 @@ NOTE_GAP_S = 0.4
 
 
 def blend(level: float) -> FloatArray:
-    """Give the gain of each loop, 0 to 1, for a level 0 to 1: from wind on rough water to a deep calm swell.
+    """Return the gain of each loop, 0 to 1, for a level 0 to 1: from wind on rough water to a deep calm swell.
 
     Level and timbre both follow: at 0 there is more air and less depth, at 1 sea and drone alone. None of them is an
     alarm, and all are about equally loud, so that nobody hears a low level as a penalty.
@@ -83,7 +83,7 @@ NEUTRAL = 0.8 * blend(0.5)
 
 
 def loop(name: str, seed: int, rate_hz: float) -> FloatArray:
-    """Give one of ``LOOPS``: it ends where it begins, so it can be played round and round."""
+    """Return one of ``LOOPS``: it ends where it begins, so it can be played round and round."""
     n = _BLOCKS[name] * BLOCK
     rng = np.random.default_rng([seed, LOOPS.index(name)])
     if name == "sea":
@@ -98,13 +98,13 @@ def loop(name: str, seed: int, rate_hz: float) -> FloatArray:
 
 
 def bells(rate_hz: float) -> list[FloatArray]:
-    """Give the reward tones: soft bells that swell within ``ATTACK_S``, in turn at three pitches."""
+    """Return the reward tones: soft bells that swell within ``ATTACK_S``, in turn at three pitches."""
     made = [_note(frequency_hz, 2.6, 0.5, rate_hz) for frequency_hz in BELLS_HZ]
     return [_whole_blocks(_within(x, "bell", rate_hz)) for x in made]
 
 
 def chime(name: str, rate_hz: float) -> FloatArray:
-    """Give one of ``CHIMES``, which say that something changes or is asked."""
+    """Return one of ``CHIMES``, which say that something changes or is asked."""
     notes = CHIMES[name]
     x = np.zeros(round((NOTE_GAP_S * (len(notes) - 1) + 2.0) * rate_hz))
     for i, frequency_hz in enumerate(notes):
@@ -115,7 +115,7 @@ def chime(name: str, rate_hz: float) -> FloatArray:
 
 
 def speech(x: FloatArray, rate_hz: float) -> FloatArray:
-    """Give a recording as it may be played: within its budget, with a soft begin and end."""
+    """Return a recording as it may be played: within its budget, with a soft begin and end."""
     x = np.array(x, dtype=np.float64)
     n = min(len(x) // 2, round(RAMP_S * rate_hz))
     rise = _rise(n)
@@ -141,7 +141,7 @@ def _within(x: FloatArray, name: str, rate_hz: float, *, circular: bool = False)
 def _noise(
     rng: np.random.Generator, n: int, rate_hz: float, low_hz: float, high_hz: float, *, slope: float
 ) -> FloatArray:
-    """Give circular noise between two frequencies, its power as frequency to the ``slope``, with soft edges."""
+    """Return circular noise between two frequencies, its power as frequency to the ``slope``, with soft edges."""
     frequencies = np.fft.rfftfreq(n, 1 / rate_hz)
     high_hz = min(high_hz, 0.4 * rate_hz)
     octaves = np.log2(np.maximum(frequencies, 1e-3))
@@ -160,7 +160,7 @@ def _swell(n: int, cycles: int, phase: float) -> FloatArray:
 
 
 def _slow(rng: np.random.Generator, n: int, rate_hz: float) -> FloatArray:
-    """Give a slow circular random walk within ±1."""
+    """Return a slow circular random walk within ±1."""
     x = _noise(rng, n, rate_hz, 0.1, 0.4, slope=0.0)
     return np.asarray(x / np.max(np.abs(x)))
 
@@ -188,7 +188,7 @@ def _note(frequency_hz: float, length_s: float, decay_s: float, rate_hz: float) 
 
 
 def _rise(n: int) -> FloatArray:
-    """Give a raised cosine from 0 to 1."""
+    """Return a raised cosine from 0 to 1."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1)))
 
 

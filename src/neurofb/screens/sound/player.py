@@ -155,7 +155,7 @@ class DevicePlayer:
         self._stream.close()
 
     def _fill(self, out: NDArray[np.float32], n: int, _time: Any, status: Any) -> None:
-        """Give the device its next ``n`` samples; runs in PortAudio's thread, where an error would only be printed."""
+        """Hand the device its next ``n`` samples; runs in PortAudio's thread, where an error would only be printed."""
         if status.output_underflow:
             self.n_underflows += 1
         out.fill(0.0)
@@ -179,7 +179,7 @@ def open_player(
     say: Callable[[str], None] = print,
     load: Callable[[], Any] | None = None,
 ) -> Player:
-    """Give a player: the sound device, or with a notice the stand-in where there is none.
+    """Return a player: the sound device, or with a notice the stand-in where there is none.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def open_player(
 
 
 def device_of(text: str | None) -> str | int | None:
-    """Give a device as words on the command line mean it: a number counts, anything else is a part of its name."""
+    """Return a device as words on the command line mean it: a number counts, anything else is a part of its name."""
     if text is None:
         return None
     if not text.strip():

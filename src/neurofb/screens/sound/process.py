@@ -21,7 +21,7 @@ from neurofb.screens.sound.score import Score
 from neurofb.screens.sound.soundscape import RATE_HZ, Soundscape
 
 if TYPE_CHECKING:
-    from neurofb.views.session_client import Bridge
+    from neurofb.views.session_client import SessionClient
 
 WANTED = (messages.STATUS, messages.FEEDBACK)
 STEP_S = 0.01
@@ -51,7 +51,7 @@ class Ear(Protocol):
     """What listens to a session, without ever waiting for it."""
 
     def take(self) -> Heard:
-        """Give what came since the last call."""
+        """Return what came since the last call."""
         ...
 
     def close(self) -> None:
@@ -60,22 +60,22 @@ class Ear(Protocol):
 
 
 class SessionEar:
-    """Listens to a session over LSL through a ``Bridge``, whose thread waits for streams so that nobody else must.
+    """Listens to a session over LSL through a ``SessionClient``, whose thread waits for streams.
 
     Parameters
     ----------
-    bridge : Bridge
+    bridge : SessionClient
         With ``WANTED`` streams; started here.
     """
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: SessionClient) -> None:
         self._bridge = bridge
         self._status: Mapping[str, Any] | None = None
         self._row_s = -math.inf
         bridge.start()
 
     def take(self) -> Heard:
-        """Give what came since the last call; of several status documents the newest alone."""
+        """Return what came since the last call; of several status documents the newest alone."""
         snapshot = self._bridge.snapshot()
         statuses = (
             [snapshot.status] if snapshot.status is not None and snapshot.status is not self._status else []
@@ -198,9 +198,9 @@ def run(
 
 
 def _ear_of(uid: str, clock: Clock) -> Ear:
-    from neurofb.views.session_client import Bridge  # loads LSL, which an audition does without
+    from neurofb.views.session_client import SessionClient  # loads LSL, which an audition does without
 
-    return SessionEar(Bridge(uid, "sound", clock, WANTED))
+    return SessionEar(SessionClient(uid, "sound", clock, WANTED))
 
 
 def audition(

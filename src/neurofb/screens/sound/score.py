@@ -137,7 +137,7 @@ class Score:
             self._speak(phase.get("sound"))
 
     def _speak(self, sound: Any) -> None:
-        """Say what a phase names if it is a recording; words stay words, the chime has rung for them."""
+        """Return what a phase names if it is a recording; words stay words, the chime has rung for them."""
         if self._folder is None or not isinstance(sound, str) or not sound.lower().endswith(".wav"):
             return
         try:

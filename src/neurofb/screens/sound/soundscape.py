@@ -142,13 +142,13 @@ class Soundscape:
             done += take
 
     def render(self, n: int) -> FloatArray:
-        """Give the next ``n`` samples."""
+        """Return the next ``n`` samples."""
         out = np.zeros(n)
         self.render_into(out)
         return out
 
     def bounds(self, *, spoken: bool = True) -> tuple[float, float]:
-        """Give the largest sample and jump that any course of events can lead to, with or without recordings."""
+        """Return the largest sample and jump that any course of events can lead to, with or without recordings."""
         levels = [parts.blend(level) for level in np.linspace(0, 1, 101)]
         peaks = np.array([np.max(np.abs(x)) for x in self._loops])
         jumps = np.array([np.max(np.abs(np.diff(x, append=x[0]))) for x in self._loops])

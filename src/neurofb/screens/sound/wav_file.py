@@ -14,7 +14,7 @@ LONGEST_S = 600.0
 
 
 def read_speech(path: Path, rate_hz: float) -> FloatArray:
-    """Give a WAV file's samples as one channel at ``rate_hz``, full scale 1.
+    """Return a WAV file's samples as one channel at ``rate_hz``, full scale 1.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_speech(path: Path, rate_hz: float) -> FloatArray:
 
 
 def _samples(data: bytes, width: int) -> FloatArray:
-    """Give PCM of 1 to 4 bytes as numbers within ±1."""
+    """Return PCM of 1 to 4 bytes as numbers within ±1."""
     if width == 1:  # the only unsigned one
         return np.frombuffer(data, np.uint8).astype(np.float64) / 128 - 1
     whole = np.frombuffer(data[: len(data) // width * width], np.uint8).reshape(-1, width)
@@ -57,7 +57,7 @@ def _samples(data: bytes, width: int) -> FloatArray:
 
 
 def _at_rate(x: FloatArray, from_hz: float, to_hz: float) -> FloatArray:
-    """Give ``x`` at another rate: its spectrum cut or filled up, after silence that keeps the ends apart."""
+    """Return ``x`` at another rate: its spectrum cut or filled up, after silence that keeps the ends apart."""
     if from_hz == to_hz:
         return x
     # A length whose Fourier transform is quick, and that makes a whole number of samples at either rate.

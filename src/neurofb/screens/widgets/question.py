@@ -30,7 +30,7 @@ class Places:
     choices: list[QRectF] = field(default_factory=list)
 
     def share(self, point: QPointF) -> float | None:
-        """Give where on the line a point is, 0–1; None if it is not near the line."""
+        """Return where on the line a point is, 0–1; None if it is not near the line."""
         near = self.line.adjusted(
             -0.04 * self.width, -0.09 * self.height, 0.04 * self.width, 0.09 * self.height
         )
@@ -38,7 +38,7 @@ class Places:
 
 
 def places(width: int, height: int, n_choices: int = 0) -> Places:
-    """Give where things are in a window of this size."""
+    """Return where things are in a window of this size."""
     row = min(0.105, 0.40 / max(1, n_choices))
     return Places(
         width,

@@ -33,14 +33,14 @@ _WAVE_HEIGHT = 0.3
 
 
 def with_alpha(colour: str, alpha: float) -> QColor:
-    """Give a colour with an opacity, 0–1."""
+    """Return a colour with an opacity, 0–1."""
     made = QColor(colour)
     made.setAlphaF(min(1.0, max(0.0, alpha)))
     return made
 
 
 def font(height: float, *, bold: bool = False) -> QFont:
-    """Give the letters for a height in pixels."""
+    """Return the letters for a height in pixels."""
     made = QFont("DejaVu Sans")
     made.setStyleHint(QFont.StyleHint.SansSerif)
     made.setPixelSize(max(8, round(height)))

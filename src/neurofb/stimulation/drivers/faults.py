@@ -42,7 +42,7 @@ class HeatFault:
     by_c: float = 3.0
 
     def is_on(self, t_s: float) -> bool:
-        """Say whether it is there, ``t_s`` seconds after the start."""
+        """Return whether it is there, ``t_s`` seconds after the start."""
         return self.at_s <= t_s < self.at_s + self.lasts_s
 
 

@@ -75,7 +75,7 @@ class SimulatedThermode:
         self._reach("connect")
 
     def capabilities(self) -> Capabilities:
-        """Say what it can do."""
+        """Return what it can do."""
         return Capabilities(
             "simulated thermode",
             max_c=MAX_C,
@@ -124,7 +124,7 @@ class SimulatedThermode:
         self._abort()
 
     def read(self) -> Reading:
-        """Give the probe's temperature, as a device would."""
+        """Return the probe's temperature, as a device would."""
         self._reach("read")
         if self._is_on("stale") and self._last is not None:
             return self._last
@@ -192,7 +192,7 @@ class SimulatedThermode:
             self._now_s = next_s
 
     def _quiet_until(self, until_s: float) -> float:
-        """Give the time up to which nothing moves: at rest the next fault, else now."""
+        """Return the time up to which nothing moves: at rest the next fault, else now."""
         at_rest = self._course is None and self._probe_c == self._skin_c == self._baseline_c
         if not at_rest or self._tripped or self._on():
             return self._now_s
