@@ -17,8 +17,8 @@ from offline_parts import PROTOCOL, eventful, session
 import neurofb
 from neurofb.commands import export as console
 from neurofb.errors import RecordingFailed, UnknownFile, WrongInput
+from neurofb.offline.bids import export as bids_of
 from neurofb.offline.bids.export import export, export_session
-from neurofb.offline.bids.export import export as bids_of
 from neurofb.offline.bids.tables import cell
 
 STEM = "sub-P01_ses-1_task-shortHeat_run-01"

@@ -285,9 +285,9 @@ def test_pauses_are_found():
 
 
 def test_texts_from_outside_are_escaped():
-    html = report(session(BLOCKS, "verum_of_the_trial")).html
-    assert "A small &lt;study&gt; &amp; its session" in html
-    assert "<study>" not in html
+    page = report(session(BLOCKS, "verum_of_the_trial")).html
+    assert "A small &lt;study&gt; &amp; its session" in page
+    assert "<study>" not in page
     assert html.table(("a",), [("<b>",)]) == (
         '<div class="table"><table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody>'
         "</table></div>"

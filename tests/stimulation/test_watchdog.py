@@ -257,7 +257,7 @@ ENGINE = """
     heater.fire(heater.arm(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm"), time.monotonic() + 0.05)
     while True:
         heater.beat()
-        if any(event.kind == "heat_plateau" for event in heater.take_events()):
+        if any(event.kind == "heat_plateau" for event in heater.pop_events()):
             print("plateau", heater.pid, flush=True)
         time.sleep(0.01)
 """
