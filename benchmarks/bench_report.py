@@ -31,13 +31,13 @@ print(json.dumps([took_s, used_s, peak_mb, path.stat().st_size / 1e6]))
 
 def record(protocol: str, data: Path) -> tuple[Path, float]:
     """Record a simulated session as fast as it goes; give its folder and its length in s."""
-    from neurofb.commands.run import Options, run
+    from neurofb.commands.run import Presentation, run_session
     from neurofb.engine.planning import Asked
     from neurofb.recording.session_recording import open_session_recording
 
     asked = Asked(protocol, EIGHT, "B01", data=data, seed=1, simulate=True)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        run(asked, Options(headless=True, fast=True, as_json=True, export=False))
+        run_session(asked, Presentation(headless=True, fast=True, as_json=True, export=False))
     folder = next(data.glob("sourcedata/neurofb/*_run-*"))
     recording = open_session_recording(folder)
     return folder, recording.n_samples / recording.rate_hz

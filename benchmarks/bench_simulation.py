@@ -22,8 +22,8 @@ SEND = """
 import sys, time
 from neurofb.lsl.inlet import LslClock
 from neurofb.simulation.sender import Sender
-from neurofb.commands.simulate import Options, plan_of
-sender = Sender(plan_of(sys.argv[1], Options(rate=float(sys.argv[2]), name=sys.argv[3])), LslClock())
+from neurofb.commands.simulate import plan_of
+sender = Sender(plan_of(sys.argv[1], rate=float(sys.argv[2]), name=sys.argv[3]), LslClock())
 print("ready", flush=True)
 sys.stdin.readline()
 before_s = time.process_time()
@@ -99,10 +99,10 @@ def cpu_percent(code: str, first: object, lasting_s: float, with_truth: bool) ->
 
 def made_per_second(lasting_s: float) -> float:
     """Give seconds of EEG per second, from head and headset in this process."""
-    from neurofb.commands.simulate import Options, plan_of
+    from neurofb.commands.simulate import plan_of
     from neurofb.simulation.sender import make_headset
 
-    headset = make_headset(plan_of(DEVICE, Options(rate=RATE_HZ)))
+    headset = make_headset(plan_of(DEVICE, rate=RATE_HZ))
     headset.advance_to(1.0)
     before_s = time.process_time()
     for step in range(int(lasting_s * 50)):

@@ -73,7 +73,10 @@ def command_page() -> str:
 
 def walk(group: click.Group, above: str) -> Iterator[tuple[str, click.Command]]:
     """Give every command with its whole name."""
-    for word, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for word in group.list_commands(context):
+        command = group.get_command(context, word)
+        assert command is not None
         yield f"{above} {word}", command
         if isinstance(command, click.Group):
             yield from walk(command, f"{above} {word}")

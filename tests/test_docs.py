@@ -206,7 +206,7 @@ def test_commands_that_pages_name_exist_with_their_options(name, line):
     words = shlex.split(line)[1:]
     command: click.Command = commands
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        command = command.commands[words.pop(0)]
+        command = command.get_command(click.Context(command), words.pop(0))
     if isinstance(command, click.Group):
         assert set(words) <= {"--version", "--help"}
         return

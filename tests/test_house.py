@@ -126,9 +126,20 @@ def test_rooms_and_functions_are_small(path):
             assert node.end_lineno - node.lineno - documented <= 60, f"{path.name}:{node.lineno} {node.name}"
 
 
-@pytest.mark.parametrize("start", ["import neurofb", "import neurofb.cli; neurofb.cli.commands.get_help"])
-def test_a_start_loads_nothing_heavy(start):
-    heavy = ("mne", "scipy", "PySide6", "pyqtgraph", "pydantic", "pylsl", "numpy", "matplotlib")
+HELP = "from click.testing import CliRunner; from neurofb.cli import commands, NAMES"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import neurofb",
+        f"{HELP}; assert CliRunner().invoke(commands, ['--help']).exit_code == 0",
+        f"{HELP}; assert all(CliRunner().invoke(commands, [n, '--help']).exit_code == 0 for n in NAMES)",
+    ],
+    ids=["import", "help", "help of each command"],
+)
+def test_start_loads_nothing_heavy(start):
+    heavy = ("mne", "scipy", "PySide6", "pyqtgraph", "pydantic", "pylsl", "numpy", "matplotlib", "rich")
     code = f"{start}\nimport sys\nprint([m for m in {heavy!r} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -2,13 +2,11 @@
 
 import json
 
-import click
 import pytest
 from click.testing import CliRunner
 from protocol_parts import TEXT, text_with
 
 from neurofb.commands import check
-from neurofb.commands.check import Options
 from neurofb.errors import WrongFile
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
@@ -16,14 +14,11 @@ from neurofb.protocol.timeline import expand
 
 @pytest.fixture
 def called():
-    """Call the console's function as the command line does; give the result with its exception."""
+    """Return a call of the command with its options, which gives the result with its exception."""
 
     def call(protocol, as_json=False, **options):
-        @click.command()
-        def command():
-            check.run(str(protocol), Options(**options), as_json)
-
-        return CliRunner().invoke(command)
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        return CliRunner().invoke(check.command, [str(protocol), *words, *(["--json"] if as_json else [])])
 
     return call
 
@@ -99,7 +94,9 @@ def test_the_bar_is_printed_on_a_terminal(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     path = tmp_path / "small.toml"
     path.write_text(TEXT, "utf-8")
-    check.run(str(path), Options())
+    check.command.callback(
+        str(path), "simulated", None, False, session=None, arm=None, seed=0, participant=None
+    )
     shown = capsys.readouterr().out
     assert "rrrrrrrr" in shown
     assert "r rest_baseline" in shown

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import invoke
 
 from neurofb.cli import commands
 from neurofb.clock import ManualClock
@@ -194,7 +195,7 @@ def without_network(*arguments: str, is_up: bool) -> dict[str, object]:
     environment = {name: text for name, text in os.environ.items() if name != "LSLAPICFG"}
     words = ["unshare", "-n", "sh", "-c", f'{before}exec "$0" "$@"', sys.executable, *arguments]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 3) or not done.stdout:
+    if done.returncode not in (0, 1) or not done.stdout:
         pytest.skip(f"the network cannot be taken from a process here: {done.stderr.strip()[-200:]}")
     return {**json.loads(done.stdout), "exit_code": done.returncode}
 
@@ -202,7 +203,7 @@ def without_network(*arguments: str, is_up: bool) -> dict[str, object]:
 def test_a_loopback_without_multicast_is_found_and_the_setting_printed(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom neurofb.commands import doctor\n"
-        f"sys.exit(doctor.run(True, Path({str(tmp_path)!r})))"
+        f"sys.exit(not doctor.examine_and_print(True, Path({str(tmp_path)!r})))"
     )
     document = without_network("-c", code, is_up=True)
     found = {each["check"]: each for each in document["findings"]}
@@ -304,25 +305,25 @@ def test_sound_that_is_there_is_named(tmp_path, monkeypatch):
         ("missing", 3, "A session cannot run here yet. Missing: Qt."),
     ],
 )
-def test_exit_code_and_last_line_say_whether_a_session_can_run(
-    monkeypatch, capsys, worst, exit_code, verdict
-):
+def test_exit_code_and_last_line_say_whether_a_session_can_run(monkeypatch, worst, exit_code, verdict):
     monkeypatch.setattr(doctor, "examine", lambda _: iter([*WELL, Finding("Qt", worst, "x", "do y")]))
-    assert doctor.run(False) == exit_code
-    assert capsys.readouterr().out.rstrip().endswith(verdict)
-    assert doctor.run(True) == exit_code
-    document = json.loads(capsys.readouterr().out)
+    result = invoke(doctor.command)
+    assert result.exit_code == exit_code
+    assert result.stdout.rstrip().endswith(verdict)
+    result = invoke(doctor.command, "--json")
+    assert result.exit_code == exit_code
+    document = json.loads(result.stdout)
     assert document["ok"] == (exit_code == 0)
     assert "lsl_setting" not in document
 
 
 def test_all_checks_are_made_in_their_order(monkeypatch, tmp_path):
     for module, name in (
-        (doctor, "lsl_findings"),
-        (doctor, "network_findings"),
-        (doctor, "window_findings"),
-        (doctor, "sound_findings"),
-        (doctor, "library_findings"),
+        (doctor_links, "lsl_findings"),
+        (doctor_links, "network_findings"),
+        (doctor_links, "window_findings"),
+        (doctor_links, "sound_findings"),
+        (doctor_checks, "library_findings"),
     ):
         monkeypatch.setattr(module, name, lambda name=name: [Finding(name, "ok", "")])
     checks = [each.check for each in doctor.examine(tmp_path)]

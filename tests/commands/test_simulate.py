@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from neurofb.cli import commands
 from neurofb.clock import ManualClock
-from neurofb.commands.simulate import Options, plan_of
+from neurofb.commands.simulate import plan_of
 from neurofb.devices import load_profile
 from neurofb.errors import UnknownDevice, UnknownName, WrongInput
 from neurofb.lsl.outlet import Channel, Outlet
@@ -231,16 +231,16 @@ def test_a_learner_learns_from_the_feedback_stream(name: str) -> None:
 @pytest.mark.parametrize(
     ("device", "options", "error", "match"),
     [
-        ("muse2", Options(), UnknownDevice, "did you mean 'muse-2'"),
-        ("muse-2", Options(speed=0.0), WrongInput, "above 0, found 0"),
-        ("muse-2", Options(rate=100.0), WrongInput, "cannot sample at 100 Hz; it can at 256 Hz"),
-        ("muse-2", Options(learn=-1.0), WrongInput, "learning rate"),
-        ("muse-2", Options(faults=("stal@1+1",)), UnknownName, "did you mean 'stall'"),
+        ("muse2", {}, UnknownDevice, "did you mean 'muse-2'"),
+        ("muse-2", {"speed": 0.0}, WrongInput, "above 0, found 0"),
+        ("muse-2", {"rate": 100.0}, WrongInput, "cannot sample at 100 Hz; it can at 256 Hz"),
+        ("muse-2", {"learn": -1.0}, WrongInput, "learning rate"),
+        ("muse-2", {"faults": ("stal@1+1",)}, UnknownName, "did you mean 'stall'"),
     ],
 )
-def test_words_that_are_wrong_are_refused(device: str, options: Options, error: type, match: str) -> None:
+def test_words_that_are_wrong_are_refused(device: str, options: dict, error: type, match: str) -> None:
     with pytest.raises(error, match=match):
-        plan_of(device, options)
+        plan_of(device, **options)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_help_on_faults_shows_how_to_write_each() -> None:
 
 
 def test_an_imitated_program_lends_its_name_labels_and_type() -> None:
-    assert plan_of("muse-2", Options(program="muselsl")).stream_name == "Muse"
-    assert plan_of("muse-2", Options()).stream_name == "neurofb-simulated-muse-2"
-    assert make_headset(plan_of("muse-2", Options(stamps="arrival"))).settings.stamps == "arrival"
-    assert plan_of("actichamp-32", Options(program="LSL-actiCHamp")).stream_name == "actiCHamp-simulated"
+    assert plan_of("muse-2", program="muselsl").stream_name == "Muse"
+    assert plan_of("muse-2").stream_name == "neurofb-simulated-muse-2"
+    assert make_headset(plan_of("muse-2", stamps="arrival")).settings.stamps == "arrival"
+    assert plan_of("actichamp-32", program="LSL-actiCHamp").stream_name == "actiCHamp-simulated"

@@ -478,14 +478,14 @@ def test_an_export_that_fails_or_is_interrupted_leaves_the_session_as_it_was(tmp
     from neurofb.offline.bids import export
 
     asked = Asked(SHORT, "simulated", "P01", data=tmp_path, seed=1, simulate=True)
-    options = run_command.Options(fast=True, as_json=True)
+    options = run_command.Presentation(fast=True, as_json=True)
     for error, code, words in ((KeyboardInterrupt(), 130, "Interrupted"), (KeyError("x"), 0, "KeyError")):
 
         def fail(*_, error=error):
             raise error
 
         monkeypatch.setattr(export, "export", fail)
-        outcome = run_command.run(asked, options)
+        outcome = run_command.run_session(asked, options)
         told = capsys.readouterr()
         assert outcome.exit_code == code
         assert words in told.err

@@ -12,10 +12,11 @@ import mne
 import mne_bids
 import numpy as np
 import pytest
+from command_line import invoke
 from offline_parts import PROTOCOL, eventful, session
 
 import neurofb
-from neurofb.commands import export as console
+from neurofb.commands import export as export_command
 from neurofb.errors import RecordingFailed, UnknownFile, WrongInput
 from neurofb.offline.bids import export as bids_of
 from neurofb.offline.bids.export import export, export_session
@@ -308,24 +309,27 @@ def test_a_session_that_was_broken_off_is_exported_and_says_so(fresh, share):
     assert made["recording"]["problems"]
 
 
-def test_the_command_exports_a_session_or_a_dataset(fresh, capsys, tmp_path):
+def test_the_command_exports_a_session_or_a_dataset(fresh, tmp_path):
     folder, data = fresh
-    assert console.run(folder, console.Options(), False) == 0
-    assert capsys.readouterr().out.startswith(f"exported: {data}")
+    result = invoke(export_command.command, folder)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"exported: {data}")
     second = folder.with_name(folder.name.replace("run-01", "run-02"))
     second.mkdir()
     (second / "recording.xdf").write_bytes(b"XDF:")
-    assert console.run(data, console.Options(), True) == 2
-    rows = json.loads(capsys.readouterr().out)["sessions"]
+    result = invoke(export_command.command, data, "--json")
+    assert result.exit_code == 2
+    rows = json.loads(result.stdout)["sessions"]
     assert [row["state"] for row in rows] == ["there already", "failed"]
-    assert console.run(folder / "recording.xdf", console.Options(out=tmp_path / "other"), False) == 0
+    again = invoke(export_command.command, folder / "recording.xdf", "--out", tmp_path / "other")
+    assert again.exit_code == 0
     assert (tmp_path / "other" / "sub-P01").is_dir()
     with pytest.raises(UnknownFile, match="is neither a session"):
-        console.run(tmp_path / "other", console.Options(), False)
+        invoke(export_command.command, tmp_path / "other")
     alone = tmp_path / "alone"
     shutil.copytree(folder, alone)
     with pytest.raises(WrongInput, match=r"does not lie in a dataset, .* --out"):
-        console.run(alone, console.Options(), False)
+        invoke(export_command.command, alone)
 
 
 def test_cells_are_what_tables_can_hold():

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import invoke
 from report_parts import BLOCKS, REST_ONLY, cut, demo, report, session
 from scipy.signal import welch
 
-from neurofb.commands import report as console_report
+from neurofb.commands import report as report_command
 from neurofb.commands import run
 from neurofb.errors import NeurofbError, RecordingFailed, UnknownFile, WrongInput
 from neurofb.events import Event
@@ -395,17 +396,16 @@ def test_report_that_cannot_be_written(tmp_path):
         save(report(session(REST_ONLY)), tmp_path / "file" / "report.html")
 
 
-def test_command_says_where_the_report_is(tmp_path, capsys):
-    console_report.run(session(REST_ONLY), tmp_path / "report.html", as_json=False)
-    said = capsys.readouterr().out
+def test_command_says_where_the_report_is(tmp_path):
+    said = invoke(report_command.command, session(REST_ONLY), "--out", tmp_path / "report.html").stdout
     assert f"report: {tmp_path / 'report.html'}" in said
     assert "of 24 boxes" in said
     assert "not whole" not in said
 
 
-def test_command_prints_the_checklist(tmp_path, capsys):
-    console_report.run(session(REST_ONLY), tmp_path / "report.html", as_json=True)
-    printed = json.loads(capsys.readouterr().out)
+def test_command_prints_the_checklist(tmp_path):
+    page = tmp_path / "report.html"
+    printed = json.loads(invoke(report_command.command, session(REST_ONLY), "--out", page, "--json").stdout)
     assert printed == json.loads((tmp_path / "cred-nf.json").read_text())
 
 

@@ -6,10 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from command_line import invoke
 from offline_parts import PROTOCOL, protocol, session
 from session_parts import command
 
-from neurofb.commands import rerun as console
+from neurofb.commands import rerun
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.offline.comparison import compare, relative_difference, same_bits, what_differs
 from neurofb.offline.rerun import compute, instructions, loop_of
@@ -30,7 +31,8 @@ def again(folder, **settings):
 
 
 def check(folder, as_json=False, **options):
-    return console.run(folder, console.Options(check=True, **options), as_json)
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return invoke(rerun.command, folder, "--check", *words, *(["--json"] if as_json else []))
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +107,14 @@ def test_a_session_that_heat_ended_gives_the_same_bits(tmp_path):
     assert again(ran.folder).is_equal
 
 
-def test_an_equal_session_says_so_and_ends_well(recorded, capsys):
-    assert check(recorded) == 0
-    said = capsys.readouterr()
-    assert "equal to the last bit: " in said.out
-    assert said.err == ""
-    assert check(recorded, as_json=True) == 0
-    document = json.loads(capsys.readouterr().out)
+def test_an_equal_session_says_so_and_ends_well(recorded):
+    result = check(recorded)
+    assert result.exit_code == 0
+    assert "equal to the last bit: " in result.stdout
+    assert result.stderr == ""
+    result = check(recorded, as_json=True)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
     assert document["equal"]
     assert document["bits_demanded"]
     assert document["rows"]["same_bits"] == document["rows"]["features"] + document["rows"]["feedback"]
@@ -137,16 +140,17 @@ def flip(folder, stream, column, change=None):
 
 
 @pytest.mark.parametrize("column", ["level", "z", "success_index"])
-def test_a_single_changed_bit_is_found_and_named(copied, capsys, column):
+def test_a_single_changed_bit_is_found_and_named(copied, column):
     index = flip(copied, "feedback", column)
-    assert check(copied) == 2
-    said = capsys.readouterr().err
+    result = check(copied)
+    assert result.exit_code == 2
+    said = result.stderr
     assert f"first difference: feedback, '{column}' at sample {index} " in said
     assert said.count("0x1") == 2
     difference = again(copied).difference
     assert (difference.stream, difference.column, difference.index) == ("feedback", column, index)
     assert difference.recorded != difference.now
-    assert console.run(copied, console.Options(), True) == 0  # told, but no error unless it is asked for
+    assert invoke(rerun.command, copied, "--json").exit_code == 0  # told, but no error unless it is asked for
 
 
 def test_a_changed_sample_of_eeg_is_found(copied):
@@ -179,7 +183,7 @@ def _elsewhere(folder, **changed):
     (folder / "session.json").write_text(json.dumps(settings), "utf-8")
 
 
-def test_another_processor_may_differ_in_the_last_bits_and_no_more(copied, capsys):
+def test_another_processor_may_differ_in_the_last_bits_and_no_more(copied):
     _elsewhere(copied, processor="Another 3000", kernels_sha256="0" * 64)
     verdict = again(copied)
     assert verdict.is_equal
@@ -189,8 +193,9 @@ def test_another_processor_may_differ_in_the_last_bits_and_no_more(copied, capsy
     assert verdict.is_equal
     assert verdict.n_same_bits == verdict.n_values + verdict.n_feedback - 1
     assert 0 < verdict.worst < 1e-12
-    assert check(copied) == 0
-    said = capsys.readouterr().out
+    result = check(copied)
+    assert result.exit_code == 0
+    said = result.stdout
     assert "another processor (Another 3000 then, " in said
     assert "another build of the kernels (000000000000… then, " in said
     assert "equal within 1e-09" in said
@@ -245,7 +250,7 @@ def test_a_difference_before_the_end_of_a_broken_recording_is_one(copied):
     assert again(copied).difference.index == index
 
 
-def test_what_another_protocol_would_have_given(tmp_path, recorded, capsys):
+def test_what_another_protocol_would_have_given(tmp_path, recorded):
     recording = open_session_recording(recorded)
     same = load_protocol(protocol(tmp_path))
     (block,) = what_if(recording, same)
@@ -257,12 +262,14 @@ def test_what_another_protocol_would_have_given(tmp_path, recorded, capsys):
     (block,) = what_if(recording, load_protocol(path))
     assert block.other.rewards < block.delivered.rewards
     assert block.other.level < block.delivered.level
-    assert console.run(recorded, console.Options(protocol=path), False) == 0
-    said = capsys.readouterr().out
+    result = invoke(rerun.command, recorded, "--protocol", path)
+    assert result.exit_code == 0
+    said = result.stdout
     assert "1 rest, 16–" in said
     assert "\nnote: the EEG answered the feedback that was delivered" in said
-    assert console.run(recorded, console.Options(protocol=path), True) == 0
-    (document,) = json.loads(capsys.readouterr().out)["blocks"]
+    result = invoke(rerun.command, recorded, "--protocol", path, "--json")
+    assert result.exit_code == 0
+    (document,) = json.loads(result.stdout)["blocks"]
     assert document["other"]["rewards"] == block.other.rewards
 
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from neurofb.commands.run import Options, run
+from neurofb.commands.run import Presentation, run_session
 from neurofb.engine.planning import Asked
 from neurofb.offline.report import Report, report_of
 
@@ -97,7 +97,7 @@ def place() -> Path:
 def recorded(protocol: str, name: str, arm: str | None = None) -> Path:
     """The folder of a session that is run now."""
     asked = Asked(protocol, "simulated", "T01", arm=arm, data=place() / name, seed=3, simulate=True)
-    run(asked, Options(headless=True, fast=True, as_json=True, export=False))
+    run_session(asked, Presentation(headless=True, fast=True, as_json=True, export=False))
     return next((place() / name).glob("sourcedata/neurofb/*_run-*"))
 
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from lsl_senders import unique
 
 from neurofb.clock import ManualClock
-from neurofb.commands import latency as console
+from neurofb.commands.latency import guide_and_measure
 from neurofb.errors import StreamMissing, UnknownName, WrongInput, WrongShape, WrongStream
 from neurofb.lsl.inlet import LslClock
 from neurofb.lsl.matching import StreamFacts
 from neurofb.lsl.outlet import Channel, Outlet
+from neurofb.screens.latency import measurement
 from neurofb.screens.latency.analysis import evened, find_delays, store
 from neurofb.screens.latency.marks import (
     CLICK_S,
@@ -24,6 +25,7 @@ from neurofb.screens.latency.marks import (
     Simulated,
     click,
 )
+from neurofb.screens.latency.measurement import DelayTest
 from neurofb.screens.sound.player import SilentDevice
 
 KINDS = ("screen", "sound")
@@ -192,7 +194,7 @@ def test_clicks_through_the_stand_in_are_heard_when_they_were_ordered(late):
     """A player on a manual clock, a loopback that is ``late`` samples at 48,000 Hz late."""
     clock, clicks, pattern = ManualClock(30.0), Clicks(), Pattern.make(4, 20)
     player = SilentDevice(clicks, clock, keep=True)
-    marks_s = console.click_through(player, clicks, pattern, clock)
+    marks_s = measurement.click_through(player, clicks, pattern, clock)
     heard = np.concatenate([np.zeros(late), player.heard.astype(float)])
     stamps_s = 30.0 + np.arange(len(heard)) / 48_000
     found = find_delays(heard, stamps_s, marks_s, "sound")
@@ -241,13 +243,13 @@ def facts(labels=(), n=1):
 
 
 def test_a_channel_is_chosen_by_label_or_number():
-    assert console.column_of(facts(), None) == (0, "1")
-    assert console.column_of(facts(("EEG", "light"), 2), "light") == (1, "light")
-    assert console.column_of(facts(("EEG", "light"), 2), "1") == (0, "EEG")
+    assert measurement.column_of(facts(), None) == (0, "1")
+    assert measurement.column_of(facts(("EEG", "light"), 2), "light") == (1, "light")
+    assert measurement.column_of(facts(("EEG", "light"), 2), "1") == (0, "EEG")
     with pytest.raises(WrongInput, match=r"has 2 channels; say which with --channel: EEG, light"):
-        console.column_of(facts(("EEG", "light"), 2), None)
+        measurement.column_of(facts(("EEG", "light"), 2), None)
     with pytest.raises(UnknownName, match=r"no channel 'ligth'; did you mean 'light'"):
-        console.column_of(facts(("EEG", "light"), 2), "ligth")
+        measurement.column_of(facts(("EEG", "light"), 2), "ligth")
 
 
 @pytest.fixture
@@ -272,8 +274,8 @@ def photodiode():
 
 def test_the_whole_over_lsl(photodiode, tmp_path, capsys):
     name, present = photodiode
-    options = console.Options("screen", name, "light", tmp_path, marks=40, wait_s=20.0)
-    console.run(options, True, LslClock(), present)
+    options = DelayTest("screen", name, "light", tmp_path, marks=40, wait_s=20.0)
+    guide_and_measure(options, True, LslClock(), present)
     shown = capsys.readouterr()
     document = json.loads(shown.out)
     assert document["median_ms"] == pytest.approx(42, abs=1)
@@ -282,7 +284,7 @@ def test_the_whole_over_lsl(photodiode, tmp_path, capsys):
     assert json.loads((tmp_path / "latency.json").read_text("utf-8")) == document
     assert "Lay the photodiode on it" in shown.err
     assert "stored: " in shown.err
-    console.run(options, False, LslClock(), present)
+    guide_and_measure(options, False, LslClock(), present)
     shown = capsys.readouterr().out
     assert "marks found\t38 of 40" in shown
     assert "delay, median\t4" in shown
@@ -293,16 +295,16 @@ def test_what_goes_wrong_is_said_in_words(photodiode, tmp_path):
     name, present = photodiode
     clock = LslClock()
     with pytest.raises(WrongInput, match="say which stream records the marks"):
-        console.measure(console.Options(), clock, present)
+        measurement.measure(DelayTest(), clock, present)
     with pytest.raises(WrongInput, match="no session folder"):
-        console.measure(console.Options(stream=name, session_folder=tmp_path / "x"), clock, present)
+        measurement.measure(DelayTest(stream=name, session_folder=tmp_path / "x"), clock, present)
     with pytest.raises(StreamMissing, match="no stream named 'no such'"):
-        console.measure(console.Options(stream="no such", wait_s=0.1), clock, present)
-    options = console.Options(stream=name, channel="light", wait_s=20.0)
+        measurement.measure(DelayTest(stream="no such", wait_s=0.1), clock, present)
+    options = DelayTest(stream=name, channel="light", wait_s=20.0)
     with pytest.raises(WrongInput, match="ended after 2 marks"):
-        console.measure(options, clock, lambda pattern, clock: np.array([1.0, 2.0]))
+        measurement.measure(options, clock, lambda pattern, clock: np.array([1.0, 2.0]))
     with pytest.raises(WrongStream, match=r"channel is flat"):
-        console.measure(console.Options(stream=name, channel="EEG", wait_s=20.0), clock, present)
+        measurement.measure(DelayTest(stream=name, channel="EEG", wait_s=20.0), clock, present)
 
 
 def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
@@ -315,7 +317,7 @@ def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
     with pytest.raises(
         StreamMissing, match=r"cannot be measured without sound\. NO SOUND: .*neurofb\[sound\]"
     ):
-        console.presenter(console.Options("sound"))(Pattern.make(0, 10), ManualClock())
+        measurement.presenter(DelayTest("sound"))(Pattern.make(0, 10), ManualClock())
 
 
 def test_the_patch_turns_white_at_every_mark(monkeypatch):

@@ -1,4 +1,5 @@
-"""What a person at the terminal asks for and sees: tables, progress, and the commands that run for a while.
+"""The commands: one file for each, which declares it for click and does what it asks.
 
-``cli`` turns arguments into calls of these; nothing else imports them.
+`cli` imports a file when its command is called or its help is asked for, so what takes time to import is imported in
+the functions that need it. ``options`` are shared by several commands, ``tables`` print rows.
 """

@@ -1,20 +1,22 @@
-"""What a participant will get, laid out for a person: ``neurofb check PROTOCOL``."""
+"""``neurofb check``: what a participant will get, and everything that is wrong, before anything starts."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofb.commands.options import AS_JSON, DEVICE, SESSION
 from neurofb.commands.tables import show_table
-from neurofb.devices import load_profile
 from neurofb.errors import WrongFile
-from neurofb.protocol.checks.check import Circumstances, Report, examine, read_baseline
-from neurofb.protocol.timeline import PlannedPhase, Timeline
+
+if TYPE_CHECKING:
+    from neurofb.protocol.checks.check import Report
+    from neurofb.protocol.timeline import PlannedPhase, Timeline
 
 TIMELINE_HEADER = ("from", "lasts", "phase", "kind", "eyes", "what happens", "baseline or feedback", "site")
 FEATURE_HEADER = ("feature", "channels", "band", "delay", "averaged over", "expected r")
@@ -34,48 +36,26 @@ LOOKS = {
 BAR_WIDTH = 78
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was asked for on the command line.
+@click.command("check")
+@click.argument("protocol")
+@DEVICE
+@SESSION
+@click.option("--arm", help="Which arm, by its id.")
+@click.option("--baseline", help="The folder of an earlier session of the participant.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--participant", help="A code to be checked as well.")
+@AS_JSON
+def command(protocol: str, device: str, baseline: str | None, as_json: bool, **asked: Any) -> None:
+    """Say what a participant will get, and everything that is wrong, before anything starts.
 
-    Attributes
-    ----------
-    session, arm : str or None
-    device : str
-        A profile's name or path.
-    baseline : str or None
-        The folder of a session.
-    seed : int
-    participant : str or None
+    PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
     """
+    from neurofb.devices import load_profile
+    from neurofb.protocol.checks.check import Circumstances, examine
+    from neurofb.protocol.known import read_baseline
 
-    session: str | None = None
-    arm: str | None = None
-    device: str = "simulated"
-    baseline: str | None = None
-    seed: int = 0
-    participant: str | None = None
-
-
-def run(protocol: str, options: Options, as_json: bool = False) -> None:
-    """Check a protocol and print what came of it.
-
-    Raises
-    ------
-    WrongFile
-        If something is wrong, after all has been printed; as JSON, the exit code alone says so.
-    """
-    report = examine(
-        protocol,
-        Circumstances(
-            load_profile(options.device),
-            options.session,
-            options.arm,
-            options.seed,
-            options.participant,
-            read_baseline(options.baseline) if options.baseline else None,
-        ),
-    )
+    known = read_baseline(baseline) if baseline else None
+    report = examine(protocol, Circumstances(load_profile(device), known=known, **asked))
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:

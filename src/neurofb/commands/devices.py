@@ -1,22 +1,50 @@
-"""What is known of a device, laid out for a person: the rows of ``neurofb devices``."""
+"""``neurofb devices``: the device profiles as a list, or one as a sheet of facts with their sources."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neurofb.devices import DeviceProfile, Outlet, load_profile, profile_names
+import click
+
+from neurofb.commands.options import AS_JSON
+from neurofb.commands.tables import show_table
+
+if TYPE_CHECKING:
+    from neurofb.devices import DeviceProfile, Outlet
 
 LIST_HEADER = ("name", "device", "by", "channels", "rate_hz", "assumed facts")
 SHEET_HEADER = ("fact", "value", "known from")
 
 
+@click.command("devices")
+@click.argument("name", required=False)
+@AS_JSON
+def command(name: str | None, as_json: bool) -> None:
+    """List the devices that are known, or explain one: what is known, from where, and what is assumed.
+
+    NAME is the name of a profile, such as muse-2, or the path of a profile of your own.
+    """
+    from neurofb.devices import load_profile
+
+    profile = load_profile(name) if name else None
+    if as_json:
+        document = sheet_document(profile) if profile else list_document()
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif profile:
+        show_table(profile.title, SHEET_HEADER, sheet_rows(profile))
+    else:
+        show_table("Devices", LIST_HEADER, list_rows())
+
+
 def list_rows() -> list[tuple[str, ...]]:
     """Return one row for each bundled profile, as ``LIST_HEADER`` names its cells."""
-    profiles = [load_profile(name) for name in profile_names()]
+    from neurofb.devices import load_profiles
+
     return [
         (p.name, p.title, p.manufacturer, str(p.n_channels), f"{p.rate_hz:g}", str(len(p.assumed)))
-        for p in profiles
+        for p in load_profiles()
     ]
 
 
@@ -27,7 +55,9 @@ def sheet_rows(profile: DeviceProfile) -> list[tuple[str, str, str]]:
 
 def list_document() -> list[dict[str, Any]]:
     """Return all bundled profiles as JSON can hold them."""
-    return [sheet_document(load_profile(name)) for name in profile_names()]
+    from neurofb.devices import load_profiles
+
+    return [sheet_document(profile) for profile in load_profiles()]
 
 
 def sheet_document(profile: DeviceProfile) -> dict[str, Any]:

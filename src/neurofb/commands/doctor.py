@@ -1,48 +1,42 @@
-"""What `neurofb doctor` says: is everything there that a session needs, and if not, what to do."""
+"""``neurofb doctor``: whether everything is there that a session needs, and if not, what to do."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from neurofb.commands.doctor_checks import (
-    Finding,
-    clock_findings,
-    disk_findings,
-    kernel_findings,
-    library_findings,
-    looked,
-    memory_findings,
-    python_findings,
-)
-from neurofb.commands.doctor_links import (
-    LSL_SETTING,
-    lsl_findings,
-    network_findings,
-    sound_findings,
-    window_findings,
-)
+from neurofb.commands.options import AS_JSON
 from neurofb.commands.tables import show_table
 
+if TYPE_CHECKING:
+    from neurofb.commands.doctor_checks import Finding
+
 HEADER = ("looked at", "state", "found", "what to do")
-#: Exit codes: all that a session needs is there; something is not.
-WELL, MISSING = 0, 3
+#: Exit code where something that a session needs is missing.
+MISSING = 3
 
 
-def run(as_json: bool, data: Path = Path("neurofb-data")) -> int:
-    """Look at everything and say it; give the exit code.
+@click.command("doctor")
+@AS_JSON
+def command(as_json: bool) -> None:
+    """Look whether this computer has all that a session needs: each thing is well, or comes with its remedy."""
+    if not examine_and_print(as_json):
+        sys.exit(MISSING)
 
-    Parameters
-    ----------
-    as_json : bool
-        As JSON, for programs; else as a table.
-    data : Path
-        Where sessions would be recorded.
+
+def examine_and_print(as_json: bool, data: Path = Path("neurofb-data")) -> bool:
+    """Print all findings, as a table or as JSON; return whether nothing is missing.
+
+    Sessions would be recorded below ``data``.
     """
+    from neurofb.commands.doctor_links import LSL_SETTING
+
     findings = list(examine(data))
     missing = [each.check for each in findings if each.state == "missing"]
     if as_json:
@@ -55,11 +49,21 @@ def run(as_json: bool, data: Path = Path("neurofb-data")) -> int:
         if _needs_setting(findings):
             click.echo(f"\nThe LSL setting that helps:\n\n{LSL_SETTING}")
         click.echo(_verdict(findings, missing))
-    return MISSING if missing else WELL
+    return not missing
 
 
 def examine(data: Path) -> Iterator[Finding]:
     """Return all findings, one check after the other."""
+    from neurofb.commands.doctor_checks import (
+        disk_findings,
+        kernel_findings,
+        library_findings,
+        looked,
+        memory_findings,
+        python_findings,
+    )
+    from neurofb.commands.doctor_links import lsl_findings, network_findings, sound_findings, window_findings
+
     checks: dict[str, Callable[[], list[Finding]]] = {
         "Python": python_findings,
         "kernels": kernel_findings,
@@ -77,6 +81,7 @@ def examine(data: Path) -> Iterator[Finding]:
 
 
 def _lsl_clock_findings() -> list[Finding]:
+    from neurofb.commands.doctor_checks import clock_findings
     from neurofb.lsl.inlet import LslClock
 
     return clock_findings(LslClock())

@@ -1,55 +1,39 @@
-"""What ``neurofb export`` does and says: a session, or all sessions of a dataset, as BIDS."""
+"""``neurofb export``: a session, or all sessions of a dataset, as BIDS."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from neurofb.commands.options import AS_JSON, SESSION_FOLDER
 from neurofb.errors import NeurofbError, UnknownFile, WrongInput
 
-#: Exit codes: all is there; something could not be exported.
-DONE, FAILED = 0, 2
+#: Exit code where a session of a dataset could not be exported.
+FAILED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What is asked of an export.
-
-    Attributes
-    ----------
-    out : Path or None
-        Another dataset than the session's own.
-    shift_dates : int or None
-        By how many days dates are moved back.
-    """
-
-    out: Path | None = None
-    shift_dates: int | None = None
-
-
-def run(what: Path, options: Options, as_json: bool) -> int:
-    """Export a session, or every session of a dataset that is not exported yet; give the exit code.
-
-    Raises
-    ------
-    NeurofbError
-        If there is no session, or the only one that is meant cannot be exported.
-    """
-    found = sessions(what)
-    alone = not (what / "sourcedata").is_dir()
+@click.command("export")
+@SESSION_FOLDER
+@click.option("--out", type=click.Path(path_type=Path), help="Another dataset than the session's own.")
+@click.option("--shift-dates", type=int, help="Move dates back by so many days.")
+@AS_JSON
+def command(session: Path, out: Path | None, shift_dates: int | None, as_json: bool) -> None:
+    """Write BIDS from the session in the folder SESSION, or from all sessions of a dataset."""
+    alone = not (session / "sourcedata").is_dir()
     rows = []
-    for folder in found:
-        row = _one(folder, options, alone=alone)
+    for folder in sessions(session):
+        row = _export_one(folder, out, shift_dates, alone=alone)
         rows.append(row)
         if not as_json:
-            _say(row)
+            _print_row(row)
     if as_json:
         click.echo(json.dumps({"sessions": rows}, ensure_ascii=False))
-    return FAILED if any(row["state"] == "failed" for row in rows) else DONE
+    if any(row["state"] == "failed" for row in rows):
+        sys.exit(FAILED)
 
 
 def sessions(what: Path) -> list[Path]:
@@ -94,15 +78,15 @@ def dataset_of(folder: Path) -> Path:
     )
 
 
-def _one(folder: Path, options: Options, *, alone: bool) -> dict[str, Any]:
+def _export_one(folder: Path, out: Path | None, shift_dates: int | None, *, alone: bool) -> dict[str, Any]:
     from neurofb.offline.bids.export import export_session, is_exported
 
     row: dict[str, Any] = {"session": str(folder), "state": "exported", "path": None, "notes": []}
     try:
-        data = options.out or dataset_of(folder)
+        data = out or dataset_of(folder)
         if not alone and is_exported(folder, data):
             return {**row, "state": "there already"}
-        done = export_session(folder, data, shift_dates=options.shift_dates)
+        done = export_session(folder, data, shift_dates=shift_dates)
     except NeurofbError as error:
         if alone:
             raise
@@ -110,7 +94,7 @@ def _one(folder: Path, options: Options, *, alone: bool) -> dict[str, Any]:
     return {**row, "path": str(done.path), "notes": list(done.notes)}
 
 
-def _say(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     where = row["path"] or row["session"]
     click.echo(f"{row['state']}: {where}", err=row["state"] == "failed")
     for note in row["notes"]:

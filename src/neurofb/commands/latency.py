@@ -1,195 +1,62 @@
-"""What ``neurofb latency`` does and says: marks on the screen or in the sound, a recorded channel, the true delay."""
+"""``neurofb latency``: the true delay of screen or sound, by a photodiode or a cable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from neurofb.chunk import FloatArray
-from neurofb.clock import Clock
+from neurofb.commands.options import AS_JSON
 from neurofb.commands.tables import show_table
-from neurofb.errors import StreamLost, StreamMissing, UnknownName, WrongInput, WrongStream, nearest
-from neurofb.lsl.matching import StreamFacts, StreamQuery, choose
-from neurofb.screens.latency.analysis import LONGEST_S, evened, find_delays, store
-from neurofb.screens.latency.marks import FEWEST_MARKS, LEAST_GAP_S, MOST_GAP_S, Clicks, Pattern
-from neurofb.screens.sound.parts import BLOCK
-from neurofb.screens.sound.soundscape import FOLLOW_S, RATE_HZ
 
 if TYPE_CHECKING:
-    from neurofb.screens.sound.player import Player
+    from neurofb.clock import Clock
+    from neurofb.screens.latency.measurement import DelayTest, Present
 
 HEADER = ("what", "value")
-OPEN_TIMEOUT_S, CORRECTION_TIMEOUT_S = 3.0, 3.0
-#: How long the recording goes on after the last mark's longest delay, and how long it may be late.
-AFTER_S, LATE_S = 0.7, 10.0
-SOUNDSCAPE_ADDS_MS = round(1e3 * (2 * FOLLOW_S + 0.5 * BLOCK / RATE_HZ), 1)
-
-Present = Callable[[Pattern, Clock], FloatArray]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command, as click reads them."""
+@click.command("latency")
+@click.argument("kind", type=click.Choice(["screen", "sound"]), default="screen")
+@click.option("--stream", required=True, help="The stream that records the photodiode or the cable.")
+@click.option("--channel", help="Its channel: a label, or a number from 1.")
+@click.option("--session-folder", type=click.Path(path_type=Path), help="Store the result there.")
+@click.option("--marks", type=click.IntRange(10, 300), default=60, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--device", help="Sound device: a number or a part of its name.")
+@click.option(
+    "--corner",
+    type=click.Choice(["lower left", "lower right", "upper left", "upper right"]),
+    default="lower left",
+    show_default=True,
+)
+@AS_JSON
+def command(as_json: bool, **test: Any) -> None:
+    """Measure the true delay of the screen or the sound with a photodiode or a cable."""
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.screens.latency.measurement import DelayTest, presenter
 
-    kind: Literal["screen", "sound"] = "screen"
-    stream: str = ""
-    channel: str | None = None
-    session_folder: Path | None = None
-    marks: int = 60
-    seed: int = 0
-    device: str | None = None
-    corner: str = "lower left"
-    wait_s: float = 5.0
-
-
-class RecordedChannel:
-    """One channel of a stream from now on, with its stamps on this computer's LSL clock.
-
-    Parameters
-    ----------
-    name : str
-        The stream's.
-    channel : str or None
-        Its label, or its number from 1; None where the stream has one only.
-    wait_s : float
-        How long to look for the stream.
-    """
-
-    def __init__(self, name: str, channel: str | None, wait_s: float) -> None:
-        from neurofb.lsl.inlet import Inlet, find_streams
-
-        query = StreamQuery(name=name)
-        found = find_streams(query, wait_s)
-        self.facts = choose([facts for facts, _ in found], query, wait_s)
-        if self.facts.value_format == "string":
-            raise WrongStream(f"the stream {self.facts.describe()} carries text; needed is one with numbers")
-        self.column, self.label = column_of(self.facts, channel)
-        (info,) = [info for facts, info in found if facts is self.facts]
-        self._inlet = Inlet(self.facts, info)
-        self._lsl(lambda: self._inlet.open(OPEN_TIMEOUT_S))
-        self._correction_s = self._lsl(lambda: self._inlet.correction_s(CORRECTION_TIMEOUT_S))
-
-    def take_until(self, time_s: float, clock: Clock) -> tuple[FloatArray, FloatArray]:
-        """Return all samples since it was opened, up to a time on LSL's clock, and their stamps.
-
-        Raises
-        ------
-        StreamLost
-            If it does not come so far.
-        """
-        pieces, stamps = [np.zeros(0)], [np.zeros(0)]
-        while not len(stamps[-1]) or stamps[-1][-1] < time_s:
-            n = self._lsl(lambda: self._inlet.pull(0.2))
-            if n:
-                pieces.append(self._inlet.values[:n, self.column].astype(np.float64))
-                stamps.append(self._inlet.stamps_s[:n] + self._correction_s)
-            elif clock.now_s() > time_s + LATE_S:
-                break
-        self._inlet.close()
-        return np.concatenate(pieces), evened(np.concatenate(stamps), self.facts.rate_hz)
-
-    def _lsl(self, act: Callable[[], Any]) -> Any:
-        """Do something that fails when the sender is gone; what pylsl raises then are builtin errors."""
-        try:
-            return act()
-        except (RuntimeError, TimeoutError, OSError) as error:
-            raise StreamLost(f"the stream {self.facts.name!r} does not answer any more ({error})") from error
+    asked = DelayTest(**test)
+    guide_and_measure(asked, as_json, LslClock(), presenter(asked))
 
 
-def column_of(facts: StreamFacts, channel: str | None) -> tuple[int, str]:
-    """Return where a channel stands, and what it is called."""
-    names = facts.labels or tuple(str(i + 1) for i in range(facts.n_channels))
-    if channel is None:
-        if facts.n_channels > 1:
-            raise WrongInput(
-                f"the stream {facts.name!r} has {facts.n_channels} channels; say which with --channel: "
-                f"{', '.join(names)}"
-            )
-        return 0, names[0]
-    if channel in names:
-        return names.index(channel), channel
-    if channel.isdigit() and 1 <= int(channel) <= facts.n_channels:
-        return int(channel) - 1, names[int(channel) - 1]
-    raise UnknownName(f"the stream {facts.name!r} has no channel {channel!r}; {nearest(channel, names)}")
+def guide_and_measure(test: DelayTest, as_json: bool, clock: Clock, present: Present) -> None:
+    """Guide through the test, print the result, store it with the session."""
+    from neurofb.screens.latency.analysis import store
+    from neurofb.screens.latency.measurement import measure
 
-
-def click_through(player: Player, clicks: Clicks, pattern: Pattern, clock: Clock) -> FloatArray:
-    """Play a pattern as clicks and give when each was ordered, on the clock."""
-    player.start()
-    start_s = clock.now_s() + 0.5
-    marks_s = []
-    try:
-        for due_s in start_s + pattern.offsets_s:
-            while clock.now_s() < due_s:
-                clock.wait_until(min(due_s, clock.now_s() + 0.1))
-                player.step()
-            marks_s.append(clock.now_s())
-            clicks.ring()
-            player.step()
-        end_s = clock.now_s() + 1.0
-        while clock.now_s() < end_s:
-            clock.wait_until(min(end_s, clock.now_s() + 0.1))
-            player.step()
-    finally:
-        player.stop()
-    return np.array(marks_s)
-
-
-def presenter(options: Options) -> Present:
-    """Return what presents the marks; what is missing for it is said now, before anything is recorded."""
-    if options.kind == "screen":
-        try:
-            from neurofb.screens.latency.patch import show
-        except ImportError as error:
-            raise StreamMissing(
-                f"the patch needs Qt ({error}); pip install 'neurofb[screens]', and on Debian and Ubuntu: "
-                "apt install libegl1 libxkbcommon0 libxcb-cursor0"
-            ) from error
-        return lambda pattern, clock: show(pattern, clock, options.corner)
-    return lambda pattern, clock: _clicks(options, pattern, clock)
-
-
-def _clicks(options: Options, pattern: Pattern, clock: Clock) -> FloatArray:
-    from neurofb.screens.sound.player import SilentDevice, device_of, open_player
-
-    clicks, said = Clicks(), list[str]()
-    player = open_player(clicks, clock, device=device_of(options.device), say=said.append)
-    if isinstance(player, SilentDevice):
-        raise StreamMissing(f"the delay of sound cannot be measured without sound. {' '.join(said)}")
-    return click_through(player, clicks, pattern, clock)
-
-
-def measure(options: Options, clock: Clock, present: Present) -> dict[str, Any]:
-    """Record, present, find; give the document of the result."""
-    if not options.stream:
-        raise WrongInput("say which stream records the marks, as --stream NAME; `neurofb streams` lists them")
-    if options.session_folder is not None and not options.session_folder.is_dir():
-        raise WrongInput(f"no session folder {options.session_folder}; the result could not be stored there")
-    pattern = Pattern.make(options.seed, options.marks)
-    recorded = RecordedChannel(options.stream, options.channel, options.wait_s)
-    marks_s = present(pattern, clock)
-    if len(marks_s) < FEWEST_MARKS:
-        raise WrongInput(
-            f"the test was ended after {len(marks_s)} marks; {FEWEST_MARKS} are the least to say anything"
-        )
-    samples, stamps_s = recorded.take_until(float(marks_s[-1]) + LONGEST_S + AFTER_S, clock)
-    delays = find_delays(samples, stamps_s, marks_s, options.kind)
-    about = {
-        "what": "delay from ordering a mark to its being seen or heard, of screen or sound alone",
-        "stream": recorded.facts.name,
-        "channel": recorded.label,
-        "hostname": recorded.facts.hostname,
-        "seed": options.seed,
-        # A level that steps is heard so much later on average, because the gains glide (see ``screens.soundscape``).
-        **({"soundscape_adds_ms": SOUNDSCAPE_ADDS_MS} if options.kind == "sound" else {}),
-    }
-    return delays.document(about)
+    click.echo(_guide(test), err=True)
+    if test.kind == "sound":
+        click.pause("Press a key to begin …", err=True)
+    document = measure(test, clock, present)
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        show_table(f"Delay of the {test.kind}", HEADER, rows(document))
+    if test.session_folder is not None:
+        click.echo(f"stored: {store(test.session_folder, document)}", err=True)
 
 
 def rows(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -206,35 +73,18 @@ def rows(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def run(options: Options, as_json: bool, clock: Clock | None = None, present: Present | None = None) -> None:
-    """Guide through the test, print the result, store it with the session."""
-    if clock is None:
-        from neurofb.lsl.inlet import LslClock
+def _guide(test: DelayTest) -> str:
+    from neurofb.screens.latency.marks import LEAST_GAP_S, MOST_GAP_S
 
-        clock = LslClock()
-    present = present or presenter(options)
-    click.echo(_guide(options), err=True)
-    if options.kind == "sound":
-        click.pause("Press a key to begin …", err=True)
-    document = measure(options, clock, present)
-    if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        show_table(f"Delay of the {options.kind}", HEADER, rows(document))
-    if options.session_folder is not None:
-        click.echo(f"stored: {store(options.session_folder, document)}", err=True)
-
-
-def _guide(options: Options) -> str:
     how = (
-        f"A patch in the {options.corner} corner turns white {options.marks} times. Lay the photodiode on it; Space "
+        f"A patch in the {test.corner} corner turns white {test.marks} times. Lay the photodiode on it; Space "
         "begins, Escape ends."
-        if options.kind == "screen"
-        else f"{options.marks} clicks are played. Take the headphones off; lead a cable from the sound output to the "
+        if test.kind == "screen"
+        else f"{test.marks} clicks are played. Take the headphones off; lead a cable from the sound output to the "
         "channel."
     )
-    lasts_s = options.marks * 0.5 * (LEAST_GAP_S + MOST_GAP_S)
+    lasts_s = test.marks * 0.5 * (LEAST_GAP_S + MOST_GAP_S)
     return (
-        f"{how} It takes about {lasts_s:.0f} s. Recorded is the stream {options.stream!r}, which must be "
+        f"{how} It takes about {lasts_s:.0f} s. Recorded is the stream {test.stream!r}, which must be "
         "running; the delay counts from the order to the light or sound, the EEG's own delay is not in it."
     )

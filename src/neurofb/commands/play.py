@@ -1,55 +1,62 @@
-"""What ``neurofb play`` does and says: words in, a stream on the network, words out."""
+"""``neurofb play``: a recording as an LSL stream."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofb.acquisition.play import play, wait_for_listener
-from neurofb.acquisition.playback import PlaybackSource
-from neurofb.acquisition.readers.open import read_recording
-from neurofb.devices import load_profile
-from neurofb.lsl.inlet import LslClock
-from neurofb.lsl.outlet import EegOutlet
+from neurofb.commands.options import SPEED, WAIT
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from neurofb.acquisition.playback import PlaybackSource
     from neurofb.events import Event
+    from neurofb.lsl.outlet import EegOutlet
 
 #: LSL sends in the background and drops what is not yet sent when an outlet closes.
 _LINGER_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command, as click reads them."""
+@click.command("play")
+@click.argument("file", type=click.Path(path_type=Path))
+@SPEED
+@click.option("--loop", is_flag=True, help="Begin again at the end, on and on.")
+@click.option("--name", help="Name of the LSL stream.  [default: the name of the file]")
+@click.option("--stream", help="Which stream of an XDF file: its name, type or number.")
+@click.option("--device", help="The device that was recorded: gives labels and unit a file lacks.")
+@click.option("--chunk", default=8, show_default=True, help="How many samples are sent at once.")
+@WAIT
+def command(
+    file: Path,
+    name: str | None,
+    stream: str | None,
+    device: str | None,
+    chunk: int,
+    wait: bool,
+    **pace: Any,
+) -> None:
+    """Send the EEG in FILE over LSL as if it were recorded now, with its labels, in microvolts.
 
-    speed: float = 1.0
-    loop: bool = False
-    name: str | None = None
-    stream: str | None = None
-    device: str | None = None
-    chunk: int = 8
-    wait: bool = False
+    FILE is EDF, BDF, GDF, BrainVision (.vhdr), FIF, EEGLAB (.set), XDF, or text of the OpenBCI GUI.
+    """
+    from neurofb.acquisition.play import wait_for_listener
+    from neurofb.acquisition.playback import PlaybackSource
+    from neurofb.acquisition.readers.open import read_recording
+    from neurofb.devices import load_profile
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.lsl.outlet import EegOutlet
 
-
-def run(path: Path, options: Options) -> None:
-    """Play a file as an LSL stream, and say what is sent, how far it is, and what happens."""
-    profile = load_profile(options.device) if options.device else None
-    recording = read_recording(path, options.stream, profile)
+    recording = read_recording(file, stream, load_profile(device) if device else None)
     clock = LslClock()
-    source = PlaybackSource(
-        recording, clock, chunk_samples=options.chunk, speed=options.speed, loop=options.loop
-    )
-    outlet = EegOutlet(options.name or path.name.split(".")[0], recording.labels, recording.rate_hz)
+    source = PlaybackSource(recording, clock, chunk_samples=chunk, **pace)
+    outlet = EegOutlet(name or file.name.split(".")[0], recording.labels, recording.rate_hz)
     click.echo(
-        f"Playing {path} as {outlet.name!r}: {len(recording.labels)} channels at {recording.rate_hz:g} Hz in "
-        f"microvolts, {recording.duration_s:.1f} s at {options.speed:g} × real time"
-        f"{', again and again' if options.loop else ''}\n"
+        f"Playing {file} as {outlet.name!r}: {len(recording.labels)} channels at {recording.rate_hz:g} Hz in "
+        f"microvolts, {recording.duration_s:.1f} s at {pace['speed']:g} × real time"
+        f"{', again and again' if pace['loop'] else ''}\n"
         f"  source_id {outlet.source_id}\n"
         f"  labels    {' '.join(recording.labels)}"
     )
@@ -57,7 +64,7 @@ def run(path: Path, options: Options) -> None:
         click.echo(f"  note      {note}")
     click.echo("Ctrl-C stops.")
     try:
-        if options.wait:
+        if wait:
             click.echo("Waiting for somebody to listen.")
             wait_for_listener(outlet, clock)
         _play_shown(source, outlet)
@@ -70,16 +77,20 @@ def run(path: Path, options: Options) -> None:
 
 
 def _play_shown(source: PlaybackSource, outlet: EegOutlet) -> None:
-    """Play with a bar on a terminal; on a pipe only events are said."""
+    """Play with a progress bar on a terminal; a pipe gets the events alone."""
+    from neurofb.acquisition.play import play
+
     with _bar() as bar:
         task = bar.add_task(
             "", total=None if source.loop else len(source.recording.samples_uv) / source.rate_hz
         )
 
-        def say(event: Event) -> None:
+        def print_event(event: Event) -> None:
             bar.console.print(f"sample {event.index}: {event.message}", markup=False, highlight=False)
 
-        play(source, outlet, lambda n_given: bar.update(task, completed=n_given / source.rate_hz), say)
+        play(
+            source, outlet, lambda n_given: bar.update(task, completed=n_given / source.rate_hz), print_event
+        )
 
 
 def _bar() -> Progress:

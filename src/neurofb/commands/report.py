@@ -1,4 +1,4 @@
-"""What ``neurofb report`` does and says: a session as one page, or its CRED-nf checklist as JSON."""
+"""``neurofb report``: a session as one page, and its CRED-nf checklist."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
+from neurofb.commands.options import AS_JSON, SESSION_FOLDER
 
-def run(session: Path, out: Path | None, as_json: bool) -> None:
-    """Write the report of a session and say where it stands; with ``as_json`` print the checklist as well.
 
-    Raises
-    ------
-    NeurofbError
-        If there is no session to report on, or no place to write to.
-    """
+@click.command("report")
+@SESSION_FOLDER
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: into the folder]")
+@AS_JSON
+def command(session: Path, out: Path | None, as_json: bool) -> None:
+    """Write a report of the session in the folder SESSION: one HTML file, and the CRED-nf checklist."""
     from neurofb.offline.report.document import checklist_path, report_of, save
 
     report = report_of(session)

@@ -1,4 +1,4 @@
-"""What ``neurofb rerun`` does and says: a session once more, held against its record or under another protocol."""
+"""``neurofb rerun``: a session computed again, compared with its recording or under another protocol."""
 
 from __future__ import annotations
 
@@ -7,57 +7,43 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofb.commands.options import AS_JSON, SESSION_FOLDER
 from neurofb.commands.tables import show_table
+from neurofb.errors import WrongInput
 from neurofb.events import plain
 
 if TYPE_CHECKING:
     from neurofb.offline.comparison import Verdict
     from neurofb.offline.rerun import Progress
     from neurofb.offline.what_if import BlockFelt
+    from neurofb.recording.session_recording import SessionRecording
 
-#: Exit codes: as recorded; not as recorded.
-EQUAL, DIFFERENT = 0, 2
+#: Exit code of ``--check`` where a bit is not as recorded.
+DIFFERENT = 2
 BLOCK_HEADER = ("block", "", "rewards", "share", "usable", "level", "success", "alike")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What is asked of a re-run.
-
-    Attributes
-    ----------
-    check : bool
-        Whether a difference is an error.
-    protocol : str or None
-        Another protocol: a bundled name or a path.
-    """
-
-    check: bool = False
-    protocol: str | None = None
-
-
-def run(session: Path, options: Options, as_json: bool) -> int:
-    """Run a session once more and say what came of it; give the exit code.
-
-    Raises
-    ------
-    NeurofbError
-        If there is nothing to be run, or the other protocol does not fit.
-    """
-    from neurofb.errors import WrongInput
+@click.command("rerun")
+@SESSION_FOLDER
+@click.option("--check", is_flag=True, help="Demand equality with the record, to the last bit.")
+@click.option("--protocol", help="Another protocol: what would they have felt?")
+@AS_JSON
+def command(session: Path, check: bool, protocol: str | None, as_json: bool) -> None:
+    """Compute the session in the folder SESSION once more, and hold it against its record."""
     from neurofb.recording.session_recording import open_session_recording
 
-    if options.check and options.protocol:
+    if check and protocol:
         raise WrongInput("--check asks for what was recorded, --protocol for something else: leave one out")
     recording = open_session_recording(session)
-    if options.protocol:
-        return _what_if(recording, options.protocol, as_json)
+    if protocol:
+        _compare_protocols(recording, protocol, as_json)
+        return
     from neurofb.offline.comparison import compare
     from neurofb.offline.rerun import compute, loop_of
 
@@ -71,8 +57,9 @@ def run(session: Path, options: Options, as_json: bool) -> int:
         document = {"session": str(session), "eeg_s": eeg_s, "took_s": took_s, **verdict_document(verdict)}
         click.echo(json.dumps(plain(document), ensure_ascii=False))
     else:
-        _say(verdict, eeg_s, took_s)
-    return DIFFERENT if options.check and not verdict.is_equal else EQUAL
+        _print_verdict(verdict, eeg_s, took_s)
+    if check and not verdict.is_equal:
+        sys.exit(DIFFERENT)
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
@@ -94,7 +81,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _say(verdict: Verdict, eeg_s: float, took_s: float) -> None:
+def _print_verdict(verdict: Verdict, eeg_s: float, took_s: float) -> None:
     from neurofb.offline.comparison import TOLERANCE
 
     click.echo(
@@ -120,7 +107,7 @@ def _say(verdict: Verdict, eeg_s: float, took_s: float) -> None:
         )
 
 
-def _what_if(recording: Any, protocol: str, as_json: bool) -> int:
+def _compare_protocols(recording: SessionRecording, protocol: str, as_json: bool) -> None:
     from neurofb.offline.what_if import what_if
     from neurofb.protocol.design import load_protocol
 
@@ -130,16 +117,15 @@ def _what_if(recording: Any, protocol: str, as_json: bool) -> int:
     if as_json:
         document = {"protocol": other.study.id, "blocks": [asdict(block) for block in blocks]}
         click.echo(json.dumps(plain(document), ensure_ascii=False))
-        return EQUAL
+        return
     if not blocks:
         click.echo("the session has no feedback blocks, so there is nothing to compare")
-        return EQUAL
+        return
     show_table(f"Delivered, and with {other.study.id}", BLOCK_HEADER, list(block_rows(blocks)))
     click.echo(
         "note: the EEG answered the feedback that was delivered; this says what the other rule would have given for "
         "the same EEG, not what the participant would have done"
     )
-    return EQUAL
 
 
 def block_rows(blocks: list[BlockFelt]) -> Iterator[tuple[str, ...]]:

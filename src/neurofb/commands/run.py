@@ -1,4 +1,4 @@
-"""What ``neurofb run`` and ``neurofb demo`` do and say: words in, a session, words out."""
+"""``neurofb run``: a session with a participant; and how a session is shown at the terminal."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurofb.clock import Clock, ManualClock
+from neurofb.commands.options import DEVICE, HEADLESS, OUTCOME_AS_JSON, SCREENS, SESSION
 from neurofb.commands.terminal import Keys, Picture, tell
 from neurofb.commands.windows import Windows
-from neurofb.engine.assembly import Assembled, Hooks, assemble
-from neurofb.engine.engine import Outcome
-from neurofb.engine.planning import Asked, plan_session
 from neurofb.errors import NeurofbError
-from neurofb.lsl.session_streams import Listener
+
+if TYPE_CHECKING:
+    from neurofb.engine.assembly import Assembled
+    from neurofb.engine.engine import Outcome
+    from neurofb.engine.planning import Asked
+    from neurofb.lsl.session_streams import Listener
 
 NOTICE = (
     "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
@@ -39,8 +42,8 @@ PRIORITY = -10
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What is not the session's own business: how it is shown.
+class Presentation:
+    """How a session is shown, and what is made of its recording.
 
     Attributes
     ----------
@@ -64,7 +67,64 @@ class Options:
     report: bool = False
 
 
-def run(asked: Asked, options: Options) -> Outcome:
+@click.command("run")
+@click.argument("protocol")
+@DEVICE
+@click.option("--participant", required=True, help="A pseudonym of letters and digits, as P07.")
+@SESSION
+@click.option("--arm", help="Which arm, by its id; needed where there are several.")
+@click.option(
+    "--allocation",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A list outside the dataset, to note the arm in.",
+)
+@click.option("--stream", help="The EEG stream: its name, or a predicate such as \"hostname='lab2'\".")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="neurofb-data",
+    show_default=True,
+    help="The dataset.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Of every random choice.  [default: drawn, and recorded]"
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="The folder of an earlier session: its baseline serves again.",
+)
+@click.option("--simulate", is_flag=True, help="A simulated participant in a simulated headset.")
+@click.option(
+    "--answers/--no-answers",
+    default=True,
+    show_default=True,
+    help="With --simulate: whether the simulated participant answers; without, somebody at a screen does.",
+)
+@click.option("--fast", is_flag=True, help="With --simulate: as fast as it can.")
+@click.option("--thermode", default="simulated", show_default=True, help="The stimulator.")
+@click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
+@click.option(
+    "--fault", "headset_faults", multiple=True, help="With --simulate: as stall@10+2; see neurofb simulate."
+)
+@HEADLESS
+@SCREENS
+@click.option("--export/--no-export", default=True, show_default=True, help="Write BIDS when it is over.")
+@click.option("--report", is_flag=True, help="Write a report when it is over.")
+@OUTCOME_AS_JSON
+def command(seed: int | None, **words: Any) -> None:
+    """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.
+
+    Keys: Esc or s stops at once, p pauses, q ends, m marks. Ctrl-C ends in order, the stimulus first.
+    """
+    from neurofb.engine.planning import Asked
+
+    shown = Presentation(**{name: words.pop(name) for name in Presentation.__slots__})
+    asked = Asked(seed=secrets.randbelow(2**31) if seed is None else seed, **words)
+    sys.exit(run_session(asked, shown).exit_code)
+
+
+def run_session(asked: Asked, options: Presentation) -> Outcome:
     """Run a session and say how it went.
 
     Raises
@@ -72,6 +132,9 @@ def run(asked: Asked, options: Options) -> Outcome:
     NeurofbError
         If it cannot start: nothing was started or written then.
     """
+    from neurofb.engine.assembly import Hooks, assemble
+    from neurofb.engine.planning import plan_session
+
     asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     if options.fast and not asked.simulate:
         raise NeurofbError(
@@ -118,7 +181,7 @@ def run(asked: Asked, options: Options) -> Outcome:
     return outcome
 
 
-def _afterwards(assembled: Assembled, data: Path, options: Options, made: dict[str, str]) -> None:
+def _afterwards(assembled: Assembled, data: Path, options: Presentation, made: dict[str, str]) -> None:
     """Make of the record what was asked for; what fails is said, and the record stays as it is."""
     folder = assembled.folder.path
     if options.export:
@@ -144,7 +207,7 @@ def _told(what: str, again: str) -> Iterator[None]:
         )
 
 
-def _clock(options: Options) -> Clock:
+def _clock(options: Presentation) -> Clock:
     if options.fast:
         return ManualClock(FAST_START_S)
     from neurofb.lsl.inlet import LslClock
@@ -155,7 +218,7 @@ def _clock(options: Options) -> Clock:
 class _Shown:
     """How a session is shown at the terminal: as a picture, or as lines."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Presentation) -> None:
         self._options = options
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
         self._shows_windows = options.screens and not options.fast  # what is over in seconds is not published
@@ -248,7 +311,7 @@ def _undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Options) -> None:
+def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Presentation) -> None:
     folder = assembled.folder.path
     if options.as_json:
         document = {
@@ -265,33 +328,3 @@ def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], optio
     click.echo(f"recorded in {folder}")
     for name, path in made.items():
         click.echo(f"{name}: {path}")
-
-
-def run_words(words: dict[str, Any]) -> Outcome:
-    """Run the session that the words of the command line describe."""
-    shown = ("headless", "fast", "screens", "as_json", "export", "report")
-    options = Options(*(words.pop(name) for name in shown))
-    seed, data, baseline = words.pop("seed"), words.pop("data"), words.pop("baseline")
-    allocation = words.pop("allocation")
-    asked = Asked(
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        data=Path(data),
-        baseline=None if baseline is None else Path(baseline),
-        allocation=None if allocation is None else Path(allocation),
-        **words,
-    )
-    return run(asked, options)
-
-
-def demo_words(words: dict[str, Any]) -> Outcome:
-    """Run the demonstration."""
-    options = Options(
-        headless=words["headless"],
-        fast=words["fast"],
-        screens=words["screens"],
-        as_json=words["as_json"],
-        export=not words["fast"],
-        report=True,
-    )
-    asked = Asked("demo", "simulated", "demo", data=Path(words["out"]), seed=words["seed"], simulate=True)
-    return run(asked, options)

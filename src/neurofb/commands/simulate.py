@@ -1,55 +1,83 @@
-"""What ``neurofb simulate`` does and says: words in, a running ``Sender``, words out."""
+"""``neurofb simulate``: a simulated head and headset that send over LSL."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofb.devices import load_profile
+from neurofb.commands.options import SPEED, WAIT
 from neurofb.errors import WrongInput
-from neurofb.lsl.inlet import LslClock
-from neurofb.simulation.faults import HOW, parse_faults
-from neurofb.simulation.head import EyesState
-from neurofb.simulation.learner import LearnerSettings
-from neurofb.simulation.sender import Progress, Sender, SendPlan
 
 if TYPE_CHECKING:
     from neurofb.devices import DeviceProfile
+    from neurofb.simulation.sender import Progress, SendPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command, as click reads them."""
+@click.command("simulate")
+@click.argument("device")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same signal.",
+)
+@click.option("--eyes", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@SPEED
+@click.option("--duration", type=float, help="Stop after so many seconds of EEG.  [default: never]")
+@click.option("--rate", type=float, help="Sampling rate in Hz, of those the device has.")
+@click.option("--fault", "faults", multiple=True, help="As stall@10+2, loss=0.05; 'help' lists all.")
+@click.option("--learn", type=float, help="Listen to the feedback and learn, at this rate per minute.")
+@click.option("--stamps", type=click.Choice(["device", "arrival"]), default="device", show_default=True)
+@click.option("--program", help="Look like the outlet of this program, as muselsl.")
+@click.option("--name", help="Name of the stream.")
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a document a line, for programs.")
+def command(device: str, duration: float | None, wait: bool, as_json: bool, **plan: Any) -> None:
+    """Send the EEG of a simulated head in DEVICE over LSL, with its faults, and the truth beside it.
 
-    seed: int = 0
-    eyes: EyesState = "open"
-    speed: float = 1.0
-    duration: float | None = None
-    rate: float | None = None
-    faults: Sequence[str] = ()
-    learn: float | None = None
-    stamps: Literal["device", "arrival"] = "device"
-    program: str | None = None
-    name: str | None = None
-    wait: bool = False
+    DEVICE is the name of a profile, such as muse-2, or the path of a profile of your own. Stop with Ctrl-C.
+    """
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.simulation.faults import HOW
+    from neurofb.simulation.sender import Sender
+
+    if "help" in plan["faults"]:
+        click.echo(HOW)
+        return
+    if duration is not None and not duration > 0:
+        raise WrongInput(f"--duration must be above 0 s, found {duration:g}")
+    sender = Sender(plan_of(device, **plan), LslClock())
+    print_document(sender.document(), as_json)
+    try:
+        if wait:
+            sender.wait_for_listener()
+        sender.run(duration, lambda progress: _print_progress(progress, as_json))
+    finally:
+        print_document(sender.account(), as_json)
 
 
-def plan_of(device: str, options: Options) -> SendPlan:
-    """Return the plan that the words on the command line describe."""
+def plan_of(
+    device: str,
+    rate: float | None = None,
+    faults: Sequence[str] = (),
+    learn: float | None = None,
+    **settings: Any,
+) -> SendPlan:
+    """Return the plan that the words on the command line describe; ``settings`` are those of `SendPlan`."""
+    from neurofb.devices import load_profile
+    from neurofb.simulation.faults import parse_faults
+    from neurofb.simulation.learner import LearnerSettings
+    from neurofb.simulation.sender import SendPlan
+
     return SendPlan(
-        profile=_at_rate(load_profile(device), options.rate),
-        seed=options.seed,
-        eyes=options.eyes,
-        speed=options.speed,
-        faults=parse_faults(options.faults),
-        learner=None if options.learn is None else LearnerSettings(rate_per_min=options.learn),
-        stamps=options.stamps,
-        program=options.program,
-        name=options.name,
+        profile=_at_rate(load_profile(device), rate),
+        faults=parse_faults(faults),
+        learner=None if learn is None else LearnerSettings(rate_per_min=learn),
+        **settings,
     )
 
 
@@ -62,24 +90,7 @@ def _at_rate(profile: DeviceProfile, rate_hz: float | None) -> DeviceProfile:
     return profile.model_copy(update={"rate_hz": rate_hz})
 
 
-def run(device: str, options: Options, as_json: bool) -> None:
-    """Send until the time is over or somebody stops it, and say what is sent, how it goes and what it was."""
-    if "help" in options.faults:
-        click.echo(HOW)
-        return
-    if options.duration is not None and not options.duration > 0:
-        raise WrongInput(f"--duration must be above 0 s, found {options.duration:g}")
-    sender = Sender(plan_of(device, options), LslClock())
-    say_document(sender.document(), as_json)
-    try:
-        if options.wait:
-            sender.wait_for_listener()
-        sender.run(options.duration, lambda progress: _say_progress(progress, as_json))
-    finally:
-        say_document(sender.account(), as_json)
-
-
-def _say_progress(progress: Progress, as_json: bool) -> None:
+def _print_progress(progress: Progress, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
@@ -102,7 +113,7 @@ def _say_progress(progress: Progress, as_json: bool) -> None:
     click.echo(f"\r{progress.stream_s:8.0f} s  {link}, {heard}{heat}{learnt}        ", nl=False, err=True)
 
 
-def say_document(document: dict[str, Any], as_json: bool) -> None:
+def print_document(document: dict[str, Any], as_json: bool) -> None:
     """Print what is sent, or what became of it, for people or for programs."""
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))

@@ -1,18 +1,43 @@
-"""What is on the network, laid out for a person: the rows of ``neurofb streams``."""
+"""``neurofb streams``: the LSL streams on the network, each with the device profiles that fit it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neurofb.devices import load_profile, profile_names
+import click
+
+from neurofb.commands.options import AS_JSON
+from neurofb.commands.tables import show_table
 from neurofb.errors import StreamMissing
-from neurofb.lsl.matching import NOTHING_SEEN, ProfileMatch, StreamFacts, best_matches, match_profile
+
+if TYPE_CHECKING:
+    from neurofb.lsl.matching import ProfileMatch, StreamFacts
 
 HEADER = ("stream", "type", "channels", "rate_hz", "device that fits", "why", "missing", "from")
 
 
-def look(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
+@click.command("streams")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 600, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="How long to look, in seconds.",
+)
+@AS_JSON
+def command(wait_s: float, as_json: bool) -> None:
+    """List the LSL streams on the network: which device fits each, why, and what it does not say itself."""
+    found = find(wait_s)
+    if as_json:
+        click.echo(json.dumps(document(found), indent=2, ensure_ascii=False))
+    else:
+        show_table("Streams", HEADER, rows(found))
+
+
+def find(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
     """Return all streams that show themselves within ``wait_s`` seconds, each with the profiles that fit best.
 
     Raises
@@ -20,13 +45,15 @@ def look(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
     StreamMissing
         If there are none.
     """
+    from neurofb.devices import load_profiles
     from neurofb.lsl.inlet import find_streams
+    from neurofb.lsl.matching import NOTHING_SEEN, best_matches
 
     seen = [facts for facts, _ in find_streams(wait_s=wait_s)]
     if not seen:
         raise StreamMissing(f"looked for LSL streams for {wait_s:g} s. {NOTHING_SEEN}")
-    profiles = [load_profile(name) for name in profile_names()]
     seen.sort(key=lambda facts: (facts.type.lower() != "eeg", facts.name, facts.uid))
+    profiles = load_profiles()
     return [(facts, best_matches(facts, profiles)) for facts in seen]
 
 
@@ -82,8 +109,12 @@ def _missing(facts: StreamFacts, fits: Sequence[ProfileMatch]) -> list[str]:
 def _why_none(facts: StreamFacts) -> str:
     if facts.type.strip().lower() != "eeg":
         return f"type {facts.type or 'not given'}, not EEG"
-    named = [load_profile(name) for name in profile_names()]
-    named = [profile for profile in named if any(outlet.fits_name(facts.name) for outlet in profile.lsl)]
+    from neurofb.devices import load_profiles
+    from neurofb.lsl.matching import match_profile
+
+    named = [
+        profile for profile in load_profiles() if any(outlet.fits_name(facts.name) for outlet in profile.lsl)
+    ]
     if named:
         return f"named as {named[0].title}, but {'; '.join(match_profile(facts, named[0]).against)}"
     return "no known device; labels and unit of its own are enough" if facts.labels else "no known device"

@@ -4,7 +4,7 @@
 of that model, ``positions`` the names of the 10-05 system, ``columns`` finds the EEG among a stream's columns.
 """
 
-from neurofb.devices.profile import UNIT_UV, DeviceProfile, load_profile, profile_names
+from neurofb.devices.profile import UNIT_UV, DeviceProfile, load_profile, load_profiles, profile_names
 from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Packets",
     "QualityLimits",
     "load_profile",
+    "load_profiles",
     "profile_names",
 ]

@@ -238,6 +238,11 @@ def profile_names() -> list[str]:
     return sorted(_bundled())
 
 
+def load_profiles() -> list[DeviceProfile]:
+    """Return every profile that comes with neurofb, by name."""
+    return [load_profile(name) for name in profile_names()]
+
+
 def load_profile(name_or_path: str | Path) -> DeviceProfile:
     """Return the profile of a device.
 

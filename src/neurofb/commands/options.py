@@ -1,0 +1,21 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+SESSION_FOLDER = click.argument("session", type=click.Path(path_type=Path))
+DEVICE = click.option(
+    "--device", default="simulated", show_default=True, help="The headset: a profile's name or path."
+)
+SESSION = click.option("--session", help="Which session of the protocol.  [default: the first]")
+SPEED = click.option("--speed", default=1.0, show_default=True, help="Seconds of EEG per second.")
+WAIT = click.option("--wait", is_flag=True, help="Begin when somebody listens.")
+HEADLESS = click.option(
+    "--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows."
+)
+SCREENS = click.option("--screens", is_flag=True, help="Open the participant's and the operator's windows.")
+OUTCOME_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")

@@ -1,0 +1,124 @@
+"""``neurofb screen``: what is seen and heard of a session, as processes of their own."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+UID = click.option("--session", "uid", help="The session's uid.  [default: the only one there is]")
+LANGUAGE = click.option("--language", type=click.Choice(["en", "de"]), default="en", show_default=True)
+LIGHT = click.option("--light", is_flag=True, help="Dark writing on a light ground.")
+WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="With --session: seconds to wait for one that is about to begin.",
+)
+CLOSED_WITHOUT_CHOICE = 130
+
+
+@click.group("screen")
+def command() -> None:
+    """Open what is seen and heard of a running session, as a process of its own; it may be closed and reopened."""
+
+
+def _wait_for_session(uid: str | None, wait_s: float) -> None:
+    """Wait for a session that is about to begin, with words; what keeps a window from opening comes first."""
+    from neurofb.screens.start import check_display, find_session
+
+    if uid is not None and wait_s > 0:
+        check_display()
+        click.echo(f"neurofb: waiting for session {uid}, {wait_s:g} s at most", err=True)
+        find_session(uid, wait_s)
+
+
+@command.command("participant")
+@UID
+@LANGUAGE
+@LIGHT
+@WAIT
+@click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
+@click.option("--breaths", default=6.0, show_default=True, help="Of the breath pacer, in a minute.")
+def participant(
+    uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float
+) -> None:
+    """Show the participant's screen."""
+    from neurofb.screens.start import run
+
+    _wait_for_session(uid, wait_s)
+    code = run(
+        "participant",
+        uid,
+        language=language,
+        dark=not light,
+        full_screen=not window,
+        breaths_per_min=breaths,
+    )
+    sys.exit(code)
+
+
+@command.command("operator")
+@UID
+@LANGUAGE
+@LIGHT
+@WAIT
+def operator(uid: str | None, language: str, light: bool, wait_s: float) -> None:
+    """Show the operator's screen."""
+    from neurofb.screens.start import run
+
+    _wait_for_session(uid, wait_s)
+    sys.exit(run("operator", uid, language=language, dark=not light))
+
+
+@command.command("setup")
+@click.option("--protocol", help="The protocol that is to be run: its needs are looked at.")
+@LANGUAGE
+@LIGHT
+def setup(protocol: str | None, language: str, light: bool) -> None:
+    """Choose the stream and look at each contact before a session; prints the command that runs it."""
+    from neurofb.screens.start import run_setup
+
+    chosen = run_setup(protocol, language=language, dark=not light)
+    if chosen is None:
+        click.echo("nothing was chosen", err=True)
+        sys.exit(CLOSED_WITHOUT_CHOICE)
+    words = ["neurofb", "run", protocol or "PROTOCOL", "--participant", "CODE"]
+    if chosen.device is not None:
+        words += ["--device", chosen.device.name]
+    stream = chosen.query.predicate or chosen.query.name
+    if stream:
+        words += ["--stream", stream]
+    click.echo(shlex.join(words))
+
+
+@command.command("sound")
+@UID
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the soundscape.")
+@click.option("--volume", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option("--device", help="Sound device: a number or a part of its name.")
+@click.option("--silent", is_flag=True, help="Play to nobody, where there is no sound device.")
+@click.option("--no-rewards", is_flag=True, help="No bells for rewards.")
+@click.option(
+    "--speech", type=click.Path(path_type=Path, file_okay=False), help="A folder with spoken instructions."
+)
+@click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
+def sound(
+    uid: str | None, device: str | None, no_rewards: bool, speech: Path | None, test: bool, **player: Any
+) -> None:
+    """Play the sound of a session, for closed eyes."""
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.screens.sound import process
+    from neurofb.screens.sound.player import device_of
+    from neurofb.screens.start import find_session
+
+    clock = LslClock()
+    player |= {"device": device_of(device), "say": click.echo}
+    if test:
+        process.audition(clock, **player)
+    else:
+        process.run(find_session(uid), clock, rewards=not no_rewards, speech=speech, **player)
