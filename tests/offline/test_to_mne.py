@@ -13,7 +13,6 @@ import neurofb
 from neurofb.errors import UnknownFile, UnknownName, WrongFile
 from neurofb.offline import gaps as gaps_of
 from neurofb.offline.gaps import find_gaps
-from neurofb.offline.sample_times import SampleTimes
 from neurofb.offline.to_mne import RecordedRaw
 from neurofb.recording.session_recording import open_session_recording
 
@@ -104,9 +103,9 @@ def test_heat_stands_where_the_stimulator_was_warm(session, raw):
     above = table["onset_s"][table["target_c"] > 32.0]
     assert onset == pytest.approx(above[0], abs=0.05)
     assert onset + lasts == pytest.approx(above[-1], abs=0.05)
-    (happening,) = (each for each in session.happenings if each.kind == "heat")
-    assert happening.details["target_c"] == 46.0
-    assert (happening.details["trial"], happening.details["phase"]) == (1, "training")
+    (heat,) = (each for each in session.annotations if each.kind == "heat")
+    assert heat.details["target_c"] == 46.0
+    assert (heat.details["trial"], heat.details["phase"]) == (1, "training")
 
 
 def test_artifacts_are_those_that_withheld_feedback(session, raw):
@@ -146,7 +145,7 @@ def test_epochs_by_event(session):
     epochs = session.epochs("heat", tmin=-0.5, tmax=1.0, reject_by_annotation=False)
     assert list(epochs.event_id) == ["heat/hot"]
     assert epochs.get_data(copy=False).shape == (1, 16, 376)
-    onset_s = next(each.onset_s for each in session.happenings if each.kind == "heat")
+    onset_s = next(each.onset_s for each in session.annotations if each.kind == "heat")
     assert epochs.events[0, 0] == round(onset_s * 250)
     assert len(session.epochs("step", tmin=0, tmax=0.2, reject_by_annotation=False)) == 4
     with pytest.raises(UnknownName, match=r"no event 'heet' .*'heat/hot'|no event 'heet' .*heat/hot"):
@@ -197,9 +196,6 @@ class Given:
     def eeg(self, start, stop):
         return self.x[start:stop].copy()
 
-    def times_s(self, start, stop):
-        return 10 + np.arange(start, stop) / 100
-
 
 @pytest.mark.parametrize("piece_s", [0.01, 0.03, 60.0])
 def test_gaps_are_found_however_the_recording_is_cut(monkeypatch, piece_s):
@@ -221,12 +217,6 @@ def test_gaps_are_found_however_the_recording_is_cut(monkeypatch, piece_s):
     np.testing.assert_allclose(bridged, wanted)
     raw = RecordedRaw(Given(x), mne.create_info(["A", "B"], 100.0, "eeg"), found)
     np.testing.assert_allclose(raw.get_data(start=4, stop=7), 1e-6 * wanted[4:7].T)
-
-
-def test_times_lead_to_samples_and_beyond():
-    times = SampleTimes(Given(np.zeros((100, 2))), 100.0)
-    np.testing.assert_allclose(times.index([9.9, 10.0, 10.505, 10.99, 12.0]), [-10, 0, 50.5, 99, 200])
-    np.testing.assert_allclose(times.onset_s(10.505), 0.505)
 
 
 def test_the_session_is_that_of_its_recording(session):

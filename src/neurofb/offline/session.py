@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from neurofb.errors import UnknownName, nearest
 from neurofb.events import Event
-from neurofb.offline.annotations import Happening, happenings
-from neurofb.offline.sample_times import SampleTimes
+from neurofb.offline.annotations import Annotation, SampleTimes, annotate
 from neurofb.offline.to_mne import RecordedRaw, to_raw
 from neurofb.recording.session_recording import SessionRecording, open_session_recording
 
@@ -82,7 +81,7 @@ class Session:
         WrongFile
             If no sample of the session is left.
         """
-        return to_raw(self.recording)
+        return to_raw(self.recording, self.annotations)
 
     def epochs(self, event: str = "heat", tmin: float = -1.0, tmax: float = 5.0, **more: Any) -> mne.Epochs:
         """Return epochs around what happened.
@@ -149,9 +148,9 @@ class Session:
         return self.recording.events
 
     @cached_property
-    def happenings(self) -> list[Happening]:
-        """What happened, as spans of the recording: what annotations are made of, with more details."""
-        return happenings(self.recording.events, self._times)
+    def annotations(self) -> list[Annotation]:
+        """What happened while there were samples: the annotations of ``raw()``, with more details."""
+        return annotate(self.recording, self._times).with_samples()
 
     def onset_s(self, time_s: Any) -> NDArray[np.float64]:
         """Return times of the recording computer's LSL clock as seconds from the first sample on."""

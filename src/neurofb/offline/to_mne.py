@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.errors import WrongFile
-from neurofb.offline.annotations import Happening, happenings
+from neurofb.offline.annotations import Annotation
 from neurofb.offline.gaps import Gap, find_gaps
-from neurofb.offline.sample_times import SampleTimes
 from neurofb.recording.session_recording import SessionRecording
 
 UV_TO_V = 1e-6
@@ -71,8 +70,8 @@ class RecordedRaw(mne.io.BaseRaw):  # type: ignore[misc]
         data[:] = volts[idx] * cals if mult is None else mult @ volts
 
 
-def to_raw(recording: SessionRecording) -> RecordedRaw:
-    """Return the EEG of a session with all that happened in it.
+def to_raw(recording: SessionRecording, annotations: Sequence[Annotation]) -> RecordedRaw:
+    """Return the EEG of a session with its annotations, and with its gaps as more of them.
 
     Raises
     ------
@@ -84,15 +83,13 @@ def to_raw(recording: SessionRecording) -> RecordedRaw:
             f"{recording.path} has no EEG: {'; '.join(recording.problems) or 'no sample was received'}"
         )
     gaps = find_gaps(recording, recording.rate_hz)
-    times = SampleTimes(recording, recording.rate_hz)
-    happened = happenings(recording.events, times)
     raw = RecordedRaw(recording, _info(recording), gaps)
     raw.set_montage(_montage(recording), on_missing="ignore", verbose="error")
     date = session_date(recording)
     if date is not None:
         raw.set_meas_date(date)
-    raw.set_annotations(_annotations(happened, gaps, recording), verbose="error")
-    out_s = seconds_out(happened)
+    raw.set_annotations(_annotations(annotations, gaps, recording), verbose="error")
+    out_s = seconds_out(annotations)
     raw.info["bads"] = [
         label
         for label in recording.labels
@@ -101,10 +98,10 @@ def to_raw(recording: SessionRecording) -> RecordedRaw:
     return raw
 
 
-def seconds_out(happened: Sequence[Happening]) -> dict[str, float]:
+def seconds_out(annotations: Sequence[Annotation]) -> dict[str, float]:
     """Return for how long channels were out of use because they were bad."""
     out_s: dict[str, float] = {}
-    for each in happened:
+    for each in annotations:
         if each.kind == "channel_left":
             for channel in each.channels:
                 out_s[channel] = out_s.get(channel, 0.0) + each.duration_s
@@ -140,11 +137,15 @@ def _info(recording: SessionRecording) -> mne.Info:
     return info
 
 
+def standard_montage() -> mne.channels.DigMontage:
+    """Return MNE's 10-05 positions."""
+    there = mne.channels.get_builtin_montages()
+    return mne.channels.make_standard_montage(next(name for name in MONTAGES if name in there))
+
+
 def _montage(recording: SessionRecording) -> mne.channels.DigMontage:
     """Return the standard positions of those channels that have one; no head was measured."""
-    there = mne.channels.get_builtin_montages()
-    name = next(each for each in MONTAGES if each in there)
-    standard = mne.channels.make_standard_montage(name).get_positions()
+    standard = standard_montage().get_positions()
     places = {
         label: standard["ch_pos"][place]
         for label, place in positions(recording).items()
@@ -155,11 +156,11 @@ def _montage(recording: SessionRecording) -> mne.channels.DigMontage:
 
 
 def _annotations(
-    happened: Sequence[Happening], gaps: Sequence[Gap], recording: SessionRecording
+    annotations: Sequence[Annotation], gaps: Sequence[Gap], recording: SessionRecording
 ) -> mne.Annotations:
     rate_hz, labels = recording.rate_hz, recording.labels
     rows: list[tuple[float, float, str, tuple[str, ...]]] = [
-        (each.onset_s, each.duration_s, each.description, each.channels) for each in happened
+        (each.onset_s, each.duration_s, each.description, each.channels) for each in annotations
     ]
     for gap in gaps:
         where = () if len(gap.channels) == len(labels) else tuple(labels[i] for i in gap.channels)

@@ -129,7 +129,7 @@ def _filters(known: Mapping[str, Any] | None) -> Any:
 def _artifacts(session: Session) -> str:
     """Return how often feedback was withheld for which artifact."""
     counts: dict[str, int] = {}
-    for each in session.happenings:
+    for each in session.annotations:
         if each.kind == "artifact":
             counts[each.name] = counts.get(each.name, 0) + 1
     if not counts:

@@ -121,7 +121,7 @@ def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> li
     """Return a row for everything that happened: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
     rate_hz = session.recording.rate_hz
     rows: list[list[Any]] = []
-    for each in session.happenings:
+    for each in session.annotations:
         about = {**each.details, "trial_type": each.description, "channel": ", ".join(each.channels)}
         about |= {"rating": about.get("value"), "response_time": _time(about.get("reaction_s"))}
         about["sample"] = round(each.onset_s * rate_hz)
@@ -170,12 +170,12 @@ def channel_rows(session: Session) -> list[list[Any]]:
     recording = session.recording
     device = session.settings.get("device") or {}
     filters = device.get("hardware_filter") or {}
-    out_s, whole_s = seconds_out(session.happenings), session.duration_s
+    out_s, whole_s = seconds_out(session.annotations), session.duration_s
     notches = ", ".join(f"{hz:g}" for hz in filters.get("notches_hz", ()))
     rows = []
     for label in recording.labels:
         was_out_s = out_s.get(label, 0.0)
-        states = sorted({h.name for h in session.happenings if label in h.channels})
+        states = sorted({each.name for each in session.annotations if label in each.channels})
         why = (
             f"out of use for {was_out_s:.1f} of {whole_s:.1f} s: {', '.join(states)}"
             if was_out_s
