@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import pyxdf
 
-from neurofb.offline.report.course import course_of
+from neurofb.offline.annotations import annotate
 from neurofb.offline.report.spectra import spectra_of
 from neurofb.recording.session_recording import open_session_recording
 
@@ -140,7 +140,7 @@ def test_the_exported_dataset_is_valid(session):
 
 def test_alpha_in_the_report_peaks_at_ten_hertz(session):
     recording = open_session_recording(Path(session[0]["folder"]))
-    spectra = spectra_of(recording, course_of(recording))
+    spectra = spectra_of(recording, annotate(recording))
     rest = [phase.name for phase in spectra.phases].index("rest")
     density = spectra.power[rest, spectra.labels.index("O1")]
     alpha = (spectra.freqs_hz >= 7) & (spectra.freqs_hz <= 13)

@@ -1,9 +1,11 @@
 """The report of a session: its facts against plain NumPy, and what the page may and may not contain."""
 
+import ast
 import json
 import re
 import shutil
 import struct
+import tomllib
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import invoke
+from jinja2 import UndefinedError
 from report_parts import BLOCKS, REST_ONLY, cut, demo, report, session
 from scipy.signal import welch
 
@@ -19,8 +22,7 @@ from neurofb.commands import run
 from neurofb.errors import NeurofbError, RecordingFailed, UnknownFile, WrongInput
 from neurofb.events import Event
 from neurofb.offline.report import Report, html, report_of, write_report
-from neurofb.offline.report.course import _pauses
-from neurofb.offline.report.document import save
+from neurofb.offline.report.document import make_report, save
 from neurofb.offline.report.facts import facts_of
 from neurofb.offline.report.header import without_arms
 from neurofb.offline.report.reward_stats import slope
@@ -54,12 +56,12 @@ def trained():
 
 
 def test_phases_follow_each_other(facts):
-    names = [(phase.name, phase.kind) for phase in facts.course.phases]
+    names = [(phase.name, phase.phase_kind) for phase in facts.annotations.phases]
     assert names == [("welcome", "instruction"), ("rest", "rest_baseline"), ("training", "training")]
-    edges = [(phase.start_s, phase.end_s) for phase in facts.course.phases]
+    edges = [(phase.start_s, phase.end_s) for phase in facts.annotations.phases]
     assert np.array(edges) == pytest.approx(np.array([(0, 3), (3, 27), (27, 90)]), abs=0.05)
-    assert [(p.first, p.last) for p in facts.course.phases[1:]] == [(745, 6745), (6745, 22495)]
-    assert (facts.course.outcome, facts.recording.is_whole) == ("finished", True)
+    assert [(p.first, p.stop) for p in facts.annotations.phases[1:]] == [(745, 6745), (6745, 22495)]
+    assert (facts.annotations.outcome, facts.recording.is_whole) == ("finished", True)
 
 
 def test_rates_are_those_of_the_delivered_values(facts):
@@ -102,13 +104,13 @@ def test_spectra_are_welchs(facts):
     assert spectra.freqs_hz == pytest.approx(freqs[kept])
     assert spectra.power[rest, channel, 1:] == pytest.approx(power[kept][1:], rel=1e-9)
     peak_hz = freqs[(freqs >= 7) & (freqs <= 13)][power[(freqs >= 7) & (freqs <= 13)].argmax()]
-    assert abs(peak_hz - facts.course.iaf_hz) <= 1.0
+    assert abs(peak_hz - facts.spectra.iaf_hz) <= 1.0
 
 
 def test_windows_with_blinks_are_left_out(facts):
     recording, spectra = facts.recording, facts.spectra
-    channel, training = recording.labels.index("Fp1"), facts.course.phases[2]
-    x = recording.eeg(training.first, training.last)[:, channel]
+    channel, training = recording.labels.index("Fp1"), facts.annotations.phases[2]
+    x = recording.eeg(training.first, training.stop)[:, channel]
     starts = range(0, len(x) - 499, 250)
     t = np.arange(500)
     lines = [np.polynomial.Polynomial.fit(t, x[k : k + 500], 1)(t) for k in starts]
@@ -123,7 +125,7 @@ def test_heat_ledger_agrees_with_the_temperatures(facts):
     readings = facts.recording.stimulus
     line_s = np.exp(113.4 - 28.3 * np.log(readings["measured_c"]))
     dose = np.trapezoid(1 / line_s, readings["time_s"])
-    assert facts.used["left forearm"] == pytest.approx(dose, rel=0.02)
+    assert facts.doses["left forearm"] == pytest.approx(dose, rel=0.02)
     assert len(facts.stimuli) == 4
     assert [s.target_c for s in facts.stimuli] == [36, 46, 36, 46]
     assert sum(s.dose for s in facts.stimuli) == pytest.approx(dose, rel=0.02)
@@ -141,15 +143,19 @@ def test_channels_are_judged_as_in_the_session(facts):
 def test_blocks_and_their_slope(trained):
     given = trained.recording.feedback
     assert [block.span.label for block in trained.blocks] == ["block 1", "block 2", "block 3"]
-    assert [phase.label for phase in trained.course.phases[1:4]] == ["practice 1", "practice 2", "practice 3"]
+    assert [phase.label for phase in trained.annotations.phases[1:4]] == [
+        "practice 1",
+        "practice 2",
+        "practice 3",
+    ]
     z = []
     for block in trained.blocks:
-        inside = (given["index"] >= block.span.first) & (given["index"] < block.span.last)
+        inside = (given["index"] >= block.span.first) & (given["index"] < block.span.stop)
         usable = given["z"][inside & (given["usable"] == 1)]
         z.append(np.mean(usable))
         assert block.z == pytest.approx(z[-1])
         assert block.rewarded == given["reward"][inside].mean()
-        success = block.span.result["success"]
+        success = block.span.details["result"]["success"]
         assert block.success == pytest.approx(success["above_start"] / success["values"])
     slopes = trained.slopes[0]
     assert (slopes.condition, slopes.n_blocks) == ("rest", 3)
@@ -157,8 +163,8 @@ def test_blocks_and_their_slope(trained):
 
 
 def test_rest_before_and_after_are_found(trained, facts):
-    assert [rest.name for rest in trained.course.rests()] == ["rest_before", "rest_after"]
-    assert facts.course.rests() is None
+    assert [rest.name for rest in trained.annotations.rests()] == ["rest_before", "rest_after"]
+    assert facts.annotations.rests() is None
 
 
 def test_slope_of_nothing_is_no_number():
@@ -189,9 +195,11 @@ class Tags(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.ids, self.names, self.links = [], [], Counter(), []
+        self.attributes, self.text = set(), []
 
     def handle_starttag(self, tag, attrs):
         self.names[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
         self.ids += [value for name, value in attrs if name == "id"]
         self.links += [value for name, value in attrs if name in ("href", "xlink:href", "src")]
         self.links += re.findall(r"url\(([^)]*)\)", " ".join(value or "" for _, value in attrs))
@@ -202,6 +210,9 @@ class Tags(HTMLParser):
         self.handle_starttag(tag, attrs)
         if tag not in self.VOID:
             self.open.pop()
+
+    def handle_data(self, data):
+        self.text.append(data)
 
     def handle_endtag(self, tag):
         if tag not in self.VOID:
@@ -275,24 +286,55 @@ def test_protocol_is_shown_without_its_arms():
     assert "verum" not in without_arms('arms = [{ id = "verum" }]\n')
 
 
-def test_pauses_are_found():
-    states = [(1.0, "running"), (5.0, "paused"), (7.5, "running"), (9.0, "paused")]
-    events = [Event("state", 100 + at, "", None, {"after": after}) for at, after in states]
-    assert _pauses(events, 100.0, 20.0) == ((5.0, 7.5), (9.0, 20.0))
-    assert _pauses([*events, Event("state", 112.0, "", None, {"after": "stopping"})], 100.0, 20.0)[1] == (
-        9.0,
-        12.0,
-    )
+#: What would become markup, a template or an attribute if anything took it for one.
+HOSTILE = """<script>alert(1)</script>{{7*7}}"onload="alert(1)" 'onload='x'{% include 'style.css' %}</pre><b>&amp;"""
 
 
 def test_texts_from_outside_are_escaped():
     page = report(session(BLOCKS, "verum_of_the_trial")).html
     assert "A small &lt;study&gt; &amp; its session" in page
     assert "<study>" not in page
-    assert html.table(("a",), [("<b>",)]) == (
-        '<div class="table"><table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody>'
-        "</table></div>"
-    )
+
+
+def page_with(text, folder):
+    """The page of a session whose notes, labels, answers, settings and protocol hold a text."""
+    cut(session(BLOCKS, "verum_of_the_trial"), 10**9, folder)
+    settings = json.loads((folder / "session.json").read_text())
+    settings["participant"] = settings["device"]["title"] = settings["protocol"]["title"] = text
+    settings["protocol"]["assumed"] = [text]
+    settings["provenance"]["compiler_flags"] = text
+    (folder / "session.json").write_text(json.dumps(settings))
+    (folder / "protocol.toml").write_text(f"# {text}\n{BLOCKS}")
+    recording = open_session_recording(folder)
+    asked = {"scale": text, "value": text, "level": text, "phase": text, "trial": 1}
+    last_s = recording.events[-1].time_s
+    recording.events.append(Event("rating", last_s, text, None, asked))
+    recording.events.append(Event(text, last_s, text))
+    tags = Tags()
+    tags.feed(make_report(recording).html)
+    assert tags.open == []
+    return tags
+
+
+def test_hostile_texts_are_shown_and_change_nothing(tmp_path):
+    tags, harmless = page_with(HOSTILE, tmp_path / "hostile"), page_with("harmless", tmp_path / "harmless")
+    assert tags.names == harmless.names
+    assert not [name for name in tags.attributes if name.startswith("on")]
+    assert "".join(tags.text).count(HOSTILE) == "".join(harmless.text).count("harmless") > 12
+
+
+def test_no_markup_is_made_in_python():
+    """The page comes from templates, which escape; an f-string would not."""
+    for path in Path(html.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else ()
+            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+            assert not any("<" in text for text in texts), f"{path.name}:{node.lineno}"
+
+
+def test_template_without_its_value_is_an_error():
+    with pytest.raises(UndefinedError):
+        html.environment().from_string("{{ nothing }}").render()
 
 
 def test_numbers_that_are_none_are_dashes():
@@ -413,3 +455,15 @@ def test_every_error_is_one_of_ours(tmp_path):
     (tmp_path / "recording.xdf").write_bytes(b"no XDF at all")
     with pytest.raises(NeurofbError):
         report_of(tmp_path)
+
+
+def test_templates_are_package_data():
+    """What lies beside the modules of the package and is no module must be in the wheel, too."""
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    patterns = tomllib.loads(pyproject.read_text())["tool"]["setuptools"]["package-data"][
+        "neurofb.offline.report"
+    ]
+    report_room = Path(html.__file__).parent
+    packed = {path for pattern in patterns for path in report_room.glob(pattern)}
+    assert packed == {path for path in (report_room / "templates").rglob("*") if path.is_file()}
+    assert len(packed) == 14

@@ -1,7 +1,7 @@
-"""A session as one page that answers a reviewer: it opens offline, prints, and claims nothing.
+"""The report of a session: one HTML page that opens offline and prints, with the CRED-nf checklist beside it.
 
-``course`` and ``signals`` read the record, ``earned`` and ``heat`` count, ``facts`` gathers; ``timeline`` and
-``figures`` draw, ``sections``, ``accounts`` and ``ends`` say; ``crednf`` fills the checklist.
+``spectra``, ``reward_stats``, ``heat`` and ``quality`` count, ``facts`` gathers, ``timeline`` and ``figures`` draw.
+Each subject has a function ``…_context`` and a template in ``templates/``; ``document`` joins and writes them.
 """
 
 from __future__ import annotations

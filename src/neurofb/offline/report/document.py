@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,29 +13,28 @@ from typing import Any
 import numpy as np
 
 from neurofb.errors import RecordingFailed, WrongInput
-from neurofb.offline.report import accounts, crednf, header, sections
+from neurofb.offline.report import crednf
 from neurofb.offline.report.facts import Facts, facts_of
-from neurofb.offline.report.html import MARK, page
-from neurofb.recording.session_recording import open_session_recording
+from neurofb.offline.report.feedback import features_context, feedback_context
+from neurofb.offline.report.header import header_context, software_context
+from neurofb.offline.report.heat import heat_context, ratings_context
+from neurofb.offline.report.html import MARK, render
+from neurofb.offline.report.quality import quality_context
+from neurofb.offline.report.spectra import spectra_context
+from neurofb.offline.report.timeline import events_context, timeline_context
+from neurofb.recording.session_recording import SessionRecording, open_session_recording
 
 REPORT, CHECKLIST = "report.html", "cred-nf.json"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report consists of.
-
-    Attributes
-    ----------
-    html : str
-    checklist : dict
-        The CRED-nf checklist as JSON can hold it.
-    folder : Path
-        The session's folder.
-    """
+    """The report of a session."""
 
     html: str
+    #: The CRED-nf checklist as JSON can hold it.
     checklist: dict[str, Any]
+    #: The session's.
     folder: Path
 
 
@@ -52,29 +51,38 @@ def report_of(session: Path | str) -> Report:
     UnknownFile, WrongFile
         If there is no session, or no recording of neurofb.
     """
-    recording = open_session_recording(session)
+    return make_report(open_session_recording(session))
+
+
+def make_report(recording: SessionRecording) -> Report:
+    """Make the report of a session that is open; see `report_of`."""
     # A damaged recording may hold numbers that nobody measured; they become infinite, and no more than that.
     with np.errstate(all="ignore"):
         facts = facts_of(recording)
         boxes = crednf.checklist(facts)
         title = f"neurofb report {facts.uid or recording.folder.name}"
-        html = page(title, _parts(facts, boxes))
+        html = render(title, _contexts(facts, boxes))
     return Report(html, crednf.as_document(facts, boxes), recording.folder)
 
 
-def _parts(facts: Facts, boxes: list[crednf.Box]) -> Iterator[str]:
-    yield header.head(facts)
-    yield sections.course(facts)
-    yield sections.spectra(facts)
-    yield sections.features(facts)
-    yield accounts.feedback(facts)
-    yield accounts.quality(facts)
-    yield accounts.heat(facts)
-    yield accounts.ratings(facts)
-    yield header.checklist(boxes)
-    yield header.made(facts)
-    yield accounts.events(facts)
-    yield header.foot(facts)
+def _contexts(facts: Facts, boxes: list[crednf.Box]) -> dict[str, dict[str, Any] | None]:
+    recording, annotations = facts.recording, facts.annotations
+    montage, declared = facts.at("loop", "montage") or {}, facts.at("loop", "features") or []
+    return {
+        "header": header_context(facts),
+        "timeline": timeline_context(recording, annotations, facts.answers),
+        "spectra": spectra_context(facts.spectra, montage, declared),
+        "features": features_context(facts),
+        "feedback": feedback_context(facts),
+        "quality": quality_context(facts.channels, facts.is_judged, recording.events),
+        "heat": heat_context(
+            facts.settings, recording.events, facts.stimuli, facts.doses, facts.is_ledger_closed
+        ),
+        "ratings": ratings_context(facts.answers),
+        "crednf": crednf.crednf_context(boxes),
+        "software": software_context(facts),
+        "events": events_context(recording, annotations),
+    }
 
 
 def write_report(folder: Path | str, out: Path | str | None = None) -> Path:

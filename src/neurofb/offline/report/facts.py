@@ -1,4 +1,4 @@
-"""All that a report of one session is made of, gathered once."""
+"""The facts of one session, gathered once for its report."""
 
 from __future__ import annotations
 
@@ -7,68 +7,51 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofb.errors import NeurofbError
-from neurofb.offline.report.course import Course, course_of
-from neurofb.offline.report.heat import Answer, Stimulus, answers_of, ledger_of, stimuli_of
+from neurofb.offline.annotations import SessionAnnotations, annotate
+from neurofb.offline.report.heat import Answer, Stimulus, answers_of, doses_of, stimuli_of
+from neurofb.offline.report.quality import ChannelStats, channel_stats
 from neurofb.offline.report.reward_stats import (
     Ages,
-    BlockAccount,
+    BlockStats,
     Learning,
-    Rates,
+    RewardRates,
     ages_of,
-    block_accounts,
+    block_stats,
     learning,
     rates_by_phase,
 )
-from neurofb.offline.report.spectra import ChannelAccount, Spectra, channel_accounts, spectra_of
+from neurofb.offline.report.spectra import Spectra, spectra_of
 from neurofb.protocol.design import Protocol, read_protocol
 from neurofb.recording.session_recording import SessionRecording
 
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of a session.
-
-    Attributes
-    ----------
-    recording : SessionRecording
-    settings : mapping
-        ``session.json``; empty if it is lost.
-    protocol : Protocol or None
-        None if its text is lost or this version cannot read it.
-    course : Course
-    spectra : Spectra
-    channels : list of ChannelAccount
-    judged : bool
-        Whether the channels could be judged.
-    rates : list of Rates
-    ages : Ages or None
-    blocks : list of BlockAccount
-    slopes : list of Learning
-    stimuli : list of Stimulus
-    used : dict
-        Site → share of the contact line.
-    ledger_closed : bool
-    answers : list of Answer
-    """
+    """A session's record, and the statistics of its report."""
 
     recording: SessionRecording
+    #: ``session.json``; empty if it is lost.
     settings: Mapping[str, Any]
+    #: None if its text is lost or this version cannot read it.
     protocol: Protocol | None
-    course: Course
+    annotations: SessionAnnotations
     spectra: Spectra
-    channels: list[ChannelAccount]
-    judged: bool
-    rates: list[Rates]
+    channels: list[ChannelStats]
+    #: Whether the channels could be judged.
+    is_judged: bool
+    rates: list[RewardRates]
     ages: Ages | None
-    blocks: list[BlockAccount]
+    blocks: list[BlockStats]
     slopes: list[Learning]
     stimuli: list[Stimulus]
-    used: dict[str, float]
-    ledger_closed: bool
+    #: Site → fraction of the contact-burn limit.
+    doses: dict[str, float]
+    #: Whether the session closed its ledger of doses.
+    is_ledger_closed: bool
     answers: list[Answer]
 
     def at(self, *keys: str) -> Any:
-        """Return what stands in the settings under ``keys``; None if it is not there."""
+        """Return the value in the settings under ``keys``; None if there is none."""
         found: Any = self.settings
         for key in keys:
             found = found.get(key) if isinstance(found, Mapping) else None
@@ -95,7 +78,7 @@ class Facts:
         return [str(line) for line in fitted[-1].details.get("pipeline", ())] if fitted else []
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Return what participants read in each phase, as the protocol has it for everybody."""
+        """Return the text of each phase that has one, as the protocol has it for everybody."""
         if self.protocol is not None:
             for phase in self.protocol.phases:
                 if phase.text:
@@ -103,27 +86,27 @@ class Facts:
 
 
 def facts_of(recording: SessionRecording) -> Facts:
-    """Gather all that is known of a session, whole or broken off."""
-    course = course_of(recording)
-    channels, judged = channel_accounts(recording)
-    used, ledger_closed = ledger_of(recording)
-    blocks = block_accounts(recording, course)
+    """Return the facts of a session, whole or broken off."""
+    annotations = annotate(recording)
+    channels, is_judged = channel_stats(recording)
+    doses, is_ledger_closed = doses_of(recording)
+    blocks = block_stats(recording, annotations)
     return Facts(
         recording,
         recording.settings,
         _protocol(recording),
-        course,
-        spectra_of(recording, course),
+        annotations,
+        spectra_of(recording, annotations),
         channels,
-        judged,
-        rates_by_phase(recording, course),
+        is_judged,
+        rates_by_phase(recording, annotations),
         ages_of(recording),
         blocks,
         learning(blocks),
-        stimuli_of(recording, course),
-        used,
-        ledger_closed,
-        answers_of(recording, course),
+        stimuli_of(recording, annotations),
+        doses,
+        is_ledger_closed,
+        answers_of(annotations),
     )
 
 

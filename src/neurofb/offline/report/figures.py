@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from neurofb.chunk import FloatArray
-from neurofb.offline.report.course import Course
-from neurofb.offline.report.reward_stats import Ages, BlockAccount, Rates
-from neurofb.offline.report.spectra import Spectra
+from neurofb.offline.report.reward_stats import Ages, BlockStats, RewardRates
 from neurofb.offline.report.svg import (
     COOL,
     DASHES,
@@ -26,13 +25,14 @@ from neurofb.offline.report.svg import (
     svg_of,
 )
 
+if TYPE_CHECKING:
+    from neurofb.offline.report.spectra import Spectra
+
 #: Fewer places than this make no map.
 LEAST_PLACES = 4
-#: Regions that a reader looks for first.
-USUAL_REGIONS = ("frontal_midline", "frontal", "sensorimotor", "temporal", "posterior")
 
 
-def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]]], course: Course) -> str:
+def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]]]) -> Markup:
     """Draw spectra of each phase, a panel for each place: a region, or a channel."""
     columns = max(1, len(places)) if len(places) <= 4 else 3 if len(places) <= 6 else 4
     rows = -(-len(places) // columns)
@@ -41,7 +41,7 @@ def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         figure.subplots_adjust(0.05, 0.4 / height_in, 0.995, 1 - 0.55 / height_in, wspace=0.16, hspace=0.34)
         for axes, (name, channels) in zip(panels, places, strict=False):
-            _spectrum(axes, spectra, channels, course)
+            _spectrum(axes, spectra, channels)
             axes.set_title(name.replace("_", " "))
         for axes in panels[len(places) :]:
             axes.set_visible(False)
@@ -58,36 +58,35 @@ def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]
         return svg_of(figure, "power spectra by phase")
 
 
-def _spectrum(axes: Axes, spectra: Spectra, channels: Sequence[str], course: Course) -> None:
+def _spectrum(axes: Axes, spectra: Spectra, channels: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for phase, power in zip(spectra.phases, spectra.of(channels), strict=True):
-        nth = seen.setdefault(phase.kind, -1) + 1
-        seen[phase.kind] = nth
+        nth = seen.setdefault(phase.phase_kind, -1) + 1
+        seen[phase.phase_kind] = nth
         shown = spectra.freqs_hz >= 1
         with np.errstate(divide="ignore", invalid="ignore"):
             decibels = 10 * np.log10(power[shown])
         axes.plot(
-            spectra.freqs_hz[shown], decibels, color=colour_of(phase.kind), linestyle=DASHES[nth % len(DASHES)],
+            spectra.freqs_hz[shown], decibels, color=colour_of(phase.phase_kind), linestyle=DASHES[nth % len(DASHES)],
             linewidth=1.1, label=phase.label,
         )  # fmt: skip
-    for (low, high), alpha in zip(course.bands_hz.values(), (0.06, 0.13), strict=True):
+    for (low, high), alpha in zip(spectra.bands_hz.values(), (0.06, 0.13), strict=True):
         axes.axvspan(low, high, color=SOFT, alpha=alpha, linewidth=0, zorder=0)
     axes.set_xlim(1, float(spectra.freqs_hz[-1]) if len(spectra.freqs_hz) else 45)
     grid(axes)
 
 
-def topographies(spectra: Spectra, course: Course, positions: dict[str, str]) -> str:
+def topographies(spectra: Spectra, positions: Mapping[str, str]) -> Markup:
     """Draw theta and alpha of each phase on the head; as bars where there are too few places for a map.
 
     Parameters
     ----------
     spectra : Spectra
-    course : Course
     positions : dict
         Channel → place of the 10-05 system.
     """
     info, columns = _places(spectra, positions)
-    bands = course.bands_hz
+    bands = spectra.bands_hz
     decibels = {}
     for name, band_hz in bands.items():
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -97,13 +96,13 @@ def topographies(spectra: Spectra, course: Course, positions: dict[str, str]) ->
     return _maps(spectra, decibels, info, columns, bands)
 
 
-def _places(spectra: Spectra, positions: dict[str, str]) -> tuple[Any, list[int]]:
+def _places(spectra: Spectra, positions: Mapping[str, str]) -> tuple[Any, list[int]]:
     """Return what MNE needs to draw a map, and the columns of the channels on it; None if they are too few."""
     import mne
 
-    names = mne.channels.get_builtin_montages()
-    name = "colin27_1005" if "colin27_1005" in names else "standard_1005"  # as MNE called it before 1.13
-    montage = mne.channels.make_standard_montage(name)
+    from neurofb.offline.to_mne import standard_montage
+
+    montage = standard_montage()
     known = {name.lower(): name for name in montage.ch_names}
     found: dict[str, int] = {}
     for i, label in enumerate(spectra.labels):
@@ -119,7 +118,7 @@ def _places(spectra: Spectra, positions: dict[str, str]) -> tuple[Any, list[int]
 
 def _maps(
     spectra: Spectra, decibels: dict[str, FloatArray], info: Any, columns: list[int], bands: dict[str, Any]
-) -> str:
+) -> Markup:
     from mne.viz import plot_topomap
 
     n = len(spectra.phases)
@@ -169,7 +168,7 @@ def _recolour(axes: Axes) -> None:
         collection.set_linewidth(0.4)
 
 
-def _bars(spectra: Spectra, decibels: dict[str, FloatArray]) -> str:
+def _bars(spectra: Spectra, decibels: dict[str, FloatArray]) -> Markup:
     n_phases = max(len(spectra.phases), 1)
     with drawn(0.4 + 1.7 * len(decibels)) as figure:
         panels = figure.subplots(len(decibels), 1, squeeze=False)[:, 0]
@@ -178,7 +177,7 @@ def _bars(spectra: Spectra, decibels: dict[str, FloatArray]) -> str:
             for i, (phase, one) in enumerate(zip(spectra.phases, values, strict=True)):
                 shift = (i - (n_phases - 1) / 2) * 0.8 / n_phases
                 axes.bar(
-                    at + shift, one, width=0.75 / n_phases, color=colour_of(phase.kind),
+                    at + shift, one, width=0.75 / n_phases, color=colour_of(phase.phase_kind),
                     alpha=0.95 - 0.25 * (i % 3), label=phase.label,
                 )  # fmt: skip
             axes.set_xticks(at, spectra.labels)
@@ -191,45 +190,43 @@ def _bars(spectra: Spectra, decibels: dict[str, FloatArray]) -> str:
         return svg_of(figure, "theta and alpha power by channel and phase")
 
 
-def block_course(blocks: Sequence[BlockAccount]) -> str:
+def blocks(stats: Sequence[BlockStats]) -> Markup:
     """Draw mean z, threshold, success and reward of each block, with the slope over those of one condition."""
     with drawn(2.4) as figure:
         left, right = figure.subplots(1, 2)
-        conditions = list(dict.fromkeys(block.span.name for block in blocks))
-        at = np.arange(1, len(blocks) + 1)
+        conditions = list(dict.fromkeys(block.span.name for block in stats))
+        at = np.arange(1, len(stats) + 1)
         for i, condition in enumerate(conditions):
             colour = SERIES[i % len(SERIES)]
-            some = [k for k, block in enumerate(blocks) if block.span.name == condition]
-            z = np.array([blocks[k].z for k in some])
+            some = [k for k, block in enumerate(stats) if block.span.name == condition]
+            z = np.array([stats[k].z for k in some])
             left.plot(at[some], z, "o", color=colour, markersize=6, label=f"mean z against {condition}")
             known = np.isfinite(z)
             if known.sum() > 1:
                 line = np.polynomial.Polynomial.fit(at[some][known], z[known], 1)
                 left.plot(at[some], line(at[some]), color=colour, linewidth=1.0)
         left.plot(
-            at, [b.threshold_z for b in blocks], "_", color=INK, markersize=18, label="threshold at the end"
+            at, [b.threshold_z for b in stats], "_", color=INK, markersize=18, label="threshold at the end"
         )
         left.set_ylabel("SD of the baseline")
         right.plot(
-            at, [b.success for b in blocks], "o-", color=GOOD, label="success (fixed baseline)", linewidth=1
+            at, [b.success for b in stats], "o-", color=GOOD, label="success (fixed baseline)", linewidth=1
         )
         right.plot(
-            at, [b.rewarded for b in blocks], "D--", color=SOFT, label="rewarded", markersize=4, linewidth=1
+            at, [b.rewarded for b in stats], "D--", color=SOFT, label="rewarded", markersize=4, linewidth=1
         )
-        right.plot(
-            at, [b.usable for b in blocks], "s:", color=COOL, label="usable", markersize=4, linewidth=1
-        )
+        right.plot(at, [b.usable for b in stats], "s:", color=COOL, label="usable", markersize=4, linewidth=1)
         right.set_ylim(0, 1)
         right.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         for axes in (left, right):
             axes.set_xticks(at, [f"block {k}" for k in at])
-            axes.set_xlim(0.5, len(blocks) + 0.5)
+            axes.set_xlim(0.5, len(stats) + 0.5)
             grid(axes)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
         return svg_of(figure, "mean z, threshold, success, reward and usable share of each block")
 
 
-def latency(ages: Ages) -> str:
+def latency(ages: Ages) -> Markup:
     """Draw how old feedback was when it went out, with the declared delay of the filters beside it."""
     with drawn(2.0) as figure:
         axes = figure.subplots()
@@ -251,7 +248,7 @@ def latency(ages: Ages) -> str:
         return svg_of(figure, "histogram of the age of feedback")
 
 
-def reasons(rates: Sequence[Rates]) -> str:
+def reasons(rates: Sequence[RewardRates]) -> Markup:
     """Draw for each phase with feedback what its values were: rewarded, usable, withheld for a reason."""
     shown = [each for each in rates if each.n]
     kinds = sorted({kind.partition(":")[0] for each in shown for kind in each.reasons})

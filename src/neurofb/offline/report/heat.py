@@ -1,6 +1,7 @@
-"""Heat that was given, what each place on the skin has had of its budget, and what was answered.
+"""Heat, the dose of each skin site, and ratings.
 
-In: a recording and its course. Out: stimuli, the ledger, ratings. A missing answer is missing, never zero.
+In: a recording and its annotations. Out: stimuli, doses, answers and their means. A missing answer is missing, never
+zero.
 """
 
 from __future__ import annotations
@@ -14,131 +15,92 @@ from typing import Any
 import numpy as np
 
 from neurofb.events import Event
-from neurofb.offline.report.course import Course
+from neurofb.offline.annotations import Annotation, SessionAnnotations
+from neurofb.offline.report.html import DASH, clock, number
 from neurofb.recording.session_recording import SessionRecording
 
 LEDGER = "heat-ledger.json"
-#: Events that end a stimulus, and how the report calls it.
-ENDS = {"heat_ended": "ended", "heat_aborted": "aborted", "heat_fault": "fault"}
 
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A stimulus that was fired.
+    """A stimulus that was fired."""
 
-    Attributes
-    ----------
-    at_s : float
-        Of the session's time.
-    phase, site : str
-    target_c, plateau_s : float
-    late_s : float
-        From its scheduled time to its real one.
-    highest_c : float
-        The highest measured temperature; NaN if nothing was read.
-    dose : float
-        Share of the contact line it used; NaN if its end is not in the record.
-    end : str
-        How it ended.
-    """
-
+    #: On the session clock.
     at_s: float
     phase: str
     site: str
     target_c: float
     plateau_s: float
+    #: From its scheduled time to its real one.
     late_s: float
+    #: The highest measured temperature; NaN if nothing was read.
     highest_c: float
+    #: Fraction of the contact-burn limit that it used; NaN if its end is not in the record.
     dose: float
+    #: "ended", "aborted", "fault" or "end not recorded".
     end: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a question.
+    """A question and its answer."""
 
-    Attributes
-    ----------
-    at_s : float
-    phase, scale, level : str
-    trial : int or None
-    value : float, str or None
-        None: no answer.
-    reaction_s : float or None
-    """
-
+    #: On the session clock.
     at_s: float
     phase: str
     scale: str
     level: str
     trial: int | None
+    #: None: no answer.
     value: float | str | None
     reaction_s: float | None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Answers of one scale at one level.
-
-    Attributes
-    ----------
-    scale, level : str
-    n_asked, n_missing : int
-    mean, sd : float
-        Of numbers; NaN where there are none.
-    """
+    """Answers of one scale at one level."""
 
     scale: str
     level: str
     n_asked: int
     n_missing: int
+    #: Of numbers, as is ``sd``; NaN where there are none.
     mean: float
     sd: float
 
 
-def stimuli_of(recording: SessionRecording, course: Course) -> list[Stimulus]:
+def stimuli_of(recording: SessionRecording, annotations: SessionAnnotations) -> list[Stimulus]:
     """Return every stimulus that was fired, calibration included."""
-    fired = [event for event in recording.events if event.kind == "heat_fired"]
-    ends = [event for event in recording.events if event.kind in ENDS]
-    found = []
-    for i, event in enumerate(fired):
-        until_s = fired[i + 1].time_s if i + 1 < len(fired) else math.inf
-        end = next((e for e in ends if event.time_s <= e.time_s <= until_s), None)
-        details = event.details
-        at_s = event.time_s - course.zero_s
-        stop_s = min(until_s, event.time_s + 600.0) if end is None else end.time_s
-        found.append(
-            Stimulus(
-                at_s,
-                _phase_at(course, at_s),
-                str(details.get("site", "")),
-                _number(details.get("target_c")),
-                _number(details.get("plateau_s")),
-                _number(details.get("fired_s")) - _number(details.get("scheduled_s")),
-                _highest_c(recording, event.time_s, stop_s),
-                math.nan if end is None else _number(end.details.get("dose")),
-                "end not recorded" if end is None else ENDS[end.kind],
-            )
+    return [
+        Stimulus(
+            each.start_s,
+            str(each.details.get("phase_label") or ""),
+            str(each.details.get("site") or ""),
+            _number(each.details.get("target_c")),
+            _number(each.details.get("plateau_s")),
+            _number(each.details.get("late_s")),
+            _highest_c(recording, annotations.zero_s, each),
+            _number(each.details.get("dose")),
+            str(each.details["end"]),
         )
-    return found
+        for each in annotations.of_kind("heat")
+    ]
 
 
-def _highest_c(recording: SessionRecording, start_s: float, end_s: float) -> float:
+def _highest_c(recording: SessionRecording, zero_s: float, stimulus: Annotation) -> float:
     readings = recording.stimulus
-    inside = (readings["time_s"] >= start_s) & (readings["time_s"] <= end_s)
+    time_s = readings["time_s"] - zero_s
+    inside = (time_s >= stimulus.start_s) & (time_s <= stimulus.end_s)
     measured = readings.get("measured_c", np.empty(0))[inside]
     measured = measured[np.isfinite(measured)]
     return float(measured.max()) if len(measured) else math.nan
 
 
-def _phase_at(course: Course, at_s: float) -> str:
-    return next((p.label for p in reversed(course.phases) if p.start_s <= at_s + 1e-6), "")
+def doses_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
+    """Return the dose of each site as a fraction of the contact-burn limit, and whether the session closed its ledger.
 
-
-def ledger_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
-    """Return what each site has had, in shares of the contact line, and whether the session closed its ledger.
-
-    A session that broke off has no closed ledger; then the newest that its events say.
+    A session that broke off has no closed ledger; then the doses are the newest of its events.
     """
     try:
         written = json.loads((recording.folder / LEDGER).read_text("utf-8"))
@@ -153,19 +115,19 @@ def ledger_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
     return used, False
 
 
-def answers_of(recording: SessionRecording, course: Course) -> list[Answer]:
-    """Return what came of every question, in order."""
+def answers_of(annotations: SessionAnnotations) -> list[Answer]:
+    """Return the answer to every question, in order."""
     return [
         Answer(
-            float(each["time_s"]) - course.zero_s,
-            str(each.get("phase") or "").replace("_", " "),
-            str(each.get("scale", "")),
-            str(each.get("level") or ""),
-            each.get("trial"),
-            each.get("value"),
-            each.get("reaction_s"),
+            each.start_s,
+            str(each.details["phase"] or "").replace("_", " "),
+            each.name,
+            str(each.details["level"] or ""),
+            each.details["trial"],
+            each.details["value"],
+            each.details["reaction_s"],
         )
-        for each in recording.ratings
+        for each in annotations.of_kind("rating")
     ]
 
 
@@ -199,3 +161,67 @@ def calibrations(events: Sequence[Event]) -> list[Mapping[str, Any]]:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+# -- the sections ------------------------------------------------------------------------------------------------
+
+
+def heat_context(
+    settings: Mapping[str, Any],
+    events: Sequence[Event],
+    stimuli: Sequence[Stimulus],
+    doses: Mapping[str, float],
+    is_closed: bool,
+) -> dict[str, Any] | None:
+    """Return stimuli, the dose of each site, and calibrations; None for a session without heat."""
+    heat = settings.get("heat")
+    if not stimuli and not doses and heat is None:
+        return None
+    budget = heat.get("budget") if isinstance(heat, Mapping) else None
+    before = settings.get("heat_used_before")
+    return {
+        "budget": _number(budget),
+        "doses": [(site, sum(s.site == site for s in stimuli), used) for site, used in doses.items()],
+        "is_closed": is_closed,
+        "before": list(before.items()) if isinstance(before, dict) and any(before.values()) else [],
+        "calibrations": [
+            (
+                each.get("site"),
+                each.get("threshold_c"),
+                [(float(pain), float(c)) for pain, c in (each.get("temperatures") or {}).items()],
+            )
+            for each in calibrations(events)
+        ],
+        "stimuli": [
+            (
+                clock(s.at_s),
+                s.phase,
+                s.site,
+                number(s.target_c, 1),
+                number(s.highest_c, 2),
+                number(s.plateau_s, 1),
+                number(1000 * s.late_s, 1),
+                number(s.dose, 4),
+                s.end,
+            )
+            for s in stimuli
+        ],
+    }
+
+
+def ratings_context(answers: Sequence[Answer]) -> dict[str, Any] | None:
+    """Return all answers and their means; None if nothing was asked."""
+    if not answers:
+        return None
+    means = [
+        (
+            each.scale,
+            each.level or DASH,
+            f"{each.n_asked}",
+            f"{each.n_missing}",
+            number(each.mean, 1),
+            number(each.sd, 1),
+        )
+        for each in summaries(answers)
+    ]
+    return {"means": means, "answers": answers}

@@ -1,12 +1,16 @@
-"""Pieces of the page: tables, figures, numbers as a person reads them. Every text from outside is escaped."""
+"""The page: Jinja2 templates of this package, with numbers as a person reads them. Every text is escaped.
+
+In: contexts, plain dicts and dataclasses. Out: the HTML; nothing in it is fetched from anywhere.
+"""
 
 from __future__ import annotations
 
-import html
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from neurofb.offline.report.style import CSS
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 NOTICE = (
     "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
@@ -15,64 +19,6 @@ NOTICE = (
 #: What a page of ours begins with, after its doctype: only such a file is ever replaced.
 MARK = "<!-- neurofb session report -->"
 DASH = "–"
-
-
-class Raw(str):
-    """HTML that is ours, and not to be escaped."""
-
-    __slots__ = ()
-
-
-def text(value: object) -> Raw:
-    """Return a text as HTML."""
-    return value if isinstance(value, Raw) else Raw(html.escape(str(value), quote=True))
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> Raw:
-    """Return a table; the columns ``numbers`` are set to the right."""
-    css = dict.fromkeys(numbers, ' class="n"')
-    head = "".join(f"<th{css.get(i, '')}>{text(name)}</th>" for i, name in enumerate(header))
-    body = "".join(
-        "<tr>" + "".join(f"<td{css.get(i, '')}>{text(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    if not body:
-        return Raw("")
-    return Raw(f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
-
-
-def figure(svg: str, caption: str, css: str = "") -> Raw:
-    """Return a figure with its caption."""
-    of = f' class="{css}"' if css else ""
-    return Raw(f"<figure{of}>{svg}<figcaption>{text(caption)}</figcaption></figure>")
-
-
-def section(name: str, title: str, *parts: str) -> Raw:
-    """Return a section of the page."""
-    return Raw(f'<section id="{name}"><h2>{text(title)}</h2>{"".join(parts)}</section>')
-
-
-def paragraph(words: str, css: str = "") -> Raw:
-    """Return a paragraph."""
-    of = f' class="{css}"' if css else ""
-    return Raw(f"<p{of}>{text(words)}</p>")
-
-
-def heading(words: str) -> Raw:
-    """Return a heading within a section."""
-    return Raw(f"<h3>{text(words)}</h3>")
-
-
-def folded(title: str, *parts: str) -> Raw:
-    """Return parts that are shown when asked for."""
-    return Raw(f"<details><summary>{text(title)}</summary>{''.join(parts)}</details>")
-
-
-def bar(share: float, css: str = "") -> Raw:
-    """Return a share as a bar."""
-    if not math.isfinite(share):
-        return Raw("")
-    return Raw(f'<span class="bar {css}"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i></span>')
 
 
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:
@@ -89,9 +35,9 @@ def signed(value: float, digits: int = 2, unit: str = "") -> str:
     return f"{round(value, digits) + 0.0:+.{digits}f}{unit}".replace("-", "−")  # + 0.0: never a negative zero
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """Return a share in percent, or a dash where there is none."""
-    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else DASH
+def percent(fraction: float, digits: int = 0) -> str:
+    """Return a fraction in percent, or a dash where there is none."""
+    return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else DASH
 
 
 def clock(seconds: float) -> str:
@@ -104,12 +50,34 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """Return the whole page: nothing in it is fetched from anywhere."""
-    return (
-        f'<!doctype html>\n{MARK}\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">'
-        f"<title>{text(title)}</title><style>{CSS}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
+def milliseconds(seconds: float) -> str:
+    """Return seconds as milliseconds."""
+    return f"{1000 * seconds:.1f}"
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the templates; a name that a context lacks is an error."""
+    found = Environment(
+        loader=PackageLoader("neurofb.offline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    found.filters.update(number=number, percent=percent, clock=clock, ms=milliseconds)
+    found.tests["finite"] = math.isfinite
+    return found
+
+
+def render(title: str, contexts: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    title : str
+    contexts : mapping
+        Name of a section's template → what stands in it; None where there is nothing to say.
+    """
+    return environment().get_template("page.html").render(page_title=title, **contexts)

@@ -1,7 +1,6 @@
-"""What feedback was given and what was withheld why: by phase, by block, over time; and how old it was.
+"""Reward rate and reasons for withheld feedback, per phase and block; the slope over blocks; the age of feedback.
 
-In: a recording and its course. Out: rates, reasons, ages and the course of blocks. Everything is counted from the
-values that were delivered.
+In: a recording and its annotations. Out: statistics, all counted from the values that were delivered.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 from neurofb.features.value import kind_of
-from neurofb.offline.report.course import Course, Span
+from neurofb.offline.annotations import Annotation, SessionAnnotations, reason_changes
 from neurofb.recording.session_recording import SessionRecording
 
 N_BINS = 60
@@ -27,8 +26,8 @@ SHORTEST_BLOCK_S = 10.0
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What one phase earned, in its feedback blocks.
+class RewardRates:
+    """Reward rate of one phase, in its feedback blocks.
 
     Attributes
     ----------
@@ -80,12 +79,12 @@ class Ages:
 
 
 @dataclass(frozen=True)
-class BlockAccount:
+class BlockStats:
     """How a block went, counted from delivered values.
 
     Attributes
     ----------
-    span : Span
+    span : Annotation
     n : int
     usable, rewarded : float
         Shares of all values.
@@ -99,7 +98,7 @@ class BlockAccount:
         Of z over the block, least squares; NaN if it is too short.
     """
 
-    span: Span
+    span: Annotation
     n: int
     usable: float
     rewarded: float
@@ -117,39 +116,40 @@ def feature_names(recording: SessionRecording) -> list[str]:
 
 
 def reasons_of(recording: SessionRecording) -> list[str]:
-    """Return for each feedback value why it could not be earned; empty where it could."""
-    changes: dict[int, str] = {}
-    for event in recording.events:
-        if event.kind in ("withheld", "earning") and event.index is not None:
-            changes.setdefault(event.index, kind_of(event.message) if event.kind == "withheld" else "")
+    """Return for each feedback value the reason for which it was withheld; empty where it could be earned."""
+    changes: dict[int, list[str]] = {}
+    for event in reason_changes(recording.events):
+        why = kind_of(event.message) if event.kind == "withheld" else ""
+        changes.setdefault(event.index or 0, []).append(why)
     reasons, now = [], ""
     usable = recording.feedback.get("usable", np.empty(0))
     for index, is_usable in zip(recording.feedback.get("index", ()), usable, strict=True):
-        now = changes.get(int(index), now)
+        if changes.get(int(index)):  # more than one where a value came after its sample was already stale
+            now = changes[int(index)].pop(0)
         reasons.append("" if is_usable else now or "reason not recorded")
     return reasons
 
 
-def rates_by_phase(recording: SessionRecording, course: Course) -> list[Rates]:
-    """Count what each phase earned in its feedback blocks; between blocks nothing can be earned."""
+def rates_by_phase(recording: SessionRecording, annotations: SessionAnnotations) -> list[RewardRates]:
+    """Return the reward rate of each phase, counted in its feedback blocks; between blocks nothing can be earned."""
     reasons = reasons_of(recording)
     given = recording.feedback
     in_blocks = np.zeros(len(reasons), dtype=bool)
-    for block in course.blocks:
+    for block in annotations.blocks:
         in_blocks |= _rows(given, block)
     found = []
-    for span in course.phases:
+    for span in annotations.phases:
         inside = _rows(given, span) & in_blocks
         n, usable, rewarded = _shares(given, inside)
         why = Counter(reasons[i] for i in np.flatnonzero(inside) if reasons[i])
         features = _usable_features(recording, span)
-        found.append(Rates(span.label, span.kind, n, usable, rewarded, why, features))
+        found.append(RewardRates(span.label, span.phase_kind, n, usable, rewarded, why, features))
     return found
 
 
-def _rows(table: dict[str, FloatArray], span: Span) -> NDArray[np.bool_]:
+def _rows(table: dict[str, FloatArray], span: Annotation) -> NDArray[np.bool_]:
     index = table.get("index", np.empty(0))
-    return np.asarray((index >= span.first) & (index < span.last))
+    return np.asarray((index >= span.first) & (index < span.stop))
 
 
 def _shares(given: dict[str, FloatArray], inside: NDArray[np.bool_]) -> tuple[int, float, float]:
@@ -159,7 +159,7 @@ def _shares(given: dict[str, FloatArray], inside: NDArray[np.bool_]) -> tuple[in
     return n, float(given["usable"][inside].mean()), float(given["reward"][inside].mean())
 
 
-def _usable_features(recording: SessionRecording, span: Span) -> dict[str, float]:
+def _usable_features(recording: SessionRecording, span: Annotation) -> dict[str, float]:
     table, found = recording.features, {}
     inside = _rows(table, span)
     for name in feature_names(recording):
@@ -169,7 +169,7 @@ def _usable_features(recording: SessionRecording, span: Span) -> dict[str, float
     return found
 
 
-def mean_features(recording: SessionRecording, span: Span) -> dict[str, tuple[float, float, int]]:
+def mean_features(recording: SessionRecording, span: Annotation) -> dict[str, tuple[float, float, int]]:
     """Return mean, standard deviation and number of the usable values of each feature in a span."""
     table, found = recording.features, {}
     inside = _rows(table, span)
@@ -209,17 +209,17 @@ def ages_of(recording: SessionRecording) -> Ages | None:
     )
 
 
-def block_accounts(recording: SessionRecording, course: Course) -> list[BlockAccount]:
+def block_stats(recording: SessionRecording, annotations: SessionAnnotations) -> list[BlockStats]:
     """Return how each block went."""
     given, found = recording.feedback, []
-    for span in course.blocks:
+    for span in annotations.blocks:
         inside = _rows(given, span)
         n, usable, rewarded = _shares(given, inside)
         good = inside & (given.get("usable", np.empty(0)) == 1)
         z, minutes = given.get("z", np.empty(0))[good], given.get("index", np.empty(0))[good]
         minutes = minutes / (60 * recording.rate_hz)
         found.append(
-            BlockAccount(
+            BlockStats(
                 span,
                 n,
                 usable,
@@ -228,7 +228,9 @@ def block_accounts(recording: SessionRecording, course: Course) -> list[BlockAcc
                 z=_mean(z),
                 success=_last(given.get("success_index", np.empty(0))[inside]),
                 threshold_z=_last(given.get("threshold", np.empty(0))[inside]),
-                slope_z_per_min=slope(minutes, z) if span.duration_s >= SHORTEST_BLOCK_S else math.nan,
+                slope_z_per_min=slope(minutes, z)
+                if span.end_s - span.start_s >= SHORTEST_BLOCK_S
+                else math.nan,
             )
         )
     return found
@@ -252,7 +254,7 @@ class Learning:
     success_per_block: float
 
 
-def learning(blocks: Sequence[BlockAccount]) -> list[Learning]:
+def learning(blocks: Sequence[BlockStats]) -> list[Learning]:
     """Return the slopes over blocks; blocks of different conditions are never mixed."""
     found = []
     for condition in dict.fromkeys(block.span.name for block in blocks):
@@ -273,7 +275,7 @@ def slope(x: FloatArray, y: FloatArray) -> float:
     return float(around @ y / spread) if spread > 0 else math.nan
 
 
-def total_reasons(rates: Iterable[Rates]) -> Counter[str]:
+def total_reasons(rates: Iterable[RewardRates]) -> Counter[str]:
     """Return all reasons of a session."""
     found: Counter[str] = Counter()
     for each in rates:

@@ -1,24 +1,23 @@
-"""What the EEG says, read in pieces: spectra of each phase, and how good each channel was.
+"""Spectra of each phase, and topographies.
 
-In: a recording and its course. Out: `Spectra` and `ChannelAccount`. However long the session, only a few seconds of EEG
-and the sums are held.
+In: a recording and its annotations. Out: `Spectra`. However long the session, only a few seconds of EEG and the sums
+are held.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
-from neurofb.dsp.quality import ChannelQuality
-from neurofb.errors import NeurofbError
-from neurofb.loop.settings import LoopSettings
-from neurofb.offline.report.course import Course, Span
+from neurofb.offline.annotations import Annotation, SessionAnnotations
+from neurofb.offline.report import figures
+from neurofb.offline.report.html import DASH, percent
 from neurofb.recording.session_recording import SessionRecording
 
 #: Length of a window in s; windows overlap by half (Welch 1967).
@@ -29,6 +28,10 @@ MOST_UV, MOST_TIMES = 150.0, 2.5
 HIGHEST_HZ = 45.0
 #: Numbers held at a time, whatever the rate and the number of channels.
 PIECE = 2_000_000
+#: Taken for the alpha peak where none was found, as the pipeline does.
+USUAL_IAF_HZ = 10.0
+#: Regions that a reader looks for first.
+USUAL_REGIONS = ("frontal_midline", "frontal", "sensorimotor", "temporal", "posterior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +40,31 @@ class Spectra:
 
     Attributes
     ----------
-    phases : tuple of Span
-        Those that were measured; spans of one name count as one.
+    phases : tuple of Annotation
+        Those that were measured; phases of one name count as one.
     labels : tuple of str
     freqs_hz : array (n_freqs,)
     power : array (n_phases, n_channels, n_freqs)
         In µV²/Hz; NaN where a channel had no clean window.
     n_clean, n_windows : array (n_phases, n_channels), array (n_phases,)
         Windows that went in, and all there were.
+    iaf_hz : float or None
+        The alpha peak the session found or was given.
     """
 
-    phases: tuple[Span, ...]
+    phases: tuple[Annotation, ...]
     labels: tuple[str, ...]
     freqs_hz: FloatArray
     power: FloatArray
     n_clean: NDArray[np.int64]
     n_windows: NDArray[np.int64]
+    iaf_hz: float | None = None
+
+    @property
+    def bands_hz(self) -> dict[str, tuple[float, float]]:
+        """Theta and alpha against the alpha peak."""
+        peak = USUAL_IAF_HZ if self.iaf_hz is None else self.iaf_hz
+        return {"theta": (max(peak - 6, 1.0), peak - 2), "alpha": (peak - 2, peak + 2)}
 
     def band_uv2(self, band_hz: tuple[float, float]) -> FloatArray:
         """Return the power within a band in µV², shape (n_phases, n_channels)."""
@@ -72,7 +84,7 @@ class Spectra:
         return np.where(count > 0, mean, np.nan)
 
 
-def spectra_of(recording: SessionRecording, course: Course) -> Spectra:
+def spectra_of(recording: SessionRecording, annotations: SessionAnnotations) -> Spectra:
     """Compute the spectra of the phases in which something is measured.
 
     Notes
@@ -81,7 +93,7 @@ def spectra_of(recording: SessionRecording, course: Course) -> Spectra:
     """
     rate_hz = recording.rate_hz
     n = round(WINDOW_S * rate_hz) if rate_hz > 0 else 0
-    phases = _by_name([phase for phase in course.measured if phase.last - phase.first >= max(n, 1)])
+    phases = _by_name([phase for phase in annotations.measured if phase.stop - phase.first >= max(n, 1)])
     freqs: FloatArray = np.fft.rfftfreq(n, 1 / rate_hz).astype(float) if n else np.empty(0)
     kept = freqs <= HIGHEST_HZ
     shape = (len(phases), len(recording.labels), int(kept.sum()))
@@ -97,39 +109,47 @@ def spectra_of(recording: SessionRecording, course: Course) -> Spectra:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / n_clean[..., None]
     return Spectra(
-        tuple(phase for phase, _ in phases), recording.labels, freqs[kept], mean, n_clean, n_windows
+        tuple(phase for phase, _ in phases),
+        recording.labels,
+        freqs[kept],
+        mean,
+        n_clean,
+        n_windows,
+        iaf_hz_of(recording),
     )
 
 
-def _by_name(phases: Sequence[Span]) -> list[tuple[Span, list[Span]]]:
-    found: dict[str, list[Span]] = {}
+def iaf_hz_of(recording: SessionRecording) -> float | None:
+    """Return the alpha peak that the session found, or else was given; None without one."""
+    fitted = [event.details for event in recording.events if event.kind == "fitted"]
+    given = recording.settings.get("given")
+    for document in (*reversed(fitted), given if isinstance(given, dict) else {}):
+        peak = document.get("iaf_hz")
+        if isinstance(peak, int | float) and math.isfinite(peak):
+            return float(peak)
+    return None
+
+
+def _by_name(phases: Sequence[Annotation]) -> list[tuple[Annotation, list[Annotation]]]:
+    found: dict[str, list[Annotation]] = {}
     for phase in phases:
         found.setdefault(phase.name, []).append(phase)
-    return [
-        (
-            Span(
-                name,
-                spans[0].kind,
-                name.replace("_", " ") + (f" ×{len(spans)}" if len(spans) > 1 else ""),
-                spans[0].start_s,
-                spans[-1].end_s,
-                spans[0].first,
-                spans[-1].last,
-                spans[0].eyes,
-            ),
-            spans,
-        )
-        for name, spans in found.items()
-    ]
+    return [(_joined(some), some) for some in found.values()]
 
 
-def _windows(recording: SessionRecording, span: Span, n: int) -> Iterator[FloatArray]:
+def _joined(phases: Sequence[Annotation]) -> Annotation:
+    """Return phases of one name as one."""
+    first, often = phases[0], f" ×{len(phases)}" if len(phases) > 1 else ""
+    return replace(first, details={**first.details, "label": first.name.replace("_", " ") + often})
+
+
+def _windows(recording: SessionRecording, span: Annotation, n: int) -> Iterator[FloatArray]:
     """Return the windows of a span in pieces, each of shape (n_windows, n_channels, n)."""
     hop, n_channels = n // 2, max(len(recording.labels), 1)
     if not hop:
         return
     at_once = max(1, PIECE // (n_channels * n))
-    starts = range(span.first, span.last - n + 1, hop)
+    starts = range(span.first, span.stop - n + 1, hop)
     for k in range(0, len(starts), at_once):
         some = starts[k : k + at_once]
         x = recording.eeg(some[0], some[-1] + n)
@@ -158,91 +178,61 @@ def _power(
     return power, clean
 
 
-@dataclass(frozen=True)
-class ChannelAccount:
-    """How a channel was.
+# -- the section -------------------------------------------------------------------------------------------------
 
-    Attributes
+
+def spectra_context(
+    spectra: Spectra, montage: Mapping[str, Any], declared: Sequence[Any]
+) -> dict[str, Any] | None:
+    """Return figures and captions of the section on spectra; None without EEG that is long enough.
+
+    Parameters
     ----------
-    label : str
-    states : mapping of str to int
-        Quarters of a second in each state, as the session judges them.
-    missing : float
-        Share of samples that never came.
-    deviation_uv : float
-        Median over quarters of the standard deviation; NaN if there is none.
-    left : int
-        How often it was taken out during the session.
+    spectra : Spectra
+    montage : mapping
+        The session's: "labels", "positions" and "regions", as far as known.
+    declared : sequence
+        The session's features.
     """
-
-    label: str
-    missing: float
-    deviation_uv: float
-    left: int
-    states: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def good(self) -> float:
-        """Share of quarters in which nothing was wrong with it; NaN if there was none."""
-        n = self.states.total()
-        return self.states["ok"] / n if n else math.nan
-
-
-def channel_accounts(recording: SessionRecording) -> tuple[list[ChannelAccount], bool]:
-    """Judge every quarter of a second of every channel once more, as the session did.
-
-    Returns
-    -------
-    accounts : list of ChannelAccount
-    judged : bool
-        False if the settings of the session are lost: then states are empty.
-    """
-    labels, n_samples = recording.labels, recording.n_samples
-    quarter = round(recording.rate_hz / 4) if recording.rate_hz > 0 else 0
-    judge = _judge(recording, quarter) if quarter else None
-    states: list[Counter[str]] = [Counter() for _ in labels]
-    n_missing = np.zeros(len(labels), dtype=np.int64)
-    spreads: list[FloatArray] = []
-    step = quarter * max(1, PIECE // max(quarter * len(labels), 1)) if quarter else 0
-    for start in range(0, n_samples, step or max(n_samples, 1)):
-        x = np.ascontiguousarray(recording.eeg(start, start + step))
-        missing = np.isnan(x)
-        n_missing += missing.sum(axis=0)
-        n_quarters = len(x) // quarter if quarter else 0
-        whole = x[: n_quarters * quarter].reshape(n_quarters, quarter, len(labels))
-        spreads.append(whole.std(axis=1))
-        for piece in whole if judge is not None else ():
-            assert judge is not None
-            for counted, found in zip(states, judge.process(piece), strict=True):
-                counted[found.state] += 1
-    left = Counter(e.details.get("channel") for e in recording.events if e.kind == "channel_left")
-    spread = np.concatenate(spreads) if spreads else np.empty((0, len(labels)))
-    accounts = [
-        ChannelAccount(
-            label,
-            float(n_missing[i] / n_samples) if n_samples else math.nan,
-            _median(spread[:, i]),
-            left[label],
-            states[i],
-        )
-        for i, label in enumerate(labels)
-    ]
-    return accounts, judge is not None
-
-
-def _median(values: FloatArray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else math.nan
-
-
-def _judge(recording: SessionRecording, quarter: int) -> ChannelQuality | None:
-    try:
-        settings = LoopSettings.from_dict(recording.settings["loop"])
-    except (NeurofbError, KeyError, TypeError):
+    if not len(spectra.freqs_hz) or not spectra.n_windows.any():
         return None
-    montage = settings.montage
-    if montage.labels != recording.labels:
-        return None
-    return ChannelQuality(
-        len(montage.labels), settings.rate_hz, quarter, montage.limits, montage.converter, settings.line_hz
-    )
+    regions = _regions(spectra.labels, montage.get("regions") or {}, declared)
+    positions = dict(zip(montage.get("labels", ()), montage.get("positions", ()), strict=False))
+    return {
+        "by_region": figures.spectra_by_place(spectra, regions),
+        "by_channel": figures.spectra_by_place(spectra, [(label, [label]) for label in spectra.labels]),
+        "topographies": figures.topographies(spectra, positions),
+        "window_s": WINDOW_S,
+        "most_uv": MOST_UV,
+        "theta_hz": spectra.bands_hz["theta"],
+        "alpha_hz": spectra.bands_hz["alpha"],
+        "peak_hz": spectra.iaf_hz,
+        "windows": [
+            (
+                phase.label,
+                f"{n}",
+                percent(float(clean.mean() / n) if n else math.nan),
+                *_worst(clean, spectra.labels),
+            )
+            for phase, n, clean in zip(spectra.phases, spectra.n_windows, spectra.n_clean, strict=True)
+        ],
+    }
+
+
+def _worst(clean: NDArray[np.int64], labels: tuple[str, ...]) -> tuple[str, str]:
+    """Return the channel with the fewest clean windows, and how many those are."""
+    if not clean.size:
+        return DASH, ""
+    worst = int(clean.argmin())
+    return labels[worst], f"{clean[worst]}"
+
+
+def _regions(
+    labels: Sequence[str], known: Mapping[str, Sequence[str]], declared: Sequence[Any]
+) -> list[tuple[str, list[str]]]:
+    """Return the regions that features use, then the usual ones; every channel where there are no regions."""
+    used = [place.get("region") for each in declared
+            for place in (each.get("at") or {}, *(each.get("between") or ()))]  # fmt: skip
+    names = [name for name in dict.fromkeys((*used, *USUAL_REGIONS)) if name in known]
+    places = [(name, [channel for channel in known[name] if channel in labels]) for name in names]
+    return [place for place in places if place[1]][:8] or [(label, [label]) for label in labels[:8]]

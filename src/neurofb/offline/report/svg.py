@@ -6,13 +6,13 @@ Matplotlib is given colours that stand for names; in the SVG each becomes a vari
 from __future__ import annotations
 
 import contextlib
-import html
 import io
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def drawn(height_in: float, width_in: float = WIDTH_IN, *, fitted: bool = True) 
         yield figure
 
 
-def svg_of(figure: Figure, words: str) -> str:
+def svg_of(figure: Figure, words: str) -> Markup:
     """Return a figure as SVG for the page; ``words`` say what it shows to who cannot see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -103,11 +103,9 @@ def svg_of(figure: Figure, words: str) -> str:
     text = re.sub(r"(?<=[ \d])(-?\d+\.\d{2})\d+", r"\1", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
-    label = html.escape(words, quote=True)
-    width = round(96 * figure.get_figwidth())
-    return text.replace(
-        "<svg", f'<svg style="max-width:{width}px" role="img" aria-label="{label}"', 1
-    ).replace("\n", " ")
+    opening = Markup('<svg style="max-width:{}px" role="img" aria-label="{}"')
+    opening = opening.format(round(96 * figure.get_figwidth()), words)
+    return Markup(text.replace("<svg", opening, 1).replace("\n", " "))
 
 
 def colour_of(kind: str) -> str:
@@ -122,7 +120,7 @@ def grid(axes: Axes, which: str = "y") -> None:
 
 
 def minutes(axes: Axes, end_s: float) -> float:
-    """Label the time of a session; give by what its seconds are divided."""
+    """Label the time axis of a session; return by what its seconds are divided."""
     if end_s > 240:
         axes.set_xlabel("min")
         return 60.0

@@ -1,4 +1,4 @@
-"""Figures over the session's time: what happened, and how features and threshold went.
+"""The session over time: phases, stimuli, feedback and ratings; features and threshold; events.
 
 Long sessions are drawn as means and ranges of a thousand parts of their time.
 """
@@ -6,14 +6,18 @@ Long sessions are drawn as means and ranges of a thousand parts of their time.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from neurofb.chunk import FloatArray
-from neurofb.offline.report.course import Course
+from neurofb.offline.annotations import SessionAnnotations
 from neurofb.offline.report.heat import Answer
+from neurofb.offline.report.html import DASH, clock, number
 from neurofb.offline.report.reward_stats import feature_names
 from neurofb.offline.report.svg import (
     BAD,
@@ -68,14 +72,16 @@ def parts_for(time_s: FloatArray, end_s: float) -> int:
     return int(min(PARTS, max(1.0, end_s / max(2 * step_s, 1e-3))))
 
 
-def timeline(recording: SessionRecording, course: Course, answers: Sequence[Answer]) -> str:
+def session_figure(
+    recording: SessionRecording, annotations: SessionAnnotations, answers: Sequence[Answer]
+) -> Markup:
     """Draw phases, stimuli, feedback and ratings on one axis of time."""
-    rows: list[tuple[float, Callable[[Axes], None]]] = [(0.62, lambda axes: _phases(axes, course))]
+    rows: list[tuple[float, Callable[[Axes], None]]] = [(0.62, lambda axes: _phases(axes, annotations))]
     if len(recording.stimulus["time_s"]):
-        rows.append((1.5, lambda axes: _temperature(axes, recording, course)))
-    if len(recording.feedback["time_s"]) and course.blocks:
-        rows.append((1.5, lambda axes: _level(axes, recording, course)))
-        rows.append((0.7, lambda axes: _shares(axes, recording, course)))
+        rows.append((1.5, lambda axes: _temperature(axes, recording, annotations)))
+    if len(recording.feedback["time_s"]) and annotations.blocks:
+        rows.append((1.5, lambda axes: _level(axes, recording, annotations)))
+        rows.append((0.7, lambda axes: _shares(axes, recording, annotations)))
     if any(isinstance(each.value, int | float) or each.value is None for each in answers):
         rows.append((1.5, lambda axes: _ratings(axes, answers)))
     heights = [height for height, _ in rows]
@@ -83,19 +89,21 @@ def timeline(recording: SessionRecording, course: Course, answers: Sequence[Answ
         found = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (_, draw) in zip(found, rows, strict=True):
             draw(axes)
-            _shade(axes, course)
+            _shade(axes, annotations)
             axes.yaxis.set_label_coords(-0.055, 0.5)
-        _time_axis(found[-1], course)
+        _time_axis(found[-1], annotations)
         words = "phases, temperatures, feedback and ratings over the session's time"
         return svg_of(figure, words)
 
 
-def _time_axis(axes: Axes, course: Course) -> None:
-    axes.set_xlim(0, max(course.end_s, 1e-3))
-    divisor = minutes(axes, course.end_s)
+def _time_axis(axes: Axes, annotations: SessionAnnotations) -> None:
+    axes.set_xlim(0, max(annotations.end_s, 1e-3))
+    divisor = minutes(axes, annotations.end_s)
     if divisor > 1:
-        step = next(s for s in (30, 60, 120, 300, 600, 1200, 3600, 7200, 36000) if course.end_s / s <= 14)
-        ticks = np.arange(0, course.end_s + 1, step)
+        step = next(
+            s for s in (30, 60, 120, 300, 600, 1200, 3600, 7200, 36000) if annotations.end_s / s <= 14
+        )
+        ticks = np.arange(0, annotations.end_s + 1, step)
         axes.set_xticks(ticks, [f"{tick / divisor:g}" for tick in ticks])
 
 
@@ -104,24 +112,27 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.0, borderpad=0.1)
 
 
-def _shade(axes: Axes, course: Course) -> None:
-    for span in course.phases:
+def _shade(axes: Axes, annotations: SessionAnnotations) -> None:
+    for span in annotations.phases:
         if span.start_s > 0:
             axes.axvline(span.start_s, color=LINE, linewidth=0.5, alpha=0.7, zorder=0)
-    for span in course.blocks:
+    for span in annotations.blocks:
         axes.axvspan(span.start_s, span.end_s, color=GOOD, alpha=0.06, linewidth=0, zorder=0)
-    for start_s, end_s in course.pauses:
-        axes.axvspan(start_s, end_s, facecolor="none", edgecolor=SOFT, hatch="////", alpha=0.5, linewidth=0)
+    for span in annotations.of_kind("pause"):
+        axes.axvspan(
+            span.start_s, span.end_s, facecolor="none", edgecolor=SOFT, hatch="////", alpha=0.5, linewidth=0
+        )
 
 
-def _phases(axes: Axes, course: Course) -> None:
-    whole_s = max(course.end_s, 1e-3)
-    for span in course.phases:
+def _phases(axes: Axes, annotations: SessionAnnotations) -> None:
+    whole_s = max(annotations.end_s, 1e-3)
+    for span in annotations.phases:
+        lasted_s = span.end_s - span.start_s
         axes.barh(
-            0, span.duration_s, left=span.start_s, height=1.0, color=colour_of(span.kind), alpha=0.85, linewidth=0
+            0, lasted_s, left=span.start_s, height=1.0, color=colour_of(span.phase_kind), alpha=0.85, linewidth=0
         )  # fmt: skip
-        words = _fitted(span.label, int(span.duration_s / whole_s * 150))
-        middle_s = span.start_s + span.duration_s / 2
+        words = _fitted(span.label, int(lasted_s / whole_s * 150))
+        middle_s = span.start_s + lasted_s / 2
         axes.text(middle_s, 0, words, ha="center", va="center", fontsize=7, color="white", linespacing=1.05)
     axes.set_ylim(-0.5, 0.5)
     axes.set_yticks([])
@@ -137,12 +148,12 @@ def _fitted(words: str, room: int) -> str:
     return "\n".join(lines[:3])
 
 
-def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> None:
+def _temperature(axes: Axes, recording: SessionRecording, annotations: SessionAnnotations) -> None:
     readings = recording.stimulus
-    time_s = readings["time_s"] - course.zero_s
-    parts = parts_for(time_s, course.end_s)
-    middles, target, _, most_target = binned(time_s, readings["target_c"], course.end_s, parts)
-    _, measured, least, most = binned(time_s, readings["measured_c"], course.end_s, parts)
+    time_s = readings["time_s"] - annotations.zero_s
+    parts = parts_for(time_s, annotations.end_s)
+    middles, target, _, most_target = binned(time_s, readings["target_c"], annotations.end_s, parts)
+    _, measured, least, most = binned(time_s, readings["measured_c"], annotations.end_s, parts)
     axes.fill_between(middles, least, most, color=HEAT, alpha=0.3, linewidth=0)
     axes.plot(middles, measured, color=HEAT, linewidth=2.2, alpha=0.75, label="measured")
     axes.plot(
@@ -155,7 +166,7 @@ def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> Non
     )
     for event in recording.events:
         if event.kind in ("heat_aborted", "heat_fault", "heat_refused"):
-            at_s = event.time_s - course.zero_s
+            at_s = event.time_s - annotations.zero_s
             axes.plot([at_s], [axes.get_ylim()[1]], marker="v", color=BAD, markersize=6, clip_on=False)
     axes.set_ylabel("°C")
     grid(axes)
@@ -163,10 +174,12 @@ def _temperature(axes: Axes, recording: SessionRecording, course: Course) -> Non
     axes.margins(y=0.1)
 
 
-def _level(axes: Axes, recording: SessionRecording, course: Course) -> None:
+def _level(axes: Axes, recording: SessionRecording, annotations: SessionAnnotations) -> None:
     given = recording.feedback
-    time_s = given["time_s"] - course.zero_s
-    middles, mean, least, most = binned(time_s, given["level"], course.end_s, parts_for(time_s, course.end_s))
+    time_s = given["time_s"] - annotations.zero_s
+    middles, mean, least, most = binned(
+        time_s, given["level"], annotations.end_s, parts_for(time_s, annotations.end_s)
+    )
     axes.fill_between(middles, least, most, color=GOOD, alpha=0.3, linewidth=0)
     axes.plot(middles, mean, color=GOOD, linewidth=1.0)
     axes.set_ylim(-0.03, 1.03)
@@ -175,14 +188,14 @@ def _level(axes: Axes, recording: SessionRecording, course: Course) -> None:
     grid(axes)
 
 
-def _shares(axes: Axes, recording: SessionRecording, course: Course) -> None:
+def _shares(axes: Axes, recording: SessionRecording, annotations: SessionAnnotations) -> None:
     """Usable and rewarded shares of each part of the session, in the blocks."""
     given = recording.feedback
-    time_s = given["time_s"] - course.zero_s
+    time_s = given["time_s"] - annotations.zero_s
     inside = np.zeros(len(time_s), dtype=bool)
-    for block in course.blocks:
-        inside |= (given["index"] >= block.first) & (given["index"] < block.last)
-    part = np.floor(np.clip(time_s[inside] / max(course.end_s, 1e-3), 0, 1 - 1e-9) * SHARES).astype(int)
+    for block in annotations.blocks:
+        inside |= (given["index"] >= block.first) & (given["index"] < block.stop)
+    part = np.floor(np.clip(time_s[inside] / max(annotations.end_s, 1e-3), 0, 1 - 1e-9) * SHARES).astype(int)
     counts = np.bincount(part, minlength=SHARES)
     sparse = (
         counts < 0.3 * np.median(counts[counts > 0]) if counts.any() else counts < 0
@@ -191,7 +204,7 @@ def _shares(axes: Axes, recording: SessionRecording, course: Course) -> None:
         ("usable", "usable", SOFT, 0.25),
         ("reward", "rewarded", GOOD, 0.9),
     ):
-        middles, mean, _, _ = binned(time_s[inside], given[name][inside], course.end_s, SHARES)
+        middles, mean, _, _ = binned(time_s[inside], given[name][inside], annotations.end_s, SHARES)
         mean[sparse] = np.nan
         width = middles[1] - middles[0]
         axes.bar(
@@ -223,50 +236,88 @@ def _ratings(axes: Axes, answers: Sequence[Answer]) -> None:
         _legend(axes)
 
 
-def feature_course(recording: SessionRecording, course: Course) -> str:
+def feature_figure(recording: SessionRecording, annotations: SessionAnnotations) -> Markup:
     """Draw every feature over the session, usable values only, and z with its threshold in the blocks."""
     names, given = feature_names(recording), recording.feedback
-    has_z = bool(len(given["time_s"])) and bool(course.blocks)
+    has_z = bool(len(given["time_s"])) and bool(annotations.blocks)
     units = recording.units("neurofb-features")
     with drawn(0.5 + 1.25 * (len(names) + has_z)) as figure:
         found = figure.subplots(len(names) + has_z, 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(found, names, strict=False):
             table = recording.features
             usable = table[f"{name}.usable"] == 1
-            time_s = table["time_s"][usable] - course.zero_s
-            _band(axes, time_s, table[name][usable], course, SERIES[0])
+            time_s = table["time_s"][usable] - annotations.zero_s
+            _band(axes, time_s, table[name][usable], annotations, SERIES[0])
             axes.set_title(name.replace("_", " "))
             axes.set_ylabel(units.get(name, "").replace("none", ""))
         if has_z:
-            _scores(found[-1], recording, course)
+            _scores(found[-1], recording, annotations)
         for axes in found:
             grid(axes)
-            _shade(axes, course)
+            _shade(axes, annotations)
             axes.yaxis.set_label_coords(-0.055, 0.5)
-        _time_axis(found[-1], course)
+        _time_axis(found[-1], annotations)
         return svg_of(figure, "features over the session's time, and the trained one against its threshold")
 
 
-def _band(axes: Axes, time_s: FloatArray, values: FloatArray, course: Course, colour: str) -> None:
-    parts = min(300, parts_for(time_s, course.end_s))
-    middles, mean, _, _ = binned(time_s, values, course.end_s, parts)
-    _, squares, _, _ = binned(time_s, values**2, course.end_s, parts)
+def _band(
+    axes: Axes, time_s: FloatArray, values: FloatArray, annotations: SessionAnnotations, colour: str
+) -> None:
+    parts = min(300, parts_for(time_s, annotations.end_s))
+    middles, mean, _, _ = binned(time_s, values, annotations.end_s, parts)
+    _, squares, _, _ = binned(time_s, values**2, annotations.end_s, parts)
     spread = np.sqrt(np.maximum(squares - mean**2, 0))
     axes.fill_between(middles, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0)
     axes.plot(middles, mean, color=colour, linewidth=1.0)
 
 
-def _scores(axes: Axes, recording: SessionRecording, course: Course) -> None:
+def _scores(axes: Axes, recording: SessionRecording, annotations: SessionAnnotations) -> None:
     given = recording.feedback
     usable = given["usable"] == 1
-    _band(axes, given["time_s"][usable] - course.zero_s, given["z"][usable], course, GOOD)
-    for i, block in enumerate(course.blocks):
-        inside = (given["index"] >= block.first) & (given["index"] < block.last)
+    _band(axes, given["time_s"][usable] - annotations.zero_s, given["z"][usable], annotations, GOOD)
+    for i, block in enumerate(annotations.blocks):
+        inside = (given["index"] >= block.first) & (given["index"] < block.stop)
         threshold = given["threshold"][inside]
-        time_s = given["time_s"][inside] - course.zero_s
+        time_s = given["time_s"][inside] - annotations.zero_s
         label = "threshold" if i == 0 else None
         axes.plot(time_s[:: max(1, len(time_s) // 200)], threshold[:: max(1, len(time_s) // 200)], color=INK,
                   linewidth=1.2, linestyle=(0, (4, 1.6)), label=label)  # fmt: skip
     axes.set_title("trained feature against its baseline, and the threshold")
     axes.set_ylabel("z (SD)")
     axes.legend(loc="upper left")
+
+
+# -- the sections ------------------------------------------------------------------------------------------------
+
+
+def timeline_context(
+    recording: SessionRecording, annotations: SessionAnnotations, answers: Sequence[Answer]
+) -> dict[str, Any]:
+    """Return the figure of the session over time, and its phases."""
+    rows = [
+        (
+            clock(phase.start_s),
+            clock(phase.end_s - phase.start_s),
+            phase.label,
+            phase.phase_kind.replace("_", " "),
+            phase.eyes,
+            f"{phase.stop - phase.first}",
+        )
+        for phase in annotations.phases
+    ]
+    return {"figure": session_figure(recording, annotations, answers), "phases": rows}
+
+
+def events_context(recording: SessionRecording, annotations: SessionAnnotations) -> dict[str, Any]:
+    """Return every event, and how many there were of each kind."""
+    counted = Counter(event.kind for event in recording.events)
+    rows = [
+        (
+            number(event.time_s - annotations.zero_s, 2),
+            DASH if event.index is None else f"{event.index}",
+            event.kind,
+            event.message,
+        )
+        for event in recording.events
+    ]
+    return {"counts": counted.most_common(), "rows": rows}
