@@ -77,14 +77,14 @@ def document(data, end):
     return json.loads(eeg(data, end).read_text("utf-8"))
 
 
-def test_a_validator_finds_no_error(dataset):
+def test_exported_dataset_passes_the_validator(dataset):
     ran = subprocess.run([validator(), str(dataset), "--json"], capture_output=True, text=True)
     issues = json.loads(ran.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
     assert ran.returncode == 0
 
 
-def test_mne_reads_the_eeg_back(dataset):
+def test_exported_eeg_is_read_back_by_mne(dataset):
     raw = mne.io.read_raw_brainvision(eeg(dataset, "eeg.vhdr"), verbose="error")
     ours = neurofb.read_session(eventful()).raw()
     assert np.abs(raw.get_data() - ours.get_data()).max() < 1e-3 * 1e-6
@@ -93,7 +93,7 @@ def test_mne_reads_the_eeg_back(dataset):
     assert raw.info["meas_date"].isoformat() == "2026-11-24T19:18:27+00:00"
 
 
-def test_mne_bids_reads_eeg_events_and_positions_back(dataset):
+def test_exported_eeg_events_and_positions_are_read_back_by_mne_bids(dataset):
     place = mne_bids.BIDSPath(
         subject="P01", session="1", task="shortHeat", run="01", datatype="eeg", root=dataset
     )
@@ -110,7 +110,7 @@ def test_mne_bids_reads_eeg_events_and_positions_back(dataset):
                                np.linalg.norm(theirs["Fz"] - theirs["Oz"]), rtol=1e-3)  # fmt: skip
 
 
-def test_events_tell_stimuli_ratings_and_gaps(dataset):
+def test_events_table_has_stimuli_ratings_and_gaps(dataset):
     events = columns(eeg(dataset, "events.tsv"))
     assert [float(onset) for onset in events["onset"]] == sorted(float(onset) for onset in events["onset"])
     at = events["trial_type"].index("heat/hot")
@@ -128,7 +128,7 @@ def test_events_tell_stimuli_ratings_and_gaps(dataset):
     assert set(events) <= set(about)
 
 
-def test_channels_say_which_were_bad_and_why(dataset):
+def test_channels_table_names_bad_channels_with_reason(dataset):
     channels = columns(eeg(dataset, "channels.tsv"))
     why = dict(zip(channels["name"], channels["status_description"], strict=True))
     assert set(channels["type"]) == {"EEG"}
@@ -136,7 +136,7 @@ def test_channels_say_which_were_bad_and_why(dataset):
     assert why["Fz"] == "n/a"
 
 
-def test_a_channel_that_was_out_for_long_is_bad(tmp_path):
+def test_channel_out_of_use_for_long_is_bad(tmp_path):
     ran = session(tmp_path, headset_faults=("off@15+30:P3",))
     data = tmp_path / "out"
     export(ran.folder, data)
@@ -146,7 +146,7 @@ def test_a_channel_that_was_out_for_long_is_bad(tmp_path):
     ]
 
 
-def test_the_eeg_document_has_what_is_required_and_known(dataset):
+def test_eeg_sidecar_has_required_and_known_fields(dataset):
     about = document(dataset, "eeg.json")
     assert about["TaskName"] == "shortHeat"
     assert about["SamplingFrequency"] == 250
@@ -159,7 +159,7 @@ def test_the_eeg_document_has_what_is_required_and_known(dataset):
     assert about["RecordingDuration"] == pytest.approx(neurofb.read_session(eventful()).duration_s, abs=0.01)
 
 
-def test_temperature_and_feedback_stand_beside_the_eeg(dataset):
+def test_temperature_and_feedback_are_sampled_beside_the_eeg(dataset):
     about = document(dataset, "recording-thermode_physio.json")
     rows = np.array(table(eeg(dataset, "recording-thermode_physio.tsv.gz")), dtype=float)
     times_s = about["StartTime"] + np.arange(len(rows)) / about["SamplingFrequency"]
@@ -177,7 +177,7 @@ def test_temperature_and_feedback_stand_beside_the_eeg(dataset):
     assert ours > 0
 
 
-def test_ratings_are_behaviour_and_missing_ones_are_missing(tmp_path):
+def test_missing_rating_is_na_in_beh_table(tmp_path):
     def nobody_answers(assembled):
         assembled.conductor.prompting.on_prompt = None
 
@@ -189,7 +189,7 @@ def test_ratings_are_behaviour_and_missing_ones_are_missing(tmp_path):
     assert ratings["scale"] == ["intensity"]
 
 
-def test_derivatives_hold_features_protocol_and_versions(dataset):
+def test_derivatives_have_features_protocol_and_versions(dataset):
     derived = dataset / "derivatives" / "neurofb"
     assert (
         json.loads((derived / "dataset_description.json").read_text("utf-8"))["DatasetType"] == "derivative"
@@ -205,7 +205,7 @@ def test_derivatives_hold_features_protocol_and_versions(dataset):
     assert protocol["study"]["id"] == "short-heat"
 
 
-def test_arms_stand_nowhere(tmp_path):
+def test_export_never_names_the_arm(tmp_path):
     arms = """
 [[arms]]
 id = "zenlike"
@@ -229,7 +229,7 @@ label = "B"
             assert word.decode() not in path.name
 
 
-def test_nothing_is_overwritten(fresh):
+def test_second_export_overwrites_nothing(fresh):
     folder, data = fresh
     header = export(folder, data)
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
@@ -245,7 +245,7 @@ def test_nothing_is_overwritten(fresh):
     assert all(path.read_bytes() == content for path, content in own.items())
 
 
-def test_an_export_that_failed_or_was_killed_leaves_nothing_in_the_way(fresh, monkeypatch):
+def test_export_after_failed_or_killed_one_succeeds(fresh, monkeypatch):
     folder, data = fresh
 
     def full(*_):
@@ -266,7 +266,7 @@ def test_an_export_that_failed_or_was_killed_leaves_nothing_in_the_way(fresh, mo
     ]
 
 
-def test_a_dataset_that_was_begun_by_others_keeps_what_it_says(fresh):
+def test_export_keeps_description_and_readme_of_a_dataset(fresh):
     folder, data = fresh
     said = {"Name": "Ours", "BIDSVersion": "1.7.0", "DatasetType": "raw"}
     (data / "dataset_description.json").write_text(json.dumps(said), "utf-8")
@@ -276,7 +276,7 @@ def test_a_dataset_that_was_begun_by_others_keeps_what_it_says(fresh):
     assert [path.name for path in data.glob("README*")] == ["README"]
 
 
-def test_dates_are_moved_where_that_is_asked(fresh):
+def test_shift_dates_moves_all_dates_but_sourcedata(fresh):
     folder, data = fresh
     done = export_session(folder, data, shift_dates=40_000)
     assert any("keeps the true ones" in note for note in done.notes)
@@ -289,14 +289,14 @@ def test_dates_are_moved_where_that_is_asked(fresh):
     assert raw.info["meas_date"].isoformat() == "1917-05-20T19:18:27+00:00"
 
 
-def test_a_shift_that_is_too_short_is_told(fresh):
+def test_shift_dates_too_short_is_noted(fresh):
     folder, data = fresh
     notes = export_session(folder, data, shift_dates=100).notes
     assert any("asks for dates before 1925" in note for note in notes)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.8])
-def test_a_session_that_was_broken_off_is_exported_and_says_so(fresh, share):
+def test_export_of_broken_off_session_is_noted(fresh, share):
     folder, data = fresh
     file = folder / "recording.xdf"
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
@@ -309,7 +309,7 @@ def test_a_session_that_was_broken_off_is_exported_and_says_so(fresh, share):
     assert made["recording"]["problems"]
 
 
-def test_the_command_exports_a_session_or_a_dataset(fresh, tmp_path):
+def test_export_command_takes_a_session_or_a_dataset(fresh, tmp_path):
     folder, data = fresh
     result = invoke(export_command.command, folder)
     assert result.exit_code == 0
@@ -332,7 +332,7 @@ def test_the_command_exports_a_session_or_a_dataset(fresh, tmp_path):
         invoke(export_command.command, alone)
 
 
-def test_cells_are_what_tables_can_hold():
+def test_cell_formats_missing_and_numbers():
     assert [cell(value) for value in (None, "", float("nan"), 0.0, 2.5, 7, True, "a\tb\nc")] == [
         "n/a", "n/a", "n/a", "0", "2.5", "7", "True", "a b c",
     ]  # fmt: skip

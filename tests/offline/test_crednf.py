@@ -61,14 +61,14 @@ def test_document_has_its_form(protocol):
     assert json.loads(json.dumps(document)) == document
 
 
-def test_what_no_program_can_know_is_left_to_the_author(demo_list, trained_list):
+def test_unknowable_boxes_are_left_to_the_author(demo_list, trained_list):
     for _, document in (demo_list, trained_list):
         for item in ("1b", "2e", "5c"):
             assert box(document, item)["state"] == "author"
         assert box(document, "2c", 2)["state"] == "author"
 
 
-def test_values_are_those_of_the_record(demo_list):
+def test_checklist_values_equal_the_record(demo_list):
     facts, document = demo_list
     given = facts.recording.feedback
     n = len(given["level"])
@@ -88,7 +88,7 @@ def test_values_are_those_of_the_record(demo_list):
     assert any("success 0." in line and "intensity, hot" in line for line in box(document, "6b")["known"])
 
 
-def test_texts_stand_word_for_word(demo_list):
+def test_instructions_are_quoted_word_for_word(demo_list):
     _, document = demo_list
     known = box(document, "3b")
     assert known["state"] == "filled"

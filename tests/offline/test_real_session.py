@@ -91,7 +91,7 @@ def stream_of(path, type_="EEG"):
     return next(stream for stream in streams if stream["info"]["type"][0] == type_)
 
 
-def test_it_went_to_its_end_with_heat_and_feedback(session):
+def test_real_session_finishes_with_heat_and_feedback(session):
     outcome, _, _ = session
     recording = open_session_recording(Path(outcome["folder"]))
     assert outcome["outcome"] == "finished"
@@ -101,7 +101,7 @@ def test_it_went_to_its_end_with_heat_and_feedback(session):
     assert recording.feedback["usable"].any()
 
 
-def test_every_sample_is_accounted_for(session):
+def test_received_samples_stand_at_successive_places(session):
     """Nothing was lost on the way: the samples stand at successive places, as many as were received."""
     recording = open_session_recording(Path(session[0]["folder"]))
     received = stream_of(Path(session[0]["folder"]) / "recording.xdf")["time_stamps"]
@@ -120,13 +120,13 @@ def test_labrecorder_has_the_same_samples_and_stamps(session):
     np.testing.assert_array_equal(theirs["time_series"][first : first + n], ours["time_series"][:n])
 
 
-def test_it_comes_out_the_same_again(session):
+def test_real_session_reruns_equal(session):
     again = neurofb("rerun", session[0]["folder"], "--check", "--json")
     ran = subprocess.run(again, capture_output=True, text=True, timeout=BOUND_S, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_the_exported_dataset_is_valid(session):
+def test_real_session_exports_a_valid_dataset(session):
     validator = Path(sys.executable).with_name("bids-validator-deno")
     if not validator.exists():
         pytest.skip("the BIDS validator is not installed: pip install bids-validator-deno")

@@ -64,7 +64,7 @@ def test_phases_follow_each_other(facts):
     assert (facts.annotations.outcome, facts.recording.is_whole) == ("finished", True)
 
 
-def test_rates_are_those_of_the_delivered_values(facts):
+def test_reward_rates_equal_delivered_values(facts):
     given = facts.recording.feedback
     training = facts.rates[2]
     assert training.n == len(given["level"]) > 1000
@@ -76,13 +76,13 @@ def test_rates_are_those_of_the_delivered_values(facts):
     assert facts.rates[1].features["frontal_midline_theta"] == theta[(index >= 745) & (index < 6745)].mean()
 
 
-def test_reasons_are_those_that_the_session_counted(facts):
+def test_reasons_equal_the_count_of_the_session(facts):
     ended = next(event for event in facts.recording.events if event.kind == "block_ended")
     assert facts.rates[2].reasons == Counter(ended.details["withheld"])
     assert facts.rates[2].reasons.total() == np.sum(facts.recording.feedback["usable"] == 0)
 
 
-def test_ages_are_counted_like_numpy_does(facts):
+def test_age_histogram_equals_numpy(facts):
     ages = facts.recording.feedback["age_s"]
     counts, edges = np.histogram(ages, 60, (0, facts.ages.edges_s[-1]))
     assert facts.ages.counts.tolist() == counts.tolist()
@@ -92,7 +92,7 @@ def test_ages_are_counted_like_numpy_does(facts):
     assert facts.ages.filter_s == pytest.approx(0.15)
 
 
-def test_spectra_are_welchs(facts):
+def test_spectra_equal_scipy_welch(facts):
     recording, spectra = facts.recording, facts.spectra
     channel = recording.labels.index("Oz")
     rest = [phase.name for phase in spectra.phases].index("rest")
@@ -120,7 +120,7 @@ def test_windows_with_blinks_are_left_out(facts):
     assert (spectra.n_clean[1, channel], spectra.n_windows[1]) == (clean, len(swings))
 
 
-def test_heat_ledger_agrees_with_the_temperatures(facts):
+def test_dose_equals_the_integral_of_readings(facts):
     """The dose again, from the readings alone: ∫ dt / exp(113.4 − 28.3 ln T)."""
     readings = facts.recording.stimulus
     line_s = np.exp(113.4 - 28.3 * np.log(readings["measured_c"]))
@@ -234,7 +234,7 @@ def test_page_is_well_formed_and_fetches_nothing(made):
     assert tags.names["svg"] >= 7
 
 
-def test_page_shows_what_it_should(made, facts):
+def test_page_has_key_figures_and_sections(made, facts):
     head = made.html[:20_000]
     assert html.NOTICE in head
     assert run.NOTICE == html.NOTICE
@@ -264,7 +264,7 @@ def test_page_claims_nothing(made):
         assert found is None, words[max(0, found.start() - 60) : found.end() + 60]
 
 
-def test_arm_is_nowhere():
+def test_report_never_names_the_arm():
     """The same session in another arm gives the same report, but for its date; and no hash stands for the arm."""
     pages = []
     for arm in ("verum_of_the_trial", "placebo_of_the_trial"):
@@ -337,7 +337,7 @@ def test_template_without_its_value_is_an_error():
         html.environment().from_string("{{ nothing }}").render()
 
 
-def test_numbers_that_are_none_are_dashes():
+def test_missing_numbers_are_dashes():
     assert html.number(float("nan")) == html.signed(float("nan")) == html.percent(float("nan")) == html.DASH
     assert html.signed(-0.0004) == "+0.00"
     assert (html.clock(3725), html.clock(65.4)) == ("1:02:05", "1:05")
@@ -397,7 +397,7 @@ def test_recording_with_damaged_numbers(tmp_path):
     assert len(report_of(folder).checklist["boxes"]) == 24
 
 
-def test_no_session(tmp_path):
+def test_report_of_no_session_is_refused(tmp_path):
     with pytest.raises(UnknownFile, match=r"has no recording\.xdf"):
         report_of(tmp_path)
 
@@ -438,14 +438,14 @@ def test_report_that_cannot_be_written(tmp_path):
         save(report(session(REST_ONLY)), tmp_path / "file" / "report.html")
 
 
-def test_command_says_where_the_report_is(tmp_path):
+def test_report_command_prints_the_path(tmp_path):
     said = invoke(report_command.command, session(REST_ONLY), "--out", tmp_path / "report.html").stdout
     assert f"report: {tmp_path / 'report.html'}" in said
     assert "of 24 boxes" in said
     assert "not whole" not in said
 
 
-def test_command_prints_the_checklist(tmp_path):
+def test_report_command_prints_the_checklist_as_json(tmp_path):
     page = tmp_path / "report.html"
     printed = json.loads(invoke(report_command.command, session(REST_ONLY), "--out", page, "--json").stdout)
     assert printed == json.loads((tmp_path / "cred-nf.json").read_text())

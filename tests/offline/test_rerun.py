@@ -58,7 +58,7 @@ def copied(recorded, tmp_path):
     ],
     ids=["loss", "stall", "disconnect", "zeros", "contact", "clock"],
 )
-def test_every_fault_of_a_headset_gives_the_same_bits(tmp_path, faults, device, kinds):
+def test_rerun_with_headset_faults_is_bit_equal(tmp_path, faults, device, kinds):
     text = TEMPORAL if device == "muse-2" else PROTOCOL
     ran = session(tmp_path, text=text, headset_faults=faults, device=device)
     assert ran.outcome.kind == "finished", ran.outcome.message
@@ -70,7 +70,7 @@ def test_every_fault_of_a_headset_gives_the_same_bits(tmp_path, faults, device, 
     assert verdict.n_reasons > 3
 
 
-def test_a_pause_gives_the_same_bits(tmp_path):
+def test_rerun_with_pause_is_bit_equal(tmp_path):
     acts = [
         (5.0, command("pause")),
         (7.0, command("resume")),
@@ -90,7 +90,7 @@ def _blocks(folder):
     return compute(recording, loop_of(recording)).blocks
 
 
-def test_a_session_with_the_baseline_of_another_gives_the_same_bits(tmp_path, recorded):
+def test_rerun_with_earlier_baseline_is_bit_equal(tmp_path, recorded):
     text = PROTOCOL[: PROTOCOL.index("[[phases]]")] + PROTOCOL[PROTOCOL.rindex("[[phases]]") :]
     ran = session(tmp_path, text=text, baseline=recorded, seed=3)
     recording = open_session_recording(ran.folder)
@@ -101,13 +101,13 @@ def test_a_session_with_the_baseline_of_another_gives_the_same_bits(tmp_path, re
     assert recording.feedback["usable"].sum() > 100
 
 
-def test_a_session_that_heat_ended_gives_the_same_bits(tmp_path):
+def test_rerun_of_session_ended_by_heat_is_bit_equal(tmp_path):
     ran = session(tmp_path, thermode_faults=("stuck@24",))
     assert ran.outcome.kind == "aborted"
     assert again(ran.folder).is_equal
 
 
-def test_an_equal_session_says_so_and_ends_well(recorded):
+def test_rerun_check_prints_equality_and_exits_0(recorded):
     result = check(recorded)
     assert result.exit_code == 0
     assert "equal to the last bit: " in result.stdout
@@ -140,7 +140,7 @@ def flip(folder, stream, column, change=None):
 
 
 @pytest.mark.parametrize("column", ["level", "z", "success_index"])
-def test_a_single_changed_bit_is_found_and_named(copied, column):
+def test_rerun_finds_a_single_changed_bit(copied, column):
     index = flip(copied, "feedback", column)
     result = check(copied)
     assert result.exit_code == 2
@@ -153,7 +153,7 @@ def test_a_single_changed_bit_is_found_and_named(copied, column):
     assert invoke(rerun.command, copied, "--json").exit_code == 0  # told, but no error unless it is asked for
 
 
-def test_a_changed_sample_of_eeg_is_found(copied):
+def test_rerun_finds_a_changed_eeg_sample(copied):
     recording = open_session_recording(copied)
     at = recording.n_samples // 2
     samples = recording.eeg_stream.values(at, at + 1)
@@ -167,7 +167,7 @@ def test_a_changed_sample_of_eeg_is_found(copied):
     assert at <= difference.index < at + 100
 
 
-def test_a_changed_reason_is_found(copied):
+def test_rerun_finds_a_changed_reason(copied):
     content = (copied / "recording.xdf").read_bytes()
     changed = content.replace(b"evoked response to heat onset", b"evoked response to heat ONSET")
     assert changed != content
@@ -183,7 +183,7 @@ def _elsewhere(folder, **changed):
     (folder / "session.json").write_text(json.dumps(settings), "utf-8")
 
 
-def test_another_processor_may_differ_in_the_last_bits_and_no_more(copied):
+def test_rerun_on_another_processor_tolerates_last_bits(copied):
     _elsewhere(copied, processor="Another 3000", kernels_sha256="0" * 64)
     verdict = again(copied)
     assert verdict.is_equal
@@ -204,7 +204,7 @@ def test_another_processor_may_differ_in_the_last_bits_and_no_more(copied):
     assert (difference.column, difference.index) == ("level", index)
 
 
-def test_what_the_last_bits_depend_on():
+def test_bit_equality_depends_on_kernels_processor_and_libraries():
     here = {"kernels_sha256": "a", "machine": "m", "processor": "p", "packages": {"numpy": "1", "scipy": "2"}}
     assert list(what_differs(here, here)) == []
     assert list(what_differs({**here, "python": "3"}, here)) == []
@@ -222,7 +222,7 @@ def test_bits_and_relative_differences():
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.77, 0.9, 0.995])
-def test_a_recording_that_was_broken_off_is_equal_as_far_as_it_goes(copied, share):
+def test_rerun_of_broken_off_recording_is_equal_to_its_end(copied, share):
     file = copied / "recording.xdf"
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
@@ -234,7 +234,7 @@ def test_a_recording_that_was_broken_off_is_equal_as_far_as_it_goes(copied, shar
 
 
 @pytest.mark.skipif(not os.environ.get("NEUROFB_FUZZ"), reason="NEUROFB_FUZZ=1: two hundred cuts, a minute")
-def test_a_recording_cut_at_any_byte_is_equal_as_far_as_it_goes(copied):
+def test_rerun_of_recording_cut_at_any_byte_is_equal_to_its_end(copied):
     file = copied / "recording.xdf"
     content = file.read_bytes()
     for at in np.random.default_rng(1).integers(4, len(content), 200).tolist():
@@ -243,14 +243,14 @@ def test_a_recording_cut_at_any_byte_is_equal_as_far_as_it_goes(copied):
         assert verdict.is_equal, (at, verdict.difference)
 
 
-def test_a_difference_before_the_end_of_a_broken_recording_is_one(copied):
+def test_rerun_finds_difference_before_the_end_of_a_broken_recording(copied):
     index = flip(copied, "feedback", "level")
     file = copied / "recording.xdf"
     file.write_bytes(file.read_bytes()[:-2000])
     assert again(copied).difference.index == index
 
 
-def test_what_another_protocol_would_have_given(tmp_path, recorded):
+def test_what_if_compares_blocks_with_another_protocol(tmp_path, recorded):
     recording = open_session_recording(recorded)
     same = load_protocol(protocol(tmp_path))
     (block,) = what_if(recording, same)
@@ -273,7 +273,7 @@ def test_what_another_protocol_would_have_given(tmp_path, recorded):
     assert document["other"]["rewards"] == block.other.rewards
 
 
-def test_another_protocol_that_cannot_be_followed_is_refused(tmp_path, recorded):
+def test_what_if_refuses_protocol_that_cannot_follow(tmp_path, recorded):
     head, tail = PROTOCOL[: PROTOCOL.index("[feedback]")], PROTOCOL[PROTOCOL.index("[baseline]") :]
     text = head + tail.replace("training", "transfer").replace('feedback = "rest"\n', "")
     with pytest.raises(WrongInput, match=r"'short-heat' has no \[feedback\] table"):
@@ -282,7 +282,7 @@ def test_another_protocol_that_cannot_be_followed_is_refused(tmp_path, recorded)
         check(recorded, protocol="demo")
 
 
-def test_sessions_that_cannot_be_run_again_are_refused(copied, tmp_path):
+def test_rerun_refuses_sessions_without_settings(copied, tmp_path):
     with pytest.raises(UnknownFile, match=r"has no recording\.xdf"):
         check(tmp_path)
     (copied / "session.json").unlink()
@@ -290,14 +290,14 @@ def test_sessions_that_cannot_be_run_again_are_refused(copied, tmp_path):
         check(copied)
 
 
-def test_instructions_out_of_order_are_refused(recorded):
+def test_rerun_refuses_instructions_out_of_order(recorded):
     events = open_session_recording(recorded).events
     told = [event for event in events if event.kind == "loop"]
     with pytest.raises(WrongFile, match=r"not in order: '\w+' at sample \d+ comes after 'end_block'"):
         instructions(told[::-1])
 
 
-def test_long_work_tells_how_far_it_is(recorded):
+def test_rerun_reports_progress(recorded):
     recording, told = open_session_recording(recorded), []
     compute(recording, loop_of(recording), lambda done, of: told.append((done, of)))
     assert [done for done, _ in told] == sorted({done for done, _ in told})

@@ -41,7 +41,7 @@ def spans(raw, start):
     ]
 
 
-def test_samples_are_those_of_the_session_in_volts(session, raw):
+def test_raw_has_the_samples_in_volts(session, raw):
     uv = session.recording.eeg()
     assert raw.get_data().shape == uv.T.shape
     there = ~np.isnan(uv.T)
@@ -50,7 +50,7 @@ def test_samples_are_those_of_the_session_in_volts(session, raw):
     assert 1e-6 < raw.get_data()[:, :1000].std() < 1e-4
 
 
-def test_reading_in_pieces_and_by_channel_is_the_same(raw):
+def test_raw_read_in_pieces_equals_whole(raw):
     whole = raw.get_data()
     np.testing.assert_array_equal(
         raw.get_data(picks=["Fz", "Oz"], start=4990, stop=5050), whole[[3, 14], 4990:5050]
@@ -59,7 +59,7 @@ def test_reading_in_pieces_and_by_channel_is_the_same(raw):
     assert not raw.preload
 
 
-def test_positions_date_and_names(session, raw):
+def test_raw_has_positions_date_and_names(session, raw):
     assert raw.ch_names == list(session.recording.labels)
     assert set(raw.get_channel_types()) == {"eeg"}
     places = raw.get_montage().get_positions()["ch_pos"]
@@ -69,7 +69,7 @@ def test_positions_date_and_names(session, raw):
     assert raw.info["meas_date"] is None  # the test's session has no date
 
 
-def test_the_date_is_that_of_the_session(copied):
+def test_raw_has_the_date_of_the_session(copied):
     settings = json.loads((copied / "session.json").read_text("utf-8"))
     settings["date"] = "2026-11-24T19:18:27+0200"
     (copied / "session.json").write_text(json.dumps(settings), "utf-8")
@@ -77,7 +77,7 @@ def test_the_date_is_that_of_the_session(copied):
     assert neurofb.read_session(copied).raw().info["meas_date"] == wanted
 
 
-def test_annotations_tell_what_happened_and_when(session, raw):
+def test_raw_annotations_have_phases_steps_ratings_and_notes(session, raw):
     assert [name for *_, name in spans(raw, "phase")] == ["phase/rest", "phase/training"]
     (onset, lasts, _), (after, *_) = spans(raw, "phase")
     assert (onset, after) == (0, pytest.approx(lasts))
@@ -96,7 +96,7 @@ def test_annotations_tell_what_happened_and_when(session, raw):
     assert lasts > 3
 
 
-def test_heat_stands_where_the_stimulator_was_warm(session, raw):
+def test_heat_annotation_spans_the_warm_readings(session, raw):
     ((onset, lasts, name),) = spans(raw, "heat")
     assert name == "heat/hot"
     table = session.stimulus
@@ -108,7 +108,7 @@ def test_heat_stands_where_the_stimulator_was_warm(session, raw):
     assert (heat.details["trial"], heat.details["phase"]) == (1, "training")
 
 
-def test_artifacts_are_those_that_withheld_feedback(session, raw):
+def test_artifact_annotations_span_withheld_feedback(session, raw):
     found = {name for *_, name in spans(raw, "artifact")}
     assert "artifact/blink" in found
     table = session.feedback
@@ -132,7 +132,7 @@ def test_gaps_are_bad_and_bridged(session, raw):
     np.testing.assert_allclose(x[:, at - 1 : end + 1], line, atol=1e-15)
 
 
-def test_filters_and_saving_work_without_warnings(raw, tmp_path):
+def test_raw_filters_and_saves_without_warnings(raw, tmp_path):
     filtered = raw.copy().load_data().filter(1.0, 40.0, verbose="error")
     assert np.isfinite(filtered.get_data()).all()
     raw.save(tmp_path / "session_raw.fif", verbose="error")
@@ -152,7 +152,7 @@ def test_epochs_by_event(session):
         session.epochs("heet")
 
 
-def test_tables_are_columns(session):
+def test_session_tables_are_columns(session):
     assert session.features["onset_s"][0] == session.features["index"][0] / 250
     assert len({len(column) for column in session.feedback.values()}) == 1
     assert set(session.stimulus["site"]) == {"", "left forearm"}
@@ -162,7 +162,7 @@ def test_tables_are_columns(session):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.97])
-def test_a_recording_cut_anywhere_opens_as_far_as_it_goes(copied, share):
+def test_recording_cut_anywhere_opens_to_its_end(copied, share):
     file = copied / "recording.xdf"
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
@@ -176,7 +176,7 @@ def test_a_recording_cut_anywhere_opens_as_far_as_it_goes(copied, share):
     assert raw.annotations.onset.max() <= raw.times[-1]
 
 
-def test_without_any_eeg_there_is_no_raw(copied):
+def test_raw_without_eeg_is_refused(copied):
     file = copied / "recording.xdf"
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(WrongFile, match="has no EEG: "):
@@ -219,7 +219,7 @@ def test_gaps_are_found_however_the_recording_is_cut(monkeypatch, piece_s):
     np.testing.assert_allclose(raw.get_data(start=4, stop=7), 1e-6 * wanted[4:7].T)
 
 
-def test_the_session_is_that_of_its_recording(session):
+def test_session_has_settings_and_length_of_its_recording(session):
     assert session.duration_s == session.recording.n_samples / 250
     assert session.settings == open_session_recording(eventful()).settings
     assert repr(session) == f"<Session sub-P01_ses-1_task-shortHeat_run-01: {session.duration_s:.1f} s>"

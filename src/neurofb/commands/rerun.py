@@ -21,7 +21,7 @@ from neurofb.events import plain
 if TYPE_CHECKING:
     from neurofb.offline.comparison import Verdict
     from neurofb.offline.rerun import Progress
-    from neurofb.offline.what_if import BlockFelt
+    from neurofb.offline.what_if import BlockComparison
     from neurofb.recording.session_recording import SessionRecording
 
 #: Exit code of ``--check`` where a bit is not as recorded.
@@ -128,20 +128,20 @@ def _compare_protocols(recording: SessionRecording, protocol: str, as_json: bool
     )
 
 
-def block_rows(blocks: list[BlockFelt]) -> Iterator[tuple[str, ...]]:
+def block_rows(blocks: list[BlockComparison]) -> Iterator[tuple[str, ...]]:
     """Return two rows for each block, as ``BLOCK_HEADER`` names their cells."""
     for number, block in enumerate(blocks, 1):
         end_s = block.start_s + block.duration_s
-        for name, felt in (("delivered", block.delivered), ("other", block.other)):
+        for name, feedback in (("delivered", block.delivered), ("other", block.other)):
             first = name == "delivered"
             yield (
                 f"{number} {block.condition}, {block.start_s:.0f}–{end_s:.0f} s" if first else "",
                 name,
-                str(felt.rewards),
-                _percent(felt.rewarded),
-                _percent(felt.usable),
-                f"{felt.level:.3f}",
-                f"{felt.success:.3f}",
+                str(feedback.rewards),
+                _percent(feedback.rewarded),
+                _percent(feedback.usable),
+                f"{feedback.level:.3f}",
+                f"{feedback.success:.3f}",
                 "" if first else f"{block.alike:.2f}",
             )
 

@@ -1,4 +1,4 @@
-"""What a re-run gives, held against the record: equal to the last bit, or where the first difference lies.
+"""A re-run compared with its record: equal to the last bit, or where the first difference lies.
 
 In: a recording and what was computed of it again. Out: a `Verdict`. Bits are demanded where the kernels, the processor
 and the libraries that design filters are those of the session; elsewhere 1e-9, relative, and the verdict says so.
@@ -30,7 +30,7 @@ TORN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where record and re-run differ first.
+    """The first difference between record and re-run.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """How a re-run compares with its record.
+    """The result of comparing a re-run with its record.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Verdict:
 def compare(
     recording: SessionRecording, computed: Computed, here: Mapping[str, Any] | None = None
 ) -> Verdict:
-    """Hold what was computed again against the record.
+    """Compare what was computed again with the record.
 
     Parameters
     ----------

@@ -49,22 +49,22 @@ class Gap:
 
 def find_gaps(recording: SessionRecording, rate_hz: float) -> list[Gap]:
     """Find all gaps of a recording, in order."""
-    search = _Search(len(recording.labels))
+    search = _GapFinder(len(recording.labels))
     step = max(1, round(_PIECE_S * rate_hz))
     for start in range(0, recording.n_samples, step):
-        search.take(recording.eeg(start, min(start + step, recording.n_samples)), start)
+        search.read(recording.eeg(start, min(start + step, recording.n_samples)), start)
     return search.done(recording.n_samples)
 
 
-class _Search:
-    """Goes through a recording once; keeps what each channel had last, and gaps that are not over."""
+class _GapFinder:
+    """Finds gaps in one pass; kept: the last sample of each channel, and gaps that are not over."""
 
     def __init__(self, n_channels: int) -> None:
         self._last = np.full(n_channels, np.nan)
         self._begun = np.full(n_channels, -1)
         self._found: dict[tuple[int, int], list[tuple[int, float, float]]] = {}
 
-    def take(self, samples: FloatArray, start: int) -> None:
+    def read(self, samples: FloatArray, start: int) -> None:
         missing = np.isnan(samples)
         if missing.any() or (self._begun >= 0).any():
             for channel in np.flatnonzero(missing.any(axis=0) | (self._begun >= 0)).tolist():
@@ -90,7 +90,7 @@ class _Search:
         self._begun[channel] = -1
 
     def done(self, n_samples: int) -> list[Gap]:
-        """Close what is open and give all gaps."""
+        """Close open gaps and return all."""
         for channel in np.flatnonzero(self._begun >= 0).tolist():
             self._close(channel, n_samples, float("nan"))
         gaps = []

@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What the loop was told, and from which sample on it held."""
+    """An instruction to the loop, and the sample from which on it held."""
 
     index: int
     do: str
@@ -64,7 +64,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """What the samples of a session lead to.
+    """Values and feedback, computed from the samples of a session.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Computed:
 
 
 def instructions(events: Sequence[Event]) -> list[Instruction]:
-    """Return what the loop was told, in order.
+    """Return the instructions to the loop, in order.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def settings_of(recording: SessionRecording) -> Mapping[str, Any]:
 
 
 def given_of(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None, tuple[Baseline, ...]]:
-    """Return what an earlier session had found of the participant, None and none without one."""
+    """Return the fit and baselines that an earlier session gave; None and none without one."""
     if given is None:
         return None, ()
     return ParticipantFit.from_dict(given), tuple(Baseline.read(each) for each in given["baselines"])
@@ -161,7 +161,7 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
     progress : callable, optional
         Told how many samples of how many are done.
     """
-    rows = _Rows(list(loop.measures))
+    rows = _RecordedRows(list(loop.measures))
     blocks = _Blocks()
     end, stopped = recording.n_samples, ""
     at = 0
@@ -175,7 +175,7 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
         except (NeurofbError, TypeError) as error:
             stopped = f"{each.do!r} at sample {each.index}: {error}"
             break
-        blocks.take(each, loop)
+        blocks.follow(each, loop)
     if not stopped:
         _push(recording, loop, rows, at, end, progress)
     return Computed(
@@ -190,13 +190,18 @@ def compute(recording: SessionRecording, loop: Loop, progress: Progress | None =
 
 
 def _push(
-    recording: SessionRecording, loop: Loop, rows: _Rows, start: int, stop: int, progress: Progress | None
+    recording: SessionRecording,
+    loop: Loop,
+    rows: _RecordedRows,
+    start: int,
+    stop: int,
+    progress: Progress | None,
 ) -> None:
     """Feed samples to the loop; damage of a file may make them any number, which changes none of the others."""
     for piece in _pieces(recording, loop.settings.rate_hz, start, stop):
         with np.errstate(over="ignore", invalid="ignore"):
             output = loop.push(piece)
-        rows.take(output)
+        rows.append(output)
         if progress is not None:
             progress(loop.next_index, recording.n_samples)
 
@@ -211,13 +216,13 @@ def _pieces(recording: SessionRecording, rate_hz: float, start: int, stop: int) 
 
 
 class _Blocks:
-    """Follows instructions to the blocks they begin and end."""
+    """The blocks that instructions begin and end."""
 
     def __init__(self) -> None:
         self._done: list[Block] = []
         self._begun: Instruction | None = None
 
-    def take(self, each: Instruction, loop: Loop) -> None:
+    def follow(self, each: Instruction, loop: Loop) -> None:
         if each.do == "start_block":
             self._begun = each
         elif each.do == "end_block" and self._begun is not None:
@@ -234,8 +239,8 @@ class _Blocks:
         return self._done
 
 
-class _Rows:
-    """Values and feedback as the journal writes them."""
+class _RecordedRows:
+    """Values and feedback as the session log writes them."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._at = {name: 1 + 2 * i for i, name in enumerate(names)}
@@ -245,12 +250,12 @@ class _Rows:
         self.reasons: list[tuple[int, str]] = []
         self._why = ""
 
-    def take(self, output: Any) -> None:
-        """Take in what samples led to."""
-        self._take_values(output.values)
+    def append(self, output: Any) -> None:
+        """Append the values and feedback of one push."""
+        self._append_values(output.values)
         self.feedback(output.samples)
 
-    def _take_values(self, values: Sequence[FeatureValue]) -> None:
+    def _append_values(self, values: Sequence[FeatureValue]) -> None:
         if not values:
             return
         rows: list[list[float]] = []
@@ -266,7 +271,7 @@ class _Rows:
         self._values.append(np.array(rows, dtype=np.float64))
 
     def feedback(self, samples: Sequence[FeedbackSample]) -> None:
-        """Take in feedback."""
+        """Append feedback samples."""
         if not samples:
             return
         rows = [[getattr(sample, name) for name in FEEDBACK] for sample in samples]

@@ -57,7 +57,7 @@ class Session:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the session was made of."""
+        """``session.json``: all that is needed to run the session again."""
         return self.recording.settings
 
     @property
@@ -84,7 +84,7 @@ class Session:
         return to_raw(self.recording, self.annotations)
 
     def epochs(self, event: str = "heat", tmin: float = -1.0, tmax: float = 5.0, **more: Any) -> mne.Epochs:
-        """Return epochs around what happened.
+        """Return epochs around annotations.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Session:
         Raises
         ------
         UnknownName
-            If nothing of that name happened: what did.
+            If there is no annotation of that name; the message names those there are.
         """
         raw = self.raw()
         names = sorted(set(raw.annotations.description))
@@ -119,7 +119,7 @@ class Session:
 
     @cached_property
     def feedback(self) -> Columns:
-        """What was given: ``level``, ``reward``, ``usable``, ``value``, ``z``, ``threshold``, ``age_s`` …"""
+        """Delivered feedback: ``level``, ``reward``, ``usable``, ``value``, ``z``, ``threshold``, ``age_s`` …"""
         return self._by_index(self.recording.feedback)
 
     @cached_property
@@ -144,12 +144,12 @@ class Session:
 
     @property
     def events(self) -> list[Event]:
-        """Everything that was said, in the order of the file."""
+        """All events, in the order of the file."""
         return self.recording.events
 
     @cached_property
     def annotations(self) -> list[Annotation]:
-        """What happened while there were samples: the annotations of ``raw()``, with more details."""
+        """Spans and moments that have samples: the annotations of ``raw()``, with more details."""
         return annotate(self.recording, self._times).with_samples()
 
     def onset_s(self, time_s: Any) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The samples of a session under another protocol: what the participant would have felt, block by block.
+"""The samples of a session under another protocol: the feedback it would have given, block by block.
 
 The EEG answers what was delivered, so this is a statement about the rule, not about a session that never was: whoever
 gets other feedback does other things. Phases and heat stay those of the session, and its baselines, which are enough
@@ -20,13 +20,13 @@ from neurofb.offline.rerun import Block, Computed, Progress, compute, given_of, 
 from neurofb.protocol.design import Protocol
 from neurofb.recording.session_recording import SessionRecording
 
-#: The course of the level is given as means of so many seconds.
-COURSE_S = 5.0
+#: The level over time is kept as means of so many seconds.
+MEAN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
-    """What a block gave its participant.
+class BlockFeedback:
+    """The feedback of one block.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Felt:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockFelt:
+class BlockComparison:
     """A block as it was delivered, and as it would have been.
 
     Attributes
@@ -61,16 +61,16 @@ class BlockFelt:
     condition : str
     start_s, duration_s : float
         From the recording's first sample on.
-    delivered, other : Felt
+    delivered, other : BlockFeedback
     alike : float
-        Correlation of the two courses of the level; NaN where one of them stands still.
+        Correlation of the two levels over time; NaN where one of them is constant.
     """
 
     condition: str
     start_s: float
     duration_s: float
-    delivered: Felt
-    other: Felt
+    delivered: BlockFeedback
+    other: BlockFeedback
     alike: float
 
 
@@ -105,7 +105,7 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
 
 def what_if(
     recording: SessionRecording, protocol: Protocol, progress: Progress | None = None
-) -> list[BlockFelt]:
+) -> list[BlockComparison]:
     """Return each feedback block as it was delivered, and as another protocol would have it.
 
     Raises
@@ -119,15 +119,15 @@ def what_if(
             f"the protocol {protocol.study.id!r} cannot follow this session: {computed.stopped}. It needs baselines of "
             "its own features, which this session must have taken itself"
         )
-    return [_compared(recording, computed, block) for block in computed.blocks]
+    return [_compare(recording, computed, block) for block in computed.blocks]
 
 
-def _compared(recording: SessionRecording, computed: Computed, block: Block) -> BlockFelt:
+def _compare(recording: SessionRecording, computed: Computed, block: Block) -> BlockComparison:
     rate_hz = computed.rate_hz
-    n_means = max(1, round((block.end - block.first) / rate_hz / COURSE_S))
-    delivered = felt(recording.feedback, block, n_means)
-    other = felt(computed.feedback, block, n_means)
-    return BlockFelt(
+    n_means = max(1, round((block.end - block.first) / rate_hz / MEAN_S))
+    delivered = block_feedback(recording.feedback, block, n_means)
+    other = block_feedback(computed.feedback, block, n_means)
+    return BlockComparison(
         block.condition,
         block.first / rate_hz,
         (block.end - block.first) / rate_hz,
@@ -137,8 +137,8 @@ def _compared(recording: SessionRecording, computed: Computed, block: Block) -> 
     )
 
 
-def felt(feedback: Mapping[str, FloatArray], block: Block, n_means: int) -> Felt:
-    """Return what a block's feedback amounts to."""
+def block_feedback(feedback: Mapping[str, FloatArray], block: Block, n_means: int) -> BlockFeedback:
+    """Return the feedback of a block: rewards, level, and their means."""
     index = feedback["index"]
     there = (index >= block.first) & (index < block.end)
     level, reward, usable = (feedback[name][there] for name in ("level", "reward", "usable"))
@@ -147,7 +147,7 @@ def felt(feedback: Mapping[str, FloatArray], block: Block, n_means: int) -> Felt
     place = (index[there] - block.first) * n_means / max(1, block.end - block.first)
     course = [level[place.astype(int) == i] for i in range(n_means)]
     n_usable = int(usable.sum())
-    return Felt(
+    return BlockFeedback(
         int(reward.sum()),
         float(reward.sum()) / n_usable if n_usable else float("nan"),
         _mean(usable),

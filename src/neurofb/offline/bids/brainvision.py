@@ -46,7 +46,7 @@ Mk1=New Segment,,1,1,0{date}
 
 
 def write_brainvision(raw: Any, folder: Path, stem: str, date: datetime.datetime | None) -> Path:
-    """Write ``stem``.vhdr, .vmrk and .eeg into a folder; give the header.
+    """Write ``stem``.vhdr, .vmrk and .eeg into a folder; return the header's path.
 
     Parameters
     ----------

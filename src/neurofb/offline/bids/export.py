@@ -43,7 +43,7 @@ LAST_SHIFTED = 1925
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Exported:
 
 
 def export(folder: Path, data: Path, *, shift_dates: int | None = None) -> Path:
-    """Write a session into a BIDS dataset; give the header of its EEG. See `export_session`."""
+    """Write a session into a BIDS dataset and return the header of its EEG; see `export_session`."""
     return export_session(folder, data, shift_dates=shift_dates).path
 
 
@@ -109,7 +109,7 @@ def export_session(folder: Path, data: Path, *, shift_dates: int | None = None) 
 
 
 def _about_dates(date: datetime.datetime | None, shift_dates: int | None) -> Iterator[str]:
-    """Return what a shift of dates does not reach."""
+    """Return notes on what a shift of dates does not reach."""
     if not shift_dates:
         return
     yield (
@@ -193,7 +193,7 @@ class _Place:
 
 
 def _write(session: Session, raw: Any, where: _Place, date: datetime.datetime | None) -> Iterator[str]:
-    """Write everything; give what is to be known of it."""
+    """Write all files; yield notes for the reader of the dataset."""
     write_about_dataset(where.data)
     _write_eeg(raw, where, date)
     _write_events(session, raw, where)
@@ -218,7 +218,7 @@ def _shifted(date: datetime.datetime | None, days: int | None) -> datetime.datet
 
 
 def _write_eeg(raw: Any, where: _Place, date: datetime.datetime | None) -> None:
-    """Let mne-bids place the EEG, its sidecars, electrodes, scans and participants."""
+    """Have mne-bids place the EEG, its sidecars, electrodes, scans and participants."""
     with tempfile.TemporaryDirectory(prefix="neurofb-bids-") as name:
         header = write_brainvision(raw, Path(name), TEMPORARY, date)
         written = mne.io.read_raw_brainvision(header, verbose="error")

@@ -1,4 +1,4 @@
-"""The documents of a BIDS dataset: what it is, how the EEG was taken, with what it was made."""
+"""The JSON documents of a BIDS dataset: dataset description, EEG sidecar, protocol, provenance."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def protocol_document(text: str) -> tuple[dict[str, Any], str]:
 
 
 def provenance_document(session: Session, date: datetime.datetime | None) -> dict[str, Any]:
-    """Return with what a session was made; the arm only as the hash that proves it afterwards."""
+    """Return the provenance of a session; the arm only as the hash that proves it afterwards."""
     settings = session.settings
     keys = ("uid", "participant", "session", "task", "run", "seed", "simulated")
     return {

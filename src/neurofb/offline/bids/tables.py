@@ -118,7 +118,7 @@ def _time(seconds: float | None) -> float | None:
 
 
 def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> list[list[Any]]:
-    """Return a row for everything that happened: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
+    """Return a row for each annotation and gap: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
     rate_hz = session.recording.rate_hz
     rows: list[list[Any]] = []
     for each in session.annotations:

@@ -438,7 +438,7 @@ def as_document(facts: Facts, boxes: list[Box]) -> dict[str, Any]:
 
 
 def crednf_context(boxes: Sequence[Box]) -> dict[str, Any]:
-    """Return what stands in the section on the checklist."""
+    """Return the context of the section on the checklist."""
     return {
         "doi": DOI,
         "boxes": boxes,

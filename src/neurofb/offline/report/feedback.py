@@ -1,4 +1,4 @@
-"""What stands in the sections on features, blocks, rests, reward and latency."""
+"""Contexts of the sections on features, blocks, rests, reward and latency."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _maps(
 
 
 def _recolour(axes: Axes) -> None:
-    """Let the head's outline and the contours follow the page, light or dark."""
+    """Draw the head's outline and the contours in the page's colour, light or dark."""
     for line in axes.lines:
         line.set_color(INK)
         line.set_linewidth(0.9)

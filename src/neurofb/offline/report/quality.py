@@ -1,4 +1,4 @@
-"""How good each channel was: the EEG judged once more, in pieces, as the session did.
+"""Signal quality of each channel: the EEG judged once more, in pieces, as the session did.
 
 In: a recording. Out: `ChannelStats`. However long the session, only a few seconds of EEG and the sums are held.
 """
@@ -26,7 +26,7 @@ PIECE = 2_000_000
 
 @dataclass(frozen=True)
 class ChannelStats:
-    """How a channel was."""
+    """Signal quality of one channel."""
 
     label: str
     #: Fraction of samples that never came.
@@ -112,7 +112,7 @@ def _judge(recording: SessionRecording, quarter: int) -> ChannelQuality | None:
 def quality_context(
     channels: Sequence[ChannelStats], is_judged: bool, events: Sequence[Event]
 ) -> dict[str, Any]:
-    """Return what stands in the section on signal quality."""
+    """Return the context of the section on signal quality."""
     states = Counter[str]()
     for channel in channels:
         states += channel.states

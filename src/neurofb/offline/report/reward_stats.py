@@ -53,7 +53,7 @@ class RewardRates:
 
 @dataclass(frozen=True, eq=False)
 class Ages:
-    """How old feedback was when it went out: from the newest EEG sample's time to output, in s.
+    """The age of feedback when it went out: from the newest EEG sample's time to output, in s.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Ages:
 
 @dataclass(frozen=True)
 class BlockStats:
-    """How a block went, counted from delivered values.
+    """Reward rate, means and slope of a block, counted from delivered values.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ def mean_features(recording: SessionRecording, span: Annotation) -> dict[str, tu
 
 
 def ages_of(recording: SessionRecording) -> Ages | None:
-    """Return how old feedback was; None if there was none."""
+    """Return the age of feedback; None if there was none."""
     given = recording.feedback
     ages = given.get("age_s", np.empty(0))
     ages = ages[np.isfinite(ages)]
@@ -210,7 +210,7 @@ def ages_of(recording: SessionRecording) -> Ages | None:
 
 
 def block_stats(recording: SessionRecording, annotations: SessionAnnotations) -> list[BlockStats]:
-    """Return how each block went."""
+    """Return the statistics of each block."""
     given, found = recording.feedback, []
     for span in annotations.blocks:
         inside = _rows(given, span)

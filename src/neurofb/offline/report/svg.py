@@ -1,4 +1,4 @@
-"""How figures look, and how they get into the page: as SVG whose colours the page decides, light or dark.
+"""The style of figures, and SVG for the page, which decides its colours, light or dark.
 
 Matplotlib is given colours that stand for names; in the SVG each becomes a variable of the page's style.
 """
