@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neurofb.acquisition.play import play, wait_for_listener
-from neurofb.acquisition.playback import PlaybackSource
+from neurofb.acquisition.playback import PlaybackSource, play, wait_for_listener
 from neurofb.acquisition.readers.recording import Recording
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk

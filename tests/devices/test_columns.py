@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from neurofb.devices import load_profile
-from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import is_position, standard_label, standard_labels
-from neurofb.devices.units import unit_uv
 from neurofb.errors import WrongStream
 
 

@@ -42,8 +42,7 @@ def command(
 
     FILE is EDF, BDF, GDF, BrainVision (.vhdr), FIF, EEGLAB (.set), XDF, or text of the OpenBCI GUI.
     """
-    from neurofb.acquisition.play import wait_for_listener
-    from neurofb.acquisition.playback import PlaybackSource
+    from neurofb.acquisition.playback import PlaybackSource, wait_for_listener
     from neurofb.acquisition.readers.open import read_recording
     from neurofb.devices import load_profile
     from neurofb.lsl.inlet import LslClock
@@ -78,7 +77,7 @@ def command(
 
 def _play_shown(source: PlaybackSource, outlet: EegOutlet) -> None:
     """Play with a progress bar on a terminal; a pipe gets the events alone."""
-    from neurofb.acquisition.play import play
+    from neurofb.acquisition.playback import play
 
     with _bar() as bar:
         task = bar.add_task(

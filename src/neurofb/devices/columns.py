@@ -1,4 +1,4 @@
-"""Which columns of a stream or file are the EEG, and what they are called.
+"""Which columns of a stream or file are the EEG, what they are called, and what their unit is in µV.
 
 Streams of type EEG carry counters, markers and auxiliary inputs, too. A profile settles it; without one the
 labels do, if they name places on the head.
@@ -11,6 +11,22 @@ from collections.abc import Sequence
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position, standard_label, standard_labels
 from neurofb.devices.profile import DeviceProfile
 from neurofb.errors import WrongStream
+
+_PREFIXES_UV = {"": 1e6, "milli": 1e3, "micro": 1.0, "nano": 1e-3}
+#: Both signs for micro are in use: µ (U+00B5) and μ (U+03BC). MNE's outlets give the power of ten of a volt.
+_TEXTS_UV = {
+    "v": 1e6,
+    "mv": 1e3,
+    "uv": 1.0,
+    "µv": 1.0,
+    "μv": 1.0,
+    "mcv": 1.0,
+    "nv": 1e-3,
+    "0": 1e6,
+    "-3": 1e3,
+    "-6": 1.0,
+    "-9": 1e-3,
+} | {f"{prefix}{volt}": uv for prefix, uv in _PREFIXES_UV.items() for volt in ("volt", "volts")}
 
 
 def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
@@ -70,3 +86,14 @@ def _by_label(profile: DeviceProfile, labels: Sequence[str]) -> tuple[int, ...]:
         f"missing or twice {', '.join(wrong)}. "
         "Choose the profile of the device that was used, or write one with its channels"
     )
+
+
+def unit_uv(text: str) -> float | None:
+    """Return how many µV one of the unit is; None if the text is no unit of voltage.
+
+    ``microvolts``, ``uV``, ``µV`` and ``-6`` are 1; ``volts``, ``V`` and ``0`` are 1,000,000.
+    """
+    plain = text.strip()
+    if plain in ("MV", "NV"):  # mega is not meant, but nobody can say what is
+        return None
+    return _TEXTS_UV.get(plain.lower())

@@ -17,9 +17,8 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import standard_labels
-from neurofb.devices.units import unit_uv
 from neurofb.errors import StreamMissing, WrongStream, nearest
 
 #: Columns in which devices count their samples, in small letters without blanks.

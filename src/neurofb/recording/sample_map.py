@@ -1,4 +1,4 @@
-"""Where received samples stand on their grid: what turns the record of a stream back into the very same chunks.
+"""Where received samples stand on the session's sample grid: written while it runs, read back afterwards.
 
 In: stamps in the order in which samples were received, and the chunks that a source made of them. Out: rows
 
@@ -7,18 +7,27 @@ In: stamps in the order in which samples were received, and the chunks that a so
 A row with ``blank_channel`` -1 says: the received samples from ``first_received`` on, counted from 0, stand at the
 ``n_samples`` indices from ``first_index`` on. Indices in no row are missing, received samples in no row were dropped. A
 row with a ``blank_channel`` says that this channel is not a number at these indices.
+
+From the received stream and these rows ``PlacedEeg`` returns any range of the grid in µV, to the last bit what the
+session ran on, NaN where nothing is known; the rest of the file is not read.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.errors import WrongInput
+from neurofb.xdf.stream import XdfStream
+
+IntArray = NDArray[np.int64]
+_JUMP_S = 60.0
 
 PRESENT = -1
 
@@ -110,9 +119,224 @@ class SampleMap:
         self._stamps_s.append(float(chunk.times_s[at]))
 
 
+@dataclass(frozen=True, slots=True)
+class GridLayout:
+    """Which columns of the received stream are the EEG, and what they are.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    columns : tuple of int
+    scale_uv : ndarray, shape (n_channels,)
+        µV per unit.
+    rate_hz : float
+        Nominal.
+    """
+
+    labels: tuple[str, ...] = ()
+    columns: tuple[int, ...] = ()
+    scale_uv: FloatArray = field(default_factory=lambda: np.empty(0))
+    rate_hz: float = float("nan")
+
+    @classmethod
+    def read(cls, text: str) -> GridLayout:
+        """Read the layout as the placement stream has it; ValueError, KeyError or TypeError if it is none."""
+        found = json.loads(text)
+        layout = cls(
+            tuple(map(str, found["labels"])),
+            tuple(map(int, found["columns"])),
+            np.array(found["scale_uv"], dtype=np.float64),
+            float(found["rate_hz"]),
+        )
+        n = len(layout.labels)
+        if len(layout.columns) != n or layout.scale_uv.shape != (n,) or min(layout.columns, default=0) < 0:
+            raise ValueError("labels, columns and scales do not belong together")
+        if not 0 < layout.rate_hz < np.inf:
+            raise ValueError(f"a rate of {layout.rate_hz} Hz")
+        return layout
+
+
+class PlacedEeg:
+    """The EEG on its grid.
+
+    Parameters
+    ----------
+    stream : XdfStream or None
+        As received; None if there is none: then nothing is known.
+    layout : GridLayout
+    rows : ndarray, shape (n_rows, 4)
+        As ``SampleMap`` gave them.
+    stamps_s : ndarray, shape (n_rows,)
+        The corrected time of each row's first sample.
+
+    Attributes
+    ----------
+    problems : list of str
+        What cannot be placed, and why.
+    """
+
+    def __init__(
+        self, stream: XdfStream | None, layout: GridLayout, rows: FloatArray, stamps_s: FloatArray
+    ) -> None:
+        self.stream, self.layout = stream, layout
+        self.problems: list[str] = []
+        known, stamps_s = self._believable(rows, stamps_s)
+        present = known[:, 3] == PRESENT
+        self._anchors, self._anchors_s = known[present, 0], stamps_s[present]
+        self._blank = known[~present]
+        self._rows = _joined(self._received(known[present, :3]))
+        self._ends = self._rows[:, 0] + self._rows[:, 1]
+        self.n_samples = int(self._ends[-1]) if len(self._rows) else 0
+        self.n_placed = int(self._rows[:, 1].sum())
+
+    def eeg(self, start: int, stop: int) -> FloatArray:
+        """Return samples ``start`` to ``stop`` in µV, shape (n_samples, n_channels)."""
+        out = np.full((stop - start, len(self.layout.labels)), np.nan)
+        columns, scale_uv = list(self.layout.columns), self.layout.scale_uv
+        scaled = bool(np.any(scale_uv != 1.0))
+        for stream, at, n, received in self._parts(start, stop):
+            samples: FloatArray = stream.values(received, received + n)[:, columns].astype(np.float64)
+            if scaled:
+                samples *= scale_uv
+            out[at : at + n] = samples
+        for first, n, _, channel in self._blank.tolist():
+            if first < stop and first + n > start and channel < out.shape[1]:
+                out[max(first - start, 0) : first + n - start, channel] = np.nan
+        return out
+
+    def received_s(self, start: int, stop: int) -> FloatArray:
+        """Return the stamps as received, NaN for samples that never came."""
+        out = np.full(stop - start, np.nan)
+        for stream, at, n, received in self._parts(start, stop):
+            out[at : at + n] = stream.stamps_s(received, received + n)
+        return out
+
+    def times_s(self, start: int, stop: int) -> FloatArray:
+        """Return corrected times: exact where a row begins, on a line between, at the nominal rate beyond."""
+        index = np.arange(start, stop)
+        if not len(self._anchors):
+            return np.full(len(index), np.nan)
+        times_s: FloatArray = np.interp(index, self._anchors, self._anchors_s)
+        for beyond, at in ((index < self._anchors[0], 0), (index > self._anchors[-1], -1)):
+            times_s[beyond] = self._anchors_s[at] + (index[beyond] - self._anchors[at]) / self.layout.rate_hz
+        return times_s
+
+    def index_of(self, time_s: float) -> int:
+        """Return the sample nearest to a time; before the first and after the last as the rate has it."""
+        if not len(self._anchors):
+            return 0
+        # A clock that was set back makes times that come twice: the later sample is meant.
+        at = float(np.interp(time_s, np.maximum.accumulate(self._anchors_s), self._anchors))
+        if time_s > self._anchors_s[-1]:
+            at = self._anchors[-1] + (time_s - self._anchors_s[-1]) * self.layout.rate_hz
+        elif time_s < self._anchors_s[0]:
+            at = self._anchors[0] + (time_s - self._anchors_s[0]) * self.layout.rate_hz
+        return round(at)
+
+    def _parts(self, start: int, stop: int) -> list[tuple[XdfStream, int, int, int]]:
+        """Return what of the received stream lies in a range: where in the range, how many, from which on."""
+        if self.stream is None:
+            return []
+        parts = []
+        first_row = int(np.searchsorted(self._ends, start, "right"))
+        last_row = int(np.searchsorted(self._rows[:, 0], stop, "left"))
+        for first, n, received in self._rows[first_row:last_row].tolist():
+            skipped = max(start - first, 0)
+            n = min(first + n, stop) - first - skipped
+            if n > 0:
+                parts.append((self.stream, first + skipped - start, n, received + skipped))
+        return parts
+
+    def _believable(self, rows: FloatArray, stamps_s: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Leave out rows that damage has made impossible: others would be overwritten by them."""
+        limit = 2.0**53
+        fine = np.isfinite(rows).all(axis=1) & np.isfinite(stamps_s)
+        with np.errstate(invalid="ignore"):
+            fine &= (rows[:, 1] >= 1) & (rows[:, 0] >= 0) & (rows[:, 2] >= 0) & (rows[:, 3] >= PRESENT)
+            fine &= (rows < limit).all(axis=1) & (rows == np.floor(rows)).all(axis=1)
+        present = np.flatnonzero(fine & (rows[:, 3] == PRESENT))
+        fine[present] = _in_order(rows[present], stamps_s[present], self.layout.rate_hz)
+        if not fine.all():
+            self.problems.append(
+                f"{np.count_nonzero(~fine)} of {len(rows)} rows that place samples cannot be right and are left out"
+            )
+        return rows[fine].astype(np.int64), stamps_s[fine]
+
+    def _received(self, rows: IntArray) -> IntArray:
+        """Count received samples as they are in the file: fewer, if it is damaged or broken off."""
+        stream = self.stream
+        if stream is None or not len(rows):
+            return rows[:0]
+        begins, n, received = rows.T
+        lost = self._lost_in_hole(stream, int((received + n).max()))
+        if lost is None:
+            stop = stream.holes[0] if stream.holes else 0
+            self.problems.append(
+                f"the EEG is damaged in several places, or its end is lost: samples received after number {stop} "
+                "cannot be placed and are NaN"
+            )
+            return _up_to(rows, stop)
+        if lost == 0:
+            return _up_to(rows, stream.n_samples)
+        hole = stream.holes[0]
+        self.problems.append(f"{lost} samples of EEG are lost to damage of the file and are NaN")
+        ahead = _up_to(rows, hole)
+        skipped = np.clip(hole + lost - received, 0, n)
+        after = np.stack((begins + skipped, n - skipped, received + skipped - lost), axis=1)
+        return np.concatenate((ahead, _up_to(after[after[:, 1] > 0], stream.n_samples)))
+
+    @staticmethod
+    def _lost_in_hole(stream: XdfStream, n_placed: int) -> int | None:
+        """Return how many samples are missing in the one damaged place; None if nobody knows.
+
+        The footer counts what was received, and the rows know of ``n_placed`` received samples: one may be damaged,
+        but where they agree that the file has less, or more, its samples do not stand where the rows say.
+        """
+        there = stream.n_samples
+        count = None if stream.footer is None else stream.footer["sample_count"]
+        if count == there or (stream.holes and stream.holes[0] >= there):
+            return 0  # nothing is missing, or only at the end
+        if not stream.holes:
+            fits = n_placed <= there and (count is None or count > there or n_placed > count)
+            return 0 if fits else None
+        if count is None or count < there or len(stream.holes) > 1:
+            return None
+        return int(count - there)
+
+
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return first and last + 1 of each run of True."""
     if mask.all():
         return [(0, len(mask))] if len(mask) else []
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
+    """Return which rows can follow each other; one that is far off must not make all others impossible."""
+    if not len(rows):
+        return np.ones(0, dtype=bool)
+    begins, ends = rows[:, 0], rows[:, 0] + rows[:, 1]
+    after_earlier = begins >= np.concatenate(([0.0], np.maximum.accumulate(ends)[:-1]))
+    before_later = ends <= np.concatenate((np.minimum.accumulate(begins[::-1])[::-1][1:], [np.inf]))
+    fine = max(after_earlier, before_later, key=np.count_nonzero)
+    # No gap is longer than the time that passed in it; a minute, for clocks that jump.
+    longest = 2.0 * np.abs(np.diff(stamps_s)) * rate_hz + _JUMP_S * rate_hz + rows[:-1, 1]
+    steps = np.concatenate(([True], np.diff(begins) <= longest))
+    return fine & steps
+
+
+def _up_to(rows: IntArray, stop: int) -> IntArray:
+    """Return rows as far as they are about received samples before ``stop``."""
+    n = np.minimum(rows[:, 1], stop - rows[:, 2])
+    return np.stack((rows[:, 0], n, rows[:, 2]), axis=1)[n > 0]
+
+
+def _joined(rows: IntArray) -> IntArray:
+    """Join rows that go on where the one before ends."""
+    if not len(rows):
+        return rows
+    ends = rows[:-1, :3] + rows[:-1, 1:2]
+    begins = np.concatenate(([True], (rows[1:, 0] != ends[:, 0]) | (rows[1:, 2] != ends[:, 2])))
+    first = np.flatnonzero(begins)
+    return np.stack((rows[first, 0], np.add.reduceat(rows[:, 1], first), rows[first, 2]), axis=1)

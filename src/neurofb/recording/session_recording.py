@@ -20,7 +20,7 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.events import Event
 from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
-from neurofb.recording.placed_eeg import GridLayout, PlacedEeg
+from neurofb.recording.sample_map import GridLayout, PlacedEeg
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 

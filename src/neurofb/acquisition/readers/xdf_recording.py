@@ -15,9 +15,8 @@ import numpy as np
 
 from neurofb.acquisition.readers.recording import Recording, limited_gap, with_gaps
 from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import columns_of_profile, columns_on_head
+from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import standard_labels
-from neurofb.devices.units import unit_uv
 from neurofb.errors import StreamMissing, WrongFile, WrongStream
 
 #: A hole this long ends a segment. Radio headsets send bursts up to 0.2 s apart: those are no holes.
