@@ -38,13 +38,13 @@ NOT_YET = {
 HOMES = {
     "pylsl": {"lsl/", "acquisition/live.py"},
     "mne": {"offline/", "acquisition/readers/open.py", "spatial/"},
-    "pyxdf": {"acquisition/readers/xdf_recording.py"},
     "mne_bids": {"offline/"},
     "PySide6": {"screens/"},
     "pyqtgraph": {"screens/"},
     "sounddevice": {"screens/"},
     "rich": {"commands/"},
     "click": {"cli.py", "commands/"},
+    "pyxdf": set(),
     "brainflow": set(),
     "mne_connectivity": set(),
 }

@@ -91,10 +91,10 @@ def test_every_library_that_is_needed_is_loaded():
 
 
 def test_a_library_that_cannot_be_loaded_is_named_with_the_command_that_brings_it():
-    (finding,) = in_a_process("doctor_checks.library_findings()", before=blocked("pyxdf"))
-    assert (finding.check, finding.state) == ("library pyxdf", "missing")
+    (finding,) = in_a_process("doctor_checks.library_findings()", before=blocked("rich"))
+    assert (finding.check, finding.state) == ("library rich", "missing")
     assert "cannot be loaded" in finding.found
-    assert "pip install --force-reinstall 'pyxdf>=" in finding.fix
+    assert "pip install --force-reinstall 'rich>=" in finding.fix
 
 
 def test_a_library_that_is_too_old_or_absent_is_missing(monkeypatch):

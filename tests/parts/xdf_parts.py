@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,28 @@ def by_pyxdf(path: Path) -> dict[int, dict[str, Any]]:
     finally:
         logging.disable(logging.NOTSET)
     return {stream["info"]["stream_id"]: stream for stream in streams}
+
+
+def played_by_pyxdf(path: Path) -> dict[int, dict[str, Any]]:
+    """Return every stream with times on the recording computer's clock by pyxdf, with the breaks of `neurofb play`."""
+    logging.disable(logging.CRITICAL)
+    try:
+        streams, _ = pyxdf.load_xdf(
+            path, jitter_break_threshold_seconds=0.5, jitter_break_threshold_samples=4
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    return {stream["info"]["stream_id"]: stream for stream in streams}
+
+
+def gaps_of(stream: dict[str, Any]) -> list[tuple[int, int]]:
+    """Return the gaps between the segments that pyxdf found: first missing sample and length."""
+    rate_hz, times_s, gaps = float(stream["info"]["nominal_srate"][0]), stream["time_stamps"], []
+    for (_, last), (first, _) in pairwise(stream["info"]["segments"]):
+        missing = round((times_s[first] - times_s[last]) * rate_hz) - 1
+        if missing > 0:
+            gaps.append((first + sum(n for _, n in gaps), missing))
+    return gaps
 
 
 def assert_same(ours: XdfStream, theirs: dict[str, Any]) -> None:

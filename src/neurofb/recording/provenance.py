@@ -11,7 +11,7 @@ from typing import Any
 import neurofb
 from neurofb import _kernels
 
-PACKAGES = ("numpy", "scipy", "pylsl", "mne", "pydantic", "pyxdf")
+PACKAGES = ("numpy", "scipy", "pylsl", "mne", "pydantic")
 
 
 def build_hash() -> str:

@@ -34,6 +34,8 @@ class XdfFile:
         In the order of their headers.
     problems : tuple of str
         What is wrong with the file, in words; none if it is whole.
+    damage : tuple of str
+        Those of ``problems`` that are about the file's bytes, not about streams without footer or samples.
     broken_off_at : int or None
         The byte from which on the file makes no sense; None if it ends where a chunk ends.
     """
@@ -41,6 +43,7 @@ class XdfFile:
     path: Path
     streams: tuple[XdfStream, ...]
     problems: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
     broken_off_at: int | None = None
 
     @property
@@ -117,8 +120,12 @@ class _Opening:
                 self._note_holes()
             n_damages = walk.n_damages
         self._note_strays()
-        self._tell(has_magic)
-        return XdfFile(self._path, tuple(self._streams.values()), tuple(self._problems), walk.broken_off_at)
+        self._add_damage(has_magic)
+        damage = tuple(self._problems)
+        self._add_losses()
+        return XdfFile(
+            self._path, tuple(self._streams.values()), tuple(self._problems), damage, walk.broken_off_at
+        )
 
     def _note_holes(self) -> None:
         """Remember where samples may be missing, of any stream: a damaged chunk's number may be damaged, too."""
@@ -136,7 +143,8 @@ class _Opening:
                     stream = self._streams[number]
                     stream.holes = sorted({*stream.holes, n_samples})
 
-    def _tell(self, has_magic: bool) -> None:
+    def _add_damage(self, has_magic: bool) -> None:
+        """Add what is wrong with the bytes of the file to the problems."""
         walk, problems = self._walk, self._problems
         for start, to in walk.left_out[:_SAID]:
             problems.append(f"bytes {start} to {to} are damaged and were left out")
@@ -155,6 +163,10 @@ class _Opening:
             )
         for number, n in self._without_header.items():
             problems.append(f"{n} chunks belong to stream {number}, which has no header that can be read")
+
+    def _add_losses(self) -> None:
+        """Add what the streams lack to the problems."""
+        problems = self._problems
         without = [s.name for s in self._streams.values() if s.footer is None]
         if without:
             which = "all streams" if len(without) == len(self._streams) else ", ".join(map(repr, without))

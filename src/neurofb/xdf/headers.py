@@ -118,8 +118,8 @@ class StreamFacts:
             channel_format=form,
             n_channels=int(n_channels),
             rate_hz=rate_hz if 0 < rate_hz < math.inf else 0.0,
-            labels=_of_channels(desc, "label"),
-            units=_of_channels(desc, "unit"),
+            labels=channel_texts(desc, "label"),
+            units=channel_texts(desc, "unit"),
             desc=desc,
             info=info,
         )
@@ -146,6 +146,16 @@ def read_footer(content: bytes) -> dict[str, Any]:
     return info
 
 
+def channel_texts(desc: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return what ``desc`` says of each described channel, "" where it says nothing; empty if of none."""
+    channels = desc.get("channels")
+    channels = channels[0] if isinstance(channels, list) else channels
+    found = channels.get("channel", []) if isinstance(channels, dict) else []
+    found = found if isinstance(found, list) else [found]
+    texts = tuple(_text(each, key) if isinstance(each, dict) else "" for each in found)
+    return texts if any(texts) else ()
+
+
 def _text(info: Mapping[str, Any], key: str) -> str:
     value = info.get(key, "")
     value = value[0] if isinstance(value, list) else value
@@ -158,11 +168,3 @@ def _number(text: str) -> float:
         return float(text.replace(",", "."))
     except ValueError:
         return math.nan
-
-
-def _of_channels(desc: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    channels = desc.get("channels")
-    found = channels.get("channel", []) if isinstance(channels, dict) else []
-    found = found if isinstance(found, list) else [found]
-    texts = tuple(_text(each, key) if isinstance(each, dict) else "" for each in found)
-    return texts if any(texts) else ()
