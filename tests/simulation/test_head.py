@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from neurofb.devices.electrodes import positions
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.simulation.artifacts import NO_ARTIFACTS, Artifact, ArtifactSettings, BadContact
 from neurofb.simulation.head import BLOCK, Head, HeadSettings, HeadSignal, HeatReaction
 from neurofb.simulation.noise import NoiseSettings, power_law_sos
 from neurofb.simulation.pulses import PulseLaw, PulseTrain, hann, random_stream
 from neurofb.simulation.rhythms import REGIONS, Coupling, Rhythm, resting_rhythms
-from neurofb.simulation.scalp import position, positions, spread
+from neurofb.simulation.scalp import spread
 
 RATE_HZ = 250.0
 MONTAGE = (
@@ -58,51 +59,6 @@ def band_rms(x: np.ndarray, low_hz: float, high_hz: float, rate_hz: float = RATE
     freqs, psd = signal.welch(x, rate_hz, nperseg=int(2 * rate_hz), axis=0)
     inside = (freqs >= low_hz) & (freqs <= high_hz)
     return np.sqrt(psd[inside].sum(axis=0) * (freqs[1] - freqs[0]))
-
-
-# places
-
-
-@pytest.mark.parametrize(
-    ("name", "polar_deg", "front_deg"),
-    # The BESA angles that EEGLAB's tables give, as polar angle from Cz and azimuth from the front.
-    [("Fpz", 92, 0), ("Fz", 46, 0), ("C3", 46, 90), ("T7", 92, 90), ("F7", 92, 54), ("F3", 60, 39), ("P3", 60, 141),
-     ("O1", 92, 162), ("Oz", 92, 180), ("Fp1", 92, 18), ("AF7", 92, 36), ("TP9", 115, 108)],
-)  # fmt: skip
-def test_positions_are_those_of_the_10_20_sphere(name: str, polar_deg: float, front_deg: float) -> None:
-    left, front, up = position(name)
-    assert np.rad2deg(np.arccos(up)) == pytest.approx(polar_deg, abs=1.5)
-    if polar_deg:
-        assert np.rad2deg(np.arctan2(left, front)) == pytest.approx(front_deg, abs=1.5)
-
-
-def test_left_and_right_mirror_each_other_and_old_names_are_the_same_places() -> None:
-    for left, right in [("F3", "F4"), ("AFF5h", "AFF6h"), ("TP9", "TP10"), ("O1", "O2"), ("CCP1h", "CCP2h")]:
-        np.testing.assert_allclose(position(left) * (-1, 1, 1), position(right))
-    np.testing.assert_array_equal(positions(["T3", "T4", "T5", "T6"]), positions(["T7", "T8", "P7", "P8"]))
-    assert position("fz") == pytest.approx(position("FZ"))
-
-
-def test_the_columns_of_a_row_follow_each_other_outwards() -> None:
-    row = positions(["Cz", "C1h", "C1", "C3h", "C3", "C5h", "C5", "C7h", "T7", "T9h", "T9"])
-    angles = np.rad2deg(np.arccos(row[:, 2]))
-    np.testing.assert_allclose(np.diff(angles), 11.5, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(row, axis=1), 1.0)
-
-
-@pytest.mark.parametrize("name", ["Q3", "", "F", "Right AUX", "3"])
-def test_what_is_no_place_is_refused(name: str) -> None:
-    with pytest.raises(UnknownName, match="no 10-05 position"):
-        position(name)
-
-
-def test_every_channel_of_every_bundled_device_has_a_place() -> None:
-    from neurofb.devices import load_profile, profile_names
-
-    for name in profile_names():
-        profile = load_profile(name)
-        places = positions([profile.position(label) for label in profile.labels])
-        assert places.shape == (profile.n_channels, 3)
 
 
 # the same bits

@@ -1,7 +1,8 @@
-"""What is known of each headset and amplifier, and the words for electrodes.
+"""Headsets and amplifiers, and the electrodes of the 10-05 system.
 
 ``profile`` reads a TOML profile (``devices/*.toml`` or a user's own) into a checked model, ``tables`` holds the parts
-of that model, ``positions`` the names of the 10-05 system, ``columns`` finds the EEG among a stream's columns.
+of that model, ``electrodes`` the names and places of the 10-05 system, ``columns`` finds the EEG among a stream's
+columns, and what its unit is.
 """
 
 from neurofb.devices.profile import UNIT_UV, DeviceProfile, load_profile, load_profiles, profile_names

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from neurofb.chunk import FloatArray
+from neurofb.devices.electrodes import positions
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.simulation.noise import FilteredNoise
 from neurofb.simulation.pulses import Pulse, PulseLaw, PulseTrain, Shape, hann, lid, plateau, random_stream
-from neurofb.simulation.scalp import mix_into, positions, spread
+from neurofb.simulation.scalp import mix_into, spread
 
 ArtifactKind = Literal["blink", "saccade", "jaw", "sweat"]
 KINDS: tuple[str, ...] = get_args(ArtifactKind)

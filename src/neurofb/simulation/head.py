@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from neurofb.chunk import FloatArray
+from neurofb.devices.electrodes import position, positions
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.simulation.artifacts import KINDS, Artifacts, ArtifactSettings, Contacts, Eyes, Muscles, Skin
 from neurofb.simulation.noise import Background, NoiseSettings, Pickup
 from neurofb.simulation.rhythms import REGIONS, Coupling, Rhythm, RhythmBank, resting_rhythms
-from neurofb.simulation.scalp import mix_into, position, positions, spread
+from neurofb.simulation.scalp import mix_into, spread
 
 BLOCK = 256
 #: Blur of a rhythm's source on the scalp, rad: C3 sees a fiftieth of what lies under C4.

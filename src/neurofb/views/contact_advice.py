@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from neurofb.views.head import place_key
+from neurofb.devices.electrodes import ROWS, place_of
 from neurofb.views.texts import Wording
 
 Tone = Literal["good", "attention", "bad", "plain"]
@@ -62,3 +62,26 @@ def advice(
             continue
         lines += [advice_for(label, wrong, wording, (positions or {}).get(label)) for label in labels]
     return lines
+
+
+def place_key(label: str) -> str:
+    """Return the key of the words for a place, as ``place.eyebrow_left`` for AF7."""
+    place = place_of(label)
+    if place is None:
+        return "place.unknown"
+    row, steps, side = place
+    if row in ("A", "M"):
+        return f"place.{'earlobe' if row == 'A' else 'behind_ear'}_{side}"
+    if row in ("N", "Fp", "AFp", "AF", "AFF"):
+        return f"place.{'eyebrow' if steps >= 3 else 'forehead'}_{side}"
+    if row in ("F", "FFT", "FT", "FFC") and steps >= 3.5:
+        return f"place.temple_{side}"
+    if row in ("F", "FFT", "FFC", "FT", "FC", "FTT", "FCC"):
+        return f"place.front_{side}"
+    if row in ("T", "TTP", "TP", "C", "CP", "CCP", "TPP", "P") and steps >= 3.5:
+        return (
+            f"place.{'behind_ear' if steps > 4 else 'ear'}_{side}"
+            if row != "P" or steps > 4
+            else f"place.back_{side}"
+        )
+    return f"place.{'back' if ROWS[row] <= -1.5 else 'top'}_{side}"
