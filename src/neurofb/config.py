@@ -7,17 +7,21 @@ the model's fields, so that the documentation of a key and the answer to a mista
 
 from __future__ import annotations
 
+import importlib.resources
 import re
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from neurofb.errors import WrongFile, WrongInput, nearest
+from neurofb.errors import NeurofbError, UnknownFile, UnknownName, WrongFile, WrongInput, nearest
 
 #: Types of values in tables: a text is no number, and NaN and infinity are none either.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -35,6 +39,79 @@ class Table(BaseModel):
     """A part of a TOML file: nothing in it changes, and a key it does not know is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class TomlFiles:
+    """The TOML files of one kind: those that come with neurofb by name, and a user's own by path."""
+
+    #: What messages call one of them, and in short.
+    kind: str
+    short: str
+    #: The package they lie in; there is no second place to look, so no wrong one is loaded.
+    package: str
+    #: The path of a user's own file, for messages.
+    example: str
+    no_name: type[UnknownName] = UnknownName
+    no_file: type[UnknownName] = UnknownFile
+    wrong: type[WrongFile] = WrongFile
+
+    def names(self) -> list[str]:
+        """Return the names of all that come with neurofb, sorted."""
+        return sorted(self._bundled())
+
+    def read(self, name_or_path: str | Path) -> tuple[str, str]:
+        """Return the text of a file, and what messages call it: its path.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            The name of a bundled file (``muse-2``; ``Muse 2`` and ``muse_2`` are the same), or the path of a user's
+            own: a ``Path``, or a text that ends in ``.toml`` or has a folder in it.
+        """
+        text = str(name_or_path)
+        if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
+            path = Path(name_or_path)
+            return self._read_own(path), str(path)
+        bundled = self._bundled()
+        name = "-".join(re.split(r"[\s_-]+", text.strip().lower()))
+        if name not in bundled:
+            raise self.no_name(
+                f"no {self.kind} {text!r}; {nearest(name, bundled)}. "
+                f"A {self.short} of your own is given by its path, as {self.example}"
+            )
+        return bundled[name].read_text("utf-8"), str(bundled[name])
+
+    def _read_own(self, path: Path) -> str:
+        try:
+            return path.read_text("utf-8")
+        except FileNotFoundError:
+            beside = [each.name for each in path.parent.glob("*.toml")]
+            raise self.no_file(
+                f"no {self.short} file {path}; in its folder {nearest(path.name, beside)}; "
+                f"bundled {self.short}s are {', '.join(self.names())}"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise self.wrong(
+                f"{path} cannot be read as text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+            ) from None
+        except OSError as error:
+            raise self.wrong(
+                f"{path} cannot be read: {error.strerror}; give the path of a .toml file"
+            ) from None
+
+    def _bundled(self) -> dict[str, Traversable]:
+        try:
+            folder = importlib.resources.files(self.package)
+        except ModuleNotFoundError:
+            here = Path(__file__).resolve().parents[2]
+            raise NeurofbError(
+                f"the {self.kind}s are missing: neurofb runs from its source tree without being installed; "
+                f"run `pip install -e .` in {here}"
+            ) from None
+        return {
+            each.name.removesuffix(".toml"): each for each in folder.iterdir() if each.name.endswith(".toml")
+        }
 
 
 Place = tuple[str | int, ...]

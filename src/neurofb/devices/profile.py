@@ -7,17 +7,16 @@ what a participant is rewarded for, so nobody should have to guess which of them
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from neurofb.config import Number, Place, Positive, Table, Text, parse_toml, several
+from neurofb.config import Number, Place, Positive, Table, Text, TomlFiles, parse_toml, several
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position
 from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
-from neurofb.errors import NeurofbError, UnknownDevice, UnknownName, WrongProfile, nearest
+from neurofb.errors import UnknownDevice, UnknownName, WrongProfile, nearest
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
@@ -233,9 +232,20 @@ class DeviceProfile(Table):
         return tuple(self.labels.index(label) for label in self.regions[name])
 
 
+_PROFILES = TomlFiles(
+    "device profile",
+    "profile",
+    "neurofb._devices",
+    "./my-headset.toml",
+    no_name=UnknownDevice,
+    no_file=UnknownDevice,
+    wrong=WrongProfile,
+)
+
+
 def profile_names() -> list[str]:
     """Return the names of all profiles that come with neurofb, sorted."""
-    return sorted(_bundled())
+    return _PROFILES.names()
 
 
 def load_profiles() -> list[DeviceProfile]:
@@ -259,48 +269,5 @@ def load_profile(name_or_path: str | Path) -> DeviceProfile:
     WrongProfile
         If the profile has something wrong in it; the message lists every problem with its line.
     """
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
-        return _load_file(Path(name_or_path))
-    bundled = _bundled()
-    name = "-".join(re.split(r"[\s_-]+", text.strip().lower()))
-    if name not in bundled:
-        raise UnknownDevice(
-            f"no device profile {text!r}; {nearest(name, bundled)}. "
-            "A profile of your own is given by its path, as ./my-headset.toml"
-        )
-    return parse_toml(DeviceProfile, bundled[name].read_text("utf-8"), str(bundled[name]), WrongProfile)
-
-
-def _load_file(path: Path) -> DeviceProfile:
-    try:
-        return parse_toml(DeviceProfile, path.read_text("utf-8"), str(path), WrongProfile)
-    except FileNotFoundError:
-        beside = [each.name for each in path.parent.glob("*.toml")]
-        raise UnknownDevice(
-            f"no profile file {path}; in its folder {nearest(path.name, beside)}; "
-            f"bundled profiles are {', '.join(profile_names())}"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise WrongProfile(
-            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise WrongProfile(
-            f"{path} cannot be read: {error.strerror}; give the path of a .toml file"
-        ) from None
-
-
-def _bundled() -> dict[str, Any]:
-    """Return the bundled profile files by name; there is no second place to look, so no wrong one is loaded."""
-    from importlib.resources import files
-
-    try:
-        folder = files("neurofb._devices")
-    except ModuleNotFoundError:
-        here = Path(__file__).resolve().parents[2]
-        raise NeurofbError(
-            "the device profiles are missing: neurofb runs from its source tree without being installed; "
-            f"run `pip install -e .` in {here}"
-        ) from None
-    return {each.name.removesuffix(".toml"): each for each in folder.iterdir() if each.name.endswith(".toml")}
+    text, title = _PROFILES.read(name_or_path)
+    return parse_toml(DeviceProfile, text, title, WrongProfile)
