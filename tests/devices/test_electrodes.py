@@ -33,6 +33,19 @@ def test_left_and_right_mirror_each_other_and_old_names_are_the_same_places() ->
     assert position("fz") == pytest.approx(position("FZ"))
 
 
+@pytest.mark.parametrize(
+    ("name", "polar_deg", "front_deg"),
+    [("I1", 115, 162), ("I1h", 115, 171), ("OI1", 103.5, 162), ("OI1h", 103.5, 171), ("N1", 115, 18)],
+)
+def test_places_below_the_ring_lie_beside_their_midline(
+    name: str, polar_deg: float, front_deg: float
+) -> None:
+    """I1 lay on Oz, OI1 beside it."""
+    left, front, up = position(name)
+    assert np.rad2deg(np.arccos(up)) == pytest.approx(polar_deg)
+    assert np.rad2deg(np.arctan2(left, front)) == pytest.approx(front_deg)
+
+
 def test_the_columns_of_a_row_follow_each_other_outwards() -> None:
     row = positions(["Cz", "C1h", "C1", "C3h", "C3", "C5h", "C5", "C7h", "T7", "T9h", "T9"])
     angles = np.rad2deg(np.arccos(row[:, 2]))

@@ -121,9 +121,12 @@ def position(name: str) -> FloatArray:
     if place.side == "middle":
         return _midline(row)
     fraction = place.steps / 4
-    if abs(row) >= 4:  # these rows lie on the ring itself; their outermost electrodes are Fp1 and O1
+    if abs(row) >= 4:  # these rows lie on rings; their outermost electrodes are N1, Fp1, O1, OI1 and I1
         fraction = min(1.0, 4 * fraction)
-    left = _along_row(row, fraction)
+    if abs(row) > 4:  # on rings of their own, below the one of Fp1 and O1
+        left = _ring(math.copysign(5.0 - fraction, row), abs(row) * _STEP_RAD)
+    else:
+        left = _along_row(row, fraction)
     return left if place.side == "left" else left * (-1.0, 1.0, 1.0)
 
 
