@@ -35,7 +35,7 @@ def all_of(source: Source, clock: ManualClock, steps_s: list[float]) -> list[Chu
 
 @pytest.mark.parametrize("chunk_samples", [1, 7, 12, 256, 5000])
 @pytest.mark.parametrize("speed", [1.0, 2.5])
-def test_samples_do_not_depend_on_how_they_are_cut(chunk_samples: int, speed: float) -> None:
+def test_playback_samples_do_not_depend_on_chunking(chunk_samples: int, speed: float) -> None:
     recording = made_recording(gap=(300, 17))
     clock = ManualClock(40.0)
     source = PlaybackSource(recording, clock, chunk_samples=chunk_samples, speed=speed)
@@ -57,7 +57,7 @@ def test_samples_do_not_depend_on_how_they_are_cut(chunk_samples: int, speed: fl
     assert source.rate_hz == 250.0
 
 
-def test_nothing_comes_before_it_is_due() -> None:
+def test_playback_returns_nothing_before_due() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(), clock, chunk_samples=10)
     source.start()
@@ -72,7 +72,7 @@ def test_nothing_comes_before_it_is_due() -> None:
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
-def test_speed_is_how_soon_samples_come_not_what_they_are(speed: float) -> None:
+def test_playback_speed_changes_due_times_only(speed: float) -> None:
     clock = ManualClock(3.0)
     source = PlaybackSource(made_recording(), clock, chunk_samples=7, speed=speed)
     source.start()
@@ -83,7 +83,7 @@ def test_speed_is_how_soon_samples_come_not_what_they_are(speed: float) -> None:
     assert clock.now_s() == pytest.approx(3.0 + 999 / 250 / speed)
 
 
-def test_pull_waits_for_the_first_chunk_and_no_longer_than_it_may() -> None:
+def test_pull_waits_for_first_chunk_up_to_timeout() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(), clock, chunk_samples=10)
     source.start()
@@ -93,13 +93,13 @@ def test_pull_waits_for_the_first_chunk_and_no_longer_than_it_may() -> None:
     assert clock.now_s() == pytest.approx(9 / 250)
 
 
-def test_loop_goes_on_counting() -> None:
+def test_looped_playback_continues_index() -> None:
     recording = made_recording(100, gap=(90, 10))
     clock = ManualClock()
     source = PlaybackSource(recording, clock, chunk_samples=7, loop=True)
     chunks = all_of(source, clock, [0.05] * 40)
     samples_uv = np.concatenate([chunk.samples for chunk in chunks])
-    assert len(samples_uv) == source.n_given == 7 * ((2 * 250 + 1) // 7)
+    assert len(samples_uv) == source.n_played == 7 * ((2 * 250 + 1) // 7)
     np.testing.assert_array_equal(samples_uv, np.tile(recording.samples_uv, (6, 1))[: len(samples_uv)])
     assert not source.finished
     assert source.state == "flowing"
@@ -110,7 +110,7 @@ def test_loop_goes_on_counting() -> None:
     assert events[0].time_s == 90 / 250
 
 
-def test_one_channel_that_is_missing_is_no_gap() -> None:
+def test_missing_channel_is_no_gap() -> None:
     samples_uv = made_recording(10).samples_uv
     samples_uv[4, 1] = np.nan
     clock = ManualClock()
@@ -121,14 +121,14 @@ def test_one_channel_that_is_missing_is_no_gap() -> None:
     assert [event.kind for event in source.pop_events()] == ["ended"]
 
 
-def test_loop_of_a_single_sample() -> None:
+def test_looped_playback_of_single_sample() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(1), clock, chunk_samples=1, loop=True)
     all_of(source, clock, [0.004, 0.004])
     assert [(e.kind, e.index) for e in source.pop_events()] == [("looped", 1), ("looped", 2)]
 
 
-def test_loop_pulled_in_one_go() -> None:
+def test_looped_playback_pulled_at_once() -> None:
     recording = made_recording(100)
     clock = ManualClock()
     source = PlaybackSource(recording, clock, chunk_samples=1, loop=True)
@@ -137,7 +137,7 @@ def test_loop_pulled_in_one_go() -> None:
     assert [e.index for e in source.pop_events()] == [100, 200, 300, 400, 500]
 
 
-def test_source_can_be_started_again_and_must_be_started() -> None:
+def test_playback_restarts_and_pull_requires_start() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(10), clock, chunk_samples=1)
     with pytest.raises(WrongInput, match=r"between start\(\) and stop\(\); call start\(\) first"):
@@ -149,7 +149,7 @@ def test_source_can_be_started_again_and_must_be_started() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_a_chunk_is_no_window_onto_the_recording() -> None:
+def test_changed_chunk_leaves_recording_unchanged() -> None:
     recording = made_recording(10)
     before = recording.samples_uv.copy()
     clock = ManualClock()
@@ -167,7 +167,7 @@ def test_a_chunk_is_no_window_onto_the_recording() -> None:
         ({"speed": float("inf")}, r"a speed is a number above 0"),
     ],
 )
-def test_wrong_settings(wrong: dict[str, float], message: str) -> None:
+def test_playback_refuses_wrong_settings(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(WrongInput, match=message):
         PlaybackSource(made_recording(), ManualClock(), **wrong)  # type: ignore[arg-type]
 
@@ -189,7 +189,7 @@ class Kept:
         return self.asked > 3
 
 
-def test_play_sends_what_is_there_in_time_and_not_what_is_missing() -> None:
+def test_play_sends_present_samples_in_time() -> None:
     recording = made_recording(gap=(500, 100))
     clock, kept, shown = ManualClock(7.0), Kept(), list[int]()
     events: list[Event] = []
@@ -203,14 +203,14 @@ def test_play_sends_what_is_there_in_time_and_not_what_is_missing() -> None:
     assert clock.now_s() == pytest.approx(7.0 + 999 / 250)
 
 
-def test_waiting_for_somebody_to_listen() -> None:
+def test_wait_for_listener_polls_until_one_listens() -> None:
     clock, kept = ManualClock(), Kept()
     wait_for_listener(kept, clock)
     assert kept.asked == 4
     assert clock.now_s() == pytest.approx(0.15)
 
 
-def test_play_closes_its_source_when_the_sink_fails() -> None:
+def test_play_stops_source_when_sink_fails() -> None:
     class Broken:
         def push(self, samples_uv: np.ndarray, stamps_s: np.ndarray) -> None:
             raise ConnectionError("gone")

@@ -32,7 +32,7 @@ def raw_of(recording: Recording) -> mne.io.RawArray:
     return mne.io.RawArray(recording.samples_uv.T * 1e-6, info, verbose="error")
 
 
-def test_eegmmidb_is_what_mne_reads_with_labels_made_right(data_dir: Path) -> None:
+def test_eegmmidb_equals_mne_with_standard_labels(data_dir: Path) -> None:
     path = data_dir / "physionet_eegmmidb/S001R01.edf"
     recording = read_recording(path)
     raw = mne.io.read_raw_edf(path, preload=True, verbose="error")
@@ -43,7 +43,7 @@ def test_eegmmidb_is_what_mne_reads_with_labels_made_right(data_dir: Path) -> No
     assert 10 < np.std(recording.samples_uv) < 200, "EEG is tens of µV"
 
 
-def test_eegmat_leaves_out_what_is_no_eeg(data_dir: Path) -> None:
+def test_eegmat_channels_other_than_eeg_are_left_out(data_dir: Path) -> None:
     path = data_dir / "eegmat/Subject00_2.edf"
     recording = read_recording(path)
     raw = mne.io.read_raw_edf(path, preload=True, verbose="error")
@@ -52,7 +52,7 @@ def test_eegmat_leaves_out_what_is_no_eeg(data_dir: Path) -> None:
     assert "left out, as no EEG: EEG A2-A1, ECG ECG" in recording.notes
 
 
-def test_profile_puts_channels_in_its_order(data_dir: Path) -> None:
+def test_channels_are_in_order_of_profile(data_dir: Path) -> None:
     profile = load_profile("openbci-cyton")
     path = data_dir / "physionet_eegmmidb/S001R01.edf"
     recording, everything = read_recording(path, profile=profile), read_recording(path)
@@ -123,7 +123,7 @@ def write_eeglab(path: Path, made: Recording) -> None:
 @pytest.mark.parametrize(
     ("ending", "tolerance_uv"), [("fif", 1e-9), ("edf", 0.06), ("bdf", 0.06), ("vhdr", 1e-5), ("set", 1e-5)]
 )
-def test_each_format_that_mne_reads(tmp_path: Path, ending: str, tolerance_uv: float) -> None:
+def test_each_mne_format_is_read_in_uv(tmp_path: Path, ending: str, tolerance_uv: float) -> None:
     made, path = made_recording(), tmp_path / ("made_raw.fif" if ending == "fif" else f"made.{ending}")
     if ending == "fif":
         raw_of(made).save(path, fmt="double", verbose="error")
@@ -139,7 +139,7 @@ def test_each_format_that_mne_reads(tmp_path: Path, ending: str, tolerance_uv: f
     np.testing.assert_allclose(recording.samples_uv, made.samples_uv, atol=tolerance_uv, rtol=1e-6)
 
 
-def test_xdf_made_by_hand_plain_and_packed(tmp_path: Path) -> None:
+def test_xdf_units_are_scaled_and_packed_file_is_equal(tmp_path: Path) -> None:
     """Volts stay right, whatever the writer calls them, and a packed file is the same file."""
     samples_uv = np.random.default_rng(1).normal(0, 20, (100, 2))
     for text, uv in (("volts", 1e6), ("0", 1e6), ("-6", 1.0), ("µV", 1.0), ("millivolts", 1e3)):
@@ -168,7 +168,7 @@ def test_xdf_without_a_unit_needs_a_device(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recording.samples_uv, np.full((10, 2), 1000.0))
 
 
-def test_hole_of_hours_is_not_laid_out(tmp_path: Path) -> None:
+def test_xdf_gap_of_hours_is_limited(tmp_path: Path) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((10, 2)), "uV", hole_s=7200.0))
     recording = read_recording(tmp_path / "made.xdf")
     assert recording.gaps() == [(5, 60000)]
@@ -176,12 +176,12 @@ def test_hole_of_hours_is_not_laid_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("hole_s", "missing"), [(0.6, 60), (1.0, 100), (37.0, 3700)])
-def test_hole_has_the_length_its_stamps_say(tmp_path: Path, hole_s: float, missing: int) -> None:
+def test_xdf_gap_has_length_of_its_stamps(tmp_path: Path, hole_s: float, missing: int) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((300, 2)), "uV", hole_s=hole_s))
     assert read_recording(tmp_path / "made.xdf").gaps() == [(150, missing)]
 
 
-def test_clock_set_back_joins_and_says_so(tmp_path: Path) -> None:
+def test_xdf_clock_set_back_joins_with_note(tmp_path: Path) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((300, 2)), "uV", hole_s=-20.0))
     recording = read_recording(tmp_path / "made.xdf")
     assert recording.samples_uv.shape == (300, 2)
@@ -191,7 +191,7 @@ def test_clock_set_back_joins_and_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_xdf_channels_of_another_type_are_no_eeg(tmp_path: Path) -> None:
+def test_xdf_channels_of_other_type_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((10, 2)), "uV", types=("EEG", "AUX")))
     recording = read_recording(tmp_path / "made.xdf")
     assert recording.labels == ("Fz",)
@@ -233,7 +233,7 @@ def made_xdf(
     )
 
 
-def test_pause_of_the_amplifier_is_nan_and_other_annotations_are_not(tmp_path: Path) -> None:
+def test_only_acquisition_skips_are_nan(tmp_path: Path) -> None:
     raw = raw_of(made_recording())
     raw.set_annotations(mne.Annotations([0.4, 2.0], [0.2, 0.1], ["BAD_ACQ_SKIP", "BAD_blink"]))
     raw.save(tmp_path / "paused_raw.fif", verbose="error")
@@ -242,7 +242,7 @@ def test_pause_of_the_amplifier_is_nan_and_other_annotations_are_not(tmp_path: P
     assert np.isfinite(np.delete(recording.samples_uv, np.arange(100, 150), axis=0)).all()
 
 
-def test_muse_xdf_is_what_pyxdf_reads(data_dir: Path) -> None:
+def test_muse_xdf_equals_pyxdf(data_dir: Path) -> None:
     recording = read_recording(data_dir / MUSE)
     streams, _ = pyxdf.load_xdf(data_dir / MUSE)
     eeg = next(s for s in streams if s["info"]["type"] == ["EEG"])
@@ -254,7 +254,7 @@ def test_muse_xdf_is_what_pyxdf_reads(data_dir: Path) -> None:
     np.testing.assert_array_equal(recording.samples_uv, same.samples_uv)
 
 
-def test_stream_that_went_and_came_back_has_its_gap(data_dir: Path) -> None:
+def test_xdf_reconnected_stream_has_gap(data_dir: Path) -> None:
     recording = read_recording(data_dir / RECONNECT, "eeg_float32")
     streams, _ = pyxdf.load_xdf(data_dir / RECONNECT)
     eeg = next(s for s in streams if s["info"]["name"] == ["eeg_float32"])
@@ -269,7 +269,7 @@ def test_stream_that_went_and_came_back_has_its_gap(data_dir: Path) -> None:
     assert f"{length} samples are missing in 1 gaps" in recording.notes
 
 
-def test_integer_streams_and_files_broken_off(data_dir: Path) -> None:
+def test_xdf_integer_streams_and_broken_off_files_are_read(data_dir: Path) -> None:
     whole = read_recording(data_dir / MUSE)
     cut = read_recording(data_dir / "labrecorder_made_here/truncated_muse_P001_60000bytes.xdf")
     assert 1000 < len(cut.samples_uv) < len(whole.samples_uv)
@@ -283,7 +283,7 @@ def test_integer_streams_and_files_broken_off(data_dir: Path) -> None:
     assert not any("footer" in note for note in whole.notes)
 
 
-def test_clock_resets_and_a_stream_without_labels(data_dir: Path, tmp_path: Path) -> None:
+def test_xdf_clock_resets_and_labels_by_profile(data_dir: Path, tmp_path: Path) -> None:
     path = data_dir / "xdf_example_files/clock_resets.xdf"
     with pytest.raises(
         WrongStream, match=r"'BioSemi'.*names no channels; say by --device which device it was"
@@ -310,26 +310,26 @@ def test_clock_resets_and_a_stream_without_labels(data_dir: Path, tmp_path: Path
         ("xdf_example_files/empty_streams.xdf", None, r"EEG stream with samples, none fits"),
     ],
 )
-def test_streams_are_shown_not_guessed(data_dir: Path, file: str, stream: str | None, message: str) -> None:
+def test_xdf_ambiguous_stream_lists_all(data_dir: Path, file: str, stream: str | None, message: str) -> None:
     with pytest.raises(StreamMissing, match=message) as caught:
         read_recording(data_dir / file, stream)
     assert caught.value.exit_code == 3
     assert "There are:\n  1: " in str(caught.value)
 
 
-def test_stream_in_another_unit_is_no_eeg(data_dir: Path) -> None:
+def test_xdf_stream_in_other_unit_is_refused(data_dir: Path) -> None:
     with pytest.raises(WrongStream, match=r"has the unit 'g'; EEG needs a voltage, such as microvolts"):
         read_recording(data_dir / MUSE, "ACC")
 
 
-def test_malformed_xdf_is_one_message(data_dir: Path) -> None:
+def test_xdf_without_readable_stream_is_refused(data_dir: Path) -> None:
     message = r"chunk_length_lie\.xdf cannot be read as XDF: a header cannot be read: a header is no XML"
     with pytest.raises(WrongFile, match=message):
         read_recording(data_dir / "xdf_rs_odd/chunk_length_lie.xdf")
 
 
 @pytest.mark.parametrize("file", ["out_of_order_clock_offsets.xdf", "out_of_order_sample_chunk.xdf"])
-def test_xdf_whose_chunks_are_out_of_order_holds_no_eeg(data_dir: Path, file: str) -> None:
+def test_xdf_with_chunks_out_of_order_has_no_eeg(data_dir: Path, file: str) -> None:
     with pytest.raises(StreamMissing, match=rf"{file}: .*, none fits(.|\n)*There are:\n  0: '000000000'"):
         read_recording(data_dir / "xdf_rs_odd" / file)
 
@@ -351,7 +351,7 @@ def test_xdf_cut_anywhere_is_read_in_part_or_refused(data_dir: Path, tmp_path: P
     assert all("cut.xdf" in message for message in refused)
 
 
-def test_openbci_text(data_dir: Path) -> None:
+def test_openbci_text_equals_its_numbers(data_dir: Path) -> None:
     recording = read_recording(data_dir / OPENBCI)
     by_hand = np.genfromtxt(data_dir / OPENBCI, delimiter=",", skip_header=5, usecols=range(1, 9))
     np.testing.assert_array_equal(recording.samples_uv, by_hand)
@@ -411,13 +411,13 @@ def test_openbci_lost_packets_are_gaps_of_their_length(
         ("a.wav", "hello", r"a\.wav has an ending that no reader knows; they read \.edf \.bdf"),
     ],
 )
-def test_files_that_are_wrong(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_wrong_files_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(WrongFile, match=message):
         read_recording(tmp_path / name)
 
 
-def test_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_lists_neighbours(tmp_path: Path) -> None:
     (tmp_path / "rest.edf").touch()
     with pytest.raises(
         UnknownFile, match=r"no file .*rast\.edf; in its folder did you mean 'rest\.edf'\?"
@@ -430,7 +430,7 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
         read_recording(tmp_path / "rest.edf", stream="EEG")
 
 
-def test_file_without_eeg(tmp_path: Path) -> None:
+def test_file_without_eeg_is_refused(tmp_path: Path) -> None:
     info = mne.create_info(["STI"], 100.0, "stim")
     mne.io.RawArray(np.zeros((1, 100)), info, verbose="error").save(
         tmp_path / "stim_raw.fif", verbose="error"
@@ -439,7 +439,7 @@ def test_file_without_eeg(tmp_path: Path) -> None:
         read_recording(tmp_path / "stim_raw.fif")
 
 
-def test_recordings_that_contradict_themselves() -> None:
+def test_recording_with_contradictions_is_refused() -> None:
     with pytest.raises(WrongShape, match=r"2 labels needs samples of shape \(n_samples, 2\), found \(5, 3\)"):
         Recording(("Fz", "Cz"), 250.0, np.zeros((5, 3)))
     with pytest.raises(WrongInput, match=r"a regular rate above 0 Hz, found 0"):

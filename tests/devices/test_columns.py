@@ -34,16 +34,16 @@ from neurofb.errors import WrongStream
         ("", ""),
     ],
 )
-def test_labels_are_spelled_as_the_10_05_system_does(text: str, label: str) -> None:
+def test_standard_label_spells_as_10_05_system(text: str, label: str) -> None:
     assert standard_label(text) == label
 
 
-def test_labels_that_would_become_one_stay() -> None:
+def test_standard_labels_keeps_labels_that_would_coincide() -> None:
     assert standard_labels(["Cz", "EEG Cz", "fz."]) == ("Cz", "EEG Cz", "Fz")
 
 
 @pytest.mark.parametrize("name", ["", "EEG1", "FZ", "Fp", "Q7", "Cz2", "F11", "AF 7", "A3", "Ah", "T3"])
-def test_what_is_no_place(name: str) -> None:
+def test_is_position_refuses_other_names(name: str) -> None:
     assert not is_position(name)
 
 
@@ -70,7 +70,7 @@ def test_what_is_no_place(name: str) -> None:
         ("g", None),
     ],
 )
-def test_unit_texts(text: str, uv: float | None) -> None:
+def test_unit_uv_of_texts(text: str, uv: float | None) -> None:
     assert unit_uv(text) == uv
 
 
@@ -107,7 +107,7 @@ def test_columns_of_profile_by_layout() -> None:
     assert columns_of_profile(load_profile("neurosity-crown"), 8) == tuple(range(8))
 
 
-def test_columns_that_contradict_the_profile() -> None:
+def test_columns_contradicting_the_profile_are_refused() -> None:
     muse = load_profile("muse-2")
     with pytest.raises(
         WrongStream, match=r"found 8 columns without labels, but Muse 2 has 4 or 5; choose"

@@ -26,7 +26,7 @@ def test_positions_are_those_of_the_10_20_sphere(name: str, polar_deg: float, fr
         assert np.rad2deg(np.arctan2(left, front)) == pytest.approx(front_deg, abs=1.5)
 
 
-def test_left_and_right_mirror_each_other_and_old_names_are_the_same_places() -> None:
+def test_position_mirrors_left_and_right_and_knows_old_names() -> None:
     for left, right in [("F3", "F4"), ("AFF5h", "AFF6h"), ("TP9", "TP10"), ("O1", "O2"), ("CCP1h", "CCP2h")]:
         np.testing.assert_allclose(position(left) * (-1, 1, 1), position(right))
     np.testing.assert_array_equal(positions(["T3", "T4", "T5", "T6"]), positions(["T7", "T8", "P7", "P8"]))
@@ -37,16 +37,14 @@ def test_left_and_right_mirror_each_other_and_old_names_are_the_same_places() ->
     ("name", "polar_deg", "front_deg"),
     [("I1", 115, 162), ("I1h", 115, 171), ("OI1", 103.5, 162), ("OI1h", 103.5, 171), ("N1", 115, 18)],
 )
-def test_places_below_the_ring_lie_beside_their_midline(
-    name: str, polar_deg: float, front_deg: float
-) -> None:
+def test_position_below_the_ring_is_beside_midline(name: str, polar_deg: float, front_deg: float) -> None:
     """I1 lay on Oz, OI1 beside it."""
     left, front, up = position(name)
     assert np.rad2deg(np.arccos(up)) == pytest.approx(polar_deg)
     assert np.rad2deg(np.arctan2(left, front)) == pytest.approx(front_deg)
 
 
-def test_the_columns_of_a_row_follow_each_other_outwards() -> None:
+def test_position_moves_outwards_with_column() -> None:
     row = positions(["Cz", "C1h", "C1", "C3h", "C3", "C5h", "C5", "C7h", "T7", "T9h", "T9"])
     angles = np.rad2deg(np.arccos(row[:, 2]))
     np.testing.assert_allclose(np.diff(angles), 11.5, atol=1e-6)
@@ -54,12 +52,12 @@ def test_the_columns_of_a_row_follow_each_other_outwards() -> None:
 
 
 @pytest.mark.parametrize("name", ["Q3", "", "F", "Right AUX", "3"])
-def test_position_of_what_is_no_place_is_refused(name: str) -> None:
+def test_position_refuses_other_names(name: str) -> None:
     with pytest.raises(UnknownName, match="no 10-05 position"):
         position(name)
 
 
-def test_every_channel_of_every_bundled_device_has_a_place() -> None:
+def test_position_knows_every_channel_of_bundled_profiles() -> None:
     from neurofb.devices import load_profile, profile_names
 
     for name in profile_names():
@@ -87,14 +85,14 @@ def test_top_view_of_known_places() -> None:
     assert top_view("what") is None
 
 
-def test_every_place_of_the_10_05_system_is_on_the_drawing() -> None:
+def test_top_view_of_every_10_05_name_is_within_head() -> None:
     names = [f"{row}{c}" for row in ROWS for c in ("z", *range(1, 11), "5h", "6h")]
     for name in filter(is_position, names):
         assert math.hypot(*top_view(name)) <= 1.0 + 1e-6, name
 
 
 @pytest.mark.parametrize("row", sorted(set(ROWS) - {"N", "Fp", "O", "OI", "I"}))
-def test_rows_of_the_drawing_are_near_parabolas_from_ring_to_ring(row: str) -> None:
+def test_top_view_rows_are_near_parabolas(row: str) -> None:
     """As the drawing had them before it was computed from the sphere: within 1.2 % of the head's radius."""
     middle, degrees = ROWS[row] / 5, math.radians(18.0 * (5.0 - ROWS[row]))
     ring_x, ring_y = 0.8 * math.sin(degrees), 0.8 * math.cos(degrees)

@@ -110,7 +110,7 @@ def refusal(tmp_path: Path, *changes: tuple[str, str]) -> str:
     return str(caught.value)
 
 
-def test_all_seventeen_are_there() -> None:
+def test_profile_names_lists_seventeen() -> None:
     wanted = """actichamp-32 actichamp-64 brainbit dsi-24 emotiv-epoc-x emotiv-insight generic-10-20 muse-2
     muse-2016 muse-s muse-s-athena neurosity-crown openbci-cyton openbci-cyton-daisy openbci-ganglion
     simulated unicorn-hybrid-black"""
@@ -118,7 +118,7 @@ def test_all_seventeen_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_bundled_profile_holds_together(name: str) -> None:
+def test_bundled_profile_is_consistent(name: str) -> None:
     profile = load_profile(name)
     assert profile.name == name
     assert profile.rate_hz in profile.rates_hz
@@ -148,7 +148,7 @@ def test_bundled_profile_holds_together(name: str) -> None:
         ("unicorn-hybrid-black", 250, 4500000 / 50331642, (-750000, 750000), 17),
     ],
 )
-def test_facts_against_the_arithmetic_they_come_from(
+def test_bundled_facts_equal_their_arithmetic(
     name: str, rate_hz: float, resolution_uv: float, rails_uv: tuple[float, float], columns: int
 ) -> None:
     profile = load_profile(name)
@@ -158,7 +158,7 @@ def test_facts_against_the_arithmetic_they_come_from(
     assert columns in profile.lsl[0].column_counts(profile.n_channels)
 
 
-def test_layouts_not_found_are_not_invented() -> None:
+def test_profile_without_known_outlet_has_no_layout() -> None:
     assert load_profile("neurosity-crown").lsl == ()
     assert load_profile("brainbit").lsl == ()
 
@@ -173,7 +173,7 @@ def test_positions_are_those_of_the_10_05_system() -> None:
     assert not any(map(is_position, ["", "EEG1", "FZ", "Fp", "Q7", "Cz2", "F11", "AF 7"]))
 
 
-def test_own_profile_by_path(tmp_path: Path) -> None:
+def test_load_profile_reads_own_file_by_path(tmp_path: Path) -> None:
     path = own_profile(tmp_path)
     profile = load_profile(path)
     assert profile == load_profile(str(path))
@@ -190,11 +190,11 @@ def test_own_profile_by_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Muse 2", "MUSE_2", " muse-2 "])
-def test_names_are_read_as_people_write_them(name: str) -> None:
+def test_load_profile_accepts_name_spellings(name: str) -> None:
     assert load_profile(name).name == "muse-2"
 
 
-def test_unknown_device_lists_what_exists() -> None:
+def test_load_profile_unknown_name_lists_available() -> None:
     with pytest.raises(
         UnknownDevice, match=r"no device profile 'muse2'; did you mean 'muse-2'\? there are:"
     ) as e:
@@ -204,13 +204,13 @@ def test_unknown_device_lists_what_exists() -> None:
     assert "given by its path" in str(e.value)
 
 
-def test_unknown_file_lists_what_lies_beside(tmp_path: Path) -> None:
+def test_load_profile_unknown_file_lists_neighbours(tmp_path: Path) -> None:
     own_profile(tmp_path)
     with pytest.raises(UnknownDevice, match=r"no profile file .*eras\.toml; .*did you mean 'ears\.toml'\?"):
         load_profile(tmp_path / "eras.toml")
 
 
-def test_unknown_channel_and_region() -> None:
+def test_profile_unknown_channel_and_region_list_available() -> None:
     profile = load_profile("muse-2")
     with pytest.raises(UnknownName, match=r"Muse 2 has no channel 'AF9'; did you mean"):
         profile.index("AF9")
@@ -328,7 +328,7 @@ def test_unknown_channel_and_region() -> None:
         ("rate_hz = 250.0", "rate_hz = 250.0\nrate_hz = 1.0", r"is not TOML: .*line 7.*a key stands once"),
     ],
 )
-def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_profile_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = refusal(tmp_path, (old, new))
     assert re.search(message, text), text
     assert str(tmp_path / "ears.toml") in text
@@ -336,7 +336,7 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, message: str)
     assert f"has {'2 problems' if renamed else '1 problem'}:" in text or "is not TOML" in text, text
 
 
-def test_all_mistakes_are_said_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_profile_mistakes_are_listed_in_file_order(tmp_path: Path) -> None:
     text = refusal(
         tmp_path,
         ("rate_hz = 250.0", "rate_hz = -1.0"),
@@ -360,7 +360,7 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file(tmp_path: Path) 
     ]
 
 
-def test_values_that_look_like_keys_do_not_move_the_lines(tmp_path: Path) -> None:
+def test_profile_values_like_keys_keep_line_numbers(tmp_path: Path) -> None:
     text = refusal(
         tmp_path,
         ('ground = "AFz"', 'ground = "AFz"\nnotes = ["""\n[packets]\nrate_hz = 3\n""",\n["a"]\n]'),
@@ -370,7 +370,7 @@ def test_values_that_look_like_keys_do_not_move_the_lines(tmp_path: Path) -> Non
     assert "line 15, notes" in text or "line 14, notes" in text
 
 
-def test_files_that_are_no_text(tmp_path: Path) -> None:
+def test_load_profile_refuses_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "ears.toml"
     path.write_bytes(b'title = "\xff"')
     with pytest.raises(
@@ -381,7 +381,7 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
         load_profile(tmp_path)
 
 
-def test_uninstalled_source_tree_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_names_without_install_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)
 
@@ -390,5 +390,5 @@ def test_uninstalled_source_tree_says_what_to_do(monkeypatch: pytest.MonkeyPatch
         devices.profile_names()
 
 
-def test_every_field_says_what_would_be_right() -> None:
+def test_every_profile_field_has_a_description() -> None:
     assert not [name for name, field in DeviceProfile.model_fields.items() if not field.description]

@@ -28,8 +28,8 @@ def whole(tmp_path_factory) -> tuple[bytes, np.ndarray, list[dict]]:
     assert session.is_whole
     streams = [
         {
-            "ends": [place.body + place.size for place in stream._places],
-            "counts": np.cumsum([0, *(place.n_samples for place in stream._places)]),
+            "ends": [stored.body + stored.size for stored in stream._chunks],
+            "counts": np.cumsum([0, *(stored.n_samples for stored in stream._chunks)]),
             "stamps_s": stream.stamps_s(),
         }
         for stream in session.file.streams
@@ -37,7 +37,7 @@ def whole(tmp_path_factory) -> tuple[bytes, np.ndarray, list[dict]]:
     return (folder / "recording.xdf").read_bytes(), made.expected, streams
 
 
-def test_a_file_cut_anywhere_opens_and_gives_all_up_to_the_last_whole_chunk(whole, tmp_path: Path) -> None:
+def test_cut_file_opens_up_to_last_whole_chunk(whole, tmp_path: Path) -> None:
     content, expected, streams = whole
     cuts = np.random.default_rng(500).integers(0, len(content), 496).tolist()
     path = tmp_path / "recording.xdf"
@@ -57,7 +57,7 @@ def test_a_file_cut_anywhere_opens_and_gives_all_up_to_the_last_whole_chunk(whol
     assert open_session_recording(path).is_whole
 
 
-def test_a_file_cut_between_chunks_says_so_too(whole, tmp_path: Path) -> None:
+def test_file_cut_between_chunks_lists_problem(whole, tmp_path: Path) -> None:
     content, _, streams = whole
     path = tmp_path / "recording.xdf"
     path.write_bytes(content[: streams[0]["ends"][5]])
@@ -129,7 +129,7 @@ def lost_of(path: Path, said: str, killed_s: float) -> float:
 
 
 @pytest.mark.timeout(120 + 5 * N_KILLS)
-def test_a_kill_costs_at_most_a_second(tmp_path: Path) -> None:
+def test_kill_loses_at_most_a_second(tmp_path: Path) -> None:
     moments_s = np.random.default_rng(9).uniform(0.0, 1.5, N_KILLS)
     moments_s[0] = 2.0
     lost_s: list[float] = []

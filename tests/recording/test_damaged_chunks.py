@@ -25,7 +25,7 @@ def made(request, tmp_path_factory) -> tuple[bytes, np.ndarray, list[int], dict[
     path = folder / "recording.xdf"
     streams = read_xdf_file(path).streams
     widths = {stream.facts.number: stream._width for stream in streams}
-    return path.read_bytes(), session.expected, [place.body for place in streams[0]._places], widths
+    return path.read_bytes(), session.expected, [stored.body for stored in streams[0]._chunks], widths
 
 
 def n_wrong(path: Path, content: bytes, expected: np.ndarray) -> tuple[int, float]:
@@ -42,7 +42,7 @@ def n_wrong(path: Path, content: bytes, expected: np.ndarray) -> tuple[int, floa
 
 
 @pytest.mark.parametrize("at", range(HEAD))
-def test_a_damaged_head_moves_nothing(made, tmp_path: Path, at: int) -> None:
+def test_damaged_chunk_head_moves_no_sample(made, tmp_path: Path, at: int) -> None:
     content, expected, bodies, widths = made
     for cut in (len(content), int(0.9 * len(content))):
         for body in (bodies[2], bodies[7]):
@@ -59,7 +59,7 @@ def test_a_damaged_head_moves_nothing(made, tmp_path: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 4, 5, 6, 7, 2**32 - 1])
-def test_samples_that_go_by_another_streams_number_move_nothing(made, tmp_path: Path, number: int) -> None:
+def test_chunk_with_wrong_stream_number_moves_no_sample(made, tmp_path: Path, number: int) -> None:
     content, expected, bodies, _ = made
     for cut in (len(content), int(0.9 * len(content))):
         damaged = bytearray(content[:cut])
@@ -68,13 +68,13 @@ def test_samples_that_go_by_another_streams_number_move_nothing(made, tmp_path: 
         assert n_wrong(tmp_path / "recording.xdf", bytes(damaged), expected)[0] == 0
 
 
-def test_a_hole_is_noted_where_it_is(tmp_path: Path) -> None:
+def test_hole_is_recorded_where_chunk_is_damaged(tmp_path: Path) -> None:
     """Not behind the chunk that follows it."""
     path = record(tmp_path / "a.xdf", [(header(), numbers("float32", 1000, 2), np.arange(1000) / 100.0)])
     whole = read_xdf_file(path).streams[0].values()
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[4]
-    content[place.body - HEAD] = 3  # no length is stored so
+    stored = read_xdf_file(path).streams[0]._chunks[4]
+    content[stored.body - HEAD] = 3  # no length is stored so
     path.write_bytes(content)
     stream = read_xdf_file(path).streams[0]
     (hole,) = stream.holes

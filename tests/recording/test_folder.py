@@ -22,7 +22,7 @@ for _ in range(40):
 """
 
 
-def test_two_programs_never_take_the_same_number(tmp_path: Path) -> None:
+def test_concurrent_session_folders_get_different_runs(tmp_path: Path) -> None:
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", CREATE, str(tmp_path)],
@@ -42,7 +42,7 @@ def test_two_programs_never_take_the_same_number(tmp_path: Path) -> None:
     assert len(list((tmp_path / "sourcedata/neurofb").iterdir())) == 120
 
 
-def test_numbers_go_on_after_the_highest(tmp_path: Path) -> None:
+def test_session_folder_run_follows_the_highest(tmp_path: Path) -> None:
     parent = tmp_path / "sourcedata/neurofb"
     (parent / "sub-P1_ses-1_task-demo_run-07").mkdir(parents=True)
     (parent / "sub-P1_ses-1_task-demo_run-xx").mkdir()
@@ -56,13 +56,13 @@ def test_numbers_go_on_after_the_highest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "labels", [("P 1", "1", "demo"), ("P1", "../1", "demo"), ("P1", "1", ""), ("P1\n", "1", "demo")]
 )
-def test_labels_are_those_of_bids(tmp_path: Path, labels) -> None:
+def test_session_folder_refuses_labels_bids_forbids(tmp_path: Path, labels) -> None:
     with pytest.raises(WrongInput, match="is no BIDS label: letters and digits only"):
         SessionFolder.create(tmp_path, *labels)
     assert not list(tmp_path.iterdir())
 
 
-def test_files_are_written_once(tmp_path: Path) -> None:
+def test_session_folder_overwrites_no_file(tmp_path: Path) -> None:
     folder = SessionFolder.create(tmp_path, "P1", "1", "demo")
     assert folder.write_text("a.txt", "µ\n").read_bytes() == "µ\n".encode()
     with pytest.raises(RecordingFailed, match=r"a\.txt cannot be written: File exists"):
@@ -70,7 +70,7 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     assert (folder.path / "a.txt").read_text("utf-8") == "µ\n"
 
 
-def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+def test_session_folder_with_file_in_the_way_fails(tmp_path: Path) -> None:
     (tmp_path / "sourcedata").write_text("")
     with pytest.raises(
         RecordingFailed, match=r"no folder for the session can be made in .*: (Not a d|File e)"

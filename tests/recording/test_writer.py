@@ -36,7 +36,7 @@ def every_format(tmp_path: Path) -> tuple[Path, list]:
     return record(tmp_path / "all.xdf", streams), streams
 
 
-def test_pyxdf_reads_every_format_to_the_last_bit(every_format) -> None:
+def test_pyxdf_reads_every_format_bit_equal(every_format) -> None:
     path, streams = every_format
     theirs = by_pyxdf(path)
     assert len(theirs) == len(streams)
@@ -55,7 +55,7 @@ def test_pyxdf_reads_every_format_to_the_last_bit(every_format) -> None:
         assert float(footer["last_timestamp"][0]) == stamps_s[-1]
 
 
-def test_our_reader_reads_what_was_appended(every_format) -> None:
+def test_own_reader_reads_appended_samples(every_format) -> None:
     path, streams = every_format
     file = read_xdf_file(path)
     assert file.is_whole
@@ -72,7 +72,7 @@ def test_our_reader_reads_what_was_appended(every_format) -> None:
             assert stream.texts(10, 12) == [[values[10]], [values[11]]]
 
 
-def test_header_says_what_it_was_given(tmp_path: Path) -> None:
+def test_header_holds_all_fields(tmp_path: Path) -> None:
     head = header(
         "näme <&>", n_channels=2, units=("microvolts", "uV"), source_id="me\0", uid="u1", hostname="pc",
         desc={"amplifier": {"model": "M & <N>"}, "layout": '{"a": [1]}'},
@@ -87,7 +87,7 @@ def test_header_says_what_it_was_given(tmp_path: Path) -> None:
     assert [channel["unit"][0] for channel in channels] == ["microvolts", "uV"]
 
 
-def test_clock_offsets_are_kept_with_their_times(tmp_path: Path) -> None:
+def test_clock_offsets_are_written_with_their_times(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.xdf")
     stream = recorder.add_stream(header())
     recorder.append(stream, numbers("float32", 5, 2), stamps(5))
@@ -100,7 +100,7 @@ def test_clock_offsets_are_kept_with_their_times(tmp_path: Path) -> None:
     assert np.column_stack((theirs["clock_times"], theirs["clock_values"])).tolist() == measured
 
 
-def test_same_data_and_clock_give_the_same_bytes(tmp_path: Path) -> None:
+def test_same_data_and_clock_write_same_bytes(tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):
         session = SmallSession(tmp_path / name)
@@ -118,23 +118,23 @@ def test_chunks_end_where_the_clock_says(tmp_path: Path) -> None:
         recorder.append(stream, numbers("float32", 1, 2), np.array([float(i)]))
         recorder.flush(i * 0.1)
     recorder.close()
-    places = read_xdf_file(path).streams[0]._places
-    assert [place.n_samples for place in places[:3]] == [6, 5, 5]
+    stored = read_xdf_file(path).streams[0]._chunks
+    assert [place.n_samples for place in stored[:3]] == [6, 5, 5]
     assert path.read_bytes().count(encoding.BOUNDARY_MARK) >= 5
 
 
-def test_a_late_flush_keeps_the_beat(tmp_path: Path) -> None:
+def test_late_flush_keeps_the_schedule(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.xdf", flush_s=0.5, waits=True)
     stream = recorder.add_stream(header())
     for now_s in (0.0, 0.4, 1.7, 1.9, 2.05):
         recorder.append(stream, numbers("float32", 1, 2), np.array([now_s]))
         recorder.flush(now_s)
     recorder.close()
-    places = read_xdf_file(tmp_path / "a.xdf").streams[0]._places
-    assert [place.n_samples for place in places] == [3, 2], "due are 0.5, 2.0, 2.5"
+    stored = read_xdf_file(tmp_path / "a.xdf").streams[0]._chunks
+    assert [place.n_samples for place in stored] == [3, 2], "due are 0.5, 2.0, 2.5"
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_recorder_refuses_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "a.xdf"
     path.write_text("mine")
     with pytest.raises(RecordingFailed, match=r"a\.xdf cannot be made: File exists; choose another folder"):
@@ -150,7 +150,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (np.zeros((3, 2), "f4"), np.zeros(2), WrongShape, "2 time stamps need as many samples, found 3"),
     ],
 )
-def test_wrong_samples_are_refused(tmp_path: Path, values, stamps_s, error, words) -> None:
+def test_recorder_refuses_wrong_samples(tmp_path: Path, values, stamps_s, error, words) -> None:
     recorder = Recorder(tmp_path / "a.xdf")
     stream = recorder.add_stream(header())
     with pytest.raises(error, match=words):
@@ -167,7 +167,7 @@ def test_wrong_samples_are_refused(tmp_path: Path, values, stamps_s, error, word
         ({"units": ("uV",)}, "has 2 channels and 1 units"),
     ],
 )
-def test_wrong_headers_are_refused(more, words) -> None:
+def test_recorder_refuses_wrong_headers(more, words) -> None:
     with pytest.raises(WrongInput, match=words):
         header(**more)
 
@@ -222,7 +222,7 @@ def assert_readable(path: Path, words: str) -> None:
     assert path.stat().st_size == safe
 
 
-def test_a_full_disk_is_said_and_what_is_safe_is_read(tmp_path: Path) -> None:
+def test_full_disk_raises_and_written_samples_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.xdf"
     np.save(tmp_path / "values.npy", numbers("float32", 500, 8))
     done = subprocess.run(
@@ -238,7 +238,7 @@ def test_a_full_disk_is_said_and_what_is_safe_is_read(tmp_path: Path) -> None:
     assert read_xdf_file(path).problems[0].startswith("the file was broken off or is damaged from byte")
 
 
-def test_a_full_file_system_is_said(tmp_path: Path) -> None:
+def test_full_file_system_raises(tmp_path: Path) -> None:
     mount = shutil.which("mount")
     if os.geteuid() != 0 or mount is None:
         pytest.skip("needs root to mount a small file system")
@@ -274,7 +274,7 @@ for make in (lambda: Recorder(folder / "a.xdf"), lambda: SessionFolder.create(fo
 """
 
 
-def test_a_read_only_folder_is_said() -> None:
+def test_read_only_folder_raises() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o555)
@@ -290,7 +290,7 @@ def test_a_read_only_folder_is_said() -> None:
     )
 
 
-def test_a_disk_that_hangs_is_found_by_the_callers_clock(tmp_path: Path, monkeypatch) -> None:
+def test_hanging_disk_raises_by_callers_clock(tmp_path: Path, monkeypatch) -> None:
     lets_go, at_it = threading.Event(), threading.Event()
     write = os.write
 
@@ -300,7 +300,7 @@ def test_a_disk_that_hangs_is_found_by_the_callers_clock(tmp_path: Path, monkeyp
         return write(file, content)
 
     monkeypatch.setattr(writer.os, "write", slow)
-    monkeypatch.setattr(writer, "FAILED_S", 0.01)
+    monkeypatch.setattr(writer, "CLOSE_AFTER_FAILURE_S", 0.01)
     recorder = Recorder(tmp_path / "a.xdf")
     stream = recorder.add_stream(header())
     at_it.wait(60)
@@ -315,7 +315,7 @@ def test_a_disk_that_hangs_is_found_by_the_callers_clock(tmp_path: Path, monkeyp
     assert not recorder._thread.is_alive()
 
 
-def test_a_disk_that_is_slow_but_answers_is_no_failure(tmp_path: Path, monkeypatch) -> None:
+def test_slow_disk_is_no_failure(tmp_path: Path, monkeypatch) -> None:
     steps = threading.Semaphore(0)
     write = os.write
 
@@ -340,7 +340,7 @@ def test_a_disk_that_is_slow_but_answers_is_no_failure(tmp_path: Path, monkeypat
     assert read_xdf_file(tmp_path / "a.xdf").is_whole
 
 
-def test_a_failure_nobody_was_told_of_is_told_by_close(tmp_path: Path, monkeypatch) -> None:
+def test_close_raises_failure_not_yet_reported(tmp_path: Path, monkeypatch) -> None:
     def fails(file: int, content: bytes) -> int:
         raise OSError(5, "Input/output error")
 
@@ -352,7 +352,7 @@ def test_a_failure_nobody_was_told_of_is_told_by_close(tmp_path: Path, monkeypat
     recorder.close()
 
 
-def test_appending_after_a_failure_says_so(tmp_path: Path, monkeypatch) -> None:
+def test_append_after_failure_raises(tmp_path: Path, monkeypatch) -> None:
     def fails(file: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -382,7 +382,7 @@ int main(int, char** a) {
 """
 
 
-def test_libxdf_reads_the_same_numbers(tmp_path: Path) -> None:
+def test_libxdf_reads_same_values(tmp_path: Path) -> None:
     compiler = shutil.which("g++")
     if compiler is None or not Path("/usr/include/xdf.h").exists():
         pytest.skip("libxdf is not installed (Debian: libxdf-dev and g++)")
@@ -410,7 +410,7 @@ def test_mnelab_reads_our_eeg(tmp_path: Path) -> None:
     assert abs(raw.info["sfreq"] - 100.0) < 1e-6
 
 
-def test_memory_of_a_long_recording_is_flat(tmp_path: Path) -> None:
+def test_memory_stays_flat_in_long_recording(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.xdf", waits=True)
     stream = recorder.add_stream(header(n_channels=8))
     values = numbers("float32", 125, 8)
@@ -431,7 +431,7 @@ def test_memory_of_a_long_recording_is_flat(tmp_path: Path) -> None:
     assert after - before < 1e6
 
 
-def test_what_makes_no_sense_is_refused_and_not_lost_in_silence(tmp_path):
+def test_recorder_refuses_nonsense(tmp_path):
     recorder = Recorder(tmp_path / "a.xdf")
     with pytest.raises(WrongInput, match="a recorded stream of text has one channel; 'two' has 2"):
         recorder.add_stream(StreamHeader("two", "Markers", "string", 0.0, ("a", "b")))

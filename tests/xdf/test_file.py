@@ -42,7 +42,7 @@ LONG = bool(os.environ.get("NEUROFB_LONG"))
 # -- files of other programs -------------------------------------------------------------------------------------
 
 
-def test_every_recording_is_what_pyxdf_reads_or_says_what_is_wrong(data_dir: Path) -> None:
+def test_real_files_equal_pyxdf_or_list_problems(data_dir: Path) -> None:
     paths = sorted(data_dir.glob("*/*.xdf"))
     assert len(paths) >= 10
     n_compared = 0
@@ -76,11 +76,11 @@ def test_every_recording_is_what_pyxdf_reads_or_says_what_is_wrong(data_dir: Pat
         ("xdf_rs_odd/out_of_order_sample_chunk.xdf", "its header counts '0' channels"),
     ],
 )
-def test_what_is_wrong_is_said(data_dir: Path, name: str, words: str) -> None:
+def test_damaged_real_file_lists_its_problem(data_dir: Path, name: str, words: str) -> None:
     assert any(words in problem for problem in read_xdf_file(data_dir / name).problems)
 
 
-def test_deduced_stamps_and_mixed_chunks(tmp_path: Path) -> None:
+def test_deduced_and_mixed_stamps_equal_pyxdf(tmp_path: Path) -> None:
     head = header(form="int16", n_channels=3, rate_hz=128.0)
     values, rng = numbers("int16", 400, 3), np.random.default_rng(0)
     stamps_s = [i / 128 if rng.random() < 0.2 or i in (0, 200) else None for i in range(400)]
@@ -99,7 +99,7 @@ def test_deduced_stamps_and_mixed_chunks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stream.values(295, 305), values[295:305])
 
 
-def test_texts_of_several_channels_and_lengths(tmp_path: Path) -> None:
+def test_texts_of_several_channels_and_lengths_equal_pyxdf(tmp_path: Path) -> None:
     head = header(form="string", n_channels=2, rate_hz=0.0)
     rows = [["a", ""], ["µ" * 200, "b" * 300], ["", "z"]]
     path = foreign_file(
@@ -112,7 +112,7 @@ def test_texts_of_several_channels_and_lengths(tmp_path: Path) -> None:
         stream.values()
 
 
-def test_numbers_are_no_texts(tmp_path: Path) -> None:
+def test_texts_of_a_numeric_stream_are_refused(tmp_path: Path) -> None:
     path = record(tmp_path / "a.xdf", [(header(), numbers("float32", 5, 2), np.arange(5.0))])
     with pytest.raises(WrongInput, match="holds numbers, not texts"):
         read_xdf_file(path).streams[0].texts()
@@ -127,7 +127,7 @@ def test_numbers_are_no_texts(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08", "unpack it with gunzip first"),
     ],
 )
-def test_what_is_no_xdf_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_file_without_magic_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.xdf").write_bytes(content)
     with pytest.raises(WrongFile, match=words):
         read_xdf_file(tmp_path / "a.xdf")
@@ -143,11 +143,11 @@ def whole(tmp_path: Path, n: int = 1000) -> tuple[Path, np.ndarray]:
     return record(tmp_path / "a.xdf", [(header(), values, np.arange(n) / 100.0)]), values
 
 
-def test_a_damaged_chunk_costs_only_itself(tmp_path: Path) -> None:
+def test_damaged_chunk_loses_only_its_own_samples(tmp_path: Path) -> None:
     path, values = whole(tmp_path)
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[4]
-    content[place.body - 4] ^= 1  # its count of samples
+    stored = read_xdf_file(path).streams[0]._chunks[4]
+    content[stored.body - 4] ^= 1  # its count of samples
     path.write_bytes(content)
     file = read_xdf_file(path)
     kept = np.concatenate((values[:250], values[300:]))  # the first chunk has two steps
@@ -157,11 +157,11 @@ def test_a_damaged_chunk_costs_only_itself(tmp_path: Path) -> None:
     assert "'made' has 950 samples, but its footer counts 1000" in file.problems
 
 
-def test_behind_a_broken_length_reading_goes_on_at_the_next_mark(tmp_path: Path) -> None:
+def test_broken_length_resumes_at_next_boundary(tmp_path: Path) -> None:
     path, values = whole(tmp_path)
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[4]
-    start = place.body - 4 - 1 - 4 - 2 - 4  # the chunk's length
+    stored = read_xdf_file(path).streams[0]._chunks[4]
+    start = stored.body - 4 - 1 - 4 - 2 - 4  # the chunk's length
     struct.pack_into("<I", content, start, 0xFFFFFFF0)
     path.write_bytes(content)
     file = read_xdf_file(path)
@@ -172,11 +172,11 @@ def test_behind_a_broken_length_reading_goes_on_at_the_next_mark(tmp_path: Path)
     assert file.broken_off_at is None
 
 
-def test_a_length_that_lies_within_the_file_is_found_out(tmp_path: Path) -> None:
+def test_wrong_length_within_file_is_detected(tmp_path: Path) -> None:
     path, values = whole(tmp_path)
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[4]
-    start = place.body - 4 - 1 - 4 - 2 - 4
+    stored = read_xdf_file(path).streams[0]._chunks[4]
+    start = stored.body - 4 - 1 - 4 - 2 - 4
     struct.pack_into("<I", content, start, struct.unpack_from("<I", content, start)[0] + 500)
     path.write_bytes(content)
     read = read_xdf_file(path).streams[0].values()
@@ -184,16 +184,16 @@ def test_a_length_that_lies_within_the_file_is_found_out(tmp_path: Path) -> None
     np.testing.assert_array_equal(read[:250], values[:250])
 
 
-def test_a_flag_that_is_damaged_costs_nothing(tmp_path: Path) -> None:
+def test_damaged_stamp_flag_loses_no_sample(tmp_path: Path) -> None:
     path, values = whole(tmp_path)
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[4]
-    content[place.body + 17 * 3] ^= 0xFF
+    stored = read_xdf_file(path).streams[0]._chunks[4]
+    content[stored.body + 17 * 3] ^= 0xFF
     path.write_bytes(content)
     np.testing.assert_array_equal(read_xdf_file(path).streams[0].values(), values)
 
 
-def test_lies_allocate_nothing(tmp_path: Path) -> None:
+def test_impossible_counts_allocate_no_memory(tmp_path: Path) -> None:
     huge = struct.pack("<IBQ", 1, 8, 2**62)
     many = header().to_xml().replace(b"<channel_count>2<", b"<channel_count>2000000000<")
     path = foreign_file(
@@ -208,7 +208,7 @@ def test_lies_allocate_nothing(tmp_path: Path) -> None:
     assert file.broken_off_at is not None
 
 
-def test_entities_are_not_expanded(tmp_path: Path) -> None:
+def test_xml_entities_are_not_expanded(tmp_path: Path) -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb">]><info><name>&b;</name></info>'
     path = foreign_file(
         tmp_path / "a.xdf",
@@ -218,7 +218,7 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
     assert any("defines XML entities" in problem for problem in read_xdf_file(path).problems)
 
 
-def test_many_broken_chunks_are_passed_in_no_time(tmp_path: Path) -> None:
+def test_many_broken_chunks_are_skipped_fast(tmp_path: Path) -> None:
     """One search for a mark serves all: else 20,000 damaged chunks before 40 MB would take hours."""
     bad = encoding.chunk(encoding.SAMPLES, struct.pack("<IBI", 1, 4, 7), b"\0" * 5)
     path = foreign_file(tmp_path / "a.xdf", encoding.stream_header(1, header()), bad * 20_000)
@@ -231,7 +231,7 @@ def test_many_broken_chunks_are_passed_in_no_time(tmp_path: Path) -> None:
     assert len(file.problems) < 50, "problems are for people"
 
 
-def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
+def test_file_changed_after_opening_raises(tmp_path: Path) -> None:
     path, _ = whole(tmp_path)
     stream = read_xdf_file(path).streams[0]
     path.write_bytes(path.read_bytes()[:3000])
@@ -243,7 +243,7 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["int16", "float32", "double64", "int32"])
-def test_a_session_is_rebuilt_to_the_last_bit(tmp_path: Path, form: str) -> None:
+def test_session_eeg_is_rebuilt_bit_equal(tmp_path: Path, form: str) -> None:
     made = SmallSession(tmp_path, form=form)
     made.journal.close()
     session = open_session_recording(tmp_path)
@@ -264,7 +264,7 @@ def test_a_session_is_rebuilt_to_the_last_bit(tmp_path: Path, form: str) -> None
     assert session.lost_s is None
 
 
-def test_files_that_are_lost_are_said(tmp_path: Path) -> None:
+def test_lost_session_files_are_listed_as_problems(tmp_path: Path) -> None:
     SmallSession(tmp_path, n_steps=20).journal.close()
     session = open_session_recording(tmp_path / "recording.xdf")
     assert (session.settings, session.protocol_text, session.baseline, session.ratings) == ({}, "", None, [])
@@ -274,7 +274,7 @@ def test_files_that_are_lost_are_said(tmp_path: Path) -> None:
     assert open_session_recording(tmp_path).settings == {}
 
 
-def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
+def test_open_session_refuses_foreign_recording(tmp_path: Path) -> None:
     path, _ = whole(tmp_path)
     with pytest.raises(WrongFile, match="is no session of neurofb: it has no stream 'neurofb-placement'"):
         open_session_recording(path)
@@ -282,31 +282,31 @@ def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
         open_session_recording(tmp_path)
 
 
-def test_eeg_behind_a_damaged_chunk_stands_where_it_stood(tmp_path: Path) -> None:
+def test_eeg_after_damaged_chunk_keeps_its_index(tmp_path: Path) -> None:
     made = SmallSession(tmp_path)
     made.journal.close()
     path = tmp_path / "recording.xdf"
     content = bytearray(path.read_bytes())
-    place = read_xdf_file(path).streams[0]._places[12]
-    content[place.body - 4] ^= 1
+    stored = read_xdf_file(path).streams[0]._chunks[12]
+    content[stored.body - 4] ^= 1
     path.write_bytes(content)
     session = open_session_recording(tmp_path)
     read, there = session.eeg(), ~np.isnan(session.received_s())
     assert session.n_samples == len(made.expected)
     np.testing.assert_array_equal(read[there], made.expected[there])
     n_lost = int((~there).sum() - np.isnan(made.expected).all(axis=1).sum())
-    assert n_lost == place.n_samples
+    assert n_lost == stored.n_samples
     assert f"{n_lost} samples of EEG are lost to damage of the file and are NaN" in session.problems
 
 
-def test_eeg_of_which_nobody_knows_the_place_is_nan(tmp_path: Path) -> None:
+def test_eeg_with_unknown_index_is_nan(tmp_path: Path) -> None:
     made = SmallSession(tmp_path)
     made.journal.close()
     path = tmp_path / "recording.xdf"
     content = bytearray(path.read_bytes())
     for number in (12, 20):
-        place = read_xdf_file(path).streams[0]._places[number]
-        content[place.body - 4] ^= 1
+        stored = read_xdf_file(path).streams[0]._chunks[number]
+        content[stored.body - 4] ^= 1
     path.write_bytes(content)
     session = open_session_recording(tmp_path)
     read = session.eeg()
@@ -329,7 +329,7 @@ SESSIONS = {
 
 
 @pytest.mark.parametrize("asked", SESSIONS.values(), ids=SESSIONS)
-def test_a_whole_session_is_what_the_engine_pushed(tmp_path: Path, asked) -> None:
+def test_session_eeg_equals_what_the_engine_pushed(tmp_path: Path, asked) -> None:
     pushed = []
 
     def listen(assembled) -> None:
@@ -370,7 +370,7 @@ def test_a_whole_session_is_what_the_engine_pushed(tmp_path: Path, asked) -> Non
     assert (n_missing > 100) == bool(asked)
 
 
-def test_packets_that_came_as_zeros_are_blank_and_kept_as_they_came(tmp_path: Path) -> None:
+def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> None:
     profile, clock = load_profile("muse-2"), ManualClock(1000.0)
     head = Head(
         [profile.position(label) for label in profile.labels], 256.0, HeadSettings(), labels=profile.labels
@@ -402,7 +402,7 @@ def test_packets_that_came_as_zeros_are_blank_and_kept_as_they_came(tmp_path: Pa
     assert (session.eeg_stream.values() == 0).sum() >= blank.sum()
 
 
-def test_mnelab_reads_a_sessions_eeg(tmp_path: Path) -> None:
+def test_mnelab_reads_session_eeg(tmp_path: Path) -> None:
     reader = pytest.importorskip("mnelab.io.xdf", reason="mnelab is not installed")
     ran = run(tmp_path)
     session = open_session_recording(ran.folder)
@@ -502,19 +502,19 @@ _edit = st.tuples(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(which=st.integers(0, 1), edits=st.lists(_edit, max_size=12))
-def test_anything_at_all_is_read_or_refused(corpus, tmp_path_factory, which, edits) -> None:
+def test_arbitrary_bytes_are_read_or_refused(corpus, tmp_path_factory, which, edits) -> None:
     examine(tmp_path_factory.getbasetemp() / "mangled.xdf", mangle(corpus[which], edits))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(0, 10**6), value=st.integers(1, 255))
-def test_one_damaged_byte_costs_nothing_of_what_stands_before_it(corpus, tmp_path_factory, at, value) -> None:
+def test_damaged_byte_loses_nothing_before_it(corpus, tmp_path_factory, at, value) -> None:
     path = tmp_path_factory.getbasetemp() / "one.xdf"
     content = bytearray(corpus[0])
     path.write_bytes(content)
     before = {
         stream.name: (
-            sum(p.n_samples for p in stream._places if p.body + p.size <= at % len(content)),
+            sum(p.n_samples for p in stream._chunks if p.body + p.size <= at % len(content)),
             stream,
         )
         for stream in read_xdf_file(path).streams
@@ -556,7 +556,7 @@ FINDS = {
 
 
 @pytest.mark.parametrize("content, words", FINDS.values(), ids=FINDS)
-def test_small_files_with_something_wrong_say_it(tmp_path: Path, content: bytes, words: str) -> None:
+def test_small_wrong_files_list_their_problem(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.xdf").write_bytes(encoding.MAGIC + content)
     problems = read_xdf_file(tmp_path / "a.xdf").problems
     assert any(words in problem for problem in problems), problems
@@ -565,7 +565,7 @@ def test_small_files_with_something_wrong_say_it(tmp_path: Path, content: bytes,
 
 @pytest.mark.skipif(not LONG, reason="ten minutes: with NEUROFB_LONG=1")
 @pytest.mark.timeout(900)
-def test_ten_minutes_of_anything(corpus, tmp_path: Path) -> None:
+def test_arbitrary_damage_for_ten_minutes(corpus, tmp_path: Path) -> None:
     seed = int(os.environ.get("NEUROFB_SEED", "0"))
     rng, until_s, n = np.random.default_rng(seed), time.monotonic() + 600, 0
     while time.monotonic() < until_s:

@@ -24,10 +24,10 @@ from neurofb.events import Event
 
 #: Clocks are read in doubles: a sample due now must not be late by the last digit.
 _ROUNDING_SAMPLES = 1e-6
-#: How long one pull may wait: the progress is shown and an interrupt is heard at least this often.
-_PATIENCE_S = 0.25
-#: How often a stream that waits looks for somebody who listens.
-_LOOK_S = 0.05
+#: How long one pull may wait: progress and interrupts are served at least this often.
+_PULL_TIMEOUT_S = 0.25
+#: How often a waiting stream polls for a listener.
+_POLL_S = 0.05
 
 
 class PlaybackSource(GeneratedSource):
@@ -39,7 +39,7 @@ class PlaybackSource(GeneratedSource):
     Parameters
     ----------
     recording : Recording
-        What is played.
+        The recording to play.
     clock : Clock
         When samples are due, and what ``pull`` waits on.
     chunk_samples : int
@@ -83,12 +83,12 @@ class PlaybackSource(GeneratedSource):
 
     @property
     def finished(self) -> bool:
-        """Whether the whole recording has been given; never so in a loop."""
+        """Whether the whole recording has been played; never so in a loop."""
         return not self.loop and self._next_index >= self._n_samples
 
     @property
-    def n_given(self) -> int:
-        """How many samples have been given since the start, those of all rounds together."""
+    def n_played(self) -> int:
+        """Number of samples played since the start, in all rounds together."""
         return self._next_index
 
     @property
@@ -96,13 +96,13 @@ class PlaybackSource(GeneratedSource):
         return len(self.recording.samples_uv)
 
     def start(self) -> None:
-        """Begin: sample 0 is due now. A source that was started before begins again at sample 0."""
+        """Start at sample 0, due now; a source that was started before starts again."""
         self._start_s = self._clock.now_s()
         self._next_index = 0
         self._state = "waiting"
 
     def stop(self) -> None:
-        """End; harmless when it has ended."""
+        """Stop; harmless when stopped."""
         self._start_s = None
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
@@ -115,7 +115,7 @@ class PlaybackSource(GeneratedSource):
             due_s = self._start_s + last_of_next / (self.rate_hz * self._speed)
             self._clock.wait_until(min(due_s, self._clock.now_s() + timeout_s))
             end = self._due(self._start_s)
-        return self._give(end, self._start_s)
+        return self._emit(end, self._start_s)
 
     def _due(self, start_s: float) -> int:
         """Return the index up to which whole chunks are due."""
@@ -130,7 +130,7 @@ class PlaybackSource(GeneratedSource):
         whole = index // self.chunk_samples * self.chunk_samples
         return whole if self.loop else min(whole, self._n_samples)
 
-    def _give(self, end: int, start_s: float) -> Chunk:
+    def _emit(self, end: int, start_s: float) -> Chunk:
         first, self._next_index = self._next_index, end
         indices = np.arange(first, end)
         samples = self.recording.samples_uv.take(indices % self._n_samples, axis=0)
@@ -141,18 +141,18 @@ class PlaybackSource(GeneratedSource):
                 there = ~np.isnan(received_s)
                 self._raw.append(ReceivedBlock(samples[there], received_s[there]))
             self._state = "flowing"
-            self._tell_gaps(first, end, start_s)
-            self._tell_ends(first, end, start_s)
+            self._log_gaps(first, end, start_s)
+            self._log_ends(first, end, start_s)
         return Chunk(samples, first, received_s, times_s)
 
-    def _tell_gaps(self, first: int, end: int, start_s: float) -> None:
-        """Say of each gap that begins in this chunk where it is and how long."""
+    def _log_gaps(self, first: int, end: int, start_s: float) -> None:
+        """Log each gap that begins in this chunk."""
         for round_start in range(first // self._n_samples * self._n_samples, end, self._n_samples):
             for gap_first, length in self._gaps:
                 index = round_start + gap_first
                 if first <= index < end:
                     lasts_s = length / self.rate_hz
-                    self._tell(
+                    self._log(
                         "gap",
                         index,
                         start_s,
@@ -161,34 +161,34 @@ class PlaybackSource(GeneratedSource):
                         missing_s=lasts_s,
                     )
 
-    def _tell_ends(self, first: int, end: int, start_s: float) -> None:
-        """Return where the recording begins again, or that it is over."""
+    def _log_ends(self, first: int, end: int, start_s: float) -> None:
+        """Log that the recording begins again or is over."""
         for index in range(-(-max(first, 1) // self._n_samples) * self._n_samples, end, self._n_samples):
-            self._tell("looped", index, start_s, "the recording begins again; the samples do not join")
+            self._log("looped", index, start_s, "the recording begins again; the samples do not join")
         if self.finished:
             self._state = "lost"
-            self._tell("ended", end - 1, start_s, f"the recording is over after {end} samples", n_samples=end)
+            self._log("ended", end - 1, start_s, f"the recording is over after {end} samples", n_samples=end)
 
-    def _tell(self, kind: str, index: int, start_s: float, message: str, **details: float) -> None:
+    def _log(self, kind: str, index: int, start_s: float, message: str, **details: float) -> None:
         self._events.append(Event(kind, start_s + index / self.rate_hz, message, index, details))
 
 
 class Sink(Protocol):
-    """What takes samples, such as an LSL outlet."""
+    """Receiver of played samples, such as an LSL outlet."""
 
     def push(self, samples_uv: FloatArray, stamps_s: FloatArray) -> None:
         """Send samples of shape ``(n_samples, n_channels)`` with their time stamps in seconds."""
         ...
 
     def has_listeners(self) -> bool:
-        """Return whether anybody takes them."""
+        """Return whether anybody listens."""
         ...
 
 
 def wait_for_listener(sink: Sink, clock: Clock) -> None:
-    """Return when somebody listens, so that nobody misses the beginning."""
+    """Wait until somebody listens, so that nobody misses the beginning."""
     while not sink.has_listeners():
-        clock.wait_until(clock.now_s() + _LOOK_S)
+        clock.wait_until(clock.now_s() + _POLL_S)
 
 
 def play(
@@ -197,23 +197,23 @@ def play(
     on_progress: Callable[[int], None] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> None:
-    """Send a whole recording; returns when it is over, in a loop never.
+    """Send a whole recording; returns at its end, never in a loop.
 
     Parameters
     ----------
     source : PlaybackSource
         Started and stopped here.
     sink : Sink
-        Takes the samples that are there; those that are missing in the recording are not sent.
+        Receives the samples that are there; missing ones are not sent.
     on_progress : callable, optional
-        Told how many samples have been played, missing ones counted.
+        Called with the number of samples played, missing ones counted.
     on_event : callable, optional
-        Told of gaps, and of the end.
+        Called with each event: gaps, and the end.
     """
     source.start()
     try:
         while not source.finished:
-            chunk = source.pull(_PATIENCE_S)
+            chunk = source.pull(_PULL_TIMEOUT_S)
             came = ~np.isnan(chunk.received_s)
             if came.any():
                 sink.push(chunk.samples[came], chunk.times_s[came])
@@ -221,6 +221,6 @@ def play(
                 if on_event is not None:
                     on_event(event)
             if on_progress is not None:
-                on_progress(source.n_given)
+                on_progress(source.n_played)
     finally:
         source.stop()

@@ -70,7 +70,7 @@ def command(
         clock.wait_until(clock.now_s() + _LINGER_S)
     finally:
         outlet.close()
-        missing = source.n_given - outlet.n_sent
+        missing = source.n_played - outlet.n_sent
         lacking = f"; {missing} are missing in the recording" if missing else ""
         click.echo(f"Sent {outlet.n_sent} samples{lacking}.")
 
@@ -88,7 +88,10 @@ def _play_shown(source: PlaybackSource, outlet: EegOutlet) -> None:
             bar.console.print(f"sample {event.index}: {event.message}", markup=False, highlight=False)
 
         play(
-            source, outlet, lambda n_given: bar.update(task, completed=n_given / source.rate_hz), print_event
+            source,
+            outlet,
+            lambda n_played: bar.update(task, completed=n_played / source.rate_hz),
+            print_event,
         )
 
 

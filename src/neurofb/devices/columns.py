@@ -1,4 +1,4 @@
-"""Which columns of a stream or file are the EEG, what they are called, and what their unit is in µV.
+"""Find the EEG columns of a stream or file, and read units of voltage.
 
 Streams of type EEG carry counters, markers and auxiliary inputs, too. A profile settles it; without one the
 labels do, if they name places on the head.
@@ -32,7 +32,7 @@ _TEXTS_UV = {
 def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
     """Return the columns whose labels are places on the head, or all if fewer than half of them are.
 
-    A cap that numbers its electrodes (``E1`` … ``E128``) names no places: then nothing can be told apart.
+    A cap that numbers its electrodes (``E1`` … ``E128``) names no places: then all columns count as EEG.
     """
     standard = [standard_label(label) for label in labels]
     placed = tuple(i for i, label in enumerate(standard) if is_position(label) or label in OLD_POSITIONS)

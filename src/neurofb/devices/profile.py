@@ -1,8 +1,8 @@
-"""What is known of each headset and amplifier: a TOML profile each, read into a frozen, checked model.
+"""Profiles of headsets and amplifiers: a TOML file each, read into a frozen, checked model.
 
 What comes in is a name (``devices/*.toml``) or the path of a user's own file; what goes out is a
 ``DeviceProfile``. A profile says for every fact where it comes from, or ``assumed``: labels and rails decide
-what a participant is rewarded for, so nobody should have to guess which of them was guessed.
+what a participant is rewarded for, so it must be known which of them are assumed.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class DeviceProfile(Table):
 
     @property
     def n_channels(self) -> int:
-        """How many EEG channels it has."""
+        """Number of EEG channels."""
         return len(self.labels)
 
     @property
@@ -191,7 +191,7 @@ class DeviceProfile(Table):
 
     @property
     def rates_hz(self) -> tuple[float, ...]:
-        """Every rate the device can have, in Hz."""
+        """Every sampling rate the device has, in Hz."""
         return self.allowed_rates_hz or (self.rate_hz,)
 
     @property

@@ -11,7 +11,7 @@ from neurofb.config import Count, Flag, NotNegative, Positive, Table, Text
 
 
 class HardwareFilter(Table):
-    """What the device filters before the samples come."""
+    """The filter in the device's hardware."""
 
     high_pass_hz: Positive | None = Field(None, description="the high-pass corner in Hz, as 0.5")
     low_pass_hz: Positive | None = Field(None, description="the low-pass corner in Hz, as 45.0")
@@ -30,7 +30,7 @@ class OtherStream(Table):
 
 
 class Outlet(Table):
-    """How the device's EEG looks on LSL through one program; devices have several, or none that is known."""
+    """The device's EEG stream on LSL from one program; devices have several, or none that is known."""
 
     program: Text = Field(description='the program that makes the outlet, as "muselsl"')
     names: tuple[Text, ...] = Field(
@@ -71,7 +71,7 @@ class Packets(Table):
 
 
 class QualityLimits(Table):
-    """Where a channel stops being EEG; each is judged on one second, around its slow level."""
+    """Limits of usable EEG; each is applied to one second, around its slow level."""
 
     flat_uv: Positive = Field(description="the deviation (SD, µV) below which a channel is flat, as 0.1")
     noisy_uv: Positive = Field(description="the deviation (SD, µV) above which it is noise, as 100.0")

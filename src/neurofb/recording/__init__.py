@@ -1,6 +1,6 @@
-"""What is kept of a session: written as it happens, readable wherever it broke off.
+"""Recording of a session: written as it happens, readable wherever it broke off.
 
-``xdf`` encodes chunks, ``writer`` brings them to disk, ``folder`` finds a place that nothing stands at yet,
-``placement`` says where received samples stand on their grid, ``reader`` reads any XDF
-file, ``session_recording`` one of ours.
+``folder`` makes the session's folder, ``writer`` brings XDF chunks to disk, ``sample_map`` holds where received samples
+are on the sample grid, ``session_recording`` reads a session back, ``provenance`` lists the versions it ran with. The
+file format itself is in ``neurofb.xdf``.
 """

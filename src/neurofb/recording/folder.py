@@ -1,4 +1,4 @@
-"""A place for a session that nothing stands at yet: numbers of runs never collide, nothing is overwritten."""
+"""The folder of a session: run numbers never collide, nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SessionFolder:
                 try:
                     path.mkdir()
                 except FileExistsError:
-                    run += 1  # another program was quicker
+                    run += 1  # made by another program meanwhile
                     continue
                 for made in (path, parent, parent.parent, parent.parent.parent):
                     sync_folder(made.parent)
@@ -73,11 +73,11 @@ class SessionFolder:
 
     @property
     def recording(self) -> Path:
-        """Where the recording stands."""
+        """Path of the recording."""
         return self.path / RECORDING
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write a file that does not exist yet, down to the disk."""
+        """Write a new file and sync it to disk."""
         path = self.path / name
         try:
             with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -91,7 +91,7 @@ class SessionFolder:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system lets folders be synced."""
+    """Sync the names in a folder to disk, where the system can sync folders."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""With what a session was run: versions, processor, hashes. For the record, and for whoever runs it again."""
+"""Versions, processor and hashes that a session was run with, for re-running it."""
 
 from __future__ import annotations
 

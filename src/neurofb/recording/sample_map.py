@@ -8,7 +8,7 @@ A row with ``blank_channel`` -1 says: the received samples from ``first_received
 ``n_samples`` indices from ``first_index`` on. Indices in no row are missing, received samples in no row were dropped. A
 row with a ``blank_channel`` says that this channel is not a number at these indices.
 
-From the received stream and these rows ``PlacedEeg`` returns any range of the grid in µV, to the last bit what the
+From the received stream and these rows ``MappedEeg`` returns any range of the grid in µV, to the last bit what the
 session ran on, NaN where nothing is known; the rest of the file is not read.
 """
 
@@ -33,7 +33,7 @@ PRESENT = -1
 
 
 class SampleMap:
-    """Follows received samples to their places.
+    """Rows that map received samples to their indices on the grid, made while the session runs.
 
     Parameters
     ----------
@@ -51,25 +51,25 @@ class SampleMap:
         self._open: dict[int, int] = {}
 
     def received(self, stamps_s: FloatArray) -> None:
-        """Note samples that were received, by their stamps."""
+        """Add received samples, by their stamps."""
         if len(stamps_s):
             self._waiting.append(stamps_s)
 
     def push(self, chunk: Chunk) -> None:
-        """Note where a chunk's samples stand."""
+        """Add a chunk: its samples are found among those received."""
         with np.errstate(over="ignore", invalid="ignore"):
-            nothing_lacks = math.isfinite(chunk.received_s.sum() + chunk.samples.sum())
-        if nothing_lacks:  # the usual case, in every step of feedback
-            self._place(chunk, 0, len(chunk))
+            is_complete = math.isfinite(chunk.received_s.sum() + chunk.samples.sum())
+        if is_complete:  # the usual case, in every step of feedback
+            self._map(chunk, 0, len(chunk))
             return
         present = ~np.isnan(chunk.received_s)
         for first, last in _runs(present):
-            self._place(chunk, first, last)
+            self._map(chunk, first, last)
         blank = np.isnan(chunk.samples) & present[:, None]
         if blank.any():
             for channel in np.flatnonzero(blank.any(axis=0)).tolist():
                 for first, last in _runs(blank[:, channel]):
-                    self._row(chunk, first, last - first, 0, channel)
+                    self._add_row(chunk, first, last - first, 0, channel)
 
     def take(self) -> tuple[FloatArray, FloatArray]:
         """Return the rows since the last call, shape (n_rows, 4), and the corrected time of each row's first sample."""
@@ -78,8 +78,8 @@ class SampleMap:
         self._rows, self._stamps_s, self._open = [], [], {}
         return rows, stamps_s
 
-    def _place(self, chunk: Chunk, first: int, last: int) -> None:
-        """Find the samples ``first`` to ``last`` of a chunk among those received; others between were dropped."""
+    def _map(self, chunk: Chunk, first: int, last: int) -> None:
+        """Map the samples ``first`` to ``last`` of a chunk to received ones; others between were dropped."""
         while first < last:
             if not self._waiting:
                 raise WrongInput(
@@ -91,21 +91,21 @@ class SampleMap:
             same = stamps_s[:n] == chunk.received_s[first : first + n]
             alike = n if same.all() else int(same.argmin())
             if alike:
-                self._row(chunk, first, alike, self._n_received, PRESENT)
+                self._add_row(chunk, first, alike, self._n_received, PRESENT)
                 first += alike
-                self._pass(alike)
+                self._skip_received(alike)
             else:
-                self._pass(1)
+                self._skip_received(1)
 
-    def _pass(self, n: int) -> None:
+    def _skip_received(self, n: int) -> None:
         self._at += n
         self._n_received += n
         if self._at == len(self._waiting[0]):
             self._waiting.popleft()
             self._at = 0
 
-    def _row(self, chunk: Chunk, at: int, n: int, received: int, channel: int) -> None:
-        """Add a row, or let the one before grow if this goes on where it ends."""
+    def _add_row(self, chunk: Chunk, at: int, n: int, received: int, channel: int) -> None:
+        """Add a row, or extend the one before if this continues it."""
         index = chunk.first_index + at
         number = self._open.get(channel)
         if number is not None:
@@ -121,7 +121,7 @@ class SampleMap:
 
 @dataclass(frozen=True, slots=True)
 class GridLayout:
-    """Which columns of the received stream are the EEG, and what they are.
+    """EEG columns of the received stream: labels, column numbers, scale and rate.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class GridLayout:
 
     @classmethod
     def read(cls, text: str) -> GridLayout:
-        """Read the layout as the placement stream has it; ValueError, KeyError or TypeError if it is none."""
+        """Read the layout from the stream's header; ValueError, KeyError or TypeError if it is none."""
         found = json.loads(text)
         layout = cls(
             tuple(map(str, found["labels"])),
@@ -156,8 +156,8 @@ class GridLayout:
         return layout
 
 
-class PlacedEeg:
-    """The EEG on its grid.
+class MappedEeg:
+    """The EEG of a session on its sample grid.
 
     Parameters
     ----------
@@ -180,14 +180,14 @@ class PlacedEeg:
     ) -> None:
         self.stream, self.layout = stream, layout
         self.problems: list[str] = []
-        known, stamps_s = self._believable(rows, stamps_s)
+        known, stamps_s = self._plausible(rows, stamps_s)
         present = known[:, 3] == PRESENT
         self._anchors, self._anchors_s = known[present, 0], stamps_s[present]
         self._blank = known[~present]
-        self._rows = _joined(self._received(known[present, :3]))
+        self._rows = _merge_rows(self._as_in_file(known[present, :3]))
         self._ends = self._rows[:, 0] + self._rows[:, 1]
         self.n_samples = int(self._ends[-1]) if len(self._rows) else 0
-        self.n_placed = int(self._rows[:, 1].sum())
+        self.n_mapped = int(self._rows[:, 1].sum())
 
     def eeg(self, start: int, stop: int) -> FloatArray:
         """Return samples ``start`` to ``stop`` in µV, shape (n_samples, n_channels)."""
@@ -234,7 +234,7 @@ class PlacedEeg:
         return round(at)
 
     def _parts(self, start: int, stop: int) -> list[tuple[XdfStream, int, int, int]]:
-        """Return what of the received stream lies in a range: where in the range, how many, from which on."""
+        """Return the parts of the received stream in a range: where in the range, how many, from which sample on."""
         if self.stream is None:
             return []
         parts = []
@@ -247,47 +247,47 @@ class PlacedEeg:
                 parts.append((self.stream, first + skipped - start, n, received + skipped))
         return parts
 
-    def _believable(self, rows: FloatArray, stamps_s: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Leave out rows that damage has made impossible: others would be overwritten by them."""
+    def _plausible(self, rows: FloatArray, stamps_s: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Drop rows that damage has made impossible: they would overwrite others."""
         limit = 2.0**53
         fine = np.isfinite(rows).all(axis=1) & np.isfinite(stamps_s)
         with np.errstate(invalid="ignore"):
             fine &= (rows[:, 1] >= 1) & (rows[:, 0] >= 0) & (rows[:, 2] >= 0) & (rows[:, 3] >= PRESENT)
             fine &= (rows < limit).all(axis=1) & (rows == np.floor(rows)).all(axis=1)
         present = np.flatnonzero(fine & (rows[:, 3] == PRESENT))
-        fine[present] = _in_order(rows[present], stamps_s[present], self.layout.rate_hz)
+        fine[present] = _are_in_order(rows[present], stamps_s[present], self.layout.rate_hz)
         if not fine.all():
             self.problems.append(
                 f"{np.count_nonzero(~fine)} of {len(rows)} rows that place samples cannot be right and are left out"
             )
         return rows[fine].astype(np.int64), stamps_s[fine]
 
-    def _received(self, rows: IntArray) -> IntArray:
-        """Count received samples as they are in the file: fewer, if it is damaged or broken off."""
+    def _as_in_file(self, rows: IntArray) -> IntArray:
+        """Return rows with received samples counted as they are in the file: fewer, if it is damaged or broken off."""
         stream = self.stream
         if stream is None or not len(rows):
             return rows[:0]
         begins, n, received = rows.T
-        lost = self._lost_in_hole(stream, int((received + n).max()))
+        lost = self._count_lost(stream, int((received + n).max()))
         if lost is None:
             stop = stream.holes[0] if stream.holes else 0
             self.problems.append(
                 f"the EEG is damaged in several places, or its end is lost: samples received after number {stop} "
                 "cannot be placed and are NaN"
             )
-            return _up_to(rows, stop)
+            return _rows_before(rows, stop)
         if lost == 0:
-            return _up_to(rows, stream.n_samples)
+            return _rows_before(rows, stream.n_samples)
         hole = stream.holes[0]
         self.problems.append(f"{lost} samples of EEG are lost to damage of the file and are NaN")
-        ahead = _up_to(rows, hole)
+        ahead = _rows_before(rows, hole)
         skipped = np.clip(hole + lost - received, 0, n)
         after = np.stack((begins + skipped, n - skipped, received + skipped - lost), axis=1)
-        return np.concatenate((ahead, _up_to(after[after[:, 1] > 0], stream.n_samples)))
+        return np.concatenate((ahead, _rows_before(after[after[:, 1] > 0], stream.n_samples)))
 
     @staticmethod
-    def _lost_in_hole(stream: XdfStream, n_placed: int) -> int | None:
-        """Return how many samples are missing in the one damaged place; None if nobody knows.
+    def _count_lost(stream: XdfStream, n_mapped: int) -> int | None:
+        """Return how many samples are missing in the one damaged place; None if unknown.
 
         The footer counts what was received, and the rows know of ``n_placed`` received samples: one may be damaged,
         but where they agree that the file has less, or more, its samples do not stand where the rows say.
@@ -297,7 +297,7 @@ class PlacedEeg:
         if count == there or (stream.holes and stream.holes[0] >= there):
             return 0  # nothing is missing, or only at the end
         if not stream.holes:
-            fits = n_placed <= there and (count is None or count > there or n_placed > count)
+            fits = n_mapped <= there and (count is None or count > there or n_mapped > count)
             return 0 if fits else None
         if count is None or count < there or len(stream.holes) > 1:
             return None
@@ -312,7 +312,7 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
+def _are_in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
     """Return which rows can follow each other; one that is far off must not make all others impossible."""
     if not len(rows):
         return np.ones(0, dtype=bool)
@@ -326,14 +326,14 @@ def _in_order(rows: FloatArray, stamps_s: FloatArray, rate_hz: float) -> NDArray
     return fine & steps
 
 
-def _up_to(rows: IntArray, stop: int) -> IntArray:
+def _rows_before(rows: IntArray, stop: int) -> IntArray:
     """Return rows as far as they are about received samples before ``stop``."""
     n = np.minimum(rows[:, 1], stop - rows[:, 2])
     return np.stack((rows[:, 0], n, rows[:, 2]), axis=1)[n > 0]
 
 
-def _joined(rows: IntArray) -> IntArray:
-    """Join rows that go on where the one before ends."""
+def _merge_rows(rows: IntArray) -> IntArray:
+    """Merge rows that continue the one before."""
     if not len(rows):
         return rows
     ends = rows[:-1, :3] + rows[:-1, 1:2]

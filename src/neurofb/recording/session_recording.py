@@ -1,7 +1,7 @@
-"""One session of ours, read back: the EEG on its grid, and everything that was made of it and happened.
+"""Read a session back: the EEG on its sample grid, features, feedback, stimulus, events and settings.
 
-In: a session's folder, or its recording. Out: arrays, events and settings, read when they are asked for. A session that
-was broken off anywhere opens, too; ``is_whole`` and ``problems`` say what it lacks.
+In: a session's folder, or its recording. Out: arrays, events and settings, read on request. A session that was broken
+off anywhere opens, too; ``problems`` lists what it lacks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.events import Event
 from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
-from neurofb.recording.sample_map import GridLayout, PlacedEeg
+from neurofb.recording.sample_map import GridLayout, MappedEeg
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
@@ -31,7 +31,7 @@ STREAMS = (PLACEMENT, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, m
 
 
 class SessionRecording:
-    """A session that was recorded.
+    """A recorded session.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class SessionRecording:
                 "neurofb play, and every other program that reads XDF reads it"
             )
         self._streams = streams
-        self._placed = self._place(placement)
-        self._problems += self._placed.problems
+        self._mapped = self._place(placement)
+        self._problems += self._mapped.problems
         self._is_whole = not self._problems
 
     def __repr__(self) -> str:
@@ -69,18 +69,18 @@ class SessionRecording:
         names = [stream.name for stream in self.file.streams]
         return (self.file.is_whole or len(names) > 1) and not any(name in STREAMS for name in names)
 
-    def _place(self, placement: XdfStream | None) -> PlacedEeg:
+    def _place(self, placement: XdfStream | None) -> MappedEeg:
         nothing = np.empty((0, 4)), np.empty(0)
         if placement is None:
             self._problems.append(
                 "where samples stand is not known: the recording ends before it was written"
             )
-            return PlacedEeg(None, GridLayout(), *nothing)
+            return MappedEeg(None, GridLayout(), *nothing)
         try:
             layout = GridLayout.read(str(placement.facts.desc["layout"]))
         except (ValueError, KeyError, TypeError) as error:
             self._problems.append(f"the layout of the EEG cannot be read: {error!r}")
-            return PlacedEeg(None, GridLayout(), *nothing)
+            return MappedEeg(None, GridLayout(), *nothing)
         eeg = next((s for s in self.file.streams if s.facts.number == placement.facts.number - 1), None)
         if (
             eeg is None
@@ -90,10 +90,10 @@ class SessionRecording:
             or placement.facts.n_channels != 4
         ):
             self._problems.append("the EEG cannot be read: its stream, or the one that places it, is damaged")
-            return PlacedEeg(None, layout, *nothing)
-        return PlacedEeg(eeg, layout, *placement.read())
+            return MappedEeg(None, layout, *nothing)
+        return MappedEeg(eeg, layout, *placement.read())
 
-    # -- how it is ---------------------------------------------------------------------------------------------
+    # -- condition ---------------------------------------------------------------------------------------------
 
     @property
     def is_whole(self) -> bool:
@@ -102,68 +102,68 @@ class SessionRecording:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the session lacks, in words; files beside the recording are looked at when they are asked for."""
+        """Everything the session lacks, in words; files beside the recording are read on request."""
         return tuple(self._problems)
 
     @property
     def lost_s(self) -> float | None:
         """Seconds of EEG that are in the file and cannot be placed; None if the session is whole.
 
-        What was not on the disk yet when the recording broke off, at most a second, nobody can count.
+        What was not on the disk yet when the recording broke off (at most a second) cannot be counted.
         """
         if self.is_whole:
             return None
-        stream, rate_hz = self._placed.stream, self.rate_hz
+        stream, rate_hz = self._mapped.stream, self.rate_hz
         if stream is None or not rate_hz > 0:
             return 0.0
-        return max(stream.n_samples - self._placed.n_placed, 0) / rate_hz
+        return max(stream.n_samples - self._mapped.n_mapped, 0) / rate_hz
 
     # -- EEG ---------------------------------------------------------------------------------------------------
 
     @property
     def n_samples(self) -> int:
         """Samples of the grid, up to the last that is known."""
-        return self._placed.n_samples
+        return self._mapped.n_samples
 
     @property
     def rate_hz(self) -> float:
         """The nominal rate; NaN if the recording broke off before it was written."""
-        return self._placed.layout.rate_hz
+        return self._mapped.layout.rate_hz
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The EEG channels."""
-        return self._placed.layout.labels
+        return self._mapped.layout.labels
 
     @property
     def eeg_stream(self) -> XdfStream | None:
         """The EEG exactly as it was received."""
-        return self._placed.stream
+        return self._mapped.stream
 
     def eeg(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return the EEG from sample ``start`` to ``stop`` in µV, shape (n_samples, n_channels).
 
         To the last bit what the session ran on; NaN where a sample is missing.
         """
-        return self._placed.eeg(*self._range(start, stop))
+        return self._mapped.eeg(*self._range(start, stop))
 
     def times_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return corrected times on the recording computer's LSL clock, in s."""
-        return self._placed.times_s(*self._range(start, stop))
+        return self._mapped.times_s(*self._range(start, stop))
 
     def received_s(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return the time stamps as received, in s; NaN for samples that never came."""
-        return self._placed.received_s(*self._range(start, stop))
+        return self._mapped.received_s(*self._range(start, stop))
 
     def index_of(self, time_s: float) -> int:
         """Return the sample nearest to a time of this computer's LSL clock."""
-        return self._placed.index_of(time_s)
+        return self._mapped.index_of(time_s)
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         start, stop, _ = slice(start, stop).indices(self.n_samples)
         return start, max(start, stop)
 
-    # -- what was made of it -----------------------------------------------------------------------------------
+    # -- features, feedback, stimulus --------------------------------------------------------------------------
 
     @cached_property
     def features(self) -> dict[str, FloatArray]:
@@ -207,11 +207,11 @@ class SessionRecording:
         }
         return {**columns, "time_s": stamps_s}
 
-    # -- what happened -----------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------------------
 
     @cached_property
     def events(self) -> list[Event]:
-        """Everything that was said, in the order of the file."""
+        """All events, in the order of the file."""
         stream = self._streams.get(messages.EVENTS)
         if stream is None or stream.facts.dtype is not None:
             return []
@@ -232,11 +232,11 @@ class SessionRecording:
             if event.kind == "rating"
         ]
 
-    # -- the files beside it -----------------------------------------------------------------------------------
+    # -- files beside the recording ----------------------------------------------------------------------------
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """``session.json``: all that is needed to do the session again; empty if it is lost."""
+        """``session.json``: all that is needed to re-run the session; empty if it is lost."""
         found = self._read_json(SETTINGS, lambda: (self.folder / SETTINGS).read_text("utf-8"), {})
         return found if isinstance(found, dict) else {}
 
@@ -251,7 +251,7 @@ class SessionRecording:
 
     @cached_property
     def baseline(self) -> dict[str, Any] | None:
-        """``baseline.json``: what the session learned of its participant; None if it learned nothing."""
+        """``baseline.json``: the fit to the participant; None if the session made none."""
         if not (self.folder / BASELINE).is_file():
             return None
         found = self._read_json(BASELINE, lambda: (self.folder / BASELINE).read_text("utf-8"), None)

@@ -1,4 +1,4 @@
-"""Brings a session to disk as it happens: what was appended is on the disk at most a second later.
+"""Write a session to disk as it happens: appended samples are on the disk at most a second later.
 
 In: samples, texts, clock offsets, at any pace. Out: an XDF file that only grows. Kept: what was appended since the last
 flush. Chunks end where the caller's clock says, never where a thread happens to be: the same session gives the same
@@ -26,16 +26,16 @@ from neurofb.recording.folder import sync_folder
 from neurofb.xdf import encoding
 from neurofb.xdf.encoding import StreamHeader
 
-#: Every so many flushes a mark is written at which a reader finds its way again after damage.
+#: Every so many flushes a boundary mark is written, at which readers resume after damage.
 BOUNDARY_EVERY = 2
-#: A disk that takes longer than this for what it was given has failed.
-HANGING_S = 5.0
-#: A recorder that waits for its disk does so from here on.
-FAR_BEHIND_BYTES = 16 * 2**20
-#: What closing waits for the disk, in seconds of real time.
-CLOSING_S = 30.0
-#: What closing waits for a disk that has failed already.
-FAILED_S = 0.5
+#: A disk that takes longer than this to write has failed.
+DISK_TIMEOUT_S = 5.0
+#: A recorder with ``waits`` waits for its disk above this.
+MOST_QUEUED_BYTES = 16 * 2**20
+#: How long ``close`` waits for the disk, in s of real time.
+CLOSE_TIMEOUT_S = 30.0
+#: How long ``close`` waits for a disk that has failed already.
+CLOSE_AFTER_FAILURE_S = 0.5
 
 
 @dataclass(slots=True)
@@ -48,19 +48,19 @@ class _Stream:
     last_s: float = 0.0
     offsets: list[tuple[float, float]] = field(default_factory=list)
 
-    def take(self, number: int) -> bytes | _Numbers:
-        """Return what was appended, as one chunk or what will be one."""
+    def pop_chunk(self, number: int) -> bytes | _NumericChunk:
+        """Return and remove what was appended, as one chunk or one to be packed later."""
         values, stamps_s = self.values, self.stamps_s
         self.values, self.stamps_s = [], []
         if self.header.dtype is not None:
-            return _Numbers(number, values, stamps_s)
+            return _NumericChunk(number, values, stamps_s)
         all_s = np.concatenate(stamps_s)
         body = encoding.text_body([text for texts in values for text in texts], all_s)
         return encoding.samples(number, len(all_s), body)
 
 
-class _Numbers:
-    """A chunk that is packed by the thread that writes it: packing 64 channels would hold up a step of feedback."""
+class _NumericChunk:
+    """A chunk that the writing thread packs: packing 64 channels would delay a step of feedback."""
 
     def __init__(self, number: int, values: list[NDArray[Any]], stamps_s: list[FloatArray]) -> None:
         self._number, self._values, self._stamps_s = number, values, stamps_s
@@ -78,7 +78,7 @@ class _Numbers:
 
 
 class Recorder:
-    """Writes one XDF file.
+    """Writer of one XDF file.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ class Recorder:
         self._n_flushes = 0
         self._closed = False
         self._failure: OSError | None = None
-        self._is_told = False
-        self._waiting_since_s: float | None = None
+        self._is_reported = False
+        self._stuck_since_s: float | None = None
         self.n_bytes = 0
-        self._written, self._written_then = 0, -1
+        self._written, self._written_before = 0, -1
         try:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o644)
@@ -119,7 +119,7 @@ class Recorder:
             ) from error
         sync_folder(self.path.parent)
         self._progress = threading.Event()
-        self._jobs: queue.SimpleQueue[Sequence[bytes | _Numbers] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Sequence[bytes | _NumericChunk] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
         self._thread.start()
         self._queue(encoding.MAGIC + encoding.file_header())
@@ -128,7 +128,7 @@ class Recorder:
         return f"Recorder({str(self.path)!r}, flush_s={self._flush_s!r})"
 
     def add_stream(self, header: StreamHeader) -> int:
-        """Begin a stream; give its number."""
+        """Begin a stream and return its number."""
         if header.dtype is None and header.n_channels != 1:
             raise WrongInput(
                 f"a recorded stream of text has one channel; {header.name!r} has {header.n_channels}: make a stream "
@@ -139,7 +139,7 @@ class Recorder:
         self._queue(encoding.stream_header(stream, header))
         return stream
 
-    def _kept(self, stream: int) -> _Stream:
+    def _stream(self, stream: int) -> _Stream:
         if self._closed:
             raise WrongInput(f"the recording {self.path} is closed; nothing can be appended")
         if not 1 <= stream <= len(self._streams):
@@ -147,7 +147,7 @@ class Recorder:
         return self._streams[stream - 1]
 
     def append(self, stream: int, values: NDArray[Any] | Sequence[str], stamps_s: FloatArray) -> None:
-        """Take in samples; they go to disk with the next flush.
+        """Append samples; the next flush writes them.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Recorder:
             If what came before could not be written.
         """
         self._check()
-        kept = self._kept(stream)
+        kept = self._stream(stream)
         n = len(stamps_s)
         if not n:
             return
@@ -189,18 +189,18 @@ class Recorder:
         kept.last_s = float(stamps_s[-1])
 
     def offset(self, stream: int, time_s: float, offset_s: float) -> None:
-        """Take in a measurement of the sender's clock."""
+        """Append a measurement of the sender's clock."""
         self._check()
-        self._kept(stream).offsets.append((time_s, offset_s))
+        self._stream(stream).offsets.append((time_s, offset_s))
         self._pending.append(encoding.clock_offset(stream, time_s, offset_s))
 
     def flush(self, now_s: float) -> None:
-        """Let what was appended go to disk, if it is time; never waits for the disk.
+        """Queue what was appended for the disk, if it is due; never waits for the disk.
 
         Raises
         ------
         RecordingFailed
-            If the disk failed, or has not answered for ``HANGING_S``.
+            If the disk failed, or has not answered for ``DISK_TIMEOUT_S``.
         """
         self._check()
         if self._next_s is None:
@@ -210,10 +210,10 @@ class Recorder:
         if self._waits:
             self._wait_for_disk()
         else:
-            self._watch_disk(now_s)
+            self._check_disk(now_s)
         missed = int((now_s - self._next_s) / self._flush_s)
         self._next_s += (missed + 1) * self._flush_s
-        self._hand_over()
+        self._queue_chunks()
 
     def close(self) -> None:
         """Write the rest and the footers, and close the file; after a failure only close what can be closed.
@@ -221,71 +221,75 @@ class Recorder:
         Raises
         ------
         RecordingFailed
-            If the rest could not be written. It is told once: a recorder that has failed before just closes.
+            If the rest could not be written. A failure is raised once: after it, a recorder just closes.
         """
         if self._closed:
             return
         self._closed = True
-        was_told = self._is_told
-        if not was_told:
-            self._hand_over()
+        was_reported = self._is_reported
+        if not was_reported:
+            self._queue_chunks()
             for number, kept in enumerate(self._streams, 1):
                 self._queue(
                     encoding.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
                 )
         self._jobs.put(None)
-        self._thread.join(FAILED_S if was_told else CLOSING_S)
+        self._thread.join(CLOSE_AFTER_FAILURE_S if was_reported else CLOSE_TIMEOUT_S)
         if self._thread.is_alive() and self._failure is None:
-            self._failure = OSError(errno.ETIMEDOUT, f"the disk did not answer within {CLOSING_S:g} s")
-        if not was_told:
+            self._failure = OSError(errno.ETIMEDOUT, f"the disk did not answer within {CLOSE_TIMEOUT_S:g} s")
+        if not was_reported:
             self._check()
 
     # -- to disk -----------------------------------------------------------------------------------------------
 
-    def _hand_over(self) -> None:
-        """Make one chunk of each stream's samples and give all to the thread."""
-        parts: list[bytes | _Numbers] = [*self._pending]
+    def _queue_chunks(self) -> None:
+        """Make one chunk of each stream's samples and queue all for the thread."""
+        parts: list[bytes | _NumericChunk] = [*self._pending]
         self._pending = []
         for number, kept in enumerate(self._streams, 1):
             if kept.stamps_s:
-                parts.append(kept.take(number))
+                parts.append(kept.pop_chunk(number))
         if self._n_flushes % BOUNDARY_EVERY == 0:
             parts.append(encoding.boundary())
         self._n_flushes += 1
         self._queue(*parts)
 
-    def _queue(self, *parts: bytes | _Numbers) -> None:
+    def _queue(self, *parts: bytes | _NumericChunk) -> None:
         self.n_bytes += sum(map(len, parts))
         self._jobs.put(parts)
 
-    def _watch_disk(self, now_s: float) -> None:
+    def _check_disk(self, now_s: float) -> None:
         if self._written == self.n_bytes:
-            self._waiting_since_s = None
-        elif self._waiting_since_s is None or self._written != self._written_then:
-            self._waiting_since_s, self._written_then = now_s, self._written
-        elif now_s - self._waiting_since_s > HANGING_S:
-            self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {HANGING_S:g} s")
+            self._stuck_since_s = None
+        elif self._stuck_since_s is None or self._written != self._written_before:
+            self._stuck_since_s, self._written_before = now_s, self._written
+        elif now_s - self._stuck_since_s > DISK_TIMEOUT_S:
+            self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {DISK_TIMEOUT_S:g} s")
             self._check()
 
     def _wait_for_disk(self) -> None:
-        while self.n_bytes - self._written > FAR_BEHIND_BYTES and self._failure is None:
-            if not self._progress.wait(CLOSING_S):
-                self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {CLOSING_S:g} s")
+        while self.n_bytes - self._written > MOST_QUEUED_BYTES and self._failure is None:
+            if not self._progress.wait(CLOSE_TIMEOUT_S):
+                self._failure = OSError(
+                    errno.ETIMEDOUT, f"the disk has not answered for {CLOSE_TIMEOUT_S:g} s"
+                )
             self._progress.clear()
         self._check()
 
     def _write(self) -> None:
-        """Write and sync what is given, in order, until told to stop; runs in the thread."""
+        """Write and sync queued chunks, in order, until stopped; runs in the thread."""
         try:
-            goes_on = True
-            while goes_on:
+            is_open = True
+            while is_open:
                 contents = [self._jobs.get()]
                 with contextlib.suppress(queue.Empty):
                     while contents[-1] is not None:  # a disk that was slow gets all that waits at once
                         contents.append(self._jobs.get_nowait())
-                goes_on = contents[-1] is not None
+                is_open = contents[-1] is not None
                 parts = [part for each in contents if each is not None for part in each]
-                self._bring(b"".join(part if isinstance(part, bytes) else part.packed() for part in parts))
+                self._write_synced(
+                    b"".join(part if isinstance(part, bytes) else part.packed() for part in parts)
+                )
         except OSError as error:
             self._failure = error
         finally:
@@ -293,8 +297,8 @@ class Recorder:
             with contextlib.suppress(OSError):  # everything was synced; what failed is told already
                 os.close(self._file)
 
-    def _bring(self, content: bytes) -> None:
-        """Write and sync; of what a full disk took before it failed, count what is safe."""
+    def _write_synced(self, content: bytes) -> None:
+        """Write and sync; count what is safe even if the disk gets full."""
         done = 0
         try:
             while done < len(content):
@@ -306,7 +310,7 @@ class Recorder:
 
     def _check(self) -> None:
         if self._failure is not None:
-            self._is_told = True
+            self._is_reported = True
             why = self._failure.strerror or str(self._failure)
             raise RecordingFailed(
                 f"the recording {self.path} cannot go on: {why}. {self._written} bytes are safe on the disk and can "

@@ -1,8 +1,8 @@
-"""Finds the chunks of an XDF file, whole or broken: where each begins, ends, and what was left out between.
+"""Find the chunks of an XDF file, whole or damaged: where each begins and ends, and which bytes lie between.
 
-In: an open file. Out: one chunk after another, by place only; nothing is read that nobody asked for. A length is
-believed only as far as the file goes. Where a chunk cannot be right, reading goes on behind the next mark that the
-format has for that, and what lies between is told.
+In: an open file. Out: one chunk after another, by place only; contents are read on request. A length is
+trusted only as far as the file goes. Where a chunk cannot be right, reading resumes behind the next boundary mark, and
+the bytes between are listed as skipped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def variable_length(content: bytes | memoryview, at: int) -> tuple[int, int] | N
 
 @dataclass(slots=True)
 class ChunkWalk:
-    """Walks through a file from chunk to chunk.
+    """Chunk after chunk of an open file.
 
     Attributes
     ----------
@@ -53,13 +53,13 @@ class ChunkWalk:
     n_damages : int
         How often the way was lost; several may be one place in ``left_out``.
     broken_off_at : int or None
-        Where the file stops to make sense for good; None if its end is the end of a chunk.
+        Where the last readable chunk ends; None if the file ends there.
     """
 
     file: BinaryIO
     size: int
     at: int = len(MAGIC)
-    left_out: list[tuple[int, int]] = field(default_factory=list)
+    skipped: list[tuple[int, int]] = field(default_factory=list)
     n_damages: int = 0
     broken_off_at: int | None = None
     _mark: int | None = -1
@@ -71,12 +71,12 @@ class ChunkWalk:
             if chunk is not None:
                 self.at = chunk.end
                 return chunk
-            self._find_way(self.at, None)
+            self._resync(self.at, None)
         return None
 
-    def damaged(self, chunk: Chunk) -> None:
-        """Say that the newest chunk cannot be what it claims: its length may be a lie, too."""
-        self._find_way(chunk.at, chunk.end)
+    def skip_damaged(self, chunk: Chunk) -> None:
+        """Skip the newest chunk, which is damaged: its length may be wrong, too."""
+        self._resync(chunk.at, chunk.end)
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from ``start`` to ``end``, none if it lies before."""
@@ -94,28 +94,28 @@ class ChunkWalk:
             return None
         return Chunk(int.from_bytes(start[tag_at : tag_at + 2], "little"), at, at + tag_at + 2, end)
 
-    def _find_way(self, at: int, end: int | None) -> None:
-        """Go on behind what is broken at ``at``: at its own end if a chunk follows there, else behind a mark."""
+    def _resync(self, at: int, end: int | None) -> None:
+        """Resume behind the damage at ``at``: at ``end`` if a chunk follows there, else behind the next mark."""
         mark = self._next_mark(at + 1)
-        if end is not None and (mark is None or mark >= end) and self._goes_on(end):
+        if end is not None and (mark is None or mark >= end) and self._chunk_follows(end):
             to = end
         elif mark is not None:
             to = mark + len(BOUNDARY_MARK)
         else:
             self.broken_off_at, self.at = at, self.size
             return
-        if self.left_out and self.left_out[-1][1] == at:
-            at = self.left_out.pop()[0]
-        self.left_out.append((at, to))
+        if self.skipped and self.skipped[-1][1] == at:
+            at = self.skipped.pop()[0]
+        self.skipped.append((at, to))
         self.n_damages += 1
         self.at = to
 
-    def _goes_on(self, at: int) -> bool:
+    def _chunk_follows(self, at: int) -> bool:
         following = self._chunk(at)
         return at == self.size or (following is not None and FILE_HEADER <= following.tag <= STREAM_FOOTER)
 
     def _next_mark(self, at: int) -> int | None:
-        """Return where the next mark stands; looked for once, however often it is asked."""
+        """Return where the next boundary mark is; each part of the file is searched once."""
         if self._mark is None or self._mark >= at:
             return self._mark
         before = b""

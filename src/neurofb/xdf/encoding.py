@@ -20,7 +20,7 @@ from neurofb.errors import WrongInput
 
 MAGIC = b"XDF:"
 FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = range(1, 7)
-#: A reader that lost its way finds it again at these bytes.
+#: Readers resume here after damage.
 BOUNDARY_MARK = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
 
 #: Channel formats as XDF names them; None for text.
@@ -37,7 +37,7 @@ DTYPES: Mapping[str, str | None] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamHeader:
-    """What is said of a stream before its first sample.
+    """Description of a stream, written before its first sample.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class StreamHeader:
 
     @property
     def n_channels(self) -> int:
-        """How many channels each sample has."""
+        """Number of channels."""
         return len(self.labels)
 
     @property
@@ -167,7 +167,7 @@ def stream_header(stream: int, header: StreamHeader) -> bytes:
 
 
 def boundary() -> bytes:
-    """Return the chunk that a reader can find again."""
+    """Return the chunk at which readers resume after damage."""
     return chunk(BOUNDARY, BOUNDARY_MARK)
 
 

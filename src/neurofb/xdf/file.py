@@ -1,7 +1,7 @@
-"""Reads any XDF file, whole or broken off, as much of it as makes sense, and says what does not.
+"""Open any XDF file, whole or damaged: read what can be read, and list the rest as problems.
 
-In: a path. Out: streams whose facts are known at once and whose samples are read when they are asked for, piece by
-piece. A file that was cut anywhere opens; ``problems`` says in words what it lacks.
+In: a path. Out: streams, described at once; their samples are read on request, piece by piece. A file that was cut
+anywhere opens; ``problems`` lists in words what it lacks.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from neurofb.xdf.chunks import Chunk, ChunkWalk, variable_length
 from neurofb.xdf.headers import StreamFacts, parse_xml, read_footer
 from neurofb.xdf.stream import XdfStream
 
-#: Problems of one kind that are said one by one.
-_SAID = 10
-#: Chunks of an unknown stream that are looked at: more are a stream without its header.
-_STRAYS = 10
+#: Problems of one kind that are listed one by one.
+_MOST_LISTED = 10
+#: Chunks of an unknown stream that are remembered: more are a stream without its header.
+_MOST_UNKNOWN = 10
 _NUMBER, _OFFSET = struct.Struct("<I"), struct.Struct("<Idd")
 
 
 @dataclass(frozen=True, slots=True)
 class XdfFile:
-    """A file that was opened.
+    """An opened file.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class XdfFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything is there up to the footers."""
+        """Whether the file has no problems and all footers."""
         return not self.problems
 
     def stream(self, name: str) -> XdfStream:
@@ -84,11 +84,11 @@ def read_xdf_file(path: Path | str) -> XdfFile:
         if not encoding.MAGIC.startswith(magic):
             packed = "; it is packed: unpack it with gunzip first" if magic.startswith(b"\x1f\x8b") else ""
             raise WrongFile(f"{path} is no XDF file: it does not begin with 'XDF:'{packed}")
-        return _Opening(path, ChunkWalk(file, path.stat().st_size)).done(len(magic) == len(encoding.MAGIC))
+        return _Opening(path, ChunkWalk(file, path.stat().st_size)).read(len(magic) == len(encoding.MAGIC))
 
 
 class _Opening:
-    """Takes in a file chunk by chunk."""
+    """The state while a file is opened, chunk by chunk."""
 
     def __init__(self, path: Path, walk: ChunkWalk) -> None:
         self._path, self._walk = path, walk
@@ -96,8 +96,8 @@ class _Opening:
         self._problems: list[str] = []
         self._without_header: dict[int, int] = {}
         #: Of each unknown stream, how much of all others came before each of its first chunks of samples.
-        self._strays: dict[int, list[dict[int, int]]] = {}
-        self._takes = {
+        self._unknown: dict[int, list[dict[int, int]]] = {}
+        self._readers = {
             encoding.FILE_HEADER: self._file_header,
             encoding.STREAM_HEADER: self._header,
             encoding.SAMPLES: self._samples,
@@ -106,20 +106,20 @@ class _Opening:
             encoding.STREAM_FOOTER: self._footer,
         }
 
-    def done(self, has_magic: bool) -> XdfFile:
-        """Walk to the end and give what was found."""
+    def read(self, has_magic: bool) -> XdfFile:
+        """Read to the end and return what was found."""
         walk, n_damages = self._walk, 0
         while has_magic and (chunk := walk.next()) is not None:
             if walk.n_damages > n_damages:
-                self._note_holes()  # what was left out stood before this chunk
+                self._mark_holes()  # what was left out stood before this chunk
             n_damages = walk.n_damages
-            take = self._takes.get(chunk.tag)
-            if take is None or not take(chunk):
-                walk.damaged(chunk)
+            read = self._readers.get(chunk.tag)
+            if read is None or not read(chunk):
+                walk.skip_damaged(chunk)
             if walk.n_damages > n_damages:
-                self._note_holes()
+                self._mark_holes()
             n_damages = walk.n_damages
-        self._note_strays()
+        self._mark_unknown()
         self._add_damage(has_magic)
         damage = tuple(self._problems)
         self._add_losses()
@@ -127,16 +127,16 @@ class _Opening:
             self._path, tuple(self._streams.values()), tuple(self._problems), damage, walk.broken_off_at
         )
 
-    def _note_holes(self) -> None:
-        """Remember where samples may be missing, of any stream: a damaged chunk's number may be damaged, too."""
+    def _mark_holes(self) -> None:
+        """Mark where samples of any stream may be missing: a damaged chunk's stream number may be wrong, too."""
         for stream in self._streams.values():
             if stream.n_samples not in stream.holes[-1:]:
                 stream.holes.append(stream.n_samples)
 
-    def _note_strays(self) -> None:
-        """Remember what may be missing for chunks of unknown streams: one that comes once has a damaged number."""
-        for before in self._strays.values():
-            if len(before) > 1 and (self._problems or self._walk.left_out):
+    def _mark_unknown(self) -> None:
+        """Mark samples that may be missing for chunks of unknown streams: a single one has a damaged number."""
+        for before in self._unknown.values():
+            if len(before) > 1 and (self._problems or self._walk.skipped):
                 continue  # a stream whose header is lost
             for counts in before:
                 for number, n_samples in counts.items():
@@ -146,10 +146,10 @@ class _Opening:
     def _add_damage(self, has_magic: bool) -> None:
         """Add what is wrong with the bytes of the file to the problems."""
         walk, problems = self._walk, self._problems
-        for start, to in walk.left_out[:_SAID]:
+        for start, to in walk.skipped[:_MOST_LISTED]:
             problems.append(f"bytes {start} to {to} are damaged and were left out")
-        if len(walk.left_out) > _SAID:
-            problems.append(f"{len(walk.left_out) - _SAID} more places are damaged and were left out")
+        if len(walk.skipped) > _MOST_LISTED:
+            problems.append(f"{len(walk.skipped) - _MOST_LISTED} more places are damaged and were left out")
         if not has_magic:
             problems.append("the file is empty: the recording was broken off before it began")
         elif not self._streams:
@@ -220,10 +220,10 @@ class _Opening:
         number = int(_NUMBER.unpack_from(content)[0])
         stream = self._streams.get(number)
         if stream is None:
-            if len(before := self._strays.setdefault(number, [])) < _STRAYS:
+            if len(before := self._unknown.setdefault(number, [])) < _MOST_UNKNOWN:
                 before.append({known: each.n_samples for known, each in self._streams.items()})
-            return self._lacks(number)
-        return stream.take(self._walk, chunk.body + found[1], found[0], chunk.end)
+            return self._count_headerless(number)
+        return stream.add_chunk(self._walk, chunk.body + found[1], found[0], chunk.end)
 
     def _offset(self, chunk: Chunk) -> bool:
         content = self._walk.read(chunk.body, chunk.end)
@@ -232,8 +232,8 @@ class _Opening:
         number, time_s, offset_s = _OFFSET.unpack(content)
         stream = self._streams.get(number)
         if stream is None:
-            return self._lacks(number)
-        stream.note_offset(time_s, offset_s)
+            return self._count_headerless(number)
+        stream.add_offset(time_s, offset_s)
         return True
 
     def _boundary(self, chunk: Chunk) -> bool:
@@ -243,7 +243,7 @@ class _Opening:
         number = self._number(chunk)
         stream = self._streams.get(number)
         if stream is None:
-            return self._lacks(number)
+            return self._count_headerless(number)
         try:
             stream.footer = read_footer(self._walk.read(chunk.body + _NUMBER.size, chunk.end))
         except WrongFile as error:
@@ -251,6 +251,6 @@ class _Opening:
             return False
         return True
 
-    def _lacks(self, number: int) -> bool:
+    def _count_headerless(self, number: int) -> bool:
         self._without_header[number] = self._without_header.get(number, 0) + 1
         return True

@@ -1,4 +1,4 @@
-"""Reads what the headers and footers of an XDF file say: XML to plain mappings, and the facts of a stream."""
+"""Read the headers and footers of an XDF file: XML to plain mappings, and the facts of a stream."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _plain(element: ElementTree.Element, depth: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """What a stream says of itself.
+    """Description of a stream, from its header.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class StreamFacts:
 
     @property
     def period_s(self) -> float:
-        """What lies between samples; 0 for an irregular stream."""
+        """Seconds between samples; 0 for an irregular stream."""
         return 1.0 / self.rate_hz if self.rate_hz else 0.0
 
 

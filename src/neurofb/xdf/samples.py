@@ -1,4 +1,4 @@
-"""Reads the samples of one chunk: at once where each has its stamp, run by run or one by one where not.
+"""Read the samples of one chunk: at once where each has its stamp, run by run or one by one where not.
 
 In: the bytes of a chunk's samples. Out: arrays, or None where the bytes cannot be samples.
 """

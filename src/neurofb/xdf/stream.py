@@ -1,4 +1,4 @@
-"""One stream of an XDF file: its facts at once, its samples when they are asked for."""
+"""One stream of an XDF file: its facts at once, its samples on request."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from neurofb.xdf.samples import runs, stamped, stamped_size, stamps_of, texts, v
 _T = TypeVar("_T")
 
 
-class Place(NamedTuple):
-    """Where samples stand in the file, and the stamp before them, from which missing stamps go on."""
+class StoredChunk(NamedTuple):
+    """Where a chunk of samples is in the file, and the stamp before it, from which deduced stamps continue."""
 
     body: int
     n_samples: int
@@ -42,7 +42,7 @@ class XdfStream:
     offsets : ndarray, shape (n_offsets, 2)
         Measurements of the sender's clock: when, on the recording computer, and what to add to a stamp, in s.
     holes : list of int
-        Before which samples something of this stream may be missing, because the file is damaged there.
+        Sample numbers before which samples may be missing, because the file is damaged there.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class XdfStream:
     footer: Mapping[str, Any] | None = None
     holes: list[int] = field(default_factory=list)
     _offsets: list[tuple[float, float]] = field(default_factory=list)
-    _places: list[Place] = field(default_factory=list)
+    _chunks: list[StoredChunk] = field(default_factory=list)
     _n_samples: int = 0
     _last_s: float | None = 0.0
     _starts: NDArray[np.int64] | None = None
@@ -62,7 +62,7 @@ class XdfStream:
 
     @property
     def n_samples(self) -> int:
-        """How many samples can be read."""
+        """Number of readable samples."""
         return self._n_samples
 
     @property
@@ -83,8 +83,8 @@ class XdfStream:
         """Return the stamps of samples ``start`` to ``stop`` as they stand in the file, in s."""
         start, stop = self._range(start, stop)
         stamps_s = np.empty(stop - start)
-        for content, place, first, last, done in self._parts(start, stop):
-            stamps_s[done : done + last - first] = self._still(self._stamps(content, place))[first:last]
+        for content, stored, first, last, done in self._parts(start, stop):
+            stamps_s[done : done + last - first] = self._readable(self._stamps(content, stored))[first:last]
         return stamps_s
 
     def read(self, start: int = 0, stop: int | None = None) -> tuple[NDArray[Any], FloatArray]:
@@ -94,15 +94,15 @@ class XdfStream:
         if dtype is None:
             raise WrongInput(f"the stream {self.name!r} holds texts, not numbers; read its texts()")
         values, stamps_s = np.empty((stop - start, n_channels), dtype), np.empty(stop - start)
-        for content, place, first, last, done in self._parts(start, stop):
+        for content, stored, first, last, done in self._parts(start, stop):
             to = slice(done, done + last - first)
-            if place.uniform:
-                found = stamped(content, place.n_samples, dtype, n_channels)
+            if stored.uniform:
+                found = stamped(content, stored.n_samples, dtype, n_channels)
                 values[to], stamps_s[to] = found["values"][first:last], found["stamp"][first:last]
                 continue
-            parts = self._still(runs(content, place.n_samples, self._width))
-            values[to] = values_of(content, parts, place.n_samples, dtype, n_channels)[first:last]
-            stamps_s[to] = stamps_of(content, parts, self._width, place.before_s, self.facts.period_s)[
+            parts = self._readable(runs(content, stored.n_samples, self._width))
+            values[to] = values_of(content, parts, stored.n_samples, dtype, n_channels)[first:last]
+            stamps_s[to] = stamps_of(content, parts, self._width, stored.before_s, self.facts.period_s)[
                 first:last
             ]
         return values, stamps_s
@@ -113,8 +113,8 @@ class XdfStream:
         if self.facts.dtype is not None:
             raise WrongInput(f"the stream {self.name!r} holds numbers, not texts; read its values()")
         rows: list[list[str]] = []
-        for content, place, first, last, _ in self._parts(start, stop):
-            found = self._still(texts(content, place.n_samples, self.facts.n_channels, 0.0, 0.0))
+        for content, stored, first, last, _ in self._parts(start, stop):
+            found = self._readable(texts(content, stored.n_samples, self.facts.n_channels, 0.0, 0.0))
             rows += found[0][first:last]
         return rows
 
@@ -127,8 +127,8 @@ class XdfStream:
         start, stop, _ = slice(start, stop).indices(self._n_samples)
         return start, max(start, stop)
 
-    def _still(self, found: _T | None) -> _T:
-        """Return what was found in a chunk that could be read when the file was opened."""
+    def _readable(self, found: _T | None) -> _T:
+        """Return what was found; raise if a chunk cannot be read that could be when the file was opened."""
         if found is None:
             raise self._changed()
         return found
@@ -136,46 +136,46 @@ class XdfStream:
     def _changed(self) -> WrongFile:
         return WrongFile(f"{self.path} has changed since it was opened; open it again")
 
-    def _parts(self, start: int, stop: int) -> Iterator[tuple[bytes, Place, int, int, int]]:
+    def _parts(self, start: int, stop: int) -> Iterator[tuple[bytes, StoredChunk, int, int, int]]:
         """Return the bytes of each chunk in a range, where in it the range lies, and how much came before."""
         if start >= stop:
             return
-        if self._starts is None or len(self._starts) != len(self._places) + 1:
-            counts = [place.n_samples for place in self._places]
+        if self._starts is None or len(self._starts) != len(self._chunks) + 1:
+            counts = [stored.n_samples for stored in self._chunks]
             self._starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
         at = int(np.searchsorted(self._starts, start, "right")) - 1
         done = 0
         with self.path.open("rb", buffering=0) as file:
             while done < stop - start:
-                place, begins = self._places[at], int(self._starts[at])
-                first, last = max(start - begins, 0), min(stop - begins, place.n_samples)
-                file.seek(place.body)
-                content = file.read(place.size)
-                if len(content) < place.size:
+                stored, begins = self._chunks[at], int(self._starts[at])
+                first, last = max(start - begins, 0), min(stop - begins, stored.n_samples)
+                file.seek(stored.body)
+                content = file.read(stored.size)
+                if len(content) < stored.size:
                     raise self._changed()
                 if last > first:
-                    yield content, place, first, last, done
+                    yield content, stored, first, last, done
                 done += last - first
                 at += 1
 
-    def _stamps(self, content: bytes, place: Place) -> FloatArray | None:
+    def _stamps(self, content: bytes, stored: StoredChunk) -> FloatArray | None:
         """Return the stamps of a chunk; None if it is none."""
         dtype, n_channels = self.facts.dtype, self.facts.n_channels
         if dtype is None:
-            found = texts(content, place.n_samples, n_channels, place.before_s, self.facts.period_s)
+            found = texts(content, stored.n_samples, n_channels, stored.before_s, self.facts.period_s)
             return found[1] if found else None
-        if place.uniform:
-            stamps_s: FloatArray = stamped(content, place.n_samples, dtype, n_channels)["stamp"]
+        if stored.uniform:
+            stamps_s: FloatArray = stamped(content, stored.n_samples, dtype, n_channels)["stamp"]
             return stamps_s
-        parts = runs(content, place.n_samples, self._width)
+        parts = runs(content, stored.n_samples, self._width)
         if parts is None:
             return None
-        return stamps_of(content, parts, self._width, place.before_s, self.facts.period_s)
+        return stamps_of(content, parts, self._width, stored.before_s, self.facts.period_s)
 
     # -- as the file is opened ---------------------------------------------------------------------------------
 
-    def take(self, walk: ChunkWalk, body: int, n: int, end: int) -> bool:
-        """Take in a chunk of ``n`` samples between two places of the file; False if it cannot be one."""
+    def add_chunk(self, walk: ChunkWalk, body: int, n: int, end: int) -> bool:
+        """Add a chunk of ``n`` samples between two places of the file; False if it cannot be one."""
         size, dtype = end - body, self.facts.dtype
         if n > size:
             return False
@@ -183,20 +183,20 @@ class XdfStream:
             return size == 0
         if dtype is not None and size == n * stamped_size(self._width):
             # Whatever a damaged flag says: only samples that all have a stamp fill this many bytes.
-            self._places.append(Place(body, n, size, True, 0.0))
+            self._chunks.append(StoredChunk(body, n, size, True, 0.0))
             self._last_s = None
         else:
-            place = Place(body, n, size, False, self._last_so_far(walk))
-            stamps_s = self._stamps(walk.read(body, end), place)
+            stored = StoredChunk(body, n, size, False, self._stamp_before(walk))
+            stamps_s = self._stamps(walk.read(body, end), stored)
             if stamps_s is None:
                 return False
-            self._places.append(place)
+            self._chunks.append(stored)
             self._last_s = float(stamps_s[-1])
         self._n_samples += n
         return True
 
-    def note_offset(self, time_s: float, offset_s: float) -> None:
-        """Take in a measurement of the sender's clock."""
+    def add_offset(self, time_s: float, offset_s: float) -> None:
+        """Add a measurement of the sender's clock."""
         self._offsets.append((time_s, offset_s))
 
     @property
@@ -204,10 +204,10 @@ class XdfStream:
         dtype = self.facts.dtype
         return 0 if dtype is None else dtype.itemsize * self.facts.n_channels
 
-    def _last_so_far(self, walk: ChunkWalk) -> float:
+    def _stamp_before(self, walk: ChunkWalk) -> float:
         """Return the last stamp; that of a chunk of stamped samples is read only when a deduced one follows."""
         if self._last_s is None:
-            place = self._places[-1]
-            last = place.body + place.size - self._width
+            stored = self._chunks[-1]
+            last = stored.body + stored.size - self._width
             self._last_s = float(np.frombuffer(walk.read(last - 8, last), "<f8")[0])
         return self._last_s

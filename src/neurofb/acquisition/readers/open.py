@@ -1,4 +1,4 @@
-"""Recordings of other programs, read whole: EDF, BDF, BrainVision, FIF, EEGLAB, XDF, OpenBCI text.
+"""Open recordings of other programs: EDF, BDF, BrainVision, FIF, EEGLAB, XDF, OpenBCI text.
 
 In: a path. Out: a ``Recording``, its EEG in µV on a regular grid. MNE reads most formats; it is imported here
 and not only in ``offline/`` because playback happens before a session, not after it.
@@ -62,7 +62,7 @@ def read_recording(
 
 
 def _reader(path: Path, stream: str | None, profile: DeviceProfile | None) -> Callable[[], Recording]:
-    """Return what reads files with this ending."""
+    """Return the reader of files with this ending."""
     name = path.name.lower()
     if name.endswith(_XDF_ENDINGS):
         from neurofb.acquisition.readers.xdf_recording import read_xdf
@@ -83,7 +83,7 @@ def _reader(path: Path, stream: str | None, profile: DeviceProfile | None) -> Ca
 def _read_by_mne(path: Path, profile: DeviceProfile | None) -> Recording:
     import mne
 
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             raw = mne.io.read_raw(path, preload=False, verbose="warning")
@@ -91,7 +91,7 @@ def _read_by_mne(path: Path, profile: DeviceProfile | None) -> Recording:
             raise
         except Exception as error:  # a malformed file makes MNE raise whatever it stumbles over
             raise WrongFile(f"{path} cannot be read by MNE: {type(error).__name__}: {error}") from error
-    notes = [f"MNE: {warning.message}" for warning in said]
+    notes = [f"MNE: {warning.message}" for warning in warned]
     eeg = [name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"]
     if not eeg:
         raise WrongFile(f"{path} has no EEG channels; it has {', '.join(raw.ch_names[:20])}")
@@ -102,10 +102,10 @@ def _read_by_mne(path: Path, profile: DeviceProfile | None) -> Recording:
     labels = profile.labels if profile else standard_labels(picked)
     if bad := [name for name in picked if name in raw.info["bads"]]:
         notes.append(f"marked as bad in the file, but played: {', '.join(bad)}")
-    return Recording(labels, float(raw.info["sfreq"]), _volts_with_holes(raw, picked).T * 1e6, tuple(notes))
+    return Recording(labels, float(raw.info["sfreq"]), _read_volts(raw, picked).T * 1e6, tuple(notes))
 
 
-def _volts_with_holes(raw: Any, names: list[str]) -> Any:
+def _read_volts(raw: Any, names: list[str]) -> Any:
     """Return the samples in volts, with NaN where the amplifier paused: MNE itself lays zeros there."""
     paused = [i for i, text in enumerate(raw.annotations.description) if text.upper() == "BAD_ACQ_SKIP"]
     raw.set_annotations(raw.annotations[paused])

@@ -1,7 +1,7 @@
-"""The text files of the OpenBCI GUI: µV with a sample index that tells lost packets.
+"""Read text files of the OpenBCI GUI: µV with a sample index that shows lost packets.
 
-The index counts up to 255 (Cyton; Daisy in steps) or 199 or 200 (Ganglion) and begins again, so it tells
-losses of less than one turn; the computer's time stamps, coarse as they are, tell the whole turns.
+The index counts up to 255 (Cyton; Daisy in steps) or 199 or 200 (Ganglion) and begins again, so it shows
+losses of less than one turn; the computer's time stamps, coarse as they are, show whole turns.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read_openbci_text(path: Path, profile: DeviceProfile | None = None) -> Recor
     if missing.any():
         lost = int(missing.sum())
         notes.append(f"{lost} samples are missing in {np.count_nonzero(missing)} places, by the sample index")
-    return Recording(profile.labels, rate_hz, _laid_out(samples_uv, missing, rate_hz, notes), tuple(notes))
+    return Recording(profile.labels, rate_hz, _on_grid(samples_uv, missing, rate_hz, notes), tuple(notes))
 
 
 def _head(path: Path, lines: list[str]) -> tuple[int, float]:
@@ -127,7 +127,7 @@ def _missing(index: FloatArray, stamps_s: FloatArray | None, rate_hz: float) -> 
     return np.maximum(missing, 0)
 
 
-def _laid_out(
+def _on_grid(
     samples_uv: FloatArray, missing: NDArray[np.int64], rate_hz: float, notes: list[str]
 ) -> FloatArray:
     places = np.flatnonzero(missing)

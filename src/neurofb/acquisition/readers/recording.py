@@ -1,4 +1,4 @@
-"""A recording in memory, whatever file it came from: µV on a regular grid, NaN where samples are missing."""
+"""A recording in memory, from any file format: µV on a regular grid, NaN where samples are missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """How long it lasts, in seconds."""
+        """Duration in seconds."""
         return len(self.samples_uv) / self.rate_hz
 
     def gaps(self) -> list[tuple[int, int]]:
