@@ -78,13 +78,13 @@ def test_sample_map_rebuilds_grid_bit_equal(given_line) -> None:
     fates, chunked, blocks, taken, blank, held = given_line
     received, stamps_s, uv, received_s = play(fates, blank)
     times_s = 500.0 + np.arange(len(uv)) / 100.0
-    placement = SampleMap(N_CHANNELS)
+    sample_map = SampleMap(N_CHANNELS)
     given_n, index, rows, stamped = 0, 0, [], []
     present = np.flatnonzero(~np.isnan(received_s))
 
     for step in range(60):
         n = min(blocks[step], len(stamps_s) - given_n)
-        placement.received(stamps_s[given_n : given_n + n])
+        sample_map.add_received(stamps_s[given_n : given_n + n])
         given_n += n
         kept = sum(fate in ("kept", "blank", "same stamp") for fate in _fates_of(fates, given_n))
         limit = len(uv) if given_n == len(stamps_s) else (int(present[kept - 1]) + 1 if kept else 0)
@@ -92,18 +92,18 @@ def test_sample_map_rebuilds_grid_bit_equal(given_line) -> None:
         n = min(chunked[step], limit - index)
         if n > 0:
             at = slice(index, index + n)
-            placement.push(Chunk(uv[at], index, received_s[at], times_s[at]))
+            sample_map.add_chunk(Chunk(uv[at], index, received_s[at], times_s[at]))
             index += n
         if taken[step]:
-            for parts, new in zip((rows, stamped), placement.take(), strict=True):
+            for parts, new in zip((rows, stamped), sample_map.pop_rows(), strict=True):
                 parts.append(new)
     while index < len(uv):
         at = slice(index, index + 7)
-        placement.received(stamps_s[given_n:])
+        sample_map.add_received(stamps_s[given_n:])
         given_n = len(stamps_s)
-        placement.push(Chunk(uv[at], index, received_s[at], times_s[at]))
+        sample_map.add_chunk(Chunk(uv[at], index, received_s[at], times_s[at]))
         index = min(index + 7, len(uv))
-    for parts, new in zip((rows, stamped), placement.take(), strict=True):
+    for parts, new in zip((rows, stamped), sample_map.pop_rows(), strict=True):
         parts.append(new)
     found, found_s = np.concatenate(rows), np.concatenate(stamped)
     np.testing.assert_array_equal(grid(found, received, len(uv)), uv)
@@ -122,34 +122,34 @@ def chunk(values, received_s, first_index=0) -> Chunk:
 
 
 def test_sample_map_of_undisturbed_stream_is_one_row() -> None:
-    placement = SampleMap(1)
+    sample_map = SampleMap(1)
     for i in range(5):
-        placement.received(np.array([i, i + 0.5]))
-        placement.push(chunk([[i], [i]], [i, i + 0.5], 2 * i))
-    rows, stamps_s = placement.take()
+        sample_map.add_received(np.array([i, i + 0.5]))
+        sample_map.add_chunk(chunk([[i], [i]], [i, i + 0.5], 2 * i))
+    rows, stamps_s = sample_map.pop_rows()
     assert rows.tolist() == [[0, 10, 0, -1]]
     assert stamps_s.tolist() == [100.0]
-    assert placement.take()[0].shape == (0, 4)
+    assert sample_map.pop_rows()[0].shape == (0, 4)
 
 
 def test_sample_map_has_rows_for_blank_channels() -> None:
-    placement = SampleMap(2)
-    placement.received(np.array([0.0, 1.0]))
-    placement.push(chunk([[1, np.nan], [1, np.nan]], [0, 1]))
-    placement.received(np.array([2.0, 3.0]))
-    placement.push(chunk([[1, np.nan], [1, 5]], [2, 3], 2))
-    assert placement.take()[0].tolist() == [[0, 4, 0, -1], [0, 3, 0, 1]]
+    sample_map = SampleMap(2)
+    sample_map.add_received(np.array([0.0, 1.0]))
+    sample_map.add_chunk(chunk([[1, np.nan], [1, np.nan]], [0, 1]))
+    sample_map.add_received(np.array([2.0, 3.0]))
+    sample_map.add_chunk(chunk([[1, np.nan], [1, 5]], [2, 3], 2))
+    assert sample_map.pop_rows()[0].tolist() == [[0, 4, 0, -1], [0, 3, 0, 1]]
 
 
 def test_sample_map_skips_dropped_sample() -> None:
-    placement = SampleMap(1)
-    placement.received(np.array([0.0, 1.0, 2.0]))
-    placement.push(chunk([[1], [1]], [0, 2]))
-    assert placement.take()[0].tolist() == [[0, 1, 0, -1], [1, 1, 2, -1]]
+    sample_map = SampleMap(1)
+    sample_map.add_received(np.array([0.0, 1.0, 2.0]))
+    sample_map.add_chunk(chunk([[1], [1]], [0, 2]))
+    assert sample_map.pop_rows()[0].tolist() == [[0, 1, 0, -1], [1, 1, 2, -1]]
 
 
 def test_sample_map_refuses_sample_never_received() -> None:
-    placement = SampleMap(1)
-    placement.received(np.array([0.0]))
+    sample_map = SampleMap(1)
+    sample_map.add_received(np.array([0.0]))
     with pytest.raises(WrongInput, match="the source gave 1 samples from index 1 on that it was never seen"):
-        placement.push(chunk([[1], [1]], [0, 1]))
+        sample_map.add_chunk(chunk([[1], [1]], [0, 1]))

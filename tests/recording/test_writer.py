@@ -92,7 +92,7 @@ def test_clock_offsets_are_written_with_their_times(tmp_path: Path) -> None:
     stream = recorder.add_stream(header())
     recorder.append(stream, numbers("float32", 5, 2), stamps(5))
     for i in range(4):
-        recorder.offset(stream, 100.0 + 5 * i, -0.125 * i)
+        recorder.append_offset(stream, 100.0 + 5 * i, -0.125 * i)
     recorder.close()
     measured = [[100.0 + 5 * i, -0.125 * i] for i in range(4)]
     assert read_xdf_file(tmp_path / "a.xdf").streams[0].offsets.tolist() == measured

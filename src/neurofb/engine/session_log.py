@@ -166,10 +166,10 @@ class SessionLog:
         """Record what was received, as it came."""
         for block in blocks:
             self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
-            self._placement.received(block.stamps_s)
+            self._placement.add_received(block.stamps_s)
             self.n_received += len(block.stamps_s)
         for time_s, offset_s in offsets:
-            self._recorder.offset(self._streams["eeg"], time_s, offset_s)
+            self._recorder.append_offset(self._streams["eeg"], time_s, offset_s)
 
     def times_are(self, chunk: Chunk) -> None:
         """Take note of when samples were taken, before anything that is made of them is told."""
@@ -180,7 +180,7 @@ class SessionLog:
         """Record where samples stand, and send them on."""
         if not len(chunk):
             return
-        self._placement.push(chunk)
+        self._placement.add_chunk(chunk)
         self.n_missing += int(np.isnan(chunk.received_s).sum())
         if self._publisher is not None:
             self._publisher.eeg(chunk)
@@ -285,7 +285,7 @@ class SessionLog:
         self._recorder.flush(now_s)
 
     def _write_placement(self) -> None:
-        rows, stamps_s = self._placement.take()
+        rows, stamps_s = self._placement.pop_rows()
         if len(rows):
             self._recorder.append(self._streams["placement"], rows, stamps_s)
 

@@ -50,12 +50,12 @@ class SampleMap:
         self._stamps_s: list[float] = []
         self._open: dict[int, int] = {}
 
-    def received(self, stamps_s: FloatArray) -> None:
+    def add_received(self, stamps_s: FloatArray) -> None:
         """Add received samples, by their stamps."""
         if len(stamps_s):
             self._waiting.append(stamps_s)
 
-    def push(self, chunk: Chunk) -> None:
+    def add_chunk(self, chunk: Chunk) -> None:
         """Add a chunk: its samples are found among those received."""
         with np.errstate(over="ignore", invalid="ignore"):
             is_complete = math.isfinite(chunk.received_s.sum() + chunk.samples.sum())
@@ -71,7 +71,7 @@ class SampleMap:
                 for first, last in _runs(blank[:, channel]):
                     self._add_row(chunk, first, last - first, 0, channel)
 
-    def take(self) -> tuple[FloatArray, FloatArray]:
+    def pop_rows(self) -> tuple[FloatArray, FloatArray]:
         """Return the rows since the last call, shape (n_rows, 4), and the corrected time of each row's first sample."""
         rows = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
         stamps_s = np.array(self._stamps_s, dtype=np.float64)

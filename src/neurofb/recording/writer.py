@@ -188,7 +188,7 @@ class Recorder:
         kept.n_samples += n
         kept.last_s = float(stamps_s[-1])
 
-    def offset(self, stream: int, time_s: float, offset_s: float) -> None:
+    def append_offset(self, stream: int, time_s: float, offset_s: float) -> None:
         """Append a measurement of the sender's clock."""
         self._check()
         self._stream(stream).offsets.append((time_s, offset_s))
