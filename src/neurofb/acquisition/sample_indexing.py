@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofb.acquisition.findings import Findings
 from neurofb.acquisition.gap_detection import GapDetector
 from neurofb.acquisition.sample_clock import Jitter, SampleClock
 from neurofb.chunk import FloatArray
@@ -40,6 +39,10 @@ FOLLOW_S = 0.25
 MAX_GAP_S = 3600.0
 #: Blocks before a level can be judged.
 MIN_BLOCKS = 4
+#: A rate this far off nominal is logged.
+RATE_LIMIT = 0.005
+#: Stamps that run backwards are summed up and logged so often.
+SUMMARY_S = 60.0
 
 
 class Placed(NamedTuple):
@@ -85,7 +88,7 @@ class SampleIndexer:
             raise WrongInput(f"a packet holds at least 1 sample, found {packet_samples}")
         self.clock = SampleClock(rate_hz, jitter)
         self.judge = GapDetector(self.clock, packet_samples)
-        self.findings = Findings(self.clock)
+        self.findings = StampFindings(self.clock)
         self.packet_samples = packet_samples
         self.counter_modulus = counter_modulus
         self.n_received = 0
@@ -117,7 +120,7 @@ class SampleIndexer:
 
     def pop_events(self) -> list[Event]:
         """Return what was found since the last call, in order."""
-        return self.findings.take()
+        return self.findings.pop_events()
 
     def push(
         self,
@@ -143,7 +146,7 @@ class SampleIndexer:
         """
         n = len(stamps_s)
         if n:
-            self.findings.look_backwards(self.next_index, stamps_s)
+            self.findings.check_order(self.next_index, stamps_s)
         if self._started and not len(self._held) and counts is None and not self._cleared:
             if self.next_index + n <= self._block_end:
                 times_s = self.clock.times_of(self.next_index, n)
@@ -265,7 +268,7 @@ class SampleIndexer:
         if rows[0, 0] - rows[0, 1] > FUTURE_S or verdict.level_s > MAX_GAP_S:
             return 0, 0, verdict.level_s
         missing = self.judge.n_missing(verdict.level_s, self._restarted)
-        self.findings.say_gap(self.next_index, missing, "the time stamps")
+        self.findings.log_gap(self.next_index, missing, "the time stamps")
         return 0, missing, 0.0
 
     def _by_counter(self, rows: FloatArray, n: int) -> tuple[int, int, float]:
@@ -285,13 +288,13 @@ class SampleIndexer:
         self._last_count = rows[0, 2] - 1
         if not modulus and missing < 0:
             last = float(rows[0, 2] - steps[0])
-            self.findings.say_counter(self.next_index, last, rows[0, 2])
+            self.findings.log_counter_restart(self.next_index, last, rows[0, 2])
             missing = max(0, round(late))
             if missing == 0 and rows[0, 2] <= 1.0:
                 self.counter_modulus = int(last + 1.0 - rows[0, 2])
         if missing == 0:
             return 1, 0, 0.0
-        self.findings.say_gap(self.next_index, missing, "the counter")
+        self.findings.log_gap(self.next_index, missing, "the counter")
         return 0, missing, 0.0
 
     def restart(self) -> None:
@@ -352,7 +355,7 @@ class SampleIndexer:
         self._off_level_s = 0.0
         self.judge.note(late_s)
         self.clock.add_block(block[:, 0], block[:, 1])
-        self.findings.look_at_rate(self.next_index)
+        self.findings.check_rate(self.next_index)
         return 0
 
     def _off_level(self, level_s: float) -> int:
@@ -364,7 +367,7 @@ class SampleIndexer:
         if level_s > 0:
             missing = self.judge.n_missing(level_s, self._restarted)
             found_by = "the level of the time stamps; their place is known to a second"
-            self.findings.say_gap(self.next_index, missing, found_by)
+            self.findings.log_gap(self.next_index, missing, found_by)
             return missing
         self._jump(level_s, followed=level_s > -FOLLOW_S)
         return 0
@@ -374,4 +377,112 @@ class SampleIndexer:
             self.clock.follow(jump_s)
         else:
             self._bias_s += jump_s
-        self.findings.say_jump(self.next_index, jump_s, followed)
+        self.findings.log_jump(self.next_index, jump_s, followed)
+
+
+class StampFindings:
+    """Turns what is found in time stamps into events: gaps, jumps, stamps that run backwards, a rate that is off.
+
+    Parameters
+    ----------
+    clock : SampleClock
+        The time of each sample.
+
+    Attributes
+    ----------
+    last_stamp_s : float
+        The newest stamp that was checked.
+    """
+
+    def __init__(self, clock: SampleClock) -> None:
+        self.clock = clock
+        self.last_stamp_s = -math.inf
+        self._events: list[Event] = []
+        self._n_backwards = 0
+        self._largest_back_s = 0.0
+        self._backwards_logged_s = -math.inf
+        self._rate_is_off = False
+
+    def __repr__(self) -> str:
+        return f"StampFindings({self.clock!r})"
+
+    def pop_events(self) -> list[Event]:
+        """Return the events since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def log(self, kind: str, index: int, message: str, **details: object) -> None:
+        """Log an event of the sample ``index``."""
+        self._events.append(Event(kind, self.clock.time_of(index), message, index, details))
+
+    def log_gap(self, index: int, missing: int, found_by: str) -> None:
+        """Log that ``missing`` samples are missing from ``index`` on."""
+        seconds = missing / self.clock.nominal_hz
+        self.log(
+            "gap",
+            index,
+            f"{missing} samples ({seconds:.3f} s) are missing from sample {index} on, found by {found_by}",
+            n_samples=missing,
+            duration_s=seconds,
+            found_by=found_by,
+        )
+
+    def log_jump(self, index: int, jump_s: float, followed: bool) -> None:
+        """Log a jump of the sender's clock, and whether the sample clock follows it."""
+        self.log(
+            "clock_jump",
+            index,
+            f"the sender's time stamps jumped by {jump_s:+.3f} s; "
+            + ("the clock follows" if followed else "the clock goes on as before; no samples are missing"),
+            jump_s=jump_s,
+            followed=followed,
+        )
+
+    def log_counter_restart(self, index: int, before: float, count: float) -> None:
+        """Log that the device's counter began again."""
+        self.log("counter", index, f"the counter went from {before:g} to {count:g}: it begins again there")
+
+    def check_order(self, index: int, stamps_s: FloatArray) -> None:
+        """Check for stamps that run backwards; the first is logged at once, others once a minute."""
+        first_s, last_s = self.last_stamp_s, float(stamps_s[-1])
+        self.last_stamp_s = last_s
+        if len(stamps_s) == 1:
+            if last_s >= first_s:
+                return
+            back = np.array([first_s - last_s])
+        else:
+            back = -np.diff(stamps_s, prepend=first_s)
+            back = back[back > 0]
+            if not len(back):
+                return
+        self._n_backwards += len(back)
+        self._largest_back_s = max(self._largest_back_s, float(back.max()))
+        if last_s - self._backwards_logged_s < SUMMARY_S:
+            return
+        n, largest_s = self._n_backwards, self._largest_back_s
+        self.log(
+            "backwards",
+            index,
+            f"{n} time stamps ran backwards, by up to {1e3 * largest_s:.1f} ms; the smooth clock does not",
+            n_stamps=n,
+            largest_s=largest_s,
+        )
+        self._n_backwards, self._largest_back_s, self._backwards_logged_s = 0, 0.0, last_s
+
+    def check_rate(self, index: int) -> None:
+        """Check the measured rate against the nominal one; log it once, until it has come back."""
+        if not self.clock.settled:
+            return
+        off = self.clock.rate_hz / self.clock.nominal_hz - 1.0
+        if abs(off) > RATE_LIMIT and not self._rate_is_off:
+            self._rate_is_off = True
+            self.log(
+                "rate",
+                index,
+                f"samples come at {self.clock.rate_hz:.2f} Hz, {100 * off:+.2f} % off the nominal "
+                f"{self.clock.nominal_hz:g} Hz; if the stream loses single samples, this is how it shows",
+                rate_hz=self.clock.rate_hz,
+                nominal_hz=self.clock.nominal_hz,
+            )
+        elif abs(off) < 0.5 * RATE_LIMIT:
+            self._rate_is_off = False
