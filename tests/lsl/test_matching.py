@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lsl_senders import MUSE, outlet, unique
 
-from neurofb.acquisition.magnitude import MagnitudeCheck
+from neurofb.acquisition.stream_health import MagnitudeCheck
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import StreamMissing, WrongStream
 from neurofb.lsl.inlet import find_streams

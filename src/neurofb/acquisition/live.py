@@ -21,10 +21,9 @@ import pylsl
 from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
 from neurofb.acquisition.clock_offset import ClockOffset
-from neurofb.acquisition.magnitude import MagnitudeCheck
 from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, layout_of
 from neurofb.acquisition.source import SourceState
-from neurofb.acquisition.stream_health import StreamHealth
+from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.errors import StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event

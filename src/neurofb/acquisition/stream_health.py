@@ -1,12 +1,16 @@
-"""Whether samples come as they should: waiting, flowing, stale or lost, and the events that say so.
+"""The health of a stream: whether samples come (waiting, flowing, stale or lost), and whether their magnitude is EEG's.
 
-In: the time, and whether samples came. Out: the state, and an event at each change. Kept: when samples came
-last, and how long the stream is usually silent between its bursts.
+In: the time, and whether samples came; the first seconds in µV. Out: the state, an event at each change, and one if the
+values cannot be EEG in µV. Kept: when samples came last, how long the stream is usually silent between its bursts, and
+those first seconds until they are checked.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from neurofb.acquisition.source import SourceState
+from neurofb.chunk import FloatArray
 from neurofb.events import Event
 
 LOST_S = 2.0
@@ -15,6 +19,12 @@ SILENT_S = 5.0
 #: Silences up to this length are taken for the stream's way of sending and remembered, fading slowly.
 USUAL_S = 0.5
 FADING = 0.999
+#: The magnitude of the first seconds is checked.
+CHECK_S = 3.0
+#: What the slow level leaves of EEG in µV, bad contacts and blinks included: the median channel's deviation.
+LEAST_UV, MOST_UV = 0.05, 5_000.0
+TYPICAL_UV = 20.0
+_UNITS = {1e6: "volts", 1e3: "millivolts", 1.0: "microvolts", 1e-3: "nanovolts"}
 
 
 class StreamHealth:
@@ -103,3 +113,63 @@ class StreamHealth:
     def _event(self, kind: str, now_s: float, silent_s: float, index: int) -> Event:
         message = f"no samples of {self.name!r} for {silent_s:.3f} s"
         return Event(kind, now_s, message, index, {"silent_s": silent_s})
+
+
+class MagnitudeCheck:
+    """Checks once, at the beginning of a stream, whether its values can be EEG in the unit they are said to have.
+
+    Parameters
+    ----------
+    rate_hz : float
+    scale_uv : float
+        µV per unit of the stream.
+    unit_from : str
+        Where the unit is known from, for the message.
+    """
+
+    def __init__(self, rate_hz: float, scale_uv: float, unit_from: str) -> None:
+        self._n = max(8, round(CHECK_S * rate_hz))
+        self._scale_uv = scale_uv
+        self._unit_from = unit_from
+        self._parts: list[FloatArray] = []
+        self._n_seen = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether enough samples were checked."""
+        return self._n_seen >= self._n
+
+    def push(self, samples: FloatArray, time_s: float) -> list[Event]:
+        """Add samples; return the event if their magnitude is wrong."""
+        if self.done or not len(samples):
+            return []
+        self._parts.append(samples[: self._n - self._n_seen].copy())
+        self._n_seen += len(self._parts[-1])
+        if not self.done:
+            return []
+        seen, self._parts = np.concatenate(self._parts), []
+        return self._check(seen[np.isfinite(seen).all(axis=1)], time_s)
+
+    def _check(self, seen: FloatArray, time_s: float) -> list[Event]:
+        if len(seen) < 2:
+            return []
+        # A channel that never changes says nothing of the unit.
+        steps_uv = np.abs(np.diff(seen, axis=0))
+        moving = steps_uv.max(axis=0) > 0
+        if not moving.any():
+            return []
+        deviation_uv = float(np.median(seen[:, moving].std(axis=0)))
+        if LEAST_UV <= deviation_uv <= MOST_UV:
+            return []
+        raw = deviation_uv / self._scale_uv
+        likely = min(_UNITS, key=lambda uv: abs(np.log(raw * uv / TYPICAL_UV)))
+        return [
+            Event(
+                "unit",
+                time_s,
+                f"the values deviate by {deviation_uv:.3g} µV if they are {self._unit_from}: that is no EEG; "
+                f"as {_UNITS[likely]} they would deviate by {raw * likely:.3g} µV. Check the unit, and give it "
+                "with --unit if it is wrong",
+                details={"deviation_uv": deviation_uv, "likely_unit": _UNITS[likely]},
+            )
+        ]
