@@ -31,12 +31,11 @@ ORDER = [
 STRANGERS = [("stimulation", {"devices", "lsl", "xdf"}), ("xdf", {"devices", "lsl", "stimulation"})]
 #: Imports that still point outwards; each goes when what it needs has moved to `config`, `lsl` or `spatial`.
 NOT_YET = {
-    ("lsl/session_streams.py", "neurofb.feedback.feedback"),
     ("spatial/montage.py", "neurofb.features.feature_specs"),
 }
 #: Foreign packages and the only places that may import them.
 HOMES = {
-    "pylsl": {"lsl/", "acquisition/live.py"},
+    "pylsl": {"lsl/"},
     "mne": {"offline/", "acquisition/readers/open.py", "spatial/"},
     "mne_bids": {"offline/"},
     "PySide6": {"screens/"},

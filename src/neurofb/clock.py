@@ -1,7 +1,7 @@
 """Where time comes from: a clock is passed in, never read by a stage.
 
 All clocks count seconds from an arbitrary zero and never run backwards. The live clock is LSL's, so that
-its readings can be compared with time stamps; it lives with pylsl in ``acquisition/lsl_streams.py``.
+its readings can be compared with time stamps; it lives with pylsl in ``lsl/inlet.py``.
 """
 
 from __future__ import annotations

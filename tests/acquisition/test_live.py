@@ -171,7 +171,7 @@ def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.M
     def correction_s(inlet: object, timeout_s: float) -> float:
         return -(ahead_s + drift * (pylsl.local_clock() - sender.start_s))
 
-    monkeypatch.setattr(inlet.Inlet, "correction_s", correction_s)
+    monkeypatch.setattr(inlet.NumericInlet, "correction_s", correction_s)
     monkeypatch.setattr(live, "CORRECTION_EVERY_S", 0.05)
     pulled = opened(name, profile=load_profile("muse-2"))
     sender.send(0, 2560)

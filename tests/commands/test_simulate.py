@@ -19,7 +19,7 @@ from neurofb.clock import ManualClock
 from neurofb.commands.simulate import plan_of
 from neurofb.devices import load_profile
 from neurofb.errors import UnknownDevice, UnknownName, WrongInput
-from neurofb.lsl.outlet import Channel, Outlet
+from neurofb.lsl.outlet import Channel, NumericOutlet
 from neurofb.simulation.faults import parse_faults
 from neurofb.simulation.head import Head
 from neurofb.simulation.headset import arrivals_until
@@ -174,7 +174,7 @@ class Enough(Exception):
 class Crowd(ManualClock):
     """A manual clock on which another stream sends its sample at every step."""
 
-    def __init__(self, outlet: Outlet, sample: list[float]) -> None:
+    def __init__(self, outlet: NumericOutlet, sample: list[float]) -> None:
         super().__init__()
         self._outlet, self._sample = outlet, np.array([sample])
         self._deadline_s = pylsl.local_clock() + 30
@@ -200,7 +200,9 @@ def run_until(sender: Sender, happened: Callable[[Progress], bool]) -> Progress:
 
 def test_heat_comes_in_through_the_stimulus_stream(name: str) -> None:
     labels = ("target_c", "measured_c", "site")
-    stimulus = Outlet(f"{name}-stimulus", [Channel(label, "celsius", "Stimulus") for label in labels], 0.0)
+    stimulus = NumericOutlet(
+        f"{name}-stimulus", [Channel(label, "celsius", "Stimulus") for label in labels], 0.0
+    )
     plan = SendPlan(load_profile("openbci-ganglion"), name=name, stimulus=f"{name}-stimulus")
     sender = Sender(plan, Crowd(stimulus, [49.0, 46.5, 1.0]))
     seen = run_until(sender, lambda progress: progress.temperature_c != 32.0)
@@ -212,7 +214,9 @@ def test_heat_comes_in_through_the_stimulus_stream(name: str) -> None:
 
 def test_a_learner_learns_from_the_feedback_stream(name: str) -> None:
     labels = ("level", "reward", "usable", "value", "threshold", "age_s")
-    feedback = Outlet(f"{name}-feedback", [Channel(label, "none", "Feedback") for label in labels], 0.0)
+    feedback = NumericOutlet(
+        f"{name}-feedback", [Channel(label, "none", "Feedback") for label in labels], 0.0
+    )
     plan = SendPlan(
         load_profile("openbci-ganglion"),
         name=name,

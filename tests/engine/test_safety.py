@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pylsl
 import pytest
 from session_parts import START_S, command, run
 
@@ -16,6 +17,7 @@ from neurofb.commands import terminal
 from neurofb.engine.earlier_dose import used_before, used_in
 from neurofb.errors import RecordingFailed, SafetyStop, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
 from neurofb.lsl.session_streams import CommandInlet
+from neurofb.lsl.text import TextInlet
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
 from neurofb.protocol.schedule import Schedule
 from neurofb.stimulation.calibration import Answer, CalibrationSettings, PainCalibration
@@ -123,15 +125,20 @@ def test_no_stop_is_refused_for_its_form(text):
     assert messages.Command.read(text) == messages.Command("stop", {}, "", "")
 
 
-class Deaf:
-    """An inlet whose sender sends what is no text, then something worse, then a stop."""
+class BadSender:
+    """A pylsl inlet whose sender sends what is no text, then something worse, then a stop."""
 
-    def __init__(self):
+    def __init__(self, *arguments, **options):
         self.samples = [
             UnicodeDecodeError("utf-8", b"\xff\xfe", 0, 1, "invalid start byte"),
             ["[" * 100_000],
             ['{"command": "stop"}'],
         ]
+
+    def name(self):
+        return "bad"
+
+    uid = name
 
     def pull_sample(self, timeout):
         if not self.samples:
@@ -142,15 +149,18 @@ class Deaf:
         return sample, 0.0
 
 
-def test_an_ear_that_heard_nonsense_still_hears_a_stop():
+def test_command_inlet_receives_stop_after_nonsense(monkeypatch):
     stops = []
-    ear = CommandInlet("UID", stops.append)
-    ear.close()  # its thread; the rest is called by hand
-    inlet = Deaf()
+    commands = CommandInlet("UID", stops.append)
+    commands.close()  # its thread; the rest is called by hand
+    monkeypatch.setattr(pylsl, "StreamInlet", BadSender)
+    inlet = TextInlet(BadSender(), open_timeout_s=None)
     for _ in range(4):
-        ear._hear("x", inlet, 0.0)
+        commands._receive(inlet, 0.0)
     assert stops == ['{"command": "stop"}']
-    assert len(ear.take()) == 3
+    received = commands.take()
+    assert len(received) == 3
+    assert received[0] == "no text, but bytes: b'\\xff\\xfe'"
 
 
 # -- pauses --------------------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ import pytest
 
 from neurofb.devices import load_profile
 from neurofb.errors import WrongInput, WrongShape
+from neurofb.lsl.inlet import LatestSample
 from neurofb.lsl.outlet import (
     UNIX_OFFSET_S,
     Channel,
-    Ear,
-    EegOutlet,
-    Outlet,
+    NumericOutlet,
     OutletFormat,
+    eeg_channels,
     outlet_format_of,
     stable_source_id,
 )
@@ -50,7 +50,7 @@ def receive(inlet: pylsl.StreamInlet, n_samples: int) -> tuple[np.ndarray, np.nd
 
 
 def test_a_stream_says_what_it_is_and_carries_values_and_stamps_exactly(name: str) -> None:
-    outlet = EegOutlet(name, LABELS, 256.0)
+    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)
     inlet, info = listen(name)
     assert info.get_channel_labels() == list(LABELS)
     assert info.get_channel_units() == ["microvolts"] * 3
@@ -72,7 +72,7 @@ def test_a_stream_says_what_it_is_and_carries_values_and_stamps_exactly(name: st
 
 
 def test_without_stamps_the_last_sample_is_now(name: str) -> None:
-    outlet = EegOutlet(name, LABELS, 256.0)
+    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)
     inlet, _ = listen(name)
     before_s = pylsl.local_clock()
     outlet.push(np.ones((4, 3)))
@@ -84,7 +84,9 @@ def test_without_stamps_the_last_sample_is_now(name: str) -> None:
 
 @pytest.mark.parametrize(("unit", "factor"), [("volts", 1e-6), ("millivolts", 1e-3), ("nanovolts", 1e3)])
 def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: float) -> None:
-    outlet = EegOutlet(name, LABELS, 256.0, unit=unit, look=OutletFormat(value_format="double64"))
+    outlet = NumericOutlet(
+        name, eeg_channels(LABELS, unit), 256.0, format=OutletFormat(value_format="double64")
+    )
     inlet, info = listen(name)
     assert info.get_channel_units() == [unit] * 3
     outlet.push(np.array([[1.5, -20.0, 300.0]]), [5.0])
@@ -95,7 +97,7 @@ def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: flo
 def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
     look = OutletFormat(columns_before=("Timestamp", "Counter"), columns_after=("Battery", "Right AUX"), clock="unix",
                 value_format="double64")  # fmt: skip
-    outlet = EegOutlet(name, LABELS, 256.0, look=look)
+    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0, format=look)
     inlet, info = listen(name)
     assert info.get_channel_labels() == ["Timestamp", "Counter", *LABELS, "Battery", "Right AUX"]
     assert info.get_channel_types() == ["Timestamp", "Counter", "EEG", "EEG", "EEG", "Battery", "AUX"]
@@ -110,8 +112,11 @@ def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
 
 
 def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
-    outlet = EegOutlet(
-        name, LABELS, 250.0, look=OutletFormat(has_labels=False, has_unit=False, has_type=False)
+    outlet = NumericOutlet(
+        name,
+        eeg_channels(LABELS),
+        250.0,
+        format=OutletFormat(has_labels=False, has_unit=False, has_type=False),
     )
     _, info = listen(name)
     assert info.desc().first_child().empty()
@@ -147,8 +152,8 @@ def test_a_source_id_is_the_same_for_the_same_stream_and_no_other() -> None:
 
 def test_what_cannot_be_sent_is_refused(name: str) -> None:
     with pytest.raises(WrongInput, match="cannot be sent in 'kilovolts'; the unit is one of"):
-        EegOutlet(name, LABELS, 256.0, unit="kilovolts")
-    outlet = EegOutlet(name, LABELS, 256.0)
+        eeg_channels(LABELS, "kilovolts")
+    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)
     with pytest.raises(WrongShape, match=r"shape \(n_samples, 3\), found \(5, 2\)"):
         outlet.push(np.zeros((5, 2)))
     outlet.push(np.zeros((0, 3)))
@@ -163,32 +168,46 @@ def test_what_cannot_be_sent_is_refused(name: str) -> None:
 # listening
 
 
-def hear(ear: Ear, outlet: Outlet, sample: list[float]) -> tuple[float, ...]:
-    """Push until the ear hears: LSL finds and connects in its own time."""
+def hear(latest: LatestSample, outlet: NumericOutlet, sample: list[float]) -> tuple[float, ...]:
+    """Push until it is received: LSL finds and connects in its own time."""
     deadline_s = pylsl.local_clock() + 20
     while pylsl.local_clock() < deadline_s:
         outlet.push(np.array([sample]))
-        heard = ear.newest()
+        heard = latest.pop()
         if heard is not None:
             return heard
     raise AssertionError("nothing was heard in 20 s")
 
 
-def feedback(name: str, *labels: str) -> Outlet:
-    return Outlet(name, [Channel(label, "none", "Feedback") for label in labels], 0.0, type="Feedback")
+def feedback(name: str, *labels: str) -> NumericOutlet:
+    return NumericOutlet(name, [Channel(label, "none", "Feedback") for label in labels], 0.0, type="Feedback")
 
 
-def test_an_ear_hears_the_newest_sample_of_the_channels_it_wants(name: str) -> None:
-    ear = Ear(name, ("level", "usable"))
-    assert ear.newest() is None
+def test_latest_sample_has_the_wanted_channels(name: str) -> None:
+    latest = LatestSample(name, ("level", "usable"))
+    assert latest.pop() is None
     outlet = feedback(name, "level", "reward", "usable")
-    assert hear(ear, outlet, [0.25, 0.0, 1.0]) == (0.25, 1.0)
-    ear.close()
+    assert hear(latest, outlet, [0.25, 0.0, 1.0]) == (0.25, 1.0)
+    latest.close()
     outlet.close()
 
 
-def test_an_ear_refuses_a_stream_without_the_channels_it_wants(name: str) -> None:
-    ear = Ear(name, ("level", "usable"))
+def test_latest_sample_refuses_stream_without_wanted_channels(name: str) -> None:
+    latest = LatestSample(name, ("level", "usable"))
     outlet = feedback(name, "level", "reward")
     with pytest.raises(WrongInput, match=r"has no channel usable; it has \['level', 'reward'\]"):
-        hear(ear, outlet, [0.25, 0.0])
+        hear(latest, outlet, [0.25, 0.0])
+
+
+def test_latest_sample_follows_an_outlet_that_ends_and_comes_again(name: str) -> None:
+    latest = LatestSample(name, ("level",))
+    outlet = feedback(name, "level")
+    assert hear(latest, outlet, [0.25]) == (0.25,)
+    outlet.close()
+    deadline_s = pylsl.local_clock() + 20
+    while latest._inlet is not None:
+        latest.pop()
+        assert pylsl.local_clock() < deadline_s
+    again = feedback(name, "other", "level")
+    assert hear(latest, again, [0.0, 0.75]) == (0.75,)
+    latest.close()

@@ -14,7 +14,7 @@ from neurofb.commands.latency import guide_and_measure
 from neurofb.errors import StreamMissing, UnknownName, WrongInput, WrongShape, WrongStream
 from neurofb.lsl.inlet import LslClock
 from neurofb.lsl.matching import StreamFacts
-from neurofb.lsl.outlet import Channel, Outlet
+from neurofb.lsl.outlet import Channel, NumericOutlet
 from neurofb.screens.latency import measurement
 from neurofb.screens.latency.analysis import evened, find_delays, store
 from neurofb.screens.latency.marks import (
@@ -256,7 +256,7 @@ def test_a_channel_is_chosen_by_label_or_number():
 def photodiode():
     """A stream of two channels, the second a photodiode, and how it records a pattern in no time."""
     name = unique("photodiode")
-    outlet = Outlet(name, [Channel("EEG", "none"), Channel("light", "none")], 1000.0, "AUX", name)
+    outlet = NumericOutlet(name, [Channel("EEG", "none"), Channel("light", "none")], 1000.0, "AUX", name)
 
     def present(pattern, clock):
         start_s = clock.now_s() - pattern.length_s - 5.0

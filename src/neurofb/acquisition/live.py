@@ -1,12 +1,10 @@
 """LSL in: a stream on the network as a ``Source``.
 
 The way of a sample: liblsl's buffer → one preallocated array → columns of EEG in µV → ``ChunkBuilder``.
-Stamps stay as they came: liblsl's own smoothing is switched off, because it hides gaps; ``timing`` does it.
+Stamps stay as they came: liblsl's own smoothing is switched off, because it hides gaps; ``sample_clock`` does it.
 
 Two things may block for seconds and never do so in ``pull``: asking the sender for its clock, and looking for an
 outlet that died. Each has a thread of its own, which hands over finished results.
-
-Only this file, ``lsl_streams`` and ``simulation/outlet.py`` know pylsl.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from collections import deque
 from dataclasses import replace
 
 import numpy as np
-import pylsl
 
 from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
@@ -25,9 +22,9 @@ from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, layout_o
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.errors import StreamMissing, WrongInput, WrongStream
+from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
-from neurofb.lsl.inlet import FACTS_TIMEOUT_S, Inlet, find_streams
+from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams
 from neurofb.lsl.matching import Layout, StreamFacts, StreamQuery, burst_s, choose, layout
 
 CORRECTION_TIMEOUT_S = 3.0
@@ -36,6 +33,7 @@ CORRECTION_EVERY_S = 5.0
 FOREIGN_S = 120.0
 #: Stamps beyond this count from 1970: no computer has been up for 30 years.
 UNIX_S = 1e9
+_CLOCK = LslClock()
 
 
 class LslSource:
@@ -69,8 +67,8 @@ class LslSource:
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._layout: Layout | None = None
-        self._inlet: Inlet | None = None
-        self._found: deque[Inlet] = deque(maxlen=1)
+        self._inlet: NumericInlet | None = None
+        self._found: deque[NumericInlet] = deque(maxlen=1)
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._searching = False
@@ -123,7 +121,7 @@ class LslSource:
         return new
 
     def _note_offset(self, offset_s: float) -> float:
-        measured = (float(pylsl.local_clock()), offset_s)
+        measured = (_CLOCK.now_s(), offset_s)
         self.offsets.append(measured)
         self._new_offsets.append(measured)
         return measured[0]
@@ -176,17 +174,17 @@ class LslSource:
         self._slice = _as_slice(where.columns)
         self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
         self._stopped.clear()
-        inlet = Inlet(facts, info)
+        inlet = NumericInlet(facts, info)
         self._offset = ClockOffset(self._first_correction(inlet))
         try:
             inlet.open(CORRECTION_TIMEOUT_S)
-        except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
+        except StreamLost as error:
             raise StreamMissing(
                 f"the stream {facts.describe()} was seen but cannot be opened ({error}). "
                 "Is its program still running, and may this computer reach it through the firewall?"
             ) from error
         self._inlet, self._layout = inlet, where
-        self._watch.open(pylsl.local_clock())
+        self._watch.open(_CLOCK.now_s())
         self._run(self._keep_offset, "neurofb-offset")
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
@@ -201,9 +199,9 @@ class LslSource:
         else:
             try:
                 n = inlet.pull(timeout_s)
-            except pylsl.util.LostError:
+            except StreamLost:
                 self._lose()
-        now_s = pylsl.local_clock()
+        now_s = _CLOCK.now_s()
         index = self._intake.ledger.next_index
         if n == 0 or inlet is None:
             self._events += self._watch.silence(now_s, index)
@@ -243,7 +241,7 @@ class LslSource:
         self._inlet = None
         self._found.clear()
 
-    def _take_in(self, inlet: Inlet, n: int, now_s: float) -> Chunk:
+    def _take_in(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
         raw = inlet.values[:n]
         samples: FloatArray = raw[:, self._slice].astype(np.float64)
         if self._scale is not None:
@@ -288,12 +286,14 @@ class LslSource:
         )
         return True
 
-    def _first_correction(self, inlet: Inlet) -> float:
+    def _first_correction(self, inlet: NumericInlet) -> float:
         try:
             offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
-        except (pylsl.util.TimeoutError, pylsl.util.LostError) as error:
-            message = f"the clock of {inlet.facts.name!r} did not answer ({error}); its stamps are taken as they are"
-            self._events.append(Event("no_clock_offset", pylsl.local_clock(), message))
+        except StreamLost as error:
+            message = (
+                f"the clock of {inlet.info.name!r} did not answer ({error}); its stamps are taken as they are"
+            )
+            self._events.append(Event("no_clock_offset", _CLOCK.now_s(), message))
             return 0.0
         self._note_offset(offset_s)
         return offset_s
@@ -306,13 +306,13 @@ class LslSource:
                 continue
             try:
                 offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
-            except (pylsl.util.TimeoutError, pylsl.util.LostError):
+            except StreamLost:
                 continue  # no answer: the last one holds, and silence is watched in pull
             if inlet is self._inlet:
                 self._offset.measured(self._note_offset(offset_s), offset_s)
 
     def _lose(self) -> None:
-        self._events += self._watch.cut(pylsl.local_clock(), self._intake.ledger.next_index)
+        self._events += self._watch.cut(_CLOCK.now_s(), self._intake.ledger.next_index)
         self._inlet = None
 
     def _search(self) -> None:
@@ -334,11 +334,11 @@ class LslSource:
                 said = True
             if len(again) != 1:
                 continue
-            inlet = Inlet(*again[0])
+            inlet = NumericInlet(*again[0])
             try:
                 offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
                 inlet.open(CORRECTION_TIMEOUT_S)
-            except (pylsl.util.TimeoutError, pylsl.util.LostError):
+            except StreamLost:
                 continue  # gone again: look on
             self._note_offset(offset_s)
             self._new_offset_s = offset_s
@@ -351,7 +351,7 @@ class LslSource:
         seen = "; ".join(facts.describe() for facts in found)
         return Event(
             "several",
-            pylsl.local_clock(),
+            _CLOCK.now_s(),
             f"{len(found)} streams look like {self._facts.name!r}, which is lost: {seen}. None is taken until only "
             "one is left; stop the others",
             self._intake.ledger.next_index,
@@ -364,7 +364,7 @@ class LslSource:
         if self._inlet is not None:
             self._inlet.close()
         self._inlet = self._found.popleft()
-        before, self._facts = self._facts, self._inlet.facts
+        before, self._facts = self._facts, self._inlet.info
         self._offset.reopen(self._new_offset_s)
         self._by_arrival = None
         self._searching = False
@@ -372,7 +372,7 @@ class LslSource:
         self._events.append(
             Event(
                 "reopened",
-                pylsl.local_clock(),
+                _CLOCK.now_s(),
                 f"{self._facts.name!r} is there again as another outlet; the session goes on with it",
                 self._intake.ledger.next_index,
                 {"uid_before": before.uid, "uid": self._facts.uid},

@@ -32,9 +32,9 @@ OUTLETS = 2
 
 _SENDER = """
 import sys
-from neurofb.lsl.outlet import EegOutlet
+from neurofb.lsl.outlet import NumericOutlet, eeg_channels
 name, n = sys.argv[1], int(sys.argv[2])
-outlets = [EegOutlet(f"{name}-{i}", ["Fz"], 100.0, source_id=f"{name}-{i}") for i in range(n)]
+outlets = [NumericOutlet(f"{name}-{i}", eeg_channels(["Fz"]), 100.0, source_id=f"{name}-{i}") for i in range(n)]
 print("sending", flush=True)
 sys.stdin.read()
 """

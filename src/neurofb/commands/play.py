@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from neurofb.acquisition.playback import PlaybackSource
     from neurofb.events import Event
-    from neurofb.lsl.outlet import EegOutlet
+    from neurofb.lsl.outlet import NumericOutlet
 
 #: LSL sends in the background and drops what is not yet sent when an outlet closes.
 _LINGER_S = 1.0
@@ -46,12 +46,12 @@ def command(
     from neurofb.acquisition.readers.open import read_recording
     from neurofb.devices import load_profile
     from neurofb.lsl.inlet import LslClock
-    from neurofb.lsl.outlet import EegOutlet
+    from neurofb.lsl.outlet import NumericOutlet, eeg_channels
 
     recording = read_recording(file, stream, load_profile(device) if device else None)
     clock = LslClock()
     source = PlaybackSource(recording, clock, chunk_samples=chunk, **pace)
-    outlet = EegOutlet(name or file.name.split(".")[0], recording.labels, recording.rate_hz)
+    outlet = NumericOutlet(name or file.name.split(".")[0], eeg_channels(recording.labels), recording.rate_hz)
     click.echo(
         f"Playing {file} as {outlet.name!r}: {len(recording.labels)} channels at {recording.rate_hz:g} Hz in "
         f"microvolts, {recording.duration_s:.1f} s at {pace['speed']:g} × real time"
@@ -75,7 +75,7 @@ def command(
         click.echo(f"Sent {outlet.n_sent} samples{lacking}.")
 
 
-def _play_shown(source: PlaybackSource, outlet: EegOutlet) -> None:
+def _play_shown(source: PlaybackSource, outlet: NumericOutlet) -> None:
     """Play with a progress bar on a terminal; a pipe gets the events alone."""
     from neurofb.acquisition.playback import play
 

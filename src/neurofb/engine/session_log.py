@@ -40,6 +40,8 @@ FEEDBACK_COLUMNS: Mapping[str, str] = {
     "age_s": "s",
 }
 _FEEDBACK_OF = attrgetter(*FEEDBACK_COLUMNS)
+#: What LSL sends of a sample; the age, its last column, is known when it is sent.
+_FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name != "age_s"))
 PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: Ages that are looked at for the account of latency: the newest, about five minutes.
 N_AGES = 10_000
@@ -52,7 +54,7 @@ class Publishing(Protocol):
 
     def eeg(self, chunk: Chunk) -> None: ...
     def features(self, row: FloatArray, time_s: float) -> None: ...
-    def feedback(self, sample: FeedbackSample, age_s: float, time_s: float) -> None: ...
+    def feedback(self, row: Sequence[float], time_s: float) -> None: ...
     def let_pass(self) -> None: ...
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
     def event(self, document: str, time_s: float) -> None: ...
@@ -216,7 +218,7 @@ class SessionLog:
             now_s = self._clock.now_s()
             age_s = now_s - min(self.time_of(sample.index), self.newest_s)
             if self._publisher is not None:
-                self._publisher.feedback(sample, age_s, now_s)
+                self._publisher.feedback((*_FEEDBACK_SENT(sample), age_s), now_s)
             out_s.append(now_s)
             ages_s.append(age_s)
         if self._publisher is not None:

@@ -1,7 +1,6 @@
-"""Streams that go out over LSL: EEG as our own streams look, or as other programs' look.
+"""The numeric outlet: a stream as our own look, or as those of other programs.
 
 In: samples in µV and their time stamps on LSL's clock. Out: an LSL stream. Kept: how many samples were sent.
-Beside ``acquisition/lsl.py`` and ``lsl_streams.py`` this is the only file that speaks with pylsl.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ UNIX_OFFSET_S = 1_700_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What a stream says about one channel."""
+    """The description of one channel."""
 
     label: str
     unit: str
@@ -38,7 +37,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class OutletFormat:
-    """How a stream looks; by default as it should.
+    """How a stream describes itself and is sent; by default as it should.
 
     Attributes
     ----------
@@ -53,6 +52,10 @@ class OutletFormat:
         Never an integer format: programs refuse it.
     chunk_samples : int
         How many samples LSL sends on at once; 0 for as they are pushed.
+    manufacturer, session : str
+        As the description has them; without a session it names none.
+    buffered_s : int
+        Older samples are not kept for a receiver that is slow.
     """
 
     has_labels: bool = True
@@ -63,15 +66,18 @@ class OutletFormat:
     clock: Literal["lsl", "unix"] = "lsl"
     value_format: Literal["float32", "double64"] = "float32"
     chunk_samples: int = 0
+    manufacturer: str = "neurofb"
+    session: str = ""
+    buffered_s: int = 360
 
     @property
     def n_extra(self) -> int:
-        """How many columns there are beside the EEG."""
+        """The number of columns beside the EEG."""
         return len(self.columns_before) + len(self.columns_after)
 
 
 def outlet_format_of(profile: DeviceProfile, program: str | None = None) -> OutletFormat:
-    """Return how the outlet of a device's program looks.
+    """Return the format of the outlet of a device's program.
 
     Parameters
     ----------
@@ -107,18 +113,32 @@ def stable_source_id(*facts: str) -> str:
     return f"neurofb-{uuid.uuid5(uuid.NAMESPACE_OID, text)}"
 
 
-class Outlet:
-    """A numeric LSL stream whose every channel says its label, unit and type.
+def eeg_channels(labels: Sequence[str], unit: str = "microvolts") -> list[Channel]:
+    """Return the description of EEG channels that are sent in ``unit``.
+
+    Raises
+    ------
+    WrongInput
+        If EEG cannot be sent in it: right are ``microvolts``, ``volts``, ``millivolts`` and ``nanovolts``.
+    """
+    if unit not in UNIT_UV:
+        raise WrongInput(f"EEG cannot be sent in {unit!r}; the unit is one of {', '.join(UNIT_UV)}")
+    return [Channel(label, unit) for label in labels]
+
+
+class NumericOutlet:
+    """A stream of numbers that names the label, unit and type of each channel.
 
     Parameters
     ----------
-    name, type : str
+    name : str
     channels : sequence of Channel
     rate_hz : float
+        0 if irregular.
+    type : str
     source_id : str, optional
         By default made from the name, type and labels: stable on this computer.
-    manufacturer : str
-    look : OutletFormat
+    format : OutletFormat, optional
     """
 
     def __init__(
@@ -128,22 +148,29 @@ class Outlet:
         rate_hz: float,
         type: str = "EEG",
         source_id: str | None = None,
-        manufacturer: str = "neurofb",
-        look: OutletFormat | None = None,
+        format: OutletFormat | None = None,
     ) -> None:
         self.name = name
-        self.look = look = look or OutletFormat()
+        self.format = format = format or OutletFormat()
         self._channels = tuple(channels)
-        self._before = [_extra(label) for label in look.columns_before]
-        self._after = [_extra(label) for label in look.columns_after]
+        self._before = [_extra(label) for label in format.columns_before]
+        self._after = [_extra(label) for label in format.columns_after]
         labels = [channel.label for channel in self._channels]
         self.source_id = source_id or stable_source_id(name, type, *labels)
         columns = [*self._before, *self._channels, *self._after]
-        info = pylsl.StreamInfo(name, type, len(columns), rate_hz, look.value_format, self.source_id)
-        _describe(info, columns, manufacturer, look)
+        info = pylsl.StreamInfo(name, type, len(columns), rate_hz, format.value_format, self.source_id)
+        _describe(info, columns, format)
         self.n_sent = 0
-        self._outlet: pylsl.StreamOutlet | None = pylsl.StreamOutlet(info, chunk_size=look.chunk_samples)
+        self._outlet: pylsl.StreamOutlet | None = pylsl.StreamOutlet(
+            info, chunk_size=format.chunk_samples, max_buffered=format.buffered_s
+        )
         self._to_unit = np.array([1.0 / UNIT_UV.get(channel.unit, 1.0) for channel in self._channels])
+
+    def push_row(self, values: Sequence[float] | FloatArray, time_s: float) -> None:
+        """Send one sample as it is, one value for each column, stamped with ``time_s`` on LSL's clock."""
+        if self._outlet is not None:
+            self._outlet.push_sample(values, time_s)
+            self.n_sent += 1
 
     def push(self, samples_uv: FloatArray, stamps_s: FloatArray | Sequence[float] | None = None) -> None:
         """Send samples.
@@ -165,7 +192,7 @@ class Outlet:
             raise WrongInput(f"the stream {self.name!r} is closed; make a new outlet to send more")
         if not len(samples_uv):
             return
-        if stamps_s is None and (self._before or self._after or self.look.clock == "unix"):
+        if stamps_s is None and (self._before or self._after or self.format.clock == "unix"):
             stamps_s = np.full(len(samples_uv), pylsl.local_clock())
         values = self._with_columns(samples_uv * self._to_unit, stamps_s)
         if stamps_s is None:
@@ -175,11 +202,11 @@ class Outlet:
         self.n_sent += len(values)
 
     def _stamps(self, stamps_s: FloatArray | Sequence[float]) -> FloatArray:
-        offset_s = UNIX_OFFSET_S if self.look.clock == "unix" else 0.0
+        offset_s = UNIX_OFFSET_S if self.format.clock == "unix" else 0.0
         return np.asarray(stamps_s, dtype=float) + offset_s
 
     def _with_columns(self, values: FloatArray, stamps_s: FloatArray | Sequence[float] | None) -> FloatArray:
-        if stamps_s is None or not self.look.n_extra:
+        if stamps_s is None or not self.format.n_extra:
             return values
         counts = self.n_sent + np.arange(len(values))
         shown = {"Counter": counts, "Timestamp": self._stamps(stamps_s)}
@@ -198,37 +225,6 @@ class Outlet:
         self._outlet = None
 
 
-class EegOutlet(Outlet):
-    """EEG in µV as an LSL stream.
-
-    Parameters
-    ----------
-    name : str
-    labels : sequence of str
-    rate_hz : float
-    unit : str
-        What the stream says and sends: ``microvolts``, ``volts``, ``millivolts`` or ``nanovolts``.
-    type, source_id, manufacturer, look
-        See ``Outlet``.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        labels: Sequence[str],
-        rate_hz: float,
-        unit: str = "microvolts",
-        type: str = "EEG",
-        source_id: str | None = None,
-        manufacturer: str = "neurofb",
-        look: OutletFormat | None = None,
-    ) -> None:
-        if unit not in UNIT_UV:
-            raise WrongInput(f"EEG cannot be sent in {unit!r}; the unit is one of {', '.join(UNIT_UV)}")
-        channels = [Channel(label, unit) for label in labels]
-        super().__init__(name, channels, rate_hz, type, source_id, manufacturer, look)
-
-
 def _extra(label: str) -> Channel:
     for kind in ("Counter", "Timestamp", "Battery", "Validation"):
         if kind.lower() in label.lower():
@@ -236,80 +232,21 @@ def _extra(label: str) -> Channel:
     return Channel(label, "microvolts" if "aux" in label.lower() else "none", "AUX")
 
 
-def _describe(
-    info: pylsl.StreamInfo, columns: Sequence[Channel], manufacturer: str, look: OutletFormat
-) -> None:
+def _describe(info: pylsl.StreamInfo, columns: Sequence[Channel], format: OutletFormat) -> None:
     """Write desc/channels/channel/{label,unit,type}, as the XDF EEG meta-data norm wants them."""
-    if not (look.has_labels or look.has_unit or look.has_type):
+    if not (format.has_labels or format.has_unit or format.has_type):
         return
     description = info.desc()
-    description.append_child_value("manufacturer", manufacturer)
+    description.append_child_value("manufacturer", format.manufacturer)
+    if format.session:
+        description.append_child_value("session", format.session)
     channels = description.append_child("channels")
     for column in columns:
         channel = channels.append_child("channel")
         for shown, key, text in (
-            (look.has_labels, "label", column.label),
-            (look.has_unit, "unit", column.unit),
-            (look.has_type, "type", column.type),
+            (format.has_labels, "label", column.label),
+            (format.has_unit, "unit", column.unit),
+            (format.has_type, "type", column.type),
         ):
             if shown:
                 channel.append_child_value(key, text)
-
-
-class Ear:
-    """The newest sample of a stream that may come, go and come again, without ever waiting for it.
-
-    Parameters
-    ----------
-    name : str
-        The stream's name.
-    labels : sequence of str
-        The channels that are wanted.
-    """
-
-    def __init__(self, name: str, labels: Sequence[str]) -> None:
-        self.name = name
-        self._labels = tuple(labels)
-        self._resolver = pylsl.ContinuousResolver("name", name, forget_after=3.0)
-        self._inlet: pylsl.StreamInlet | None = None
-        self._columns: list[int] = []
-
-    def newest(self) -> tuple[float, ...] | None:
-        """Return the wanted channels of the newest sample since the last call; None if there was none.
-
-        Raises
-        ------
-        WrongInput
-            If the stream lacks one of the channels.
-        """
-        self._inlet = inlet = self._inlet or self._connect()
-        if inlet is None:
-            return None
-        try:
-            samples, stamps = inlet.pull_chunk(timeout=0.0)
-        except pylsl.LostError:  # gone without a source_id to come back under: look for it anew
-            self._inlet = None
-            return None
-        if not stamps:
-            return None
-        return tuple(float(samples[-1][column]) for column in self._columns)
-
-    def _connect(self) -> pylsl.StreamInlet | None:
-        found = self._resolver.results()
-        if not found:
-            return None
-        inlet = pylsl.StreamInlet(found[0], max_buflen=2, recover=True)
-        info = inlet.info(timeout=2.0)
-        labels = info.get_channel_labels() or []
-        missing = [label for label in self._labels if label not in labels]
-        if missing:
-            raise WrongInput(
-                f"the stream {self.name!r} has no channel {', '.join(missing)}; it has {labels}; "
-                "stop the program that sends it, or name its channels so"
-            )
-        self._columns = [labels.index(label) for label in self._labels]
-        return inlet
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._inlet = None

@@ -1,24 +1,21 @@
-"""JSON documents over LSL, and the streams of one session as they come and go.
+"""Streams of texts: the outlet and the inlet of JSON documents.
 
-In: texts to send; streams on the network. Out: texts and numbers as they came, or ``StreamLost``. Nothing here waits
-unless it is asked to, so that a screen or an engine may call it in its own step.
+In: texts to send, streams on the network. Out: texts with their time stamps, or ``StreamLost``. Kept: one connection.
+Nothing waits unless it is asked to, so that a screen or an engine may call it in its own step.
 """
 
 from __future__ import annotations
 
 import pylsl
 
-from neurofb.chunk import FloatArray
-from neurofb.errors import StreamLost
-from neurofb.lsl.inlet import Inlet, read_facts
+from neurofb.lsl.inlet import OPEN_TIMEOUT_S, gone, no_answer
 
 #: How long a sender keeps what a slow receiver has not fetched, in seconds (text: that many hundred documents).
 KEPT_S = 10
-OPEN_TIMEOUT_S = 2.0
 
 
 class TextOutlet:
-    """A string stream of one channel that says which session it belongs to.
+    """A string stream of one channel that names its session.
 
     Parameters
     ----------
@@ -51,98 +48,62 @@ class TextOutlet:
 
 
 class TextInlet:
-    """What a string stream sends, without ever waiting for it."""
+    """A connection to a string stream.
 
-    def __init__(self, info: pylsl.StreamInfo) -> None:
-        # No recovery by liblsl: it says nothing when it happens.
-        self._open = info.name()
+    Parameters
+    ----------
+    handle : pylsl.StreamInfo
+        The stream, as a resolver found it.
+    open_timeout_s : float or None
+        How long to wait for the sender's answer; None to connect in the background, with the first ``pop``.
+
+    Raises
+    ------
+    StreamLost
+        If it does not answer in time.
+    """
+
+    def __init__(self, handle: pylsl.StreamInfo, open_timeout_s: float | None = OPEN_TIMEOUT_S) -> None:
+        self.name, self.uid = handle.name(), handle.uid()
         try:
-            self._inlet = pylsl.StreamInlet(info, max_buflen=KEPT_S, recover=False)
-            self._inlet.open_stream(timeout=OPEN_TIMEOUT_S)
+            # No recovery by liblsl: it says nothing when it happens.
+            self._inlet = pylsl.StreamInlet(handle, max_buflen=KEPT_S, recover=False)
+            if open_timeout_s is not None:
+                self._inlet.open_stream(timeout=open_timeout_s)
         except RuntimeError as error:
-            raise _no_answer(self._open, error) from error
+            raise no_answer(self.name, error) from error
 
-    def take(self) -> list[tuple[str, float]]:
-        """Return the texts that have come since the last call, each with its time stamp.
+    def pop(self, timeout_s: float = 0.0, most: int = 1024) -> list[tuple[str, float]]:
+        """Return the texts since the last call with their time stamps; bytes that are no text as a sentence about them.
+
+        Parameters
+        ----------
+        timeout_s : float
+            How long to wait for the first.
+        most : int
+            How many to return at once; others wait.
 
         Raises
         ------
         StreamLost
-            If the sender is gone.
+            If the sender is gone and everything that came from it has been returned.
         """
-        try:
-            samples, stamps = self._inlet.pull_chunk(timeout=0.0)
-        except RuntimeError as error:  # all that pylsl raises: lost, and liblsl's own trouble
-            raise StreamLost(
-                f"the stream {self._open!r} is gone; its program ended or the network broke"
-            ) from error
-        return [(str(sample[0]), float(stamp)) for sample, stamp in zip(samples, stamps, strict=True)]
+        received: list[tuple[str, float]] = []
+        while len(received) < most:
+            try:
+                sample, stamp_s = self._inlet.pull_sample(timeout=0.0 if received else timeout_s)
+            except UnicodeDecodeError as error:
+                received.append((f"no text, but bytes: {error.object[:80]!r}", float(pylsl.local_clock())))
+                continue
+            except RuntimeError as error:  # all that pylsl raises: lost, and liblsl's own trouble
+                if received:
+                    break  # the next call says so
+                raise gone(self.name) from error
+            if sample is None:
+                break
+            received.append((str(sample[0]), float(stamp_s)))
+        return received
 
     def close(self) -> None:
         """End the connection."""
         self._inlet.close_stream()
-
-
-class NumberInlet:
-    """What a numeric stream sends, without ever waiting for it.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        Of its channels.
-    rate_hz : float
-        0 if irregular.
-    """
-
-    def __init__(self, info: pylsl.StreamInfo) -> None:
-        self._open = info.name()
-        try:
-            facts = read_facts(info)
-            self._inlet = Inlet(facts, info)
-            self._inlet.open(OPEN_TIMEOUT_S)
-        except RuntimeError as error:
-            raise _no_answer(self._open, error) from error
-        self.labels, self.rate_hz = facts.labels, facts.rate_hz
-
-    def take(self) -> tuple[FloatArray, FloatArray]:
-        """Return what has come since the last call, shape (n, n_channels), and its time stamps in seconds.
-
-        Raises
-        ------
-        StreamLost
-            If the sender is gone.
-        """
-        try:
-            n = self._inlet.pull(0.0)
-        except RuntimeError as error:  # all that pylsl raises: lost, and liblsl's own trouble
-            raise StreamLost(
-                f"the stream {self._open!r} is gone; its program ended or the network broke"
-            ) from error
-        return self._inlet.values[:n].astype(float), self._inlet.stamps_s[:n].copy()
-
-    def close(self) -> None:
-        """End the connection."""
-        self._inlet.close()
-
-
-class SessionStreams:
-    """Looks on and on, in liblsl's own thread, for streams whose ``source_id`` begins with a text.
-
-    Parameters
-    ----------
-    prefix : str
-        ``neurofb-<uid>-`` for one session, ``neurofb-`` for all.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        quoted = prefix.replace("'", "")
-        self._resolver = pylsl.ContinuousResolver(pred=f"starts-with(source_id,'{quoted}')", forget_after=3.0)
-
-    def seen(self) -> list[pylsl.StreamInfo]:
-        """Return the streams that are there now; one that died is listed for some seconds."""
-        found: list[pylsl.StreamInfo] = self._resolver.results()
-        return found
-
-
-def _no_answer(name: str, error: Exception) -> StreamLost:
-    return StreamLost(f"the stream {name!r} was seen but does not answer ({error})")

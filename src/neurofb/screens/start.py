@@ -169,16 +169,15 @@ def find_session(uid: str | None, wait_s: float = LOOK_S) -> str:
 
 def sessions_seen(uid: str | None, wait_s: float) -> list[str]:
     """Return the uids of the sessions on the network; come back at once when ``uid`` is among them."""
-    from neurofb.lsl.inlet import LslClock
-    from neurofb.lsl.text import SessionStreams
+    from neurofb.lsl.inlet import LslClock, Resolver
 
-    clock, streams = LslClock(), SessionStreams("neurofb-")
+    clock, streams = LslClock(), Resolver.by_source_id("neurofb-")
     end = messages.source_id("", messages.STATUS).removeprefix("neurofb-")
     until_s = clock.now_s() + wait_s
     while True:
         found = sorted(
             info.source_id().removeprefix("neurofb-").removesuffix(end)
-            for info in streams.seen()
+            for info in streams.results()
             if info.name() == messages.STATUS and info.source_id().endswith(end)
         )
         if clock.now_s() >= until_s or (uid is not None and uid in found):

@@ -1,4 +1,4 @@
-"""A simulated device on the network: EEG, the truth beside it, and ears for heat and feedback.
+"""A simulated device on the network: EEG, the truth beside it, and inlets for heat and feedback.
 
 In: a plan, a clock. Out: two LSL streams. Kept: how far the sending has come.
 
@@ -10,7 +10,7 @@ stamps keep their nominal distance, and the stamps run ahead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,12 +18,12 @@ import numpy as np
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
+from neurofb.lsl.inlet import LatestSample
 from neurofb.lsl.outlet import (
     Channel,
-    Ear,
-    EegOutlet,
-    Outlet,
+    NumericOutlet,
     OutletFormat,
+    eeg_channels,
     outlet_format_of,
     stable_source_id,
 )
@@ -183,37 +183,36 @@ class Sender:
         self._start_s = clock.now_s()
         self.headset = headset = make_headset(plan, self._start_s)
         headset.keep_signals = True
-        self._look: OutletFormat = outlet_format_of(plan.profile, plan.program)
+        maker = plan.profile.manufacturer if plan.program else "neurofb"
+        self._format = replace(outlet_format_of(plan.profile, plan.program), manufacturer=maker)
         # With the seed in it, two simulations of the same device have two ids, and each keeps its own.
         self.source_id = stable_source_id(plan.stream_name, plan.profile.name, str(plan.seed))
-        self.eeg: EegOutlet | None = self._open_eeg()
-        self.truth = Outlet(
+        self.eeg: NumericOutlet | None = self._open_eeg()
+        self.truth = NumericOutlet(
             f"{plan.stream_name}-truth",
             truth_channels(headset.head),
             plan.profile.rate_hz,
             type="Truth",
             source_id=f"{self.source_id}-truth",
-            look=OutletFormat(value_format="double64"),
+            format=OutletFormat(value_format="double64"),
         )
         self._temperature_c = headset.head.settings.heat.rest_c
-        self._heat_ear = Ear(plan.stimulus, [STIMULUS_LABEL])
+        self._heat = LatestSample(plan.stimulus, [STIMULUS_LABEL])
         headset.head.temperature = self._temperature
         self._learner = None if plan.learner is None else Learner(headset.head, plan.learner)
-        self._feedback_ear = None if plan.learner is None else Ear(plan.feedback, FEEDBACK_LABELS)
+        self._feedback_inlet = None if plan.learner is None else LatestSample(plan.feedback, FEEDBACK_LABELS)
         self._feedback: tuple[float, ...] = (0.0, 0.0)
         self._feedback_age_s = np.inf
         self._silent_s = 0.0
 
-    def _open_eeg(self) -> EegOutlet:
+    def _open_eeg(self) -> NumericOutlet:
         profile, plan = self.plan.profile, self.plan
         kind = next((outlet.type for outlet in profile.lsl if outlet.program == plan.program), "EEG")
         labels = next(
             (o.labels for o in profile.lsl if o.program == plan.program and o.labels), profile.labels
         )
-        maker = profile.manufacturer if plan.program else "neurofb"
-        return EegOutlet(
-            plan.stream_name, labels, profile.rate_hz, profile.unit, kind, self.source_id, maker, self._look
-        )
+        channels = eeg_channels(labels, profile.unit)
+        return NumericOutlet(plan.stream_name, channels, profile.rate_hz, kind, self.source_id, self._format)
 
     def _temperature(self, times_s: FloatArray) -> FloatArray:
         return np.full(len(times_s), self._temperature_c)
@@ -222,7 +221,7 @@ class Sender:
         """Return what is sent, where, and what is listened to, as JSON can hold it."""
         profile = self.plan.profile
         listens = {"heat": self.plan.stimulus}
-        if self._feedback_ear is not None:
+        if self._feedback_inlet is not None:
             listens["feedback"] = self.plan.feedback
         return {
             "kind": "sending",
@@ -292,12 +291,12 @@ class Sender:
         return Progress(stream_s, late_s, listeners, connected, gain, self._temperature_c)
 
     def _listen(self, step_s: float) -> None:
-        heat = self._heat_ear.newest()
+        heat = self._heat.pop()
         if heat is not None and np.isfinite(heat[0]):
             self._temperature_c = heat[0]
-        if self._learner is None or self._feedback_ear is None:
+        if self._learner is None or self._feedback_inlet is None:
             return
-        heard = self._feedback_ear.newest()
+        heard = self._feedback_inlet.pop()
         self._feedback_age_s = 0.0 if heard is not None else self._feedback_age_s + step_s
         self._feedback = heard or self._feedback
         if self._feedback_age_s < _FEEDBACK_LASTS_S:
@@ -327,6 +326,6 @@ class Sender:
         if self.eeg is not None:
             self.eeg.close()
         self.truth.close()
-        self._heat_ear.close()
-        if self._feedback_ear is not None:
-            self._feedback_ear.close()
+        self._heat.close()
+        if self._feedback_inlet is not None:
+            self._feedback_inlet.close()

@@ -21,7 +21,8 @@ from neurofb import messages
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import StreamLost
-from neurofb.lsl.text import NumberInlet, SessionStreams, TextInlet, TextOutlet
+from neurofb.lsl.inlet import NumericInlet, Resolver
+from neurofb.lsl.text import TextInlet, TextOutlet
 from neurofb.views.history import Course, PendingEeg
 
 LOOK_EVERY_S = 0.25
@@ -112,7 +113,7 @@ class _Unheard:
 @dataclass(slots=True)
 class _Line:
     uid: str
-    inlet: TextInlet | NumberInlet
+    inlet: TextInlet | NumericInlet
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class SessionClient:
         self.uid, self.by = uid, by
         self._clock = clock
         self._wanted = tuple(wanted)
-        self._streams = SessionStreams(messages.source_id(uid, ""))
+        self._streams = Resolver.by_source_id(messages.source_id(uid, ""))
         self._out = TextOutlet(
             messages.COMMANDS, "Commands", f"{messages.COMMANDS}-{by}-{uuid.uuid4().hex}", session=uid
         )
@@ -275,35 +276,35 @@ class SessionClient:
         self._out.close()
 
     def _look(self) -> None:
-        for info in self._streams.seen():
+        for info in self._streams.results():
             name = info.name()
             if name not in self._wanted or name in self._lines or info.uid() in self._gone:
                 continue
             with contextlib.suppress(StreamLost):
-                inlet = TextInlet(info) if name in TEXTS else NumberInlet(info)
+                inlet = TextInlet(info) if name in TEXTS else NumericInlet.connect(info)
                 with self._lock:
                     self._lines[name] = _Line(info.uid(), inlet)
-                    if isinstance(inlet, NumberInlet):
+                    if isinstance(inlet, NumericInlet):
                         self._make_room(name, inlet)
 
-    def _make_room(self, name: str, inlet: NumberInlet) -> None:
+    def _make_room(self, name: str, inlet: NumericInlet) -> None:
         courses = self._courses
         if name == messages.EEG:
-            courses.eeg = PendingEeg(max(1, round(EEG_WAITS_S * inlet.rate_hz)))
-            courses.eeg_labels, courses.eeg_rate_hz = inlet.labels, inlet.rate_hz
+            courses.eeg = PendingEeg(max(1, round(EEG_WAITS_S * inlet.info.rate_hz)))
+            courses.eeg_labels, courses.eeg_rate_hz = inlet.info.labels, inlet.info.rate_hz
         elif name == messages.FEEDBACK:
-            courses.feedback = courses.feedback or Course(inlet.labels, COURSE_ROWS)
+            courses.feedback = courses.feedback or Course(inlet.info.labels, COURSE_ROWS)
         elif name == messages.STIMULUS:
-            courses.stimulus = courses.stimulus or Course(inlet.labels, COURSE_ROWS)
+            courses.stimulus = courses.stimulus or Course(inlet.info.labels, COURSE_ROWS)
 
     def _take(self, name: str, line: _Line) -> None:
         if isinstance(line.inlet, TextInlet):
-            texts = line.inlet.take()
+            texts = line.inlet.pop()
             with self._lock:
                 for text, _ in texts:
                     self._take_text(name, text)
             return
-        values, stamps_s = line.inlet.take()
+        values, stamps_s = line.inlet.pop()
         if not len(values):
             return
         with self._lock:

@@ -61,7 +61,7 @@ class RecordedChannel:
     """
 
     def __init__(self, name: str, channel: str | None, wait_s: float) -> None:
-        from neurofb.lsl.inlet import Inlet, find_streams
+        from neurofb.lsl.inlet import NumericInlet, find_streams
 
         query = StreamQuery(name=name)
         found = find_streams(query, wait_s)
@@ -70,7 +70,7 @@ class RecordedChannel:
             raise WrongStream(f"the stream {self.facts.describe()} carries text; needed is one with numbers")
         self.column, self.label = column_of(self.facts, channel)
         (info,) = [info for facts, info in found if facts is self.facts]
-        self._inlet = Inlet(self.facts, info)
+        self._inlet = NumericInlet(self.facts, info)
         self._lsl(lambda: self._inlet.open(OPEN_TIMEOUT_S))
         self._correction_s = self._lsl(lambda: self._inlet.correction_s(CORRECTION_TIMEOUT_S))
 
