@@ -67,14 +67,14 @@ def test_1_a_source_id_is_no_identity() -> None:
         outlet(name, ("X", "Y", "Z"), "g", rate_hz=52.0, type_="ACC", source_id="Muse_00:55"),
     ]
     pulled = opened(name, "muse-2")
-    assert pulled.source.facts.type == "EEG"
+    assert pulled.source.connection.facts.type == "EEG"
     assert opened(name, type_="eeg").source.labels == MUSE
     # When the EEG dies, the motion stream of the same source_id is not taken for it.
     del kept[0]
     pulled.until(lambda: "lost" in pulled.kinds)
     kept.append(outlet(name, source_id="Muse_00:55"))
     pulled.until(lambda: "reopened" in pulled.kinds)
-    assert pulled.source.facts.type == "EEG"
+    assert pulled.source.connection.facts.type == "EEG"
     pulled.source.stop()
 
 
@@ -84,7 +84,7 @@ def test_2_no_labels_and_no_unit_come_from_the_profile_or_are_refused() -> None:
     pulled = opened(name, "openbci-cyton")
     assert pulled.source.labels == load_profile("openbci-cyton").labels
     assert (
-        pulled.source.unit_from
+        pulled.source.connection.layout.unit_from
         == "microvolts, by the profile of OpenBCI Cyton (the stream does not say its unit)"
     )
     sender.send(0, 1000)
@@ -320,7 +320,7 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     truth_facts, truth_info = seen[f"{name}-truth"]
     truth_inlet = pylsl.StreamInlet(truth_info)
     truth = truth_inlet.info(timeout=BOUND_S)
-    eeg = pulled.source.facts
+    eeg = pulled.source.connection.facts
     for facts in (eeg, truth_facts):
         assert facts.value_format in ("float32", "double64")
         assert len(facts.labels) == len(facts.units) == facts.n_channels
@@ -337,7 +337,7 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     other.close()
     sending = threading.Thread(target=sender.run, args=(3.0,))
     sending.start()
-    pulled.until(lambda: pulled.source.intake.ledger.n_received >= 250)
+    pulled.until(lambda: pulled.source.connection.intake.ledger.n_received >= 250)
     sending.join()
     received_s = np.concatenate([chunk.received_s for chunk in pulled.chunks])
     assert before_s < np.nanmin(received_s)

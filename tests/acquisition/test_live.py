@@ -49,7 +49,7 @@ def test_samples_come_out_as_they_went_in() -> None:
     # One computer, one clock: the sender's stamps are right but for LSL's own measure of the clock.
     assert np.abs(times_s - received_s).max() < 0.005
     assert pulled.events == []
-    assert len(pulled.source.offsets) >= 1
+    assert len(pulled.source.connection.offsets) >= 1
     pulled.source.stop()
     pulled.source.stop()
 
@@ -73,7 +73,7 @@ def test_volts_become_microvolts() -> None:
     sender.send(0, 1000)
     pulled.until_received(1000)
     np.testing.assert_allclose(pulled.samples, 1e6 * sender.sent[0], rtol=1e-6)
-    assert pulled.source.unit_from == "V, by the stream"
+    assert pulled.source.connection.layout.unit_from == "V, by the stream"
     assert pulled.events == []
     pulled.source.stop()
 
@@ -110,7 +110,7 @@ def test_an_outlet_that_dies_and_comes_back_goes_on_in_the_same_session() -> Non
     first = Sender(outlet(name))
     pulled = opened(name, profile=load_profile("muse-2"))
     first.send(0, 1200)
-    pulled.until(lambda: pulled.source.intake.ledger.n_received >= 1200)
+    pulled.until(lambda: pulled.source.connection.intake.ledger.n_received >= 1200)
     first.out = None  # type: ignore[assignment]
     pulled.until(lambda: "lost" in pulled.kinds)
     assert pulled.source.state == "lost"
@@ -175,7 +175,7 @@ def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.M
     monkeypatch.setattr(live, "CORRECTION_EVERY_S", 0.05)
     pulled = opened(name, profile=load_profile("muse-2"))
     sender.send(0, 2560)
-    pulled.until(lambda: len(pulled.source.offsets) > 3)
+    pulled.until(lambda: len(pulled.source.connection.offsets) > 3)
     pulled.until_received(2560)
     received_s = np.concatenate([chunk.received_s for chunk in pulled.chunks])
     times_s = np.concatenate([chunk.times_s for chunk in pulled.chunks])
@@ -183,7 +183,7 @@ def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.M
     # As old as this computer's clock says, though measured 40 s later: 33 ppm of that are 1.3 ms.
     assert np.abs(times_s - (received_s - ahead_s)).max() < 0.003
     assert set(pulled.kinds) <= {"stale", "resumed"}  # no other clock, no gap, no jump
-    measured = [offset_s for _, offset_s in pulled.source.offsets]
+    measured = [offset_s for _, offset_s in pulled.source.connection.offsets]
     assert np.abs(np.array(measured) + ahead_s).max() < 0.01
     assert (np.diff(measured) > 0).all()
     pulled.source.stop()
@@ -274,7 +274,7 @@ def test_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
     """
     with independent(script) as _:
         pulled = opened(name)
-        assert pulled.source.facts.units == ("0", "0", "0")
+        assert pulled.source.connection.facts.units == ("0", "0", "0")
         assert pulled.source.labels == ("Fz", "Cz", "Pz")
         pulled.until_received(900)
         pulled.source.stop()
@@ -307,7 +307,7 @@ def test_the_command_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> No
         pulled.until_received(600)
         pulled.source.stop()
     assert pulled.source.labels == ("C3", "C4")
-    assert pulled.source.unit_from == "0, by the stream"
+    assert pulled.source.connection.layout.unit_from == "0, by the stream"
     found = pulled.samples[~np.isnan(pulled.samples[:, 0])]
     expected = 1e6 * data.T
     start = int(np.abs(expected[:, 0] - found[0, 0]).argmin())

@@ -105,6 +105,10 @@ class Pulled:
 
     def until_received(self, n: int) -> None:
         """Pull until ``n`` samples are received and judged, then give up the rest."""
-        self.until(lambda: self.source.intake.ledger.n_received + self.source.intake.n_held >= n)
+        self.until(
+            lambda: (
+                self.source.connection.intake.ledger.n_received + self.source.connection.intake.n_held >= n
+            )
+        )
         self.chunks.append(self.source.flush())
         self.events += self.source.pop_events()

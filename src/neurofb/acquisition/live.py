@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, layout_o
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.chunk import Chunk, FloatArray
+from neurofb.devices import DeviceProfile
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
 from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams
@@ -48,12 +50,7 @@ class LslSource:
     wait_s : float
         How long to look for the stream, in seconds.
     keep_raw : bool
-        Whether to keep what was received for ``take_raw``; somebody must take it then.
-
-    Attributes
-    ----------
-    offsets : deque of (float, float)
-        Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
+        Whether to keep what was received for ``pop_received``; somebody must pop it then.
     """
 
     def __init__(
@@ -63,50 +60,160 @@ class LslSource:
         self.unit = unit
         self.wait_s = wait_s
         self._keep_raw = keep_raw
-        self._raw: list[ReceivedBlock] = []
-        self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
-        self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
-        self._layout: Layout | None = None
-        self._inlet: NumericInlet | None = None
-        self._found: deque[NumericInlet] = deque(maxlen=1)
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._searching = False
-        self._threads: list[threading.Thread] = []
-        self._events: list[Event] = []
-        self._said_in_search: deque[Event] = deque()
-        self._offset = ClockOffset()
-        self._by_arrival: bool | None = None
+        self._connection: LslConnection | None = None
 
     def __repr__(self) -> str:
         return f"LslSource({self.query!r}, unit={self.unit!r}, wait_s={self.wait_s!r})"
 
     @property
+    def connection(self) -> LslConnection:
+        """The open stream; WrongInput before ``start``."""
+        if self._connection is None:
+            raise WrongInput("the source is not open yet: channels and rate are known after start()")
+        return self._connection
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Channel labels in the order of the columns."""
-        return self._opened().labels
+        return self.connection.layout.labels
 
     @property
     def rate_hz(self) -> float:
         """The nominal rate."""
-        self._opened()
-        return self._intake.ledger.clock.nominal_hz
+        return self.connection.intake.ledger.clock.nominal_hz
 
     @property
     def state(self) -> SourceState:
-        """What the source knows of its stream, as of the last ``pull``."""
-        return self._watch.state if self._layout else "waiting"
-
-    @property
-    def facts(self) -> StreamFacts:
-        """What the stream said of itself when it was opened."""
-        self._opened()
-        return self._facts
+        """The state of the stream, as of the last ``pull``."""
+        return "waiting" if self._connection is None else self._connection.state
 
     @property
     def raw_layout(self) -> ReceivedLayout:
         """What the stream is, and which of its columns are the EEG."""
-        return layout_of(self._facts, self._opened())
+        return layout_of(self.connection.facts, self.connection.layout)
+
+    @property
+    def next_due(self) -> ExpectedArrival | None:
+        """When the next samples should come; None where that is not known to a millisecond."""
+        return None if self._connection is None else self._connection.next_due
+
+    def start(self) -> None:
+        """Find the stream and open it.
+
+        Raises
+        ------
+        StreamMissing
+            If there is none, or several; the message lists what was seen.
+        WrongStream
+            If it contradicts the profile, or its labels or unit are known from nowhere.
+        """
+        profile = self.query.profile
+        seen = find_streams(self.query, self.wait_s)
+        facts = choose([each for each, _ in seen], self.query, self.wait_s)
+        handle = next(handle for each, handle in seen if each.uid == facts.uid)
+        where = layout(facts, profile, self.unit)
+        rate_hz = facts.rate_hz or (profile.rate_hz if profile else 0.0)
+        if not rate_hz:
+            raise WrongStream(
+                f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
+            )
+        inlet = NumericInlet(facts, handle)
+        self._connection = LslConnection(inlet, where, rate_hz, profile, keep_raw=self._keep_raw)
+
+    def pull(self, timeout_s: float = 0.0) -> Chunk:
+        """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        return self.connection.pull(timeout_s)
+
+    def pop_received(self) -> list[ReceivedBlock]:
+        """Return what was received since the last call, as it came."""
+        return [] if self._connection is None else self._connection.pop_received()
+
+    def pop_offsets(self) -> list[tuple[float, float]]:
+        """Return the corrections of the sender's clock since the last call: when measured, what to add, in s."""
+        return [] if self._connection is None else self._connection.pop_offsets()
+
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call, in order."""
+        return [] if self._connection is None else self._connection.pop_events()
+
+    def flush(self) -> Chunk:
+        """Return the samples that are held in doubt, at the end of a session."""
+        return self.connection.flush()
+
+    def stop(self) -> None:
+        """Close the stream; harmless when it is closed."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class LslConnection:
+    """An open stream: its inlet, its samples on their way to chunks, and what is done when its outlet is lost.
+
+    Parameters
+    ----------
+    inlet : NumericInlet
+        Not yet opened.
+    layout : Layout
+        Which of its columns are the EEG.
+    rate_hz : float
+        The nominal rate.
+    profile : DeviceProfile or None
+    keep_raw : bool
+        Whether to keep what was received for ``pop_received``.
+
+    Attributes
+    ----------
+    facts : StreamFacts
+        What the stream says of itself; the newest, if its outlet came again as another.
+    intake : ChunkBuilder
+        The account of samples, and the sample clock with its stated error.
+    offsets : deque of (float, float)
+        Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
+
+    Raises
+    ------
+    StreamMissing
+        If the stream cannot be opened.
+    """
+
+    def __init__(
+        self,
+        inlet: NumericInlet,
+        layout: Layout,
+        rate_hz: float,
+        profile: DeviceProfile | None,
+        *,
+        keep_raw: bool,
+    ) -> None:
+        facts = inlet.info
+        self.facts, self.layout = facts, layout
+        self.intake = ChunkBuilder(layout.labels, rate_hz, PacketFormat.of(profile))
+        self._rhythm = ArrivalTiming(rate_hz)
+        self._watch = StreamHealth(facts.name, rate_hz, burst_s(profile, facts))
+        self._check = MagnitudeCheck(rate_hz, float(layout.scale_uv[0]), layout.unit_from)
+        self._slice = _as_slice(layout.columns)
+        self._scale = layout.scale_uv if np.any(layout.scale_uv != 1.0) else None
+        self._keep_raw = keep_raw
+        self._raw: list[ReceivedBlock] = []
+        self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
+        self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
+        self._events: list[Event] = []
+        self._by_arrival: bool | None = None
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._search: OutletSearch | None = None
+        self._offset = ClockOffset(self._first_correction(inlet))
+        try:
+            inlet.open(CORRECTION_TIMEOUT_S)
+        except StreamLost as error:
+            raise StreamMissing(
+                f"the stream {facts.describe()} was seen but cannot be opened ({error}). "
+                "Is its program still running, and may this computer reach it through the firewall?"
+            ) from error
+        self._inlet: NumericInlet | None = inlet
+        self._watch.open(_CLOCK.now_s())
+        self._offset_thread = threading.Thread(target=self._keep_offset, name="neurofb-offset", daemon=True)
+        self._offset_thread.start()
 
     def pop_received(self) -> list[ReceivedBlock]:
         """Return what was received since the last call, as it came."""
@@ -120,78 +227,20 @@ class LslSource:
             new.append(self._new_offsets.popleft())
         return new
 
-    def _note_offset(self, offset_s: float) -> float:
-        measured = (_CLOCK.now_s(), offset_s)
-        self.offsets.append(measured)
-        self._new_offsets.append(measured)
-        return measured[0]
-
     @property
     def next_due(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
-        return self._rhythm.next_due if self._layout else None
+        return self._rhythm.next_due
 
     @property
-    def unit_from(self) -> str:
-        """Where the unit is known from, in words."""
-        return self._opened().unit_from
-
-    @property
-    def intake(self) -> ChunkBuilder:
-        """The account of samples, and the sample clock with its stated error."""
-        self._opened()
-        return self._intake
-
-    def _opened(self) -> Layout:
-        if self._layout is None:
-            raise WrongInput("the source is not open yet: channels and rate are known after start()")
-        return self._layout
-
-    def start(self) -> None:
-        """Find the stream and open it.
-
-        Raises
-        ------
-        StreamMissing
-            If there is none, or several; the message lists what was seen.
-        WrongStream
-            If it contradicts the profile, or its labels or unit are known from nowhere.
-        """
-        seen = find_streams(self.query, self.wait_s)
-        facts = choose([each for each, _ in seen], self.query, self.wait_s)
-        info = next(info for each, info in seen if each.uid == facts.uid)
-        where = layout(facts, self.query.profile, self.unit)
-        rate_hz = facts.rate_hz or (self.query.profile.rate_hz if self.query.profile else 0.0)
-        if not rate_hz:
-            raise WrongStream(
-                f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
-            )
-        self._facts = facts
-        self._intake = ChunkBuilder(where.labels, rate_hz, PacketFormat.of(self.query.profile))
-        self._rhythm = ArrivalTiming(rate_hz)
-        self._watch = StreamHealth(facts.name, rate_hz, burst_s(self.query.profile, facts))
-        self._check = MagnitudeCheck(rate_hz, float(where.scale_uv[0]), where.unit_from)
-        self._slice = _as_slice(where.columns)
-        self._scale = where.scale_uv if np.any(where.scale_uv != 1.0) else None
-        self._stopped.clear()
-        inlet = NumericInlet(facts, info)
-        self._offset = ClockOffset(self._first_correction(inlet))
-        try:
-            inlet.open(CORRECTION_TIMEOUT_S)
-        except StreamLost as error:
-            raise StreamMissing(
-                f"the stream {facts.describe()} was seen but cannot be opened ({error}). "
-                "Is its program still running, and may this computer reach it through the firewall?"
-            ) from error
-        self._inlet, self._layout = inlet, where
-        self._watch.open(_CLOCK.now_s())
-        self._run(self._keep_offset, "neurofb-offset")
+    def state(self) -> SourceState:
+        """The state of the stream, as of the last ``pull``."""
+        return self._watch.state
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
-        if self._found or self._layout is None:
-            self._opened()
-            self._take_over()
+        if self._search is not None and self._search.found:
+            self._take_over(*self._search.found[0])
         inlet, n = self._inlet, 0
         if inlet is None:
             self._wake.wait(timeout_s)
@@ -202,12 +251,15 @@ class LslSource:
             except StreamLost:
                 self._lose()
         now_s = _CLOCK.now_s()
-        index = self._intake.ledger.next_index
+        index = self.intake.ledger.next_index
         if n == 0 or inlet is None:
             self._events += self._watch.silence(now_s, index)
-            if self._watch.state == "lost" and not self._searching:
-                self._search()
-            return Chunk.empty(index, len(self._intake.labels))
+            if self._watch.state == "lost" and (self._search is None or self._search.is_over):
+                self._end_search()
+                self._search = OutletSearch(
+                    self.facts, index, lambda: self._watch.state == "lost", self._wake, self._stopped
+                )
+            return Chunk.empty(index, len(self.intake.labels))
         self._events += self._watch.came(now_s, index)
         self._rhythm.came(now_s, n)
         return self._take_in(inlet, n, now_s)
@@ -215,31 +267,27 @@ class LslSource:
     def pop_events(self) -> list[Event]:
         """Return what has happened since the last call, in order."""
         events, self._events = self._events, []
-        while self._said_in_search:
-            events.append(self._said_in_search.popleft())
-        if self._layout:
-            correction_s = self._offset.correction_s
-            events += [
-                replace(event, time_s=event.time_s + correction_s) for event in self._intake.pop_events()
-            ]
+        if self._search is not None:
+            events += self._search.pop_events()
+        correction_s = self._offset.correction_s
+        events += [replace(event, time_s=event.time_s + correction_s) for event in self.intake.pop_events()]
         return events
 
     def flush(self) -> Chunk:
         """Return the samples that are held in doubt, at the end of a session."""
-        self._opened()
-        return self._corrected(self._intake.flush())
+        return self._corrected(self.intake.flush())
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close the stream; harmless when it is closed."""
         self._stopped.set()
         self._wake.set()
-        for thread in self._threads:
-            thread.join(timeout=FACTS_TIMEOUT_S + CORRECTION_TIMEOUT_S + 1.0)
-        self._threads.clear()
+        for thread in (self._offset_thread, self._search.thread if self._search else None):
+            if thread is not None:
+                thread.join(timeout=FACTS_TIMEOUT_S + CORRECTION_TIMEOUT_S + 1.0)
         if self._inlet is not None:
             self._inlet.close()
         self._inlet = None
-        self._found.clear()
+        self._end_search()
 
     def _take_in(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
         raw = inlet.values[:n]
@@ -254,14 +302,14 @@ class LslSource:
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
         if self._by_arrival:
             # The last sample came now; those before it were sent a period apart.
-            stamps_s = here_s - np.arange(n - 1, -1, -1) / self._intake.ledger.clock.nominal_hz
+            stamps_s = here_s - np.arange(n - 1, -1, -1) / self.intake.ledger.clock.nominal_hz
         else:
             stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
-        counter = self._layout.counter if self._layout else None
+        counter = self.layout.counter
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
-        return self._corrected(self._intake.push(samples, stamps_s, received_s, here_s, counts))
+        return self._corrected(self.intake.push(samples, stamps_s, received_s, here_s, counts))
 
     def _corrected(self, chunk: Chunk) -> Chunk:
         if not self._by_arrival:
@@ -277,10 +325,10 @@ class LslSource:
             Event(
                 "foreign_clock",
                 now_s,
-                f"{self._facts.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
+                f"{self.facts.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
                 "are timed by their arrival instead. If its program can stamp with LSL's clock, switch that "
                 "on (muselsl: --lsltime)",
-                self._intake.ledger.next_index,
+                self.intake.ledger.next_index,
                 {"difference_s": difference_s, "received_s": received_s},
             )
         )
@@ -295,8 +343,12 @@ class LslSource:
             )
             self._events.append(Event("no_clock_offset", _CLOCK.now_s(), message))
             return 0.0
-        self._note_offset(offset_s)
+        self._log_offset(_CLOCK.now_s(), offset_s)
         return offset_s
+
+    def _log_offset(self, measured_s: float, offset_s: float) -> None:
+        self.offsets.append((measured_s, offset_s))
+        self._new_offsets.append((measured_s, offset_s))
 
     def _keep_offset(self) -> None:
         """Ask for the sender's clock again and again; runs in a thread, because an answer may take seconds."""
@@ -309,81 +361,121 @@ class LslSource:
             except StreamLost:
                 continue  # no answer: the last one holds, and silence is watched in pull
             if inlet is self._inlet:
-                self._offset.measured(self._note_offset(offset_s), offset_s)
+                measured_s = _CLOCK.now_s()
+                self._log_offset(measured_s, offset_s)
+                self._offset.measured(measured_s, offset_s)
 
     def _lose(self) -> None:
-        self._events += self._watch.cut(_CLOCK.now_s(), self._intake.ledger.next_index)
+        self._events += self._watch.cut(_CLOCK.now_s(), self.intake.ledger.next_index)
         self._inlet = None
 
-    def _search(self) -> None:
-        self._searching = True
-        self._run(self._look_again, "neurofb-search")
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self._events += self._search.pop_events()
+        self._search = None
 
-    def _look_again(self) -> None:
-        """Look for the lost stream under a new uid, or for what silenced it to end; runs in a thread."""
-        old_uid = self._facts.uid
-        said = False
-        while not self._stopped.is_set() and self._watch.state == "lost":
+    def _take_over(self, inlet: NumericInlet, measured_s: float, offset_s: float) -> None:
+        """Go on with the outlet that was found."""
+        if self._inlet is not None:
+            self._inlet.close()
+        self._inlet = inlet
+        self._end_search()
+        before, self.facts = self.facts, inlet.info
+        self._log_offset(measured_s, offset_s)
+        self._offset.reopen(offset_s)
+        self._by_arrival = None
+        self.intake.ledger.restart()
+        self._events.append(
+            Event(
+                "reopened",
+                _CLOCK.now_s(),
+                f"{self.facts.name!r} is there again as another outlet; the session goes on with it",
+                self.intake.ledger.next_index,
+                {"uid_before": before.uid, "uid": self.facts.uid},
+            )
+        )
+
+
+class OutletSearch:
+    """Looks for the outlet of a lost stream in a thread of its own, until it is there again or no longer lost.
+
+    Parameters
+    ----------
+    lost : StreamFacts
+        The stream: another of the same identity and a new uid is sought.
+    index : int
+        The next sample, for events.
+    is_lost : callable
+        Whether to look on: what silenced the stream may end.
+    wake, stopped : threading.Event
+        Set when it is found; ends the search when set from outside.
+
+    Attributes
+    ----------
+    found : list of (NumericInlet, float, float)
+        One inlet, opened, with the offset of its sender's clock: when measured, and what to add to a stamp, in s.
+    is_over : bool
+        Whether it ended without.
+    """
+
+    def __init__(
+        self,
+        lost: StreamFacts,
+        index: int,
+        is_lost: Callable[[], bool],
+        wake: threading.Event,
+        stopped: threading.Event,
+    ) -> None:
+        self._lost, self._index, self._is_lost = lost, index, is_lost
+        self._wake, self._stopped = wake, stopped
+        self._events: deque[Event] = deque()
+        self.found: list[tuple[NumericInlet, float, float]] = []
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run, name="neurofb-search", daemon=True)
+        self.thread.start()
+
+    def pop_events(self) -> list[Event]:
+        """Return what has happened since the last call."""
+        events = []
+        while self._events:  # filled by the thread
+            events.append(self._events.popleft())
+        return events
+
+    def _run(self) -> None:
+        logged = False
+        while not self._stopped.is_set() and self._is_lost():
             again = [
-                (facts, info)
-                for facts, info in find_streams(None, 1.0, self._stopped)
-                if facts.uid != old_uid and facts.identity == self._facts.identity
+                (facts, handle)
+                for facts, handle in find_streams(None, 1.0, self._stopped)
+                if facts.uid != self._lost.uid and facts.identity == self._lost.identity
             ]
-            if len(again) > 1 and not said:
-                self._said_in_search.append(self._several([facts for facts, _ in again]))
-                said = True
+            if len(again) > 1 and not logged:
+                self._events.append(self._several([facts for facts, _ in again]))
+                logged = True
             if len(again) != 1:
                 continue
             inlet = NumericInlet(*again[0])
             try:
                 offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
+                measured_s = _CLOCK.now_s()
                 inlet.open(CORRECTION_TIMEOUT_S)
             except StreamLost:
                 continue  # gone again: look on
-            self._note_offset(offset_s)
-            self._new_offset_s = offset_s
-            self._found.append(inlet)
+            self.found.append((inlet, measured_s, offset_s))
             self._wake.set()
             return
-        self._searching = False
+        self.is_over = True
 
     def _several(self, found: list[StreamFacts]) -> Event:
         seen = "; ".join(facts.describe() for facts in found)
         return Event(
             "several",
             _CLOCK.now_s(),
-            f"{len(found)} streams look like {self._facts.name!r}, which is lost: {seen}. None is taken until only "
+            f"{len(found)} streams look like {self._lost.name!r}, which is lost: {seen}. None is taken until only "
             "one is left; stop the others",
-            self._intake.ledger.next_index,
+            self._index,
             {"uids": [facts.uid for facts in found]},
         )
-
-    def _take_over(self) -> None:
-        if not self._found:
-            return
-        if self._inlet is not None:
-            self._inlet.close()
-        self._inlet = self._found.popleft()
-        before, self._facts = self._facts, self._inlet.info
-        self._offset.reopen(self._new_offset_s)
-        self._by_arrival = None
-        self._searching = False
-        self._intake.ledger.restart()
-        self._events.append(
-            Event(
-                "reopened",
-                _CLOCK.now_s(),
-                f"{self._facts.name!r} is there again as another outlet; the session goes on with it",
-                self._intake.ledger.next_index,
-                {"uid_before": before.uid, "uid": self._facts.uid},
-            )
-        )
-
-    def _run(self, target: object, name: str) -> None:
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
 
 
 def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
