@@ -9,16 +9,18 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.rows import row
-from neurofb.acquisition.received import ReceivedBlock, microvolt_layout
+from neurofb.acquisition.received import ReceivedBlock, generated_info
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
+from neurofb.devices.columns import EegColumns
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.session_log import SessionLog
 from neurofb.events import Event
@@ -67,14 +69,12 @@ class Session:
         self._index = 0
         self._raw = np.random.default_rng(0).normal(0.0, 20.0, (self._n, n_channels)).astype(form)
         self._uv = self._raw.astype(np.float64)
-        layout = microvolt_layout("bench", labels, rate_hz)
+        info = generated_info("bench", labels, rate_hz)
         if form == "<f4":
-            layout = type(layout)(
-                **{key: getattr(layout, key) for key in layout.__slots__ if key != "value_format"},
-                value_format="float32",
-            )
+            info = replace(info, value_format="float32")
+        eeg = EegColumns.in_microvolts(labels)
         self._recorder = Recorder(folder / "recording.xdf", waits=waits)
-        self.journal = SessionLog(self._recorder, None, self.clock, layout, labels, FEATURES)
+        self.journal = SessionLog(self._recorder, None, self.clock, info, eeg, FEATURES)
 
     def run(self, duration_s: float) -> None:
         """Go on for as long."""
@@ -174,10 +174,11 @@ class Giving:
         )
         loop = Loop(settings)
         units = {name: measure.unit for name, measure in loop.measures.items()}
-        layout = microvolt_layout("bench", profile.labels, 1000.0)
+        info = generated_info("bench", profile.labels, 1000.0)
+        eeg = EegColumns.in_microvolts(profile.labels)
         self._eeg, self._at, self._out = eeg, 0, Outward()
         self.clock = ManualClock(START_S)
-        self._journal = SessionLog(recorder, self._out, self.clock, layout, profile.labels, units)
+        self._journal = SessionLog(recorder, self._out, self.clock, info, eeg, units)
         self._looped = RecordedLoop(loop, self._journal, at_once=True)
         self._looped.do("collect", condition="rest")
         while self._at < BASELINE_SAMPLES:

@@ -21,7 +21,7 @@ from neurofb.acquisition.live import LslSource
 from neurofb.devices import load_profile
 from neurofb.errors import StreamMissing, WrongStream
 from neurofb.lsl.inlet import LslClock, find_streams
-from neurofb.lsl.matching import StreamFacts, StreamQuery, choose, layout
+from neurofb.lsl.matching import StreamInfo, StreamQuery, choose, eeg_columns
 from neurofb.simulation.sender import Sender as SimulatedSender
 from neurofb.simulation.sender import SendPlan
 
@@ -67,14 +67,14 @@ def test_1_a_source_id_is_no_identity() -> None:
         outlet(name, ("X", "Y", "Z"), "g", rate_hz=52.0, type_="ACC", source_id="Muse_00:55"),
     ]
     pulled = opened(name, "muse-2")
-    assert pulled.source.connection.facts.type == "EEG"
+    assert pulled.source.connection.info.type == "EEG"
     assert opened(name, type_="eeg").source.labels == MUSE
     # When the EEG dies, the motion stream of the same source_id is not taken for it.
     del kept[0]
     pulled.until(lambda: "lost" in pulled.kinds)
     kept.append(outlet(name, source_id="Muse_00:55"))
     pulled.until(lambda: "reopened" in pulled.kinds)
-    assert pulled.source.connection.facts.type == "EEG"
+    assert pulled.source.connection.info.type == "EEG"
     pulled.source.stop()
 
 
@@ -84,7 +84,7 @@ def test_2_no_labels_and_no_unit_come_from_the_profile_or_are_refused() -> None:
     pulled = opened(name, "openbci-cyton")
     assert pulled.source.labels == load_profile("openbci-cyton").labels
     assert (
-        pulled.source.connection.layout.unit_from
+        pulled.source.connection.eeg.unit_from
         == "microvolts, by the profile of OpenBCI Cyton (the stream does not say its unit)"
     )
     sender.send(0, 1000)
@@ -179,10 +179,10 @@ def test_5_a_packet_that_comes_twice_is_left_out(stands_in: bool) -> None:
 
 def test_6_a_dead_aux_is_left_out_and_rails_stay_as_they_are(data_dir: Path) -> None:
     muse = load_profile("muse-2")
-    stream = StreamFacts(
+    stream = StreamInfo(
         "Muse", "EEG", "m", "u", "h", 5, 256.0, "float32", (*MUSE, "AUX_RIGHT"), ("microvolts",) * 5
     )
-    where = layout(stream, muse)
+    where = eeg_columns(stream, muse)
     assert where.labels == MUSE
     path = data_dir / "muse_xdf_labrecorder" / "sub-P002_ses-S001_task-Default_run-001_eeg.xdf"
     values, stamps_s, rate_hz = recorded(path)
@@ -244,9 +244,9 @@ def test_10_type_and_unit_are_spelled_in_many_ways() -> None:
     for spelled, (unit, scale) in zip(
         ("EEG", "eeg", "Eeg ", "eeg"), (("microvolts", 1), ("uV", 1), ("V", 1e6), ("-6", 1)), strict=True
     ):
-        stream = StreamFacts("n", spelled, "s", "u", "h", 2, 256.0, "double64", labels, (unit, unit))
+        stream = StreamInfo("n", spelled, "s", "u", "h", 2, 256.0, "double64", labels, (unit, unit))
         assert choose([stream], StreamQuery(), 1.0) is stream
-        assert layout(stream).scale_uv.tolist() == [scale, scale]
+        assert eeg_columns(stream).scale_uv.tolist() == [scale, scale]
 
 
 def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
@@ -320,7 +320,7 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     truth_facts, truth_info = seen[f"{name}-truth"]
     truth_inlet = pylsl.StreamInlet(truth_info)
     truth = truth_inlet.info(timeout=BOUND_S)
-    eeg = pulled.source.connection.facts
+    eeg = pulled.source.connection.info
     for facts in (eeg, truth_facts):
         assert facts.value_format in ("float32", "double64")
         assert len(facts.labels) == len(facts.units) == facts.n_channels
@@ -380,7 +380,7 @@ def test_streams_without_samples_give_nothing(data_dir: Path) -> None:
 
 def test_same_name_and_source_id_on_two_computers_are_shown() -> None:
     streams = [
-        StreamFacts("WS-default", "EEG", "41", uid, host, 21, 300.0, "float32", ("Fz",) * 21)
+        StreamInfo("WS-default", "EEG", "41", uid, host, 21, 300.0, "float32", ("Fz",) * 21)
         for uid, host in (("a", "lab1"), ("b", "lab2"))
     ]
     with pytest.raises(StreamMissing, match=r"(?s)found 2:.*on lab1.*on lab2.*predicate"):

@@ -73,7 +73,7 @@ def test_volts_become_microvolts() -> None:
     sender.send(0, 1000)
     pulled.until_received(1000)
     np.testing.assert_allclose(pulled.samples, 1e6 * sender.sent[0], rtol=1e-6)
-    assert pulled.source.connection.layout.unit_from == "V, by the stream"
+    assert pulled.source.connection.eeg.unit_from == "V, by the stream"
     assert pulled.events == []
     pulled.source.stop()
 
@@ -274,7 +274,7 @@ def test_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
     """
     with independent(script) as _:
         pulled = opened(name)
-        assert pulled.source.connection.facts.units == ("0", "0", "0")
+        assert pulled.source.connection.info.units == ("0", "0", "0")
         assert pulled.source.labels == ("Fz", "Cz", "Pz")
         pulled.until_received(900)
         pulled.source.stop()
@@ -307,7 +307,7 @@ def test_the_command_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> No
         pulled.until_received(600)
         pulled.source.stop()
     assert pulled.source.labels == ("C3", "C4")
-    assert pulled.source.connection.layout.unit_from == "0, by the stream"
+    assert pulled.source.connection.eeg.unit_from == "0, by the stream"
     found = pulled.samples[~np.isnan(pulled.samples[:, 0])]
     expected = 1e6 * data.T
     start = int(np.abs(expected[:, 0] - found[0, 0]).argmin())

@@ -15,9 +15,9 @@ from neurofb.acquisition.stream_health import MagnitudeCheck
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import StreamMissing, WrongStream
 from neurofb.lsl.inlet import find_streams
-from neurofb.lsl.matching import StreamFacts, StreamQuery, best_matches, choose, layout, match_profile
+from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches, choose, eeg_columns, match_profile
 
-MUSE_STREAM = StreamFacts(
+MUSE_STREAM = StreamInfo(
     name="Muse",
     type="EEG",
     source_id="Muse_00:55",
@@ -29,7 +29,7 @@ MUSE_STREAM = StreamFacts(
     labels=(*MUSE, "AUX_RIGHT"),
     units=("microvolts",) * 5,
 )
-GUI_STREAM = StreamFacts("obci_eeg1", "EEG", "openbcigui", "u2", "lab", 8, 250.0, "float32")
+GUI_STREAM = StreamInfo("obci_eeg1", "EEG", "openbcigui", "u2", "lab", 8, 250.0, "float32")
 
 
 def test_a_muse_is_known_by_name_and_labels() -> None:
@@ -111,12 +111,12 @@ def test_columns_beside_the_eeg_are_left_out() -> None:
         "HardwareMarker",
         "Markers",
     )
-    epoc = StreamFacts("EmotivDataStream-EEG", "EEG", "", "u", "lab", 19, 128.0, "float32", labels)
-    where = layout(epoc, load_profile("emotiv-epoc-x"))
+    epoc = StreamInfo("EmotivDataStream-EEG", "EEG", "", "u", "lab", 19, 128.0, "float32", labels)
+    where = eeg_columns(epoc, load_profile("emotiv-epoc-x"))
     assert where.labels == load_profile("emotiv-epoc-x").labels
     assert where.columns == tuple(range(3, 17))
     assert where.counter == 1
-    assert layout(replace(epoc, labels=()), load_profile("emotiv-epoc-x")).columns == where.columns
+    assert eeg_columns(replace(epoc, labels=()), load_profile("emotiv-epoc-x")).columns == where.columns
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_columns_beside_the_eeg_are_left_out() -> None:
     [("microvolts", 1), ("uV", 1), ("µV", 1), ("-6", 1), ("V", 1e6), ("volts", 1e6), ("0", 1e6), ("mV", 1e3)],
 )
 def test_the_streams_own_unit_comes_first(unit: str, scale_uv: float) -> None:
-    where = layout(replace(MUSE_STREAM, units=(unit,) * 5), load_profile("muse-2"))
+    where = eeg_columns(replace(MUSE_STREAM, units=(unit,) * 5), load_profile("muse-2"))
     np.testing.assert_array_equal(where.scale_uv, np.full(4, scale_uv))
     assert where.unit_from == f"{unit}, by the stream"
 
@@ -134,24 +134,26 @@ def test_the_streams_own_unit_comes_first(unit: str, scale_uv: float) -> None:
 )
 def test_without_a_unit_the_profile_decides_or_the_user_must(units: tuple[str, ...], said: str) -> None:
     stream = replace(MUSE_STREAM, units=units)
-    assert layout(stream, load_profile("muse-2")).unit_from.startswith("microvolts, by the profile of Muse 2")
-    assert layout(stream, unit="mV").scale_uv[0] == 1e3
+    assert eeg_columns(stream, load_profile("muse-2")).unit_from.startswith(
+        "microvolts, by the profile of Muse 2"
+    )
+    assert eeg_columns(stream, unit="mV").scale_uv[0] == 1e3
     with pytest.raises(WrongStream, match=f"(?s){said}.*volts or microvolts.*--device.*--unit"):
-        layout(stream)
+        eeg_columns(stream)
 
 
 def test_a_unit_that_is_none_is_refused() -> None:
     with pytest.raises(WrongStream, match="'furlongs' is no unit of voltage"):
-        layout(MUSE_STREAM, unit="furlongs")
+        eeg_columns(MUSE_STREAM, unit="furlongs")
 
 
 def test_a_stream_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(WrongStream, match="does not name its channels"):
-        layout(GUI_STREAM)
+        eeg_columns(GUI_STREAM)
     with pytest.raises(WrongStream, match="carries text, not samples"):
-        layout(replace(MUSE_STREAM, value_format="string"))
+        eeg_columns(replace(MUSE_STREAM, value_format="string"))
     with pytest.raises(WrongStream, match="is not from Muse 2: its rate is 250 Hz"):
-        layout(replace(MUSE_STREAM, rate_hz=250.0), load_profile("muse-2"))
+        eeg_columns(replace(MUSE_STREAM, rate_hz=250.0), load_profile("muse-2"))
 
 
 @pytest.mark.parametrize(

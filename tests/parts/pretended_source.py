@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from neurofb.chunk import Chunk
-from neurofb.lsl.matching import StreamFacts
+from neurofb.lsl.matching import StreamInfo
 
 MUSE = ("TP9", "AF7", "AF8", "TP10")
 
 
 def facts(
     name: str = "Muse", labels: tuple[str, ...] = MUSE, rate_hz: float = 256.0, **more: str
-) -> StreamFacts:
+) -> StreamInfo:
     given = {
         "type": "EEG",
         "source_id": f"id of {name}",
@@ -21,7 +21,7 @@ def facts(
         "value_format": "float32",
     }
     units = ("microvolts",) * len(labels)
-    return StreamFacts(
+    return StreamInfo(
         name=name, n_channels=len(labels), rate_hz=rate_hz, labels=labels, units=units, **given | more
     )
 

@@ -135,27 +135,18 @@ class SmallSession:
     """
 
     def __init__(self, path: Path, n_steps: int = 200, seed: int = 0, form: str = "int16") -> None:
-        from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
+        from neurofb.acquisition.received import ReceivedBlock
+        from neurofb.devices.columns import EegColumns
+        from neurofb.lsl.matching import StreamInfo
 
         self.clock = ManualNow()
         labels = ("counter", "Fz", "Cz", "Oz")
-        layout = ReceivedLayout(
-            "head",
-            "EEG",
-            "id",
-            "uid",
-            "here",
-            "somebody",
-            form,
-            100.0,
-            labels,
-            ("",) + ("uV",) * 3,
-            (1, 3),
-            np.array([0.5, 0.25]),
-        )
+        units = ("",) + ("uV",) * 3
+        info = StreamInfo("head", "EEG", "id", "uid", "here", 4, 100.0, form, labels, units, "somebody")
+        eeg = EegColumns(("Fz", "Oz"), (1, 3), np.array([0.5, 0.25]))
         path.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(path / "recording.xdf", waits=True)
-        journal = SessionLog(self.recorder, None, self.clock, layout, ("Fz", "Oz"), {"alpha": "dB"}, ("arm",))
+        journal = SessionLog(self.recorder, None, self.clock, info, eeg, {"alpha": "dB"}, ("arm",))
         rng, expected, index = np.random.default_rng(seed), [], 0
         for step in range(n_steps):
             n = int(rng.integers(1, 20))
@@ -165,7 +156,7 @@ class SmallSession:
                 [ReceivedBlock(raw, stamps_s)], [(self.clock.now, -0.25)] if step % 20 == 0 else []
             )
             missing = int(rng.integers(1, 30)) if step % 40 == 20 else 0
-            uv = np.concatenate((np.full((missing, 2), np.nan), layout.to_uv(raw)))
+            uv = np.concatenate((np.full((missing, 2), np.nan), eeg.to_uv(raw)))
             if step % 15 == 7:
                 uv[missing:, 1] = np.nan
             received_s = np.concatenate((np.full(missing, np.nan), stamps_s))

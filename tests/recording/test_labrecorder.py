@@ -77,7 +77,7 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
             {"float32": "f4", "int16": "i2", "double64": "f8"}[form]
         )
         journal = SessionLog(
-            Recorder(tmp_path / "recording.xdf"), None, LslClock(), source.raw_layout, source.labels, {}
+            Recorder(tmp_path / "recording.xdf"), None, LslClock(), source.stream_info, source.eeg_columns, {}
         )
         pulled = Pulled(source)
         stamps_s = sender.start_s + np.arange(N_SAMPLES) / 256.0 + sender.rng.uniform(0, 5e-4, N_SAMPLES)

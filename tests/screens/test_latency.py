@@ -13,7 +13,7 @@ from neurofb.clock import ManualClock
 from neurofb.commands.latency import guide_and_measure
 from neurofb.errors import StreamMissing, UnknownName, WrongInput, WrongShape, WrongStream
 from neurofb.lsl.inlet import LslClock
-from neurofb.lsl.matching import StreamFacts
+from neurofb.lsl.matching import StreamInfo
 from neurofb.lsl.outlet import Channel, NumericOutlet
 from neurofb.screens.latency import measurement
 from neurofb.screens.latency.analysis import evened, find_delays, store
@@ -239,7 +239,7 @@ def test_results_are_stored_beside_each_other(tmp_path):
 
 
 def facts(labels=(), n=1):
-    return StreamFacts("Photo", "AUX", "", "u", "lab", n, 1000.0, "float32", labels)
+    return StreamInfo("Photo", "AUX", "", "u", "lab", n, 1000.0, "float32", labels)
 
 
 def test_a_channel_is_chosen_by_label_or_number():

@@ -380,7 +380,7 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
     source = SimulatedSource(headset, profile.labels, clock, keep_raw=True)
     source.start()
     journal = SessionLog(
-        Recorder(tmp_path / "recording.xdf"), None, clock, source.raw_layout, source.labels, {}
+        Recorder(tmp_path / "recording.xdf"), None, clock, source.stream_info, source.eeg_columns, {}
     )
     pushed, received = [], []
     for _ in range(400):

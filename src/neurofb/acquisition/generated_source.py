@@ -7,10 +7,12 @@ happened, until somebody takes it.
 from __future__ import annotations
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
-from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, microvolt_layout
+from neurofb.acquisition.received import ReceivedBlock, generated_info
 from neurofb.acquisition.source import SourceState
 from neurofb.chunk import Chunk
+from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
+from neurofb.lsl.matching import StreamInfo
 
 
 class GeneratedSource:
@@ -55,9 +57,14 @@ class GeneratedSource:
         return None
 
     @property
-    def raw_layout(self) -> ReceivedLayout:
-        """What the stream is, and which of its columns are the EEG."""
-        return microvolt_layout(self._name, self._labels, self._rate_hz)
+    def stream_info(self) -> StreamInfo:
+        """The description of the stream."""
+        return generated_info(self._name, self._labels, self._rate_hz)
+
+    @property
+    def eeg_columns(self) -> EegColumns:
+        """Which columns are the EEG: all."""
+        return EegColumns.in_microvolts(self._labels)
 
     def pop_received(self) -> list[ReceivedBlock]:
         """Return the samples that were given since the last call, missing ones left out."""

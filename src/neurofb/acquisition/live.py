@@ -19,15 +19,16 @@ import numpy as np
 from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
 from neurofb.acquisition.clock_offset import ClockOffset
-from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout, layout_of
+from neurofb.acquisition.received import ReceivedBlock, recorded_info
 from neurofb.acquisition.source import SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
-from neurofb.chunk import Chunk, FloatArray
+from neurofb.chunk import Chunk
 from neurofb.devices import DeviceProfile
+from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
 from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams
-from neurofb.lsl.matching import Layout, StreamFacts, StreamQuery, burst_s, choose, layout
+from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_columns
 
 CORRECTION_TIMEOUT_S = 3.0
 CORRECTION_EVERY_S = 5.0
@@ -75,7 +76,7 @@ class LslSource:
     @property
     def labels(self) -> tuple[str, ...]:
         """Channel labels in the order of the columns."""
-        return self.connection.layout.labels
+        return self.connection.eeg.labels
 
     @property
     def rate_hz(self) -> float:
@@ -88,9 +89,14 @@ class LslSource:
         return "waiting" if self._connection is None else self._connection.state
 
     @property
-    def raw_layout(self) -> ReceivedLayout:
-        """What the stream is, and which of its columns are the EEG."""
-        return layout_of(self.connection.facts, self.connection.layout)
+    def stream_info(self) -> StreamInfo:
+        """The description of the stream, every column labelled."""
+        return recorded_info(self.connection.info, self.connection.eeg)
+
+    @property
+    def eeg_columns(self) -> EegColumns:
+        """Which columns of what is received are the EEG."""
+        return self.connection.eeg
 
     @property
     def next_due(self) -> ExpectedArrival | None:
@@ -109,16 +115,16 @@ class LslSource:
         """
         profile = self.query.profile
         seen = find_streams(self.query, self.wait_s)
-        facts = choose([each for each, _ in seen], self.query, self.wait_s)
-        handle = next(handle for each, handle in seen if each.uid == facts.uid)
-        where = layout(facts, profile, self.unit)
-        rate_hz = facts.rate_hz or (profile.rate_hz if profile else 0.0)
+        info = choose([each for each, _ in seen], self.query, self.wait_s)
+        handle = next(handle for each, handle in seen if each.uid == info.uid)
+        eeg = eeg_columns(info, profile, self.unit)
+        rate_hz = info.rate_hz or (profile.rate_hz if profile else 0.0)
         if not rate_hz:
             raise WrongStream(
-                f"the stream {facts.describe()} has no rate; choose an EEG stream, or give --device"
+                f"the stream {info.describe()} has no rate; choose an EEG stream, or give --device"
             )
-        inlet = NumericInlet(facts, handle)
-        self._connection = LslConnection(inlet, where, rate_hz, profile, keep_raw=self._keep_raw)
+        inlet = NumericInlet(info, handle)
+        self._connection = LslConnection(inlet, eeg, rate_hz, profile, keep_raw=self._keep_raw)
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
@@ -153,8 +159,8 @@ class LslConnection:
     ----------
     inlet : NumericInlet
         Not yet opened.
-    layout : Layout
-        Which of its columns are the EEG.
+    eeg : EegColumns
+        Of the stream.
     rate_hz : float
         The nominal rate.
     profile : DeviceProfile or None
@@ -163,7 +169,7 @@ class LslConnection:
 
     Attributes
     ----------
-    facts : StreamFacts
+    info : StreamInfo
         What the stream says of itself; the newest, if its outlet came again as another.
     intake : ChunkBuilder
         The account of samples, and the sample clock with its stated error.
@@ -179,20 +185,18 @@ class LslConnection:
     def __init__(
         self,
         inlet: NumericInlet,
-        layout: Layout,
+        eeg: EegColumns,
         rate_hz: float,
         profile: DeviceProfile | None,
         *,
         keep_raw: bool,
     ) -> None:
-        facts = inlet.info
-        self.facts, self.layout = facts, layout
-        self.intake = ChunkBuilder(layout.labels, rate_hz, PacketFormat.of(profile))
+        info = self.info = inlet.info
+        self.eeg = eeg
+        self.intake = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
         self._rhythm = ArrivalTiming(rate_hz)
-        self._watch = StreamHealth(facts.name, rate_hz, burst_s(profile, facts))
-        self._check = MagnitudeCheck(rate_hz, float(layout.scale_uv[0]), layout.unit_from)
-        self._slice = _as_slice(layout.columns)
-        self._scale = layout.scale_uv if np.any(layout.scale_uv != 1.0) else None
+        self._watch = StreamHealth(info.name, rate_hz, burst_s(profile, info))
+        self._check = MagnitudeCheck(rate_hz, float(eeg.scale_uv[0]), eeg.unit_from)
         self._keep_raw = keep_raw
         self._raw: list[ReceivedBlock] = []
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
@@ -207,7 +211,7 @@ class LslConnection:
             inlet.open(CORRECTION_TIMEOUT_S)
         except StreamLost as error:
             raise StreamMissing(
-                f"the stream {facts.describe()} was seen but cannot be opened ({error}). "
+                f"the stream {info.describe()} was seen but cannot be opened ({error}). "
                 "Is its program still running, and may this computer reach it through the firewall?"
             ) from error
         self._inlet: NumericInlet | None = inlet
@@ -257,7 +261,7 @@ class LslConnection:
             if self._watch.state == "lost" and (self._search is None or self._search.is_over):
                 self._end_search()
                 self._search = OutletSearch(
-                    self.facts, index, lambda: self._watch.state == "lost", self._wake, self._stopped
+                    self.info, index, lambda: self._watch.state == "lost", self._wake, self._stopped
                 )
             return Chunk.empty(index, len(self.intake.labels))
         self._events += self._watch.came(now_s, index)
@@ -291,9 +295,7 @@ class LslConnection:
 
     def _take_in(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
         raw = inlet.values[:n]
-        samples: FloatArray = raw[:, self._slice].astype(np.float64)
-        if self._scale is not None:
-            samples *= self._scale
+        samples = self.eeg.to_uv(raw)
         received_s = inlet.stamps_s[:n].copy()
         if self._keep_raw:
             self._raw.append(ReceivedBlock(raw.copy(), received_s))
@@ -307,7 +309,7 @@ class LslConnection:
             stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
-        counter = self.layout.counter
+        counter = self.eeg.counter
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
         return self._corrected(self.intake.push(samples, stamps_s, received_s, here_s, counts))
 
@@ -325,7 +327,7 @@ class LslConnection:
             Event(
                 "foreign_clock",
                 now_s,
-                f"{self.facts.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
+                f"{self.info.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
                 "are timed by their arrival instead. If its program can stamp with LSL's clock, switch that "
                 "on (muselsl: --lsltime)",
                 self.intake.ledger.next_index,
@@ -380,7 +382,7 @@ class LslConnection:
             self._inlet.close()
         self._inlet = inlet
         self._end_search()
-        before, self.facts = self.facts, inlet.info
+        before, self.info = self.info, inlet.info
         self._log_offset(measured_s, offset_s)
         self._offset.reopen(offset_s)
         self._by_arrival = None
@@ -389,9 +391,9 @@ class LslConnection:
             Event(
                 "reopened",
                 _CLOCK.now_s(),
-                f"{self.facts.name!r} is there again as another outlet; the session goes on with it",
+                f"{self.info.name!r} is there again as another outlet; the session goes on with it",
                 self.intake.ledger.next_index,
-                {"uid_before": before.uid, "uid": self.facts.uid},
+                {"uid_before": before.uid, "uid": self.info.uid},
             )
         )
 
@@ -401,7 +403,7 @@ class OutletSearch:
 
     Parameters
     ----------
-    lost : StreamFacts
+    lost : StreamInfo
         The stream: another of the same identity and a new uid is sought.
     index : int
         The next sample, for events.
@@ -420,7 +422,7 @@ class OutletSearch:
 
     def __init__(
         self,
-        lost: StreamFacts,
+        lost: StreamInfo,
         index: int,
         is_lost: Callable[[], bool],
         wake: threading.Event,
@@ -445,12 +447,12 @@ class OutletSearch:
         logged = False
         while not self._stopped.is_set() and self._is_lost():
             again = [
-                (facts, handle)
-                for facts, handle in find_streams(None, 1.0, self._stopped)
-                if facts.uid != self._lost.uid and facts.identity == self._lost.identity
+                (info, handle)
+                for info, handle in find_streams(None, 1.0, self._stopped)
+                if info.uid != self._lost.uid and info.identity == self._lost.identity
             ]
             if len(again) > 1 and not logged:
-                self._events.append(self._several([facts for facts, _ in again]))
+                self._events.append(self._several([info for info, _ in again]))
                 logged = True
             if len(again) != 1:
                 continue
@@ -466,19 +468,13 @@ class OutletSearch:
             return
         self.is_over = True
 
-    def _several(self, found: list[StreamFacts]) -> Event:
-        seen = "; ".join(facts.describe() for facts in found)
+    def _several(self, found: list[StreamInfo]) -> Event:
+        seen = "; ".join(info.describe() for info in found)
         return Event(
             "several",
             _CLOCK.now_s(),
             f"{len(found)} streams look like {self._lost.name!r}, which is lost: {seen}. None is taken until only "
             "one is left; stop the others",
             self._index,
-            {"uids": [facts.uid for facts in found]},
+            {"uids": [info.uid for info in found]},
         )
-
-
-def _as_slice(columns: tuple[int, ...]) -> slice | list[int]:
-    """Return columns that stand together as a slice, which copies faster."""
-    first, n = columns[0], len(columns)
-    return slice(first, first + n) if columns == tuple(range(first, first + n)) else list(columns)

@@ -1,13 +1,15 @@
-"""What every source promises, be it a headset over LSL, a file or a simulated head."""
+"""The contract of every source, be it a headset over LSL, a file or a simulated head."""
 
 from __future__ import annotations
 
 from typing import Literal, Protocol
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
-from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
+from neurofb.acquisition.received import ReceivedBlock
 from neurofb.chunk import Chunk
+from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
+from neurofb.lsl.matching import StreamInfo
 
 #: ``waiting`` before the first sample, ``flowing``, ``stale`` when samples are overdue, ``lost`` when they
 #: stay away; a source comes back to ``flowing`` by itself when samples do.
@@ -33,12 +35,17 @@ class Source(Protocol):
 
     @property
     def state(self) -> SourceState:
-        """What the source knows of its stream, as of the last ``pull``."""
+        """The state of the stream, as of the last ``pull``."""
         ...
 
     @property
-    def raw_layout(self) -> ReceivedLayout:
-        """What the stream is, and which of its columns are the EEG; known after ``start``."""
+    def stream_info(self) -> StreamInfo:
+        """The description of the stream, every column labelled; known after ``start``."""
+        ...
+
+    @property
+    def eeg_columns(self) -> EegColumns:
+        """Which columns of what is received are the EEG; known after ``start``."""
         ...
 
     def start(self) -> None:

@@ -13,7 +13,7 @@ from neurofb.commands.tables import show_table
 from neurofb.errors import StreamMissing
 
 if TYPE_CHECKING:
-    from neurofb.lsl.matching import ProfileMatch, StreamFacts
+    from neurofb.lsl.matching import ProfileMatch, StreamInfo
 
 HEADER = ("stream", "type", "channels", "rate_hz", "device that fits", "why", "missing", "from")
 
@@ -37,7 +37,7 @@ def command(wait_s: float, as_json: bool) -> None:
         show_table("Streams", HEADER, rows(found))
 
 
-def find(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
+def find(wait_s: float) -> list[tuple[StreamInfo, list[ProfileMatch]]]:
     """Return all streams that show themselves within ``wait_s`` seconds, each with the profiles that fit best.
 
     Raises
@@ -57,7 +57,7 @@ def find(wait_s: float) -> list[tuple[StreamFacts, list[ProfileMatch]]]:
     return [(facts, best_matches(facts, profiles)) for facts in seen]
 
 
-def rows(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[tuple[str, ...]]:
+def rows(seen: Sequence[tuple[StreamInfo, list[ProfileMatch]]]) -> list[tuple[str, ...]]:
     """Return one row for each stream, as ``HEADER`` names its cells."""
     return [
         (
@@ -74,7 +74,7 @@ def rows(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[tuple[s
     ]
 
 
-def document(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[dict[str, Any]]:
+def document(seen: Sequence[tuple[StreamInfo, list[ProfileMatch]]]) -> list[dict[str, Any]]:
     """Return the streams as JSON can hold them."""
     return [
         {
@@ -98,7 +98,7 @@ def document(seen: Sequence[tuple[StreamFacts, list[ProfileMatch]]]) -> list[dic
     ]
 
 
-def _missing(facts: StreamFacts, fits: Sequence[ProfileMatch]) -> list[str]:
+def _missing(facts: StreamInfo, fits: Sequence[ProfileMatch]) -> list[str]:
     if fits:
         return list(fits[0].missing)
     if facts.type.strip().lower() != "eeg":
@@ -106,7 +106,7 @@ def _missing(facts: StreamFacts, fits: Sequence[ProfileMatch]) -> list[str]:
     return [word for word, has in (("labels", bool(facts.labels)), ("unit", any(facts.units))) if not has]
 
 
-def _why_none(facts: StreamFacts) -> str:
+def _why_none(facts: StreamInfo) -> str:
     if facts.type.strip().lower() != "eeg":
         return f"type {facts.type or 'not given'}, not EEG"
     from neurofb.devices import load_profiles

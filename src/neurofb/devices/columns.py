@@ -7,7 +7,13 @@ labels do, if they name places on the head.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofb.chunk import FloatArray
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position, standard_label, standard_labels
 from neurofb.devices.profile import DeviceProfile
 from neurofb.errors import WrongStream
@@ -97,3 +103,50 @@ def unit_uv(text: str) -> float | None:
     if plain in ("MV", "NV"):  # mega is not meant, but nobody can say what is
         return None
     return _TEXTS_UV.get(plain.lower())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EegColumns:
+    """Which columns of a stream are the EEG, and how their values become µV.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The EEG channels.
+    columns : tuple of int
+        Where they stand in the stream.
+    scale_uv : ndarray, shape (n_channels,)
+        µV per unit of the stream.
+    unit_from : str
+        Where the unit is known from, in words.
+    counter : int or None
+        The column in which the device counts its samples.
+    """
+
+    labels: tuple[str, ...] = ()
+    columns: tuple[int, ...] = ()
+    scale_uv: FloatArray = field(default_factory=lambda: np.empty(0))
+    unit_from: str = ""
+    counter: int | None = None
+    #: Columns that stand together are a slice, which copies faster.
+    _at: slice | list[int] = field(init=False, repr=False)
+    _is_scaled: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        first, n = self.columns[0] if self.columns else 0, len(self.columns)
+        together = self.columns == tuple(range(first, first + n))
+        object.__setattr__(self, "_at", slice(first, first + n) if together else list(self.columns))
+        object.__setattr__(self, "_is_scaled", bool(np.any(self.scale_uv != 1.0)))
+
+    @classmethod
+    def in_microvolts(cls, labels: Sequence[str]) -> EegColumns:
+        """Return the columns of a stream that has nothing but EEG in µV."""
+        n = len(labels)
+        return cls(tuple(labels), tuple(range(n)), np.ones(n), "microvolts, as they were made")
+
+    def to_uv(self, values: NDArray[Any]) -> FloatArray:
+        """Return the EEG in µV, shape (n_samples, n_channels), of values with every column of the stream."""
+        samples: FloatArray = values[:, self._at].astype(np.float64)
+        if self._is_scaled:
+            samples *= self.scale_uv
+        return samples

@@ -204,7 +204,7 @@ def _join(
         hop_hz = loop.pipeline.hops.fast_hz
         publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
     sites = plan.protocol.heat.sites if plan.protocol.heat else ()
-    journal = SessionLog(recorder, publisher, clock, source.raw_layout, source.labels, units, sites)
+    journal = SessionLog(recorder, publisher, clock, source.stream_info, source.eeg_columns, units, sites)
     journal.on_event = hooks.on_event
     looped = RecordedLoop(loop, journal, at_once=is_manual)
     stimuli = None if heater is None else StimulusController(heater, journal, clock)
@@ -323,7 +323,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
         plan.protocol.study.title,
         feedback.mode if feedback else "instruction",
         feedback.level.neutral if feedback else 0.5,
-        source.raw_layout.name,
+        source.stream_info.name,
         folder.recording,
         plan.protocol.heat.budget if plan.protocol.heat else 1.0,
     )

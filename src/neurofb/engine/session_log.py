@@ -15,12 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from neurofb import messages
-from neurofb.acquisition.received import ReceivedBlock, ReceivedLayout
+from neurofb.acquisition.received import ReceivedBlock
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
+from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
+from neurofb.lsl.matching import StreamInfo
 from neurofb.recording.sample_map import SampleMap
 from neurofb.recording.writer import Recorder
 from neurofb.stimulation.driver import STATES, Reading
@@ -73,10 +75,10 @@ class SessionLog:
     publisher : Publishing or None
         None for a session that nobody else hears.
     clock : Clock
-    layout : ReceivedLayout
-        The source's stream.
-    labels : sequence of str
-        The EEG channels, in the order of chunks.
+    info : StreamInfo
+        The source's stream, every column labelled.
+    eeg : EegColumns
+        Which of its columns are the channels of chunks.
     features : mapping of str to str
         Name → unit, in their order.
     sites : sequence of str
@@ -88,8 +90,8 @@ class SessionLog:
         recorder: Recorder,
         publisher: Publishing | None,
         clock: Clock,
-        layout: ReceivedLayout,
-        labels: Sequence[str],
+        info: StreamInfo,
+        eeg: EegColumns,
         features: Mapping[str, str],
         sites: Sequence[str] = (),
     ) -> None:
@@ -97,7 +99,7 @@ class SessionLog:
         self._names = {name: 1 + 2 * i for i, name in enumerate(features)}
         self._row = np.full(1 + 2 * len(features), np.nan)
         self._sites = {site: i for i, site in enumerate(sites)}
-        self._placement = SampleMap(len(labels))
+        self._placement = SampleMap(len(eeg.labels))
         self._times_s, self._times_from = np.empty(0), 0
         self._last_why = ""
         self._place_at_s = -np.inf
@@ -106,33 +108,33 @@ class SessionLog:
         self.n_received = self.n_missing = 0
         #: Told of each event; whatever it raises is its own end, not the session's.
         self.on_event: Callable[[Event], None] | None = None
-        self._streams = self._open(layout, labels, features, sites)
+        self._streams = self._open(info, eeg, features, sites)
 
     def _open(
-        self, layout: ReceivedLayout, labels: Sequence[str], features: Mapping[str, str], sites: Sequence[str]
+        self, info: StreamInfo, eeg: EegColumns, features: Mapping[str, str], sites: Sequence[str]
     ) -> dict[str, int]:
         """Write the headers, in the order in which people look for them."""
         as_placed = {
-            "labels": list(labels),
-            "columns": list(layout.columns),
-            "scale_uv": layout.scale_uv.tolist(),
-            "rate_hz": layout.rate_hz,
+            "labels": list(eeg.labels),
+            "columns": list(eeg.columns),
+            "scale_uv": eeg.scale_uv.tolist(),
+            "rate_hz": info.rate_hz,
         }
         value_columns = {"index": "sample"}
         for name, unit in features.items():
             value_columns |= {name: unit or "none", f"{name}.usable": "none"}
         headers = {
             "eeg": StreamHeader(
-                name=layout.name,
-                type=layout.type or "EEG",
-                channel_format=layout.value_format,
-                rate_hz=layout.rate_hz,
-                labels=layout.labels,
-                units=layout.units,
-                source_id=layout.source_id,
-                uid=layout.uid,
-                hostname=layout.hostname,
-                desc={"manufacturer": layout.manufacturer},
+                name=info.name,
+                type=info.type or "EEG",
+                channel_format=info.value_format,
+                rate_hz=info.rate_hz,
+                labels=info.labels,
+                units=info.units,
+                source_id=info.source_id,
+                uid=info.uid,
+                hostname=info.hostname,
+                desc={"manufacturer": info.manufacturer},
             ),
             "placement": StreamHeader(
                 name="neurofb-placement",

@@ -17,7 +17,7 @@ import pylsl
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import StreamLost, WrongInput
-from neurofb.lsl.matching import StreamFacts, StreamQuery
+from neurofb.lsl.matching import StreamInfo, StreamQuery
 
 #: After the first stream that fits, others are waited for so long: two that fit must be seen as two.
 GRACE_S = 0.6
@@ -100,7 +100,7 @@ def _quoted(text: str) -> str:
 
 def find_streams(
     query: StreamQuery | None = None, wait_s: float = 2.0, stop: threading.Event | None = None
-) -> list[tuple[StreamFacts, pylsl.StreamInfo]]:
+) -> list[tuple[StreamInfo, pylsl.StreamInfo]]:
     """Look for streams on the network.
 
     Parameters
@@ -114,7 +114,7 @@ def find_streams(
 
     Returns
     -------
-    list of (StreamFacts, pylsl.StreamInfo)
+    list of (StreamInfo, pylsl.StreamInfo)
         All that was seen, those that ``query`` does not accept as well: the description, and what an inlet connects to.
 
     Raises
@@ -125,7 +125,7 @@ def find_streams(
     pause = stop or threading.Event()
     resolver = Resolver(query.predicate if query else None)
     until_s = pylsl.local_clock() + wait_s
-    seen: dict[str, tuple[StreamFacts, pylsl.StreamInfo]] = {}
+    seen: dict[str, tuple[StreamInfo, pylsl.StreamInfo]] = {}
     while True:
         for handle in resolver.results():
             if handle.uid() not in seen:
@@ -136,7 +136,7 @@ def find_streams(
             return list(seen.values())
 
 
-def read_info(handle: pylsl.StreamInfo) -> StreamFacts:
+def read_info(handle: pylsl.StreamInfo) -> StreamInfo:
     """Return the whole description of a stream; what it does not answer in time stays empty."""
     inlet = pylsl.StreamInlet(handle, max_buflen=1, recover=False)
     # The outlet may have died since it was seen: then what its announcement said is all there is.
@@ -146,7 +146,7 @@ def read_info(handle: pylsl.StreamInfo) -> StreamFacts:
     labels = tuple(channel.child_value("label") for channel in channels)
     units = tuple(channel.child_value("unit") for channel in channels)
     whole = len(channels) == handle.channel_count()
-    return StreamFacts(
+    return StreamInfo(
         name=handle.name(),
         type=handle.type(),
         source_id=handle.source_id(),
@@ -173,7 +173,7 @@ class NumericInlet:
 
     Parameters
     ----------
-    info : StreamFacts
+    info : StreamInfo
     handle : pylsl.StreamInfo
         Of the same stream.
 
@@ -185,7 +185,7 @@ class NumericInlet:
         Their time stamps, as they came.
     """
 
-    def __init__(self, info: StreamFacts, handle: pylsl.StreamInfo) -> None:
+    def __init__(self, info: StreamInfo, handle: pylsl.StreamInfo) -> None:
         self.info = info
         # No smoothing, and no recovery by liblsl: it goes by the source_id, and says nothing when it happens.
         self._inlet = pylsl.StreamInlet(handle, recover=False, processing_flags=pylsl.proc_none)

@@ -1,6 +1,6 @@
 """Streams on the network: what they say of themselves, which device they fit, and which one is wanted.
 
-In: ``StreamFacts``, read from the network by ``lsl``. Out: the profile that fits, why, and what is missing; the
+In: ``StreamInfo``, read from the network by ``lsl``. Out: the profile that fits, why, and what is missing; the
 one stream that was asked for; the columns and the scale that turn its values into µV. No LSL here.
 
 A stream is never known by its source_id alone: Muse gives one to four streams, an amplifier to its EEG and its
@@ -17,7 +17,7 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
+from neurofb.devices.columns import EegColumns, columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import standard_labels
 from neurofb.errors import StreamMissing, WrongStream, nearest
 
@@ -27,7 +27,7 @@ RATE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFacts:
+class StreamInfo:
     """What a stream says of itself; empty texts where it says nothing.
 
     Attributes
@@ -114,17 +114,17 @@ class StreamQuery:
     profile: DeviceProfile | None = None
     predicate: str | None = None
 
-    def accepts(self, facts: StreamFacts) -> bool:
+    def accepts(self, info: StreamInfo) -> bool:
         """Return whether a stream is what is wanted; the predicate has been asked by LSL already."""
-        if self.name is not None and not fnmatchcase(facts.name, self.name):
+        if self.name is not None and not fnmatchcase(info.name, self.name):
             return False
         wanted = self.type
         if wanted is None and self.name is None and self.predicate is None:
             wanted = "EEG"
-        if wanted is not None and facts.type.strip().lower() != wanted.strip().lower():
+        if wanted is not None and info.type.strip().lower() != wanted.strip().lower():
             return False
         named = self.name is not None or self.predicate is not None
-        return self.profile is None or named or not match_profile(facts, self.profile).against
+        return self.profile is None or named or not match_profile(info, self.profile).against
 
     def describe(self) -> str:
         """Return what is wanted in words."""
@@ -134,53 +134,53 @@ class StreamQuery:
         return " ".join(filter(None, wanted)) or "of type 'EEG'"
 
 
-def match_profile(facts: StreamFacts, profile: DeviceProfile) -> ProfileMatch:
+def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
     """Say how well a profile describes a stream, and why."""
     reasons: list[str] = []
     missing: list[str] = []
     against: list[str] = []
     score = 0
-    programs = [outlet for outlet in profile.lsl if outlet.fits_name(facts.name)]
+    programs = [outlet for outlet in profile.lsl if outlet.fits_name(info.name)]
     if programs:
         score += 2
-        reasons.append(f"named {facts.name!r} as by {programs[0].program}")
-    if facts.type.strip().lower() in {"eeg", *(outlet.type.lower() for outlet in profile.lsl)}:
+        reasons.append(f"named {info.name!r} as by {programs[0].program}")
+    if info.type.strip().lower() in {"eeg", *(outlet.type.lower() for outlet in profile.lsl)}:
         score += 1
-    elif facts.type:
-        against.append(f"its type is {facts.type!r}, not EEG")
+    elif info.type:
+        against.append(f"its type is {info.type!r}, not EEG")
     try:
-        columns_of_profile(profile, facts.n_channels, facts.labels)
+        columns_of_profile(profile, info.n_channels, info.labels)
     except WrongStream:
         against.append(
-            f"its channels {', '.join(facts.labels) if facts.labels else facts.n_channels} are not "
+            f"its channels {', '.join(info.labels) if info.labels else info.n_channels} are not "
             f"{', '.join(profile.labels)}"
         )
     else:
-        score += 3 if facts.labels else 1
+        score += 3 if info.labels else 1
         reasons.append(
-            "has its channel labels" if facts.labels else f"has {facts.n_channels} channels, as it may"
+            "has its channel labels" if info.labels else f"has {info.n_channels} channels, as it may"
         )
-    if any(abs(facts.rate_hz / rate_hz - 1) < RATE_TOLERANCE for rate_hz in profile.rates_hz):
+    if any(abs(info.rate_hz / rate_hz - 1) < RATE_TOLERANCE for rate_hz in profile.rates_hz):
         score += 1
-        reasons.append(f"{facts.rate_hz:g} Hz")
+        reasons.append(f"{info.rate_hz:g} Hz")
     else:
         rates = " or ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
-        against.append(f"its rate is {facts.rate_hz:g} Hz, not {rates}")
-    if not facts.labels:
+        against.append(f"its rate is {info.rate_hz:g} Hz, not {rates}")
+    if not info.labels:
         missing.append(f"labels (from the profile: {' '.join(profile.labels)})")
-    if not any(facts.units):
+    if not any(info.units):
         missing.append(f"unit (from the profile: {profile.unit})")
     return ProfileMatch(profile, score, tuple(reasons), tuple(missing), tuple(against))
 
 
-def best_matches(facts: StreamFacts, profiles: Iterable[DeviceProfile]) -> list[ProfileMatch]:
+def best_matches(info: StreamInfo, profiles: Iterable[DeviceProfile]) -> list[ProfileMatch]:
     """Return the profiles that fit best: none, one, or several that cannot be told apart."""
-    fits = [each for each in (match_profile(facts, profile) for profile in profiles) if each.fits]
+    fits = [each for each in (match_profile(info, profile) for profile in profiles) if each.fits]
     best = max((each.score for each in fits), default=0)
     return [each for each in fits if each.score == best]
 
 
-def choose(found: Sequence[StreamFacts], query: StreamQuery, waited_s: float) -> StreamFacts:
+def choose(found: Sequence[StreamInfo], query: StreamQuery, waited_s: float) -> StreamInfo:
     """Return the one stream that is wanted.
 
     Raises
@@ -188,23 +188,23 @@ def choose(found: Sequence[StreamFacts], query: StreamQuery, waited_s: float) ->
     StreamMissing
         If there is none or more than one; the message lists what was seen.
     """
-    wanted = [facts for facts in found if query.accepts(facts)]
+    wanted = [info for info in found if query.accepts(info)]
     if query.profile is not None and len(wanted) > 1:
         profile = query.profile
-        wanted = [facts for facts in wanted if not match_profile(facts, profile).against] or wanted
+        wanted = [info for info in wanted if not match_profile(info, profile).against] or wanted
     if len(wanted) == 1:
         return wanted[0]
     if wanted:
-        seen = "\n".join(f"  {facts.describe()}" for facts in wanted)
+        seen = "\n".join(f"  {info.describe()}" for info in wanted)
         raise StreamMissing(
             f"asked for one stream {query.describe()}, found {len(wanted)}:\n{seen}\n"
             "Say which: by its name, its type, its device, or a predicate such as \"uid='…'\""
         )
-    seen = "\n".join(f"  {facts.describe()}{_why_not(facts, query)}" for facts in found)
+    seen = "\n".join(f"  {info.describe()}{_why_not(info, query)}" for info in found)
     raise StreamMissing(
         f"no stream {query.describe()} came up in {waited_s:g} s. "
         + (f"Seen meanwhile:\n{seen}" if found else NOTHING_SEEN)
-        + (f"\nNames: {nearest(query.name, {facts.name for facts in found})}" if query.name and found else "")
+        + (f"\nNames: {nearest(query.name, {info.name for info in found})}" if query.name and found else "")
     )
 
 
@@ -218,44 +218,21 @@ NOTHING_SEEN = (
 )
 
 
-def _why_not(facts: StreamFacts, query: StreamQuery) -> str:
+def _why_not(info: StreamInfo, query: StreamQuery) -> str:
     if query.profile is None:
         return ""
-    against = match_profile(facts, query.profile).against
+    against = match_profile(info, query.profile).against
     return f": {'; '.join(against)}" if against else ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """How a stream's values become samples.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        The EEG channels.
-    columns : tuple of int
-        Where they stand in the stream.
-    scale_uv : ndarray, shape (n_channels,)
-        µV per unit of the stream.
-    unit_from : str
-        Where the unit is known from, in words.
-    counter : int or None
-        The column in which the device counts its samples.
-    """
-
-    labels: tuple[str, ...]
-    columns: tuple[int, ...]
-    scale_uv: FloatArray
-    unit_from: str
-    counter: int | None
-
-
-def layout(facts: StreamFacts, profile: DeviceProfile | None = None, unit: str | None = None) -> Layout:
+def eeg_columns(
+    info: StreamInfo, profile: DeviceProfile | None = None, unit: str | None = None
+) -> EegColumns:
     """Return which columns are EEG, what they are called, and how many µV one of their unit is.
 
     Parameters
     ----------
-    facts : StreamFacts
+    info : StreamInfo
     profile : DeviceProfile, optional
         Gives labels and unit where the stream has none.
     unit : str, optional
@@ -266,28 +243,28 @@ def layout(facts: StreamFacts, profile: DeviceProfile | None = None, unit: str |
     WrongStream
         If the stream contradicts the profile, or labels or unit are known from nowhere.
     """
-    if facts.value_format == "string":
-        raise WrongStream(f"the stream {facts.describe()} carries text, not samples; choose the EEG stream")
+    if info.value_format == "string":
+        raise WrongStream(f"the stream {info.describe()} carries text, not samples; choose the EEG stream")
     if profile is not None:
-        against = match_profile(facts, profile).against
+        against = match_profile(info, profile).against
         if against:
             raise WrongStream(
-                f"the stream {facts.describe()} is not from {profile.title}: {'; '.join(against)}. "
+                f"the stream {info.describe()} is not from {profile.title}: {'; '.join(against)}. "
                 "Choose the stream or the device that fits; `neurofb streams` shows both"
             )
-        columns, labels = columns_of_profile(profile, facts.n_channels, facts.labels), profile.labels
-    elif facts.labels:
-        columns = tuple(i for i in columns_on_head(facts.labels) if _counter_name(facts.labels[i]) is None)
-        standard = standard_labels(facts.labels)
+        columns, labels = columns_of_profile(profile, info.n_channels, info.labels), profile.labels
+    elif info.labels:
+        columns = tuple(i for i in columns_on_head(info.labels) if _counter_name(info.labels[i]) is None)
+        standard = standard_labels(info.labels)
         labels = tuple(standard[i] for i in columns)
     else:
         raise WrongStream(
-            f"the stream {facts.describe()} does not name its channels. Give the device it comes from, as "
+            f"the stream {info.describe()} does not name its channels. Give the device it comes from, as "
             "--device openbci-cyton, or a profile of your own; `neurofb devices` lists those that are known"
         )
-    scale_uv, unit_from = _scales(facts, columns, profile, unit)
-    counters = [i for i, label in enumerate(_all_labels(facts, profile)) if _counter_name(label) is not None]
-    return Layout(labels, columns, scale_uv, unit_from, counters[0] if len(counters) == 1 else None)
+    scale_uv, unit_from = _scales(info, columns, profile, unit)
+    counters = [i for i, label in enumerate(_all_labels(info, profile)) if _counter_name(label) is not None]
+    return EegColumns(labels, columns, scale_uv, unit_from, counters[0] if len(counters) == 1 else None)
 
 
 def _counter_name(label: str) -> str | None:
@@ -295,17 +272,17 @@ def _counter_name(label: str) -> str | None:
     return plain if plain in COUNTERS else None
 
 
-def _all_labels(facts: StreamFacts, profile: DeviceProfile | None) -> tuple[str, ...]:
-    if facts.labels or profile is None:
-        return facts.labels
+def _all_labels(info: StreamInfo, profile: DeviceProfile | None) -> tuple[str, ...]:
+    if info.labels or profile is None:
+        return info.labels
     for outlet in profile.lsl:
-        if facts.n_channels in outlet.column_counts(profile.n_channels):
+        if info.n_channels in outlet.column_counts(profile.n_channels):
             return (*outlet.columns_before, *profile.labels, *outlet.columns_after, *outlet.columns_optional)
     return profile.labels
 
 
 def _scales(
-    facts: StreamFacts, columns: tuple[int, ...], profile: DeviceProfile | None, unit: str | None
+    info: StreamInfo, columns: tuple[int, ...], profile: DeviceProfile | None, unit: str | None
 ) -> tuple[FloatArray, str]:
     n = len(columns)
     if unit is not None:
@@ -315,14 +292,14 @@ def _scales(
                 f"{unit!r} is no unit of voltage; right would be microvolts, millivolts or volts"
             )
         return np.full(n, uv), f"{unit}, as given"
-    texts = [facts.units[i] for i in columns] if any(facts.units) else []
+    texts = [info.units[i] for i in columns] if any(info.units) else []
     known = [unit_uv(text) for text in texts]
     if texts and all(uv is not None for uv in known):
         return np.array(known, dtype=np.float64), f"{' '.join(sorted(set(texts)))}, by the stream"
     said = f"says {', '.join(sorted(set(map(repr, texts))))}" if texts else "does not say its unit"
     if profile is None:
         raise WrongStream(
-            f"the stream {facts.describe()} {said}, so its values could be volts or microvolts, a million "
+            f"the stream {info.describe()} {said}, so its values could be volts or microvolts, a million "
             "times apart. Choose: a device whose profile knows it (--device), or the unit (--unit microvolts)"
         )
     return np.full(
@@ -330,10 +307,10 @@ def _scales(
     ), f"{profile.unit}, by the profile of {profile.title} (the stream {said})"
 
 
-def burst_s(profile: DeviceProfile | None, facts: StreamFacts) -> float:
+def burst_s(profile: DeviceProfile | None, info: StreamInfo) -> float:
     """Return how long the samples last that this stream sends at once, as far as the profile knows."""
     if profile is None:
         return 0.0
-    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(facts.name) and each.chunk_sizes]
+    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(info.name) and each.chunk_sizes]
     packet = profile.packets.samples if profile.packets else 1
     return max([packet, *sizes[:1]]) / profile.rate_hz

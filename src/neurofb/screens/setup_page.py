@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPush
 from neurofb.acquisition.source import Source
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import NeurofbError
-from neurofb.lsl.matching import StreamFacts, StreamQuery
+from neurofb.lsl.matching import StreamInfo, StreamQuery
 from neurofb.screens.operator import style_sheet
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.head_map import HeadMap
@@ -25,7 +25,7 @@ STEP_MS = 50
 LOOK_S = 2.0
 
 
-def look_for_streams() -> list[StreamFacts]:
+def look_for_streams() -> list[StreamInfo]:
     """Return the streams on the network; takes some seconds."""
     from neurofb.lsl.inlet import find_streams
 
@@ -67,7 +67,7 @@ class SetupPage(QWidget):
         theme: Theme,
         protocol: str | None = None,
         *,
-        look: Callable[[], list[StreamFacts]] = look_for_streams,
+        look: Callable[[], list[StreamInfo]] = look_for_streams,
         source_for: Callable[[StreamQuery], Source] = open_stream,
     ) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class SetupPage(QWidget):
         self._look, self._source_for = look, source_for
         self._results: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._busy = False
-        self._streams: list[StreamFacts] = []
+        self._streams: list[StreamInfo] = []
         self.check: ContactCheck | None = None
         self.chosen: Chosen | None = None
         self.setWindowTitle(wording("setup.title"))
@@ -163,7 +163,7 @@ class SetupPage(QWidget):
         self._busy = True
         threading.Thread(target=run, name="neurofb-setup", daemon=True).start()
 
-    def _found(self, seen: list[StreamFacts]) -> None:
+    def _found(self, seen: list[StreamInfo]) -> None:
         self._streams = eeg_streams(seen)
         self.streams.clear()
         for facts in self._streams:

@@ -16,7 +16,7 @@ from neurofb.chunk import Chunk
 from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import Hops
 from neurofb.dsp.quality import ChannelQuality, ChannelState
-from neurofb.lsl.matching import StreamFacts, StreamQuery, best_matches
+from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches
 from neurofb.protocol.checks.check import Circumstances, examine
 from neurofb.spatial.montage import Montage
 from neurofb.views.contact_advice import Tone, advice, tone
@@ -42,7 +42,7 @@ class Need:
     channels: tuple[str, ...]
 
 
-def eeg_streams(seen: Sequence[StreamFacts]) -> list[StreamFacts]:
+def eeg_streams(seen: Sequence[StreamInfo]) -> list[StreamInfo]:
     """Return those that may be EEG, those of type EEG first; a session's own are none."""
     usable = [
         each
@@ -52,13 +52,13 @@ def eeg_streams(seen: Sequence[StreamFacts]) -> list[StreamFacts]:
     return sorted(usable, key=lambda each: (each.type.strip().lower() != "eeg", each.name, each.uid))
 
 
-def fitting_device(facts: StreamFacts) -> str | None:
+def fitting_device(facts: StreamInfo) -> str | None:
     """Return the name of the profile that fits a stream best; None if none does."""
     fits = best_matches(facts, [load_profile(name) for name in profile_names()])
     return fits[0].profile.name if fits else None
 
 
-def query_of(facts: StreamFacts, device: DeviceProfile | None) -> StreamQuery:
+def query_of(facts: StreamInfo, device: DeviceProfile | None) -> StreamQuery:
     """Return what finds this stream again, today and after its program was started anew."""
     conditions = [f"name='{facts.name}'"]
     if facts.source_id:

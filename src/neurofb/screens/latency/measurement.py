@@ -15,7 +15,7 @@ import numpy as np
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import StreamLost, StreamMissing, UnknownName, WrongInput, WrongStream, nearest
-from neurofb.lsl.matching import StreamFacts, StreamQuery, choose
+from neurofb.lsl.matching import StreamInfo, StreamQuery, choose
 from neurofb.screens.latency.analysis import LONGEST_S, evened, find_delays
 from neurofb.screens.latency.marks import FEWEST_MARKS, Clicks, Pattern
 from neurofb.screens.sound.parts import BLOCK
@@ -101,7 +101,7 @@ class RecordedChannel:
             raise StreamLost(f"the stream {self.facts.name!r} does not answer any more ({error})") from error
 
 
-def column_of(facts: StreamFacts, channel: str | None) -> tuple[int, str]:
+def column_of(facts: StreamInfo, channel: str | None) -> tuple[int, str]:
     """Return where a channel stands, and what it is called."""
     names = facts.labels or tuple(str(i + 1) for i in range(facts.n_channels))
     if channel is None:
