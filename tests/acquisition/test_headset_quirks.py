@@ -48,16 +48,16 @@ def recorded(path: Path, name: str | None = None, type_: str = "EEG") -> tuple[n
 def taken_in(
     values: np.ndarray, stamps_s: np.ndarray, rate_hz: float, line: PacketFormat
 ) -> tuple[ChunkBuilder, np.ndarray, list]:
-    """Pass a recorded stream through the intake in chunks of odd sizes."""
-    intake = ChunkBuilder(tuple(f"C{i}" for i in range(values.shape[1])), rate_hz, line)
+    """Pass a recorded stream through a chunk builder in chunks of odd sizes."""
+    builder = ChunkBuilder(tuple(f"C{i}" for i in range(values.shape[1])), rate_hz, line)
     sizes = itertools.cycle((7, 12, 31))
     chunks, at = [], 0
     while at < len(values):
         step = next(sizes)
-        chunks.append(intake.push(values[at : at + step], stamps_s[at : at + step]))
+        chunks.append(builder.push(values[at : at + step], stamps_s[at : at + step]))
         at += step
-    chunks.append(intake.flush())
-    return intake, np.concatenate([chunk.samples for chunk in chunks]), intake.pop_events()
+    chunks.append(builder.flush())
+    return builder, np.concatenate([chunk.samples for chunk in chunks]), builder.pop_events()
 
 
 def test_1_a_source_id_is_no_identity() -> None:
@@ -129,9 +129,9 @@ def test_4_backwards_stamps_and_rates_off_nominal_in_recordings(data_dir: Path) 
 def test_4_recorded_muse_eeg_has_neither_gaps_nor_jumps(data_dir: Path, file: str) -> None:
     path = data_dir / "muse_xdf_labrecorder" / f"sub-{file}_ses-S001_task-Default_run-001_eeg.xdf"
     values, stamps_s, rate_hz = recorded(path)
-    intake, samples, events = taken_in(values[:, :4], stamps_s, rate_hz, PacketFormat(12, "gap"))
+    builder, samples, events = taken_in(values[:, :4], stamps_s, rate_hz, PacketFormat(12, "gap"))
     assert len(samples) == len(values)
-    assert intake.ledger.n_missing == 0
+    assert builder.indexer.n_missing == 0
     assert not {"gap", "clock_jump", "rate"} & {event.kind for event in events}
 
 
@@ -254,8 +254,8 @@ def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
     values, stamps_s, rate_hz = recorded(data_dir / "xdf_example_files" / "clock_resets.xdf", "BioSemi")
     jumps = np.flatnonzero(np.abs(np.diff(stamps_s)) > 100.0)
     assert len(jumps) == 1
-    intake, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
-    assert intake.ledger.n_received == len(values)
+    builder, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
+    assert builder.indexer.n_received == len(values)
     assert np.isfinite(samples[:, 0]).sum() == len(values)
     (event,) = (e for e in events if e.kind == "clock_jump" and abs(e.details["jump_s"]) > 100.0)
     assert event.details["jump_s"] == pytest.approx(np.diff(stamps_s)[jumps[0]], abs=1.0)
@@ -270,15 +270,15 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     to_ours_s = -360_000.0 + 33e-6 * (true_s - 5000.0)
     their_s = true_s - to_ours_s
     asked = {i: to_ours_s[i] + rng.normal(0.0, 1.8e-3) for i in range(0, n, int(5 * rate_hz))}
-    intake, offset = ChunkBuilder(("A",), rate_hz), ClockOffset(asked[0])
+    builder, offset = ChunkBuilder(("A",), rate_hz), ClockOffset(asked[0])
     chunks = []
     for i in range(0, n, 20):
         if i in asked:
-            offset.measured(true_s[i], asked[i])
+            offset.add(true_s[i], asked[i])
         values, stamps_s = rng.normal(0.0, 20.0, (20, 1)), their_s[i : i + 20]
-        chunks.append(intake.push(values, stamps_s + offset.base_s, stamps_s))
+        chunks.append(builder.push(values, stamps_s + offset.base_s, stamps_s))
         offset.correct(chunks[-1].times_s)
-    chunks.append(intake.flush())
+    chunks.append(builder.flush())
     offset.correct(chunks[-1].times_s)
     times = np.concatenate([chunk.times_s for chunk in chunks])
     np.testing.assert_array_equal(np.concatenate([chunk.received_s for chunk in chunks]), their_s)
@@ -287,8 +287,8 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     assert np.quantile(error_s, 0.95) < 0.002
     assert error_s.max() < 0.005
     # A measurement that scatters by two periods makes no gap of samples that all came.
-    assert intake.ledger.n_missing == 0
-    assert intake.pop_events() == []
+    assert builder.indexer.n_missing == 0
+    assert builder.pop_events() == []
     # Asked only once, the drift alone would be off by more.
     assert abs(to_ours_s[-1] - to_ours_s[0]) > 0.015
 
@@ -296,7 +296,7 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
 def test_11_another_sender_goes_on_where_the_first_was() -> None:
     offset = ClockOffset(10.0)
     for i in range(20):
-        offset.measured(100.0 + 5.0 * i, 10.0 + 1e-4 * 5.0 * i)
+        offset.add(100.0 + 5.0 * i, 10.0 + 1e-4 * 5.0 * i)
         offset.correct(np.arange(100.0 + 5.0 * i, 105.0 + 5.0 * i, 0.1))
     correction_s = offset.correction_s
     assert correction_s == pytest.approx(0.01, abs=0.001)
@@ -337,7 +337,7 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     other.close()
     sending = threading.Thread(target=sender.run, args=(3.0,))
     sending.start()
-    pulled.until(lambda: pulled.source.connection.intake.ledger.n_received >= 250)
+    pulled.until(lambda: pulled.source.connection.builder.indexer.n_received >= 250)
     sending.join()
     received_s = np.concatenate([chunk.received_s for chunk in pulled.chunks])
     assert before_s < np.nanmin(received_s)
@@ -352,19 +352,19 @@ def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) ->
     # LabRecorder waited 13 s for an outlet that had died and went on in the same stream.
     path = data_dir / "labrecorder_made_here" / "multi_format_reconnect.xdf"
     values, stamps_s, rate_hz = recorded(path, "eeg_float32")
-    intake, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
+    builder, samples, events = taken_in(values, stamps_s, rate_hz, PacketFormat())
     (gap,) = (event for event in events if event.kind == "gap")
     largest_s = np.diff(stamps_s).max()
     assert gap.details["n_samples"] == round(largest_s * rate_hz) - 1
-    assert len(samples) == len(values) + intake.ledger.n_missing
+    assert len(samples) == len(values) + builder.indexer.n_missing
     assert gap.index == np.diff(stamps_s).argmax() + 1
 
 
 @pytest.mark.parametrize("file", ["killed_no_footer.xdf", "truncated_muse_P001_60000bytes.xdf"])
 def test_recordings_that_were_broken_off_are_read_to_their_end(data_dir: Path, file: str) -> None:
     values, stamps_s, rate_hz = recorded(data_dir / "labrecorder_made_here" / file)
-    intake, samples, _ = taken_in(values, stamps_s, rate_hz, PacketFormat())
-    assert intake.ledger.n_missing == 0
+    builder, samples, _ = taken_in(values, stamps_s, rate_hz, PacketFormat())
+    assert builder.indexer.n_missing == 0
     np.testing.assert_array_equal(samples, values)
 
 

@@ -110,7 +110,7 @@ def test_an_outlet_that_dies_and_comes_back_goes_on_in_the_same_session() -> Non
     first = Sender(outlet(name))
     pulled = opened(name, profile=load_profile("muse-2"))
     first.send(0, 1200)
-    pulled.until(lambda: pulled.source.connection.intake.ledger.n_received >= 1200)
+    pulled.until(lambda: pulled.source.connection.builder.indexer.n_received >= 1200)
     first.out = None  # type: ignore[assignment]
     pulled.until(lambda: "lost" in pulled.kinds)
     assert pulled.source.state == "lost"

@@ -1,4 +1,4 @@
-"""The sample clock and the ledger: the times they give against the truth, and nothing lost in the account."""
+"""The sample clock and the indexer: their times against the truth, and no sample uncounted."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Device:
         self.kept = np.repeat(kept, packet)
 
 
-def run(ledger: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.ndarray, np.ndarray]:
-    """Pass stamps through a ledger in chunks; give presence and times of every index."""
-    placed = [ledger.push(stamps_s[i : i + chunk]) for i in range(0, len(stamps_s), chunk)]
-    placed.append(ledger.flush())
+def run(indexer: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.ndarray, np.ndarray]:
+    """Pass stamps through an indexer in chunks; return presence and times of every index."""
+    placed = [indexer.push(stamps_s[i : i + chunk]) for i in range(0, len(stamps_s), chunk)]
+    placed.append(indexer.flush())
     return np.concatenate([p.present for p in placed]), np.concatenate([p.times_s for p in placed])
 
 
@@ -104,8 +104,8 @@ def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
     device = Device(120.0, jitter="late", seed=1)
     clocks = {kind: SampleIndexer(RATE_HZ, PACKET, kind) for kind in ("late", "symmetric")}
     errors_s = {}
-    for kind, ledger in clocks.items():
-        _, times_s = run(ledger, device.stamps_s)
+    for kind, indexer in clocks.items():
+        _, times_s = run(indexer, device.stamps_s)
         errors_s[kind] = np.median(times_s[-2560:] - device.true_s[-2560:])
     assert abs(errors_s["late"]) < 0.001
     assert errors_s["symmetric"] > 0.010
@@ -113,11 +113,11 @@ def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
 
 def test_stated_error_holds_and_rate_is_measured() -> None:
     device = Device(120.0, jitter="late", drift=150e-6)
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    _, times_s = run(ledger, device.stamps_s)
-    assert np.abs(times_s - device.true_s)[-256:].max() < max(ledger.clock.error_s, 2e-4)
-    assert ledger.clock.rate_hz == pytest.approx(RATE_HZ / (1 + 150e-6), rel=3e-5)
-    assert ledger.clock.settled
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    _, times_s = run(indexer, device.stamps_s)
+    assert np.abs(times_s - device.true_s)[-256:].max() < max(indexer.clock.error_s, 2e-4)
+    assert indexer.clock.rate_hz == pytest.approx(RATE_HZ / (1 + 150e-6), rel=3e-5)
+    assert indexer.clock.settled
 
 
 @settings(max_examples=30, deadline=None)
@@ -176,13 +176,13 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
         away=((100.0, 103.3), (250.0, 261.0), (400.0, 400.9)),
         seed=3,
     )
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, times_s = run(ledger, device.stamps_s[device.kept], 20)
-    assert ledger.n_received == np.count_nonzero(device.kept)
-    assert ledger.n_missing == np.count_nonzero(~device.kept)
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, times_s = run(indexer, device.stamps_s[device.kept], 20)
+    assert indexer.n_received == np.count_nonzero(device.kept)
+    assert indexer.n_missing == np.count_nonzero(~device.kept)
     assert len(present) == device.n_sent
-    events = ledger.pop_events()
-    assert sum(e.details["n_samples"] for e in events if e.kind == "gap") == ledger.n_missing
+    events = indexer.pop_events()
+    assert sum(e.details["n_samples"] for e in events if e.kind == "gap") == indexer.n_missing
     assert Counter(e.kind for e in events)["clock_jump"] == 0
     if jitter == "none":
         np.testing.assert_array_equal(present, device.kept)
@@ -196,10 +196,10 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
 def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: int) -> None:
     away = ((60.0 + seed, 63.3), (110.0, 121.0 + seed / 100), (200.0, 200.9))
     device = Device(300.0, jitter=jitter, size_s=size_s, drift=300e-6, loss=0.05, away=away, seed=seed)
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, _ = run(ledger, device.stamps_s[device.kept], 20)
-    assert ledger.n_received == np.count_nonzero(device.kept)
-    assert ledger.n_missing == np.count_nonzero(~device.kept)
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, _ = run(indexer, device.stamps_s[device.kept], 20)
+    assert indexer.n_received == np.count_nonzero(device.kept)
+    assert indexer.n_missing == np.count_nonzero(~device.kept)
     assert len(present) == device.n_sent
 
 
@@ -207,8 +207,8 @@ def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: in
 def test_small_jitter_is_not_taken_for_a_rate(seed: int) -> None:
     # 1 ms between the ends of two packets looks like a rate 1 % off: the times would be off by a packet soon.
     device = Device(60.0, jitter="uniform", size_s=0.001, drift=300e-6, loss=0.05, seed=seed)
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, times_s = run(ledger, device.stamps_s[device.kept], 20)
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, times_s = run(indexer, device.stamps_s[device.kept], 20)
     assert len(present) == device.n_sent
     assert np.abs(times_s - device.true_s).max() < 0.005
 
@@ -218,33 +218,33 @@ def test_counter_column_counts_what_stamps_cannot() -> None:
     device = Device(60.0, jitter="late", packet=1, together=PACKET, loss=0.03, seed=5)
     counts = (np.arange(device.n_sent) % 128).astype(float)[device.kept]
     stamps_s = device.stamps_s[device.kept]
-    ledger = SampleIndexer(RATE_HZ, 1, counter_modulus=128)
+    indexer = SampleIndexer(RATE_HZ, 1, counter_modulus=128)
     present = []
     for i in range(0, len(stamps_s), 10):
-        present.append(ledger.push(stamps_s[i : i + 10], None, counts[i : i + 10]).present)
-    present.append(ledger.flush().present)
+        present.append(indexer.push(stamps_s[i : i + 10], None, counts[i : i + 10]).present)
+    present.append(indexer.flush().present)
     np.testing.assert_array_equal(np.concatenate(present), device.kept)
 
 
 def test_the_turn_of_a_counter_is_learned() -> None:
     n = 1280
-    ledger = SampleIndexer(RATE_HZ)
+    indexer = SampleIndexer(RATE_HZ)
     stamps_s = 1000.0 + np.arange(n) / RATE_HZ
-    ledger.push(stamps_s, None, (np.arange(n) % 129).astype(float))
-    ledger.flush()
-    assert ledger.counter_modulus == 129
-    assert ledger.n_missing == 0
-    assert [e.kind for e in ledger.pop_events()] == ["counter"]
+    indexer.push(stamps_s, None, (np.arange(n) % 129).astype(float))
+    indexer.flush()
+    assert indexer.counter_modulus == 129
+    assert indexer.n_missing == 0
+    assert [e.kind for e in indexer.pop_events()] == ["counter"]
 
 
 def test_a_gap_says_when_and_how_much() -> None:
     stamps_s = 1000.0 + np.arange(5000) / RATE_HZ
     kept = np.ones(5000, dtype=bool)
     kept[2400:2424] = False
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, _ = run(ledger, stamps_s[kept])
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, _ = run(indexer, stamps_s[kept])
     np.testing.assert_array_equal(present, kept)
-    (event,) = ledger.pop_events()
+    (event,) = indexer.pop_events()
     assert event.kind == "gap"
     assert event.index == 2400
     assert event.time_s == pytest.approx(stamps_s[2400], abs=1e-4)
@@ -259,13 +259,13 @@ def test_a_burst_after_a_stall_is_no_gap() -> None:
     stamps_s = true_s.copy()
     stalled = (true_s >= 1020.0) & (true_s < 1021.5)
     stamps_s[stalled] = 1021.5 + np.arange(stalled.sum()) * 1e-5
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, times_s = run(ledger, stamps_s)
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, times_s = run(indexer, stamps_s)
     assert present.all()
     assert len(present) == n
     assert np.abs(times_s - true_s).max() < 0.005
     # The samples of the burst stand closer than a period, so it ends with a step back; that is all there is to say.
-    assert [event.kind for event in ledger.pop_events()] == ["backwards"]
+    assert [event.kind for event in indexer.pop_events()] == ["backwards"]
 
 
 @pytest.mark.parametrize("jump_s", [-1000.0, -3.0, 5000.0])
@@ -273,13 +273,13 @@ def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
     n = 10_000
     true_s = 1000.0 + np.arange(n) / RATE_HZ
     stamps_s = true_s + np.where(np.arange(n) >= 5000, jump_s, 0.0)
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    placed = [ledger.push(stamps_s[i : i + 12], true_s[i : i + 12] + 0.01) for i in range(0, n, 12)]
-    placed.append(ledger.flush())
-    assert ledger.n_missing == 0
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    placed = [indexer.push(stamps_s[i : i + 12], true_s[i : i + 12] + 0.01) for i in range(0, n, 12)]
+    placed.append(indexer.flush())
+    assert indexer.n_missing == 0
     times_s = np.concatenate([p.times_s for p in placed])
     assert np.abs(times_s - true_s).max() < 0.01
-    jumps = [event for event in ledger.pop_events() if event.kind == "clock_jump"]
+    jumps = [event for event in indexer.pop_events() if event.kind == "clock_jump"]
     assert len(jumps) == 1
     assert jumps[0].details["jump_s"] == pytest.approx(jump_s, abs=0.02)
     assert "time stamps jumped by" in jumps[0].message
@@ -287,9 +287,9 @@ def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
 
 def test_backwards_stamps_are_said_once_and_summed_up() -> None:
     device = Device(130.0, jitter="normal", together=15, packet=1, size_s=0.01)
-    ledger = SampleIndexer(RATE_HZ)
-    run(ledger, device.stamps_s)
-    events = [event for event in ledger.pop_events() if event.kind == "backwards"]
+    indexer = SampleIndexer(RATE_HZ)
+    run(indexer, device.stamps_s)
+    events = [event for event in indexer.pop_events() if event.kind == "backwards"]
     # Those after the last summary are not said yet: the next minute would.
     stamps = np.diff(device.stamps_s)
     assert 2 <= len(events) <= 3
@@ -301,29 +301,29 @@ def test_backwards_stamps_are_said_once_and_summed_up() -> None:
 def test_a_rate_off_nominal_is_said_once(off: float) -> None:
     n = 20_000
     stamps_s = 1000.0 + np.arange(n) / (RATE_HZ * (1.0 + off))
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    present, _ = run(ledger, stamps_s)
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    present, _ = run(indexer, stamps_s)
     assert present.all()
-    (event,) = ledger.pop_events()
+    (event,) = indexer.pop_events()
     assert event.kind == "rate"
     assert event.details["rate_hz"] == pytest.approx(RATE_HZ * (1 + off), rel=1e-4)
     assert f"{100 * off:+.2f} % off the nominal 256 Hz" in event.message
 
 
 def test_a_rate_within_half_a_percent_is_not_said() -> None:
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    run(ledger, 1000.0 + np.arange(20_000) / (RATE_HZ * 1.004))
-    assert ledger.pop_events() == []
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    run(indexer, 1000.0 + np.arange(20_000) / (RATE_HZ * 1.004))
+    assert indexer.pop_events() == []
 
 
 def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
     stamps_s = 1000.0 + np.arange(6000) / RATE_HZ
-    ledger = SampleIndexer(RATE_HZ, PACKET)
-    ledger.push(stamps_s[:3000])
-    ledger.restart()
-    ledger.push(stamps_s[3000 + 17 :])
-    ledger.flush()
-    assert ledger.n_missing == 17
+    indexer = SampleIndexer(RATE_HZ, PACKET)
+    indexer.push(stamps_s[:3000])
+    indexer.restart()
+    indexer.push(stamps_s[3000 + 17 :])
+    indexer.flush()
+    assert indexer.n_missing == 17
 
 
 @pytest.mark.parametrize("seed", [1, 3])
@@ -335,14 +335,15 @@ def test_a_hidden_loss_is_not_counted_again_at_a_blocks_end_within_a_gap(seed: i
     late_s = np.random.default_rng(seed).normal(0.0, 0.005, n)
     late_s[hidden:] += 0.008
     late_s[gap_at:] += 0.300
-    intake = ChunkBuilder(("A",), RATE_HZ)
+    builder = ChunkBuilder(("A",), RATE_HZ)
     stamps_s = 1000.0 + np.arange(n) / RATE_HZ + late_s
-    chunks = [intake.push(np.ones((12, 1)), stamps_s[i : i + 12]) for i in range(0, n - 11, 12)]
-    chunks.append(intake.flush())
-    assert sum(len(chunk) for chunk in chunks) == intake.ledger.n_received + intake.ledger.n_missing
-    assert intake.ledger.n_missing == pytest.approx(0.308 * RATE_HZ, abs=1.2)
+    chunks = [builder.push(np.ones((12, 1)), stamps_s[i : i + 12]) for i in range(0, n - 11, 12)]
+    chunks.append(builder.flush())
+    assert sum(len(chunk) for chunk in chunks) == builder.indexer.n_received + builder.indexer.n_missing
+    assert builder.indexer.n_missing == pytest.approx(0.308 * RATE_HZ, abs=1.2)
     assert (
-        sum(e.details["n_samples"] for e in intake.pop_events() if e.kind == "gap") == intake.ledger.n_missing
+        sum(e.details["n_samples"] for e in builder.pop_events() if e.kind == "gap")
+        == builder.indexer.n_missing
     )
 
 
@@ -374,37 +375,37 @@ def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
         now_s = times_s[-1]
     stamps_s = np.concatenate(stamps)
     values = np.arange(len(stamps_s), dtype=float)[:, None] + 1.0
-    intake = ChunkBuilder(("A",), RATE_HZ, PacketFormat(packet))
+    builder = ChunkBuilder(("A",), RATE_HZ, PacketFormat(packet))
     chunks = [
-        intake.push(values[i : i + chunk], stamps_s[i : i + chunk]) for i in range(0, len(values), chunk)
+        builder.push(values[i : i + chunk], stamps_s[i : i + chunk]) for i in range(0, len(values), chunk)
     ]
-    chunks.append(intake.flush())
+    chunks.append(builder.flush())
     samples = np.concatenate([each.samples for each in chunks])[:, 0]
     ends = np.cumsum([len(each) for each in chunks])
     assert [each.first_index for each in chunks] == [0, *ends[:-1]]
     # All that came is there, in order, but for what came twice; the rest is what is recorded as missing.
-    assert np.isfinite(samples).sum() == intake.ledger.n_received
-    assert np.isnan(samples).sum() == intake.ledger.n_missing
-    assert intake.ledger.n_received + intake.screen.n_repeated == len(values)
+    assert np.isfinite(samples).sum() == builder.indexer.n_received
+    assert np.isnan(samples).sum() == builder.indexer.n_missing
+    assert builder.indexer.n_received + builder.screen.n_repeated == len(values)
     assert (np.diff(samples[np.isfinite(samples)]) > 0).all()
     assert (np.diff(np.concatenate([each.times_s for each in chunks])) > 0).all()
-    gaps = [event.details["n_samples"] for event in intake.pop_events() if event.kind == "gap"]
-    assert sum(gaps) == intake.ledger.n_missing
+    gaps = [event.details["n_samples"] for event in builder.pop_events() if event.kind == "gap"]
+    assert sum(gaps) == builder.indexer.n_missing
 
 
 def test_few_samples_are_given_at_the_end() -> None:
-    ledger = SampleIndexer(RATE_HZ)
-    assert len(ledger.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0
-    assert ledger.n_held == 10
-    placed = ledger.flush()
+    indexer = SampleIndexer(RATE_HZ)
+    assert len(indexer.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0
+    assert indexer.n_held == 10
+    placed = indexer.flush()
     assert placed.present.all()
     assert len(placed.times_s) == 10
 
 
 def test_nothing_pushed_gives_nothing() -> None:
-    ledger = SampleIndexer(RATE_HZ)
-    assert len(ledger.push(np.empty(0)).times_s) == 0
-    assert len(ledger.flush().times_s) == 0
+    indexer = SampleIndexer(RATE_HZ)
+    assert len(indexer.push(np.empty(0)).times_s) == 0
+    assert len(indexer.flush().times_s) == 0
 
 
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, math.nan])

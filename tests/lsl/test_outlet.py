@@ -95,9 +95,9 @@ def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: flo
 
 
 def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
-    look = OutletFormat(columns_before=("Timestamp", "Counter"), columns_after=("Battery", "Right AUX"), clock="unix",
+    format = OutletFormat(columns_before=("Timestamp", "Counter"), columns_after=("Battery", "Right AUX"), clock="unix",
                 value_format="double64")  # fmt: skip
-    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0, format=look)
+    outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0, format=format)
     inlet, info = listen(name)
     assert info.get_channel_labels() == ["Timestamp", "Counter", *LABELS, "Battery", "Right AUX"]
     assert info.get_channel_types() == ["Timestamp", "Counter", "EEG", "EEG", "EEG", "Battery", "AUX"]
@@ -124,7 +124,7 @@ def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "program", "look"),
+    ("device", "program", "format"),
     [
         ("muse-2", "muselsl", OutletFormat(columns_after=("Right AUX",), clock="unix", chunk_samples=12)),
         (
@@ -135,8 +135,8 @@ def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
         ("muse-2", None, OutletFormat()),
     ],
 )
-def test_a_program_looks_as_its_profile_says(device: str, program: str | None, look: OutletFormat) -> None:
-    assert outlet_format_of(load_profile(device), program) == look
+def test_a_program_looks_as_its_profile_says(device: str, program: str | None, format: OutletFormat) -> None:
+    assert outlet_format_of(load_profile(device), program) == format
 
 
 def test_a_program_the_profile_does_not_know_is_refused_with_those_it_knows() -> None:
@@ -168,7 +168,7 @@ def test_what_cannot_be_sent_is_refused(name: str) -> None:
 # listening
 
 
-def hear(latest: LatestSample, outlet: NumericOutlet, sample: list[float]) -> tuple[float, ...]:
+def receive_latest(latest: LatestSample, outlet: NumericOutlet, sample: list[float]) -> tuple[float, ...]:
     """Push until it is received: LSL finds and connects in its own time."""
     deadline_s = pylsl.local_clock() + 20
     while pylsl.local_clock() < deadline_s:
@@ -187,7 +187,7 @@ def test_latest_sample_has_the_wanted_channels(name: str) -> None:
     latest = LatestSample(name, ("level", "usable"))
     assert latest.pop() is None
     outlet = feedback(name, "level", "reward", "usable")
-    assert hear(latest, outlet, [0.25, 0.0, 1.0]) == (0.25, 1.0)
+    assert receive_latest(latest, outlet, [0.25, 0.0, 1.0]) == (0.25, 1.0)
     latest.close()
     outlet.close()
 
@@ -196,18 +196,18 @@ def test_latest_sample_refuses_stream_without_wanted_channels(name: str) -> None
     latest = LatestSample(name, ("level", "usable"))
     outlet = feedback(name, "level", "reward")
     with pytest.raises(WrongInput, match=r"has no channel usable; it has \['level', 'reward'\]"):
-        hear(latest, outlet, [0.25, 0.0])
+        receive_latest(latest, outlet, [0.25, 0.0])
 
 
 def test_latest_sample_follows_an_outlet_that_ends_and_comes_again(name: str) -> None:
     latest = LatestSample(name, ("level",))
     outlet = feedback(name, "level")
-    assert hear(latest, outlet, [0.25]) == (0.25,)
+    assert receive_latest(latest, outlet, [0.25]) == (0.25,)
     outlet.close()
     deadline_s = pylsl.local_clock() + 20
     while latest._inlet is not None:
         latest.pop()
         assert pylsl.local_clock() < deadline_s
     again = feedback(name, "other", "level")
-    assert hear(latest, again, [0.0, 0.75]) == (0.75,)
+    assert receive_latest(latest, again, [0.0, 0.75]) == (0.75,)
     latest.close()

@@ -105,10 +105,7 @@ class Pulled:
 
     def until_received(self, n: int) -> None:
         """Pull until ``n`` samples are received and judged, then give up the rest."""
-        self.until(
-            lambda: (
-                self.source.connection.intake.ledger.n_received + self.source.connection.intake.n_held >= n
-            )
-        )
+        builder = self.source.connection.builder
+        self.until(lambda: builder.indexer.n_received + builder.n_held >= n)
         self.chunks.append(self.source.flush())
         self.events += self.source.pop_events()

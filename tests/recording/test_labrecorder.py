@@ -113,7 +113,7 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
 
 
 def n_received(source: LslSource) -> int:
-    return source.connection.intake.ledger.n_received + source.connection.intake.n_held
+    return source.connection.builder.indexer.n_received + source.connection.builder.n_held
 
 
 class LslClock:

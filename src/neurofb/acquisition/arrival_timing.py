@@ -1,8 +1,8 @@
-"""When samples come: the rhythm of a stream's arrivals, and when the next are due.
+"""Arrival timing: when the next samples of a stream should come.
 
 In: when samples came, and how many at once. Out: when the next should come, and how far around that; nothing where
-arrivals scatter too much to be waited for. Kept: the line that arrivals follow. It says nothing of when samples were
-taken: that is ``timing``'s, from their stamps.
+arrivals scatter too much to be waited for. Kept: the line that arrivals follow. When samples were
+taken is another question: ``sample_clock`` answers it from their stamps.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class ArrivalTiming:
         self._burst = self._last_n = 0
 
     def __repr__(self) -> str:
-        return f"ArrivalRhythm(rate_hz={1.0 / self._nominal_s:g})"
+        return f"ArrivalTiming(rate_hz={1.0 / self._nominal_s:g})"
 
-    def came(self, now_s: float, n_samples: int) -> None:
-        """Say that so many samples came at once."""
+    def add(self, now_s: float, n_samples: int) -> None:
+        """Add an arrival of so many samples at once."""
         if n_samples == self._last_n:
             self._burst = n_samples
         self._last_n = n_samples
@@ -77,7 +77,7 @@ class ArrivalTiming:
 
     @property
     def next_due(self) -> ExpectedArrival | None:
-        """When the next samples are due; None while that is not known to a millisecond."""
+        """When the next samples should come; None while that is not known to a millisecond."""
         within_s = WITHIN_S + WITHIN_TIMES * self._scatter_s
         if self._newest_s is None or not self._burst or within_s > MOST_WITHIN_S:
             return None

@@ -1,7 +1,7 @@
-"""From what came over the line to a ``Chunk``: packets screened, samples placed, gaps filled with NaN.
+"""Chunks from received samples: packets screened, samples indexed, gaps filled with NaN.
 
 In: samples in µV with their stamps, raw and corrected. Out: chunks in which every index stands once. Kept:
-values that wait until the ledger is certain of their place. Without LSL and without a clock, so that the same
+values that wait until their index is certain. Without LSL and without a clock, so that the same
 object serves live streams and recorded stamps.
 """
 
@@ -24,7 +24,7 @@ NO_COUNT = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class PacketFormat:
-    """What is known of how samples travel.
+    """How samples travel from the device.
 
     Attributes
     ----------
@@ -45,38 +45,37 @@ class PacketFormat:
 
     @classmethod
     def of(cls, profile: DeviceProfile | None) -> PacketFormat:
-        """Return what a device's profile knows of it."""
+        """Return the packet format of a device's profile."""
         if profile is None or profile.packets is None:
             return cls()
         return cls(packet_samples=profile.packets.samples, lost=profile.packets.lost)
 
 
 class ChunkBuilder:
-    """Turns received samples into chunks with nothing lost in silence.
+    """Builds chunks from received samples; what is lost is NaN and an event.
 
     Parameters
     ----------
     labels : tuple of str
     rate_hz : float
         Nominal rate.
-    line : PacketFormat
-        How samples travel.
+    format : PacketFormat, optional
     """
 
-    def __init__(self, labels: tuple[str, ...], rate_hz: float, line: PacketFormat | None = None) -> None:
-        line = line or PacketFormat()
+    def __init__(self, labels: tuple[str, ...], rate_hz: float, format: PacketFormat | None = None) -> None:
+        format = format or PacketFormat()
         self.labels = labels
-        self.screen = PacketScreen(labels, line.packet_samples, line.lost)
-        self.ledger = SampleIndexer(rate_hz, line.packet_samples, line.jitter, line.counter_modulus)
+        self.screen = PacketScreen(labels, format.packet_samples, format.lost)
+        self.indexer = SampleIndexer(rate_hz, format.packet_samples, format.jitter, format.counter_modulus)
         self._waiting: list[Rows] = []
 
     def __repr__(self) -> str:
-        return f"Intake({self.labels!r}, rate_hz={self.ledger.clock.nominal_hz!r})"
+        return f"ChunkBuilder({self.labels!r}, rate_hz={self.indexer.clock.nominal_hz!r})"
 
     @property
     def n_held(self) -> int:
-        """How many samples have come that are not yet given."""
-        return self.screen.n_held + self.ledger.n_held
+        """How many samples have come that are not yet in a chunk."""
+        return self.screen.n_held + self.indexer.n_held
 
     def push(
         self,
@@ -86,7 +85,7 @@ class ChunkBuilder:
         arrivals_s: FloatArray | float = np.inf,
         counts: FloatArray | float = NO_COUNT,
     ) -> Chunk:
-        """Take in samples; give those whose place is certain.
+        """Add samples; return those whose index is certain.
 
         Parameters
         ----------
@@ -104,8 +103,8 @@ class ChunkBuilder:
         if len(samples) == 1 and not self._waiting and counts is NO_COUNT:
             stamp_s = float(stamps_s[0])
             if self.screen.passes_one(samples, stamp_s):
-                index = self.ledger.next_index
-                time_s = self.ledger.enter_one(stamp_s)
+                index = self.indexer.next_index
+                time_s = self.indexer.enter_one(stamp_s)
                 received_s = stamps_s if received_s is None else received_s
                 if time_s is not None:
                     return Chunk(samples, index, received_s, np.array((time_s,)))
@@ -119,10 +118,10 @@ class ChunkBuilder:
         return self._place(self.screen.push(Rows(samples, times)))
 
     def flush(self) -> Chunk:
-        """Return what waits, because no more samples will come."""
+        """Return the samples that wait, because no more will come."""
         n = len(self.labels)
         first = self._place(self.screen.push(Rows(np.empty((0, n)), np.empty((0, 4))), final=True))
-        last = self._fill(self.ledger.flush())
+        last = self._fill(self.indexer.flush())
         return Chunk(
             np.concatenate((first.samples, last.samples)),
             first.first_index,
@@ -132,13 +131,13 @@ class ChunkBuilder:
 
     def pop_events(self) -> list[Event]:
         """Return what was found since the last call, in order of time."""
-        events = self.screen.pop_events() + self.ledger.pop_events()
+        events = self.screen.pop_events() + self.indexer.pop_events()
         return sorted(events, key=lambda event: event.time_s) if len(events) > 1 else events
 
     def _place(self, rows: Rows) -> Chunk:
         times = rows.times
         counts = times[:, COUNT]
-        placed = self.ledger.push(
+        placed = self.indexer.push(
             times[:, STAMP], times[:, ARRIVAL], None if np.isnan(counts).all() else counts
         )
         n = len(placed.present)
@@ -149,7 +148,7 @@ class ChunkBuilder:
         return self._fill(placed)
 
     def _fill(self, placed: Placed) -> Chunk:
-        """Take the placed samples from those that wait, and NaN between them."""
+        """Return the placed samples, out of those that wait, with NaN between them."""
         n, n_present = len(placed.present), int(placed.present.sum())
         samples = np.full((n, len(self.labels)), np.nan)
         received_s = np.full(n, np.nan)

@@ -50,7 +50,7 @@ class ClockOffset:
         self._line = (0.0, offset_s, 0.0)
 
     def __repr__(self) -> str:
-        return f"SenderOffset({self.base_s!r})"
+        return f"ClockOffset({self.base_s!r})"
 
     def reopen(self, offset_s: float) -> None:
         """Go on with another sender: its stamps are placed as if nothing had changed."""
@@ -58,8 +58,8 @@ class ClockOffset:
         self.base_s = offset_s - self.correction_s
         self._line = (0.0, offset_s, 0.0)
 
-    def measured(self, time_s: float, offset_s: float) -> None:
-        """Take in a measurement, made at ``time_s``."""
+    def add(self, time_s: float, offset_s: float) -> None:
+        """Add a measurement, made at ``time_s``."""
         self._measured.append((time_s, offset_s))
         at_s, offsets_s = np.array(self._measured).T
         drift = 0.0
@@ -72,7 +72,7 @@ class ClockOffset:
         self._line = (time_s, level_s, drift)
 
     def correct(self, times_s: FloatArray) -> None:
-        """Put times that came out of the ledger, in order, on this computer's clock, in place."""
+        """Correct times that the indexer returned, in order, to this computer's clock, in place."""
         n = len(times_s)
         if n == 0:
             return

@@ -1,11 +1,11 @@
-"""Late, or lost: what it means that a stamp is later than expected.
+"""Gap detection: whether stamps that are later than expected are delayed, or samples before them lost.
 
-In: how late the stamps of successive samples are against the sample clock. Out: a verdict, as far as what followed
+In: how late the stamps of successive samples are against the sample clock. Out: a decision, as far as what followed
 allows one. Kept: how rough the stamps were in the last half minute.
 
 A stamp that is later than expected means that samples are missing, or only that this one was delayed. The two
 differ in what follows: after a loss the stamps *stay* late, after a delay they catch up. How many must be looked
-at depends on how the stamps scatter, and where they stand is their edge or their middle, as in ``timing``.
+at depends on how the stamps scatter, and where they stand is their edge or their middle, as in ``sample_clock``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SURE = 5.0
 
 
 class Decision(NamedTuple):
-    """What suspicious stamps turned out to be.
+    """The meaning of suspicious stamps.
 
     Attributes
     ----------
@@ -44,12 +44,12 @@ class Decision(NamedTuple):
 
 
 class GapDetector:
-    """Tells delays from losses.
+    """Distinguishes delayed samples from lost ones.
 
     Parameters
     ----------
     clock : SampleClock
-        The stream's clock: its rate, and the kind of its jitter.
+        Of the stream: its rate, and the kind of its jitter.
     packet_samples : int
         How many samples are lost at once; 1 if unknown.
 
@@ -72,14 +72,14 @@ class GapDetector:
         self._roughness: deque[tuple[int, int, float]] = deque(maxlen=60)
 
     def __repr__(self) -> str:
-        return f"Judge({self.clock!r}, {self.packet_samples!r})"
+        return f"GapDetector({self.clock!r}, {self.packet_samples!r})"
 
     @property
     def sharp(self) -> bool:
         """Whether the stamps have an edge that tells more than their middle."""
         return self.clock.jitter == "late" or self.rough_s < 0.1 * self.packet_s
 
-    def note(self, late_s: FloatArray) -> None:
+    def measure_jitter(self, late_s: FloatArray) -> None:
         """Measure the jitter by the steps back to the line: lost samples make steps forward only."""
         steps = np.diff(late_s)
         back = -steps[steps < -0.02 * self._period_s]
@@ -98,7 +98,7 @@ class GapDetector:
     def first_guess(self, stamps_s: FloatArray) -> tuple[float, float]:
         """Guess level and rate deviation from the first stamps, where packets may be missing already."""
         late_s = stamps_s - stamps_s[0] - np.arange(len(stamps_s)) * self._period_s
-        self.note(late_s)
+        self.measure_jitter(late_s)
         deviation = 0.0
         lag = max(4, 2 * self.packet_samples)
         if len(stamps_s) > 2 * lag and self.rough_s < 0.1 * self._period_s:
@@ -114,8 +114,8 @@ class GapDetector:
         """Return where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
         return float(late_s.min()) if self.sharp else float(np.median(late_s))
 
-    def verdict(self, late_s: FloatArray, final: bool) -> Decision | None:
-        """Look at ever more samples after a suspicious one until their level shows what it was.
+    def decide(self, late_s: FloatArray, final: bool) -> Decision | None:
+        """Decide from the samples after a suspicious one, once their level shows whether any are lost.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class GapDetector:
 
         Returns
         -------
-        Verdict or None
+        Decision or None
             None if more samples are needed.
         """
         n = len(late_s)

@@ -81,7 +81,7 @@ class LslSource:
     @property
     def rate_hz(self) -> float:
         """The nominal rate."""
-        return self.connection.intake.ledger.clock.nominal_hz
+        return self.connection.builder.indexer.clock.nominal_hz
 
     @property
     def state(self) -> SourceState:
@@ -172,7 +172,7 @@ class LslConnection:
     info : StreamInfo
         What the stream says of itself; the newest, if its outlet came again as another.
     intake : ChunkBuilder
-        The account of samples, and the sample clock with its stated error.
+        With the indices of samples, and the sample clock with its stated error.
     offsets : deque of (float, float)
         Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
 
@@ -193,9 +193,9 @@ class LslConnection:
     ) -> None:
         info = self.info = inlet.info
         self.eeg = eeg
-        self.intake = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
-        self._rhythm = ArrivalTiming(rate_hz)
-        self._watch = StreamHealth(info.name, rate_hz, burst_s(profile, info))
+        self.builder = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
+        self._arrivals = ArrivalTiming(rate_hz)
+        self._health = StreamHealth(info.name, rate_hz, burst_s(profile, info))
         self._check = MagnitudeCheck(rate_hz, float(eeg.scale_uv[0]), eeg.unit_from)
         self._keep_raw = keep_raw
         self._raw: list[ReceivedBlock] = []
@@ -215,8 +215,10 @@ class LslConnection:
                 "Is its program still running, and may this computer reach it through the firewall?"
             ) from error
         self._inlet: NumericInlet | None = inlet
-        self._watch.open(_CLOCK.now_s())
-        self._offset_thread = threading.Thread(target=self._keep_offset, name="neurofb-offset", daemon=True)
+        self._health.opened(_CLOCK.now_s())
+        self._offset_thread = threading.Thread(
+            target=self._measure_offsets, name="neurofb-offset", daemon=True
+        )
         self._offset_thread.start()
 
     def pop_received(self) -> list[ReceivedBlock]:
@@ -234,12 +236,12 @@ class LslConnection:
     @property
     def next_due(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
-        return self._rhythm.next_due
+        return self._arrivals.next_due
 
     @property
     def state(self) -> SourceState:
         """The state of the stream, as of the last ``pull``."""
-        return self._watch.state
+        return self._health.state
 
     def pull(self, timeout_s: float = 0.0) -> Chunk:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
@@ -255,18 +257,18 @@ class LslConnection:
             except StreamLost:
                 self._lose()
         now_s = _CLOCK.now_s()
-        index = self.intake.ledger.next_index
+        index = self.builder.indexer.next_index
         if n == 0 or inlet is None:
-            self._events += self._watch.silence(now_s, index)
-            if self._watch.state == "lost" and (self._search is None or self._search.is_over):
+            self._events += self._health.nothing_came(now_s, index)
+            if self._health.state == "lost" and (self._search is None or self._search.is_over):
                 self._end_search()
                 self._search = OutletSearch(
-                    self.info, index, lambda: self._watch.state == "lost", self._wake, self._stopped
+                    self.info, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
-            return Chunk.empty(index, len(self.intake.labels))
-        self._events += self._watch.came(now_s, index)
-        self._rhythm.came(now_s, n)
-        return self._take_in(inlet, n, now_s)
+            return Chunk.empty(index, len(self.builder.labels))
+        self._events += self._health.samples_came(now_s, index)
+        self._arrivals.add(now_s, n)
+        return self._to_chunk(inlet, n, now_s)
 
     def pop_events(self) -> list[Event]:
         """Return what has happened since the last call, in order."""
@@ -274,12 +276,12 @@ class LslConnection:
         if self._search is not None:
             events += self._search.pop_events()
         correction_s = self._offset.correction_s
-        events += [replace(event, time_s=event.time_s + correction_s) for event in self.intake.pop_events()]
+        events += [replace(event, time_s=event.time_s + correction_s) for event in self.builder.pop_events()]
         return events
 
     def flush(self) -> Chunk:
         """Return the samples that are held in doubt, at the end of a session."""
-        return self._corrected(self.intake.flush())
+        return self._corrected(self.builder.flush())
 
     def close(self) -> None:
         """Close the stream; harmless when it is closed."""
@@ -293,7 +295,7 @@ class LslConnection:
         self._inlet = None
         self._end_search()
 
-    def _take_in(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
+    def _to_chunk(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
         raw = inlet.values[:n]
         samples = self.eeg.to_uv(raw)
         received_s = inlet.stamps_s[:n].copy()
@@ -304,14 +306,14 @@ class LslConnection:
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
         if self._by_arrival:
             # The last sample came now; those before it were sent a period apart.
-            stamps_s = here_s - np.arange(n - 1, -1, -1) / self.intake.ledger.clock.nominal_hz
+            stamps_s = here_s - np.arange(n - 1, -1, -1) / self.builder.indexer.clock.nominal_hz
         else:
             stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
         counter = self.eeg.counter
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
-        return self._corrected(self.intake.push(samples, stamps_s, received_s, here_s, counts))
+        return self._corrected(self.builder.push(samples, stamps_s, received_s, here_s, counts))
 
     def _corrected(self, chunk: Chunk) -> Chunk:
         if not self._by_arrival:
@@ -330,7 +332,7 @@ class LslConnection:
                 f"{self.info.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
                 "are timed by their arrival instead. If its program can stamp with LSL's clock, switch that "
                 "on (muselsl: --lsltime)",
-                self.intake.ledger.next_index,
+                self.builder.indexer.next_index,
                 {"difference_s": difference_s, "received_s": received_s},
             )
         )
@@ -352,7 +354,7 @@ class LslConnection:
         self.offsets.append((measured_s, offset_s))
         self._new_offsets.append((measured_s, offset_s))
 
-    def _keep_offset(self) -> None:
+    def _measure_offsets(self) -> None:
         """Ask for the sender's clock again and again; runs in a thread, because an answer may take seconds."""
         while not self._stopped.wait(CORRECTION_EVERY_S):
             inlet = self._inlet
@@ -365,10 +367,10 @@ class LslConnection:
             if inlet is self._inlet:
                 measured_s = _CLOCK.now_s()
                 self._log_offset(measured_s, offset_s)
-                self._offset.measured(measured_s, offset_s)
+                self._offset.add(measured_s, offset_s)
 
     def _lose(self) -> None:
-        self._events += self._watch.cut(_CLOCK.now_s(), self.intake.ledger.next_index)
+        self._events += self._health.outlet_gone(_CLOCK.now_s(), self.builder.indexer.next_index)
         self._inlet = None
 
     def _end_search(self) -> None:
@@ -386,13 +388,13 @@ class LslConnection:
         self._log_offset(measured_s, offset_s)
         self._offset.reopen(offset_s)
         self._by_arrival = None
-        self.intake.ledger.restart()
+        self.builder.indexer.restart()
         self._events.append(
             Event(
                 "reopened",
                 _CLOCK.now_s(),
                 f"{self.info.name!r} is there again as another outlet; the session goes on with it",
-                self.intake.ledger.next_index,
+                self.builder.indexer.next_index,
                 {"uid_before": before.uid, "uid": self.info.uid},
             )
         )

@@ -1,11 +1,11 @@
-"""What lost and doubled packets leave in the values: zeros that are no EEG, and packets that come twice.
+"""Lost and repeated packets in the values: zeros that are no EEG, and packets that come twice.
 
 In: samples in µV with their stamps. Out: the same with zero-filled packets turned to NaN and doubled ones left
-out, so that the ledger after this sees a plain gap. Kept: the last packets, and samples of a run that is not
-yet long enough to be judged; such runs are rare, so nothing is held as a rule.
+out, so that the indexer after this sees a plain gap. Kept: the last packets, and samples of a run that is not
+yet long enough to decide on; such runs are rare, so nothing is held as a rule.
 
 A packet that is the same as the one before, channel by channel, is dropped whatever its stamps say: if it was
-sent twice nothing is missing, and if it stands in for a lost one the ledger finds the gap.
+sent twice nothing is missing, and if it stands in for a lost one the indexer finds the gap.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PacketScreen:
     packet_samples : int
         Samples of a packet; 1 if unknown.
     lost : {"zeros", "gap"}
-        What the device leaves for a lost packet: with ``zeros`` each channel is judged by itself.
+        What the device leaves for a lost packet: with ``zeros`` each channel is checked by itself.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PacketScreen:
 
     @property
     def n_held(self) -> int:
-        """How many samples wait to be judged."""
+        """How many samples wait for a decision."""
         return len(self._held.samples)
 
     def pop_events(self) -> list[Event]:
@@ -87,14 +87,14 @@ class PacketScreen:
         return events
 
     def push(self, rows: Rows, final: bool = False) -> Rows:
-        """Return the samples that are judged; ``final`` if no more will come."""
+        """Return the samples that are decided on; ``final`` if no more will come."""
         if len(self._held.samples):
             rows = Rows(*(np.concatenate(pair) for pair in zip(self._held, rows, strict=True)))
         n = len(rows.samples)
         if n == 0:
             return rows
         if self._suspicious(rows):
-            return self._judge(rows, final)
+            return self._screen(rows, final)
         self._remember(rows)
         return rows
 
@@ -140,7 +140,7 @@ class PacketScreen:
             times.append(np.array([[when, np.nan, np.nan, np.nan]]) if isinstance(when, float) else when)
         return Rows(np.concatenate(samples)[-HISTORY:], np.concatenate(times)[-HISTORY:])
 
-    def _judge(self, rows: Rows, final: bool) -> Rows:
+    def _screen(self, rows: Rows, final: bool) -> Rows:
         before = self._history()
         together = np.concatenate((before.samples, rows.samples))
         times = np.concatenate((before.times, rows.times))

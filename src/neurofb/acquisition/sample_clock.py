@@ -49,7 +49,7 @@ MEAN_AT, MEAN_S, LOW_AT, LOW_S, SKEW_S, RANGE_S, N = range(7)
 
 
 class SampleClock:
-    """Tells the time of every sample of a stream from jittered stamps.
+    """The time of every sample of a stream, from jittered stamps.
 
     With 200 ppm drift and 20 ms jitter (late, or symmetric and different for each sample, or spread evenly over
     ±20 ms and shared by the samples of a packet) the time of any sample is within 2 ms (95 %) and 5 ms (all) of
@@ -93,7 +93,7 @@ class SampleClock:
         return f"SampleClock(rate_hz={self.nominal_hz!r}, jitter={self.asked_jitter!r})"
 
     def start(self, time_s: float, deviation: float = 0.0) -> None:
-        """Return when sample 0 was and how far the period is off, relatively: the best guess before any block."""
+        """Set the time of sample 0 and the relative deviation of the period: the best guess before any block."""
         self._zero_s = self._from_s = float(time_s)
         self._deviation = self._believed = deviation
         self._slope_s = self._period_s * (1.0 + deviation)

@@ -1,7 +1,8 @@
-"""The account of a stream: every sample that was sent is received or recorded as missing.
+"""The index of every sample of a stream: each that was sent is received or logged as missing.
 
 In: time stamps in the order in which they came. Out: which index each sample has, which indices are missing,
-and the smooth time of all of them. Kept: the sample clock, the present block, and samples held in doubt.
+the smooth time of all of them, and events of what was found in the stamps. Kept: the sample clock, the present
+block, and samples held in doubt.
 
 A stamp that is later than expected means that samples are missing, or only that this one was delayed. The two
 differ in what follows: after a loss the stamps *stay* late, after a delay they catch up. So samples after a
@@ -9,12 +10,12 @@ suspicious stamp are held, by count, until the level they keep is known; nothing
 that hides in the jitter is found when two blocks of half a second stay late, and is entered there.
 
 Lost samples come in whole packets, so the level is rounded to packets. Measured over ten minutes with 5 % of packets
-of 47 ms lost, three disconnections and 300 ppm drift: the account is exact without jitter and, but for one packet in
+of 47 ms lost, three disconnections and 300 ppm drift: the count is exact without jitter and, but for one packet in
 one of some hundred runs, with jitter up to 5 ms of any kind. With 10 ms about one run in eight is off by a packet or
 two, rarely more (288 samples were seen). With 20 ms *and* losses stamps do not tell any more what is missing: late
 jitter leaves a packet in a few runs, symmetric jitter tens to hundreds of samples (up to 700 were seen); without losses
 it is exact there, too. Single samples lost below the jitter cannot be counted from stamps by anyone. Where that
-matters, the device must send a counter column, by which the account is exact.
+matters, the device must send a counter column, by which the count is exact.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Placed(NamedTuple):
 
 
 class SampleIndexer:
-    """Gives each received sample its index and counts what is missing.
+    """Assigns each received sample its index and counts missing ones.
 
     Parameters
     ----------
@@ -67,14 +68,14 @@ class SampleIndexer:
     packet_samples : int
         How many samples are lost at once; 1 if unknown.
     jitter : {"auto", "late", "symmetric"}
-        See ``timing``.
+        See ``sample_clock``.
     counter_modulus : int or None
         Where a counter column comes with the samples: the count at which it starts again from 0.
 
     Attributes
     ----------
     n_received, n_missing : int
-        The account so far; samples held in doubt are in neither.
+        How many so far; samples held in doubt are in neither.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class SampleIndexer:
         if packet_samples < 1:
             raise WrongInput(f"a packet holds at least 1 sample, found {packet_samples}")
         self.clock = SampleClock(rate_hz, jitter)
-        self.judge = GapDetector(self.clock, packet_samples)
+        self.gap_detector = GapDetector(self.clock, packet_samples)
         self.findings = StampFindings(self.clock)
         self.packet_samples = packet_samples
         self.counter_modulus = counter_modulus
@@ -107,11 +108,11 @@ class SampleIndexer:
         self._off_level_s = 0.0
         self._last_count = math.nan
         self._counted = False
-        self._noting = True
+        self._in_fit = True
         self._restarted = False
 
     def __repr__(self) -> str:
-        return f"Ledger(rate_hz={self.clock.nominal_hz!r}, packet_samples={self.packet_samples!r})"
+        return f"SampleIndexer(rate_hz={self.clock.nominal_hz!r}, packet_samples={self.packet_samples!r})"
 
     @property
     def n_held(self) -> int:
@@ -128,7 +129,7 @@ class SampleIndexer:
         arrivals_s: FloatArray | None = None,
         counts: FloatArray | None = None,
     ) -> Placed:
-        """Enter samples.
+        """Index samples.
 
         Parameters
         ----------
@@ -151,7 +152,7 @@ class SampleIndexer:
             if self.next_index + n <= self._block_end:
                 times_s = self.clock.times_of(self.next_index, n)
                 stamps_s = stamps_s - self._bias_s if self._bias_s else stamps_s
-                if not (stamps_s - times_s > self.judge.limit_s).any():
+                if not (stamps_s - times_s > self.gap_detector.limit_s).any():
                     first_index = self.next_index
                     self._enter(stamps_s, n)
                     return Placed(first_index, np.ones(n, dtype=np.bool_), times_s)
@@ -167,7 +168,7 @@ class SampleIndexer:
         return self._place(np.concatenate((self._held, rows)), final=False)
 
     def enter_one(self, stamp_s: float) -> float | None:
-        """Enter a single sample as ``push`` would and give its time; None, and nothing done, if in any doubt.
+        """Index a single sample as ``push`` would and return its time; None, and nothing done, if in any doubt.
 
         Headsets that send sample by sample take this way nearly always, and it must cost next to nothing.
         """
@@ -176,7 +177,11 @@ class SampleIndexer:
             return None
         time_s = self.clock.time_of(index)
         placed_s = stamp_s - self._bias_s
-        if placed_s - time_s > self.judge.limit_s or stamp_s < self.findings.last_stamp_s or self._counted:
+        if (
+            placed_s - time_s > self.gap_detector.limit_s
+            or stamp_s < self.findings.last_stamp_s
+            or self._counted
+        ):
             return None
         self.findings.last_stamp_s = stamp_s
         row = self._n_block
@@ -189,7 +194,7 @@ class SampleIndexer:
         return time_s
 
     def flush(self) -> Placed:
-        """Decide on what is held, because no more samples will come."""
+        """Return what is held, because no more samples will come."""
         return self._place(self._held, final=True)
 
     def _place(self, rows: FloatArray, final: bool) -> Placed:
@@ -209,12 +214,12 @@ class SampleIndexer:
                 rows[done:, 0] -= self._bias_s - bias_s
                 bias_s = self._bias_s
             n = min(len(rows) - done, self._block_end - self.next_index)
-            n, missing, jump_s = self._certain(rows[done:], n, final)
+            n, missing, jump_s = self._decide(rows[done:], n, final)
             if n:
                 present.append(np.ones(n, dtype=np.bool_))
                 times.append(self.clock.times_of(self.next_index, n))
                 self._enter(rows[done : done + n, 0], n)
-                self._noting = True
+                self._in_fit = True
                 self._last_count = rows[done + n - 1, 2]
                 done += n
             elif jump_s:
@@ -233,16 +238,16 @@ class SampleIndexer:
         )
 
     def _start(self, stamps_s: FloatArray) -> None:
-        level_s, deviation = self.judge.first_guess(stamps_s)
+        level_s, deviation = self.gap_detector.first_guess(stamps_s)
         self.clock.start(float(stamps_s[0] + level_s), deviation)
         self._started = True
 
-    def _certain(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
+    def _decide(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
         """Return how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
         if self._cleared:
             n = min(n, self._cleared)
             self._cleared -= n
-            self._noting = not self._cleared_burst
+            self._in_fit = not self._cleared_burst
             return n, 0, 0.0
         if self.next_index == 0:
             return 1, 0, 0.0
@@ -251,23 +256,23 @@ class SampleIndexer:
                 return self._by_counter(rows, n)
             n = 1
         expected_s = self.clock.times_of(self.next_index, n)
-        suspicious = rows[:n, 0] - expected_s > self.judge.limit_s
+        suspicious = rows[:n, 0] - expected_s > self.gap_detector.limit_s
         first = int(suspicious.argmax())
         if not suspicious[first]:
             return n, 0, 0.0
         if first:
             return first, 0, 0.0
         late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
-        verdict = self.judge.verdict(late_s, final)
-        if verdict is None:
+        decision = self.gap_detector.decide(late_s, final)
+        if decision is None:
             return 0, 0, 0.0
-        if verdict.n_late:
-            self._cleared = verdict.n_late
-            self._cleared_burst = self.judge.is_burst(late_s[: verdict.n_late])
-            return self._certain(rows, min(verdict.n_late, self._block_end - self.next_index), final)
-        if rows[0, 0] - rows[0, 1] > FUTURE_S or verdict.level_s > MAX_GAP_S:
-            return 0, 0, verdict.level_s
-        missing = self.judge.n_missing(verdict.level_s, self._restarted)
+        if decision.n_late:
+            self._cleared = decision.n_late
+            self._cleared_burst = self.gap_detector.is_burst(late_s[: decision.n_late])
+            return self._decide(rows, min(decision.n_late, self._block_end - self.next_index), final)
+        if rows[0, 0] - rows[0, 1] > FUTURE_S or decision.level_s > MAX_GAP_S:
+            return 0, 0, decision.level_s
+        missing = self.gap_detector.n_missing(decision.level_s, self._restarted)
         self.findings.log_gap(self.next_index, missing, "the time stamps")
         return 0, missing, 0.0
 
@@ -298,12 +303,12 @@ class SampleIndexer:
         return 0, missing, 0.0
 
     def restart(self) -> None:
-        """Say that the stream was opened anew: a counter may begin at any number."""
+        """Expect any count next: the stream was opened anew."""
         self._last_count = math.nan
         self._restarted = True
 
     def _enter(self, stamps_s: FloatArray, n: int) -> None:
-        if self._noting:
+        if self._in_fit:
             rows = self._block[self._n_block : self._n_block + n]
             rows[:, 0] = np.arange(self.next_index, self.next_index + n)
             rows[:, 1] = stamps_s
@@ -313,7 +318,7 @@ class SampleIndexer:
         self._restarted = False
 
     def _skip(self, missing: int) -> FloatArray:
-        """Pass over missing samples, through as many blocks as they last."""
+        """Advance over missing samples, through as many blocks as they last."""
         times = []
         while missing:
             n = min(missing, self._block_end - self.next_index)
@@ -325,7 +330,7 @@ class SampleIndexer:
         return np.concatenate(times)
 
     def _end_block(self, in_gap: bool = False) -> int:
-        """Close the block if it is full; give how many samples its level shows to be missing.
+        """Close the block if it is full; return how many samples its level shows to be missing.
 
         The fit takes half a millisecond, so a block that samples beyond doubt have filled is closed when the next one
         comes: its last sample may complete a hop, and feedback would wait.
@@ -341,11 +346,11 @@ class SampleIndexer:
 
     def _close(self, block: FloatArray, in_gap: bool) -> int:
         late_s = block[:, 1] - self.clock.times_at(block[:, 0])
-        level_s = self.judge.level_s(late_s) if self.judge.sharp else float(late_s.mean())
+        level_s = self.gap_detector.level_s(late_s) if self.gap_detector.sharp else float(late_s.mean())
         known = self.clock.n_steady >= MIN_BLOCKS and not self._counted
         # Late jitter has a long tail on one side.
         tail = 12.0 if self.clock.jitter == "late" and level_s > 0 else 5.0
-        limit_s = max(0.5 * self.judge.packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
+        limit_s = max(0.5 * self.gap_detector.packet_s, tail * self.clock.scatter_s, 3.0 * self.clock.error_s)
         if known and abs(level_s) > limit_s and len(block) > self.clock.block_samples // 4:
             if in_gap:
                 # The gap was measured from the line, so it holds what this block lacks: not to be counted twice.
@@ -353,7 +358,7 @@ class SampleIndexer:
                 return 0
             return self._off_level(level_s)
         self._off_level_s = 0.0
-        self.judge.note(late_s)
+        self.gap_detector.measure_jitter(late_s)
         self.clock.add_block(block[:, 0], block[:, 1])
         self.findings.check_rate(self.next_index)
         return 0
@@ -365,7 +370,7 @@ class SampleIndexer:
             return 0
         self._off_level_s = 0.0
         if level_s > 0:
-            missing = self.judge.n_missing(level_s, self._restarted)
+            missing = self.gap_detector.n_missing(level_s, self._restarted)
             found_by = "the level of the time stamps; their place is known to a second"
             self.findings.log_gap(self.next_index, missing, found_by)
             return missing

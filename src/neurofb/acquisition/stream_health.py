@@ -14,7 +14,7 @@ from neurofb.chunk import FloatArray
 from neurofb.events import Event
 
 LOST_S = 2.0
-#: A stream that is there and sends nothing is spoken of after this time.
+#: A stream that is there and sends nothing is an event after this time.
 SILENT_S = 5.0
 #: Silences up to this length are taken for the stream's way of sending and remembered, fading slowly.
 USUAL_S = 0.5
@@ -28,12 +28,12 @@ _UNITS = {1e6: "volts", 1e3: "millivolts", 1.0: "microvolts", 1e-3: "nanovolts"}
 
 
 class StreamHealth:
-    """Knows how long a stream has been silent and what that means.
+    """Follows how long a stream has been silent, and the state that follows from it.
 
     Parameters
     ----------
     name : str
-        The stream, for the messages.
+        Of the stream, for messages.
     rate_hz : float
         Nominal rate.
     burst_s : float
@@ -47,19 +47,19 @@ class StreamHealth:
         self._burst_s = burst_s
         self._usual_s = burst_s
         self._since_s: float | None = None
-        self._said_silent = False
+        self._silence_logged = False
 
     @property
     def stale_after_s(self) -> float:
         """How long a silence must last to be called stale: 3 sample periods and a burst."""
         return min(self._periods_s + self._usual_s, LOST_S)
 
-    def open(self, now_s: float) -> None:
-        """Say that the stream was opened, from when on its silence counts."""
+    def opened(self, now_s: float) -> None:
+        """Note that the stream was opened: from now on its silence counts."""
         self._since_s = now_s
 
-    def came(self, now_s: float, index: int) -> list[Event]:
-        """Say that samples came; give the event if they had stayed away."""
+    def samples_came(self, now_s: float, index: int) -> list[Event]:
+        """Note that samples came; return the event if they had stayed away."""
         silent_s = now_s - self._since_s if self._since_s is not None else 0.0
         before, self.state = self.state, "flowing"
         self._since_s = now_s
@@ -79,15 +79,15 @@ class StreamHealth:
             )
         ]
 
-    def silence(self, now_s: float, index: int) -> list[Event]:
-        """Say that nothing came; give an event if that changes the state."""
+    def nothing_came(self, now_s: float, index: int) -> list[Event]:
+        """Note that nothing came; return an event if that changes the state."""
         if self._since_s is None:
             return []
         silent_s = now_s - self._since_s
         if self.state == "waiting":
-            if silent_s < SILENT_S or self._said_silent:
+            if silent_s < SILENT_S or self._silence_logged:
                 return []
-            self._said_silent = True
+            self._silence_logged = True
             message = (
                 f"the stream {self.name!r} is there but has sent nothing for {silent_s:.1f} s; "
                 "look whether the device is connected and its program is streaming"
@@ -101,8 +101,8 @@ class StreamHealth:
             return [self._event("stale", now_s, silent_s, index)]
         return []
 
-    def cut(self, now_s: float, index: int) -> list[Event]:
-        """Say that the outlet is gone: no need to wait until it has been silent for long."""
+    def outlet_gone(self, now_s: float, index: int) -> list[Event]:
+        """Note that the outlet is gone: the stream is lost at once."""
         if self.state == "lost":
             return []
         self.state = "lost"
