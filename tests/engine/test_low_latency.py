@@ -67,7 +67,7 @@ class DueSource:
     """Gives one sample when the clock has come to ``comes_s``; notes how it was asked."""
 
     def __init__(self, clock, comes_s, due):
-        self._clock, self._comes_s, self.next_due = clock, comes_s, due
+        self._clock, self._comes_s, self.next_arrival = clock, comes_s, due
         self.asked_s = []
 
     def pull(self, timeout_s=0.0):
@@ -135,7 +135,7 @@ def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
     def pull_and_count(comes_in_s, practice_s=0.0):
         monkeypatch.setattr(looped, "practise", lambda: (practised.append(0), clock.advance(practice_s)))
         practised.clear()
-        source.next_due = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
+        source.next_arrival = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
         source._comes_s = clock.now_s() + comes_in_s
         assert len(waiting.pull(0.005, 999.0)) == 1
         return len(practised)
@@ -164,7 +164,7 @@ def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
 
     def is_awake():
         source.asked_s.clear()
-        source.next_due = ExpectedArrival(clock.now_s() + 0.004, 0.0002, 1)
+        source.next_arrival = ExpectedArrival(clock.now_s() + 0.004, 0.0002, 1)
         source._comes_s = clock.now_s() + 0.0041
         waiting.pull(0.005, 999.0)
         return source.asked_s[0] != 0.005

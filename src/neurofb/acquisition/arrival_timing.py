@@ -76,7 +76,7 @@ class ArrivalTiming:
         self._period_s = min(max(period_s, self._nominal_s - most_s), self._nominal_s + most_s)
 
     @property
-    def next_due(self) -> ExpectedArrival | None:
+    def next_arrival(self) -> ExpectedArrival | None:
         """When the next samples should come; None while that is not known to a millisecond."""
         within_s = WITHIN_S + WITHIN_TIMES * self._scatter_s
         if self._newest_s is None or not self._burst or within_s > MOST_WITHIN_S:

@@ -52,7 +52,7 @@ class GeneratedSource:
         return self._state
 
     @property
-    def next_due(self) -> ExpectedArrival | None:
+    def next_arrival(self) -> ExpectedArrival | None:
         """None: samples are made when they are asked for, nobody need be ready for them."""
         return None
 

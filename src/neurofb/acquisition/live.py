@@ -99,9 +99,9 @@ class LslSource:
         return self.connection.eeg
 
     @property
-    def next_due(self) -> ExpectedArrival | None:
+    def next_arrival(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
-        return None if self._connection is None else self._connection.next_due
+        return None if self._connection is None else self._connection.next_arrival
 
     def start(self) -> None:
         """Find the stream and open it.
@@ -234,9 +234,9 @@ class LslConnection:
         return new
 
     @property
-    def next_due(self) -> ExpectedArrival | None:
+    def next_arrival(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
-        return self._arrivals.next_due
+        return self._arrivals.next_arrival
 
     @property
     def state(self) -> SourceState:

@@ -57,7 +57,7 @@ class Source(Protocol):
         ...
 
     @property
-    def next_due(self) -> ExpectedArrival | None:
+    def next_arrival(self) -> ExpectedArrival | None:
         """When the next samples should come, on the live clock; None where that is not known to a millisecond."""
         ...
 

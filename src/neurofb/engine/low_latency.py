@@ -59,7 +59,7 @@ class HopWaiter:
         """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
         if not self._looped.loop.is_giving_feedback or now_s < self._asleep_until_s:
             return None
-        due = self._source.next_due
+        due = self._source.next_arrival
         if due is None or self._looped.loop.samples_to_hop > due.n_samples:
             return None
         return due if now_s < due.time_s + due.within_s < until_s else None
