@@ -17,7 +17,7 @@ from neurofb.engine.session_log import SessionLog
 from neurofb.events import Event
 from neurofb.recording.writer import Recorder
 from neurofb.xdf import encoding
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import DTYPES, StreamHeader
 from neurofb.xdf.stream import XdfStream
 
 FORMATS = ("float32", "double64", "int64", "int32", "int16", "int8")
@@ -32,7 +32,7 @@ def header(name: str = "made", form: str = "float32", n_channels: int = 2, rate_
 def numbers(form: str, n: int, n_channels: int, seed: int = 0) -> np.ndarray:
     """Give values that use the whole range of a format."""
     rng = np.random.default_rng(seed)
-    dtype = np.dtype(encoding.DTYPES[form])
+    dtype = np.dtype(DTYPES[form])
     if dtype.kind == "f":
         return (rng.standard_normal((n, n_channels)) * 10.0 ** rng.integers(-8, 8, (n, 1))).astype(dtype)
     info = np.iinfo(dtype)

@@ -73,7 +73,7 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from neurofb.recording.writer import Recorder
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import StreamHeader
 recorder = Recorder(Path(sys.argv[1]))
 stream = recorder.add_stream(StreamHeader("made", "EEG", "float32", 500.0, tuple("ABCDEFGH")))
 values = np.arange(800_000, dtype="<f4").reshape(-1, 8)

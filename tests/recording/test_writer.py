@@ -20,8 +20,8 @@ from neurofb.errors import RecordingFailed, WrongInput, WrongShape
 from neurofb.recording import writer
 from neurofb.recording.writer import Recorder
 from neurofb.xdf import encoding
-from neurofb.xdf.encoding import StreamHeader
 from neurofb.xdf.file import read_xdf_file
+from neurofb.xdf.headers import StreamHeader
 
 
 def stamps(n: int, rate_hz: float = 100.0) -> np.ndarray:
@@ -196,8 +196,8 @@ from pathlib import Path
 import numpy as np
 from neurofb.errors import RecordingFailed
 from neurofb.recording.writer import Recorder
-from neurofb.xdf.encoding import StreamHeader
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import StreamHeader
+from neurofb.xdf.headers import StreamHeader
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 recorder = Recorder(Path(sys.argv[1]), waits=True)
@@ -262,7 +262,7 @@ from pathlib import Path
 from neurofb.errors import RecordingFailed
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import StreamHeader
 folder = Path(sys.argv[1])
 if os.geteuid() == 0:  # root may write everywhere: somebody else tries
     os.setuid(65534)

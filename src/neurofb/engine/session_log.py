@@ -26,7 +26,7 @@ from neurofb.lsl.matching import StreamInfo
 from neurofb.recording.sample_map import SampleMap
 from neurofb.recording.writer import Recorder
 from neurofb.stimulation.driver import STATES, Reading
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import StreamHeader
 
 #: Columns of the feedback in the record; those that LSL sends are among them.
 FEEDBACK_COLUMNS: Mapping[str, str] = {

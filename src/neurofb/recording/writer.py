@@ -24,7 +24,7 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import RecordingFailed, WrongInput, WrongShape
 from neurofb.recording.folder import sync_folder
 from neurofb.xdf import encoding
-from neurofb.xdf.encoding import StreamHeader
+from neurofb.xdf.headers import StreamHeader
 
 #: Every so many flushes a boundary mark is written, at which readers resume after damage.
 BOUNDARY_EVERY = 2

@@ -13,7 +13,7 @@ from pathlib import Path
 from neurofb.errors import UnknownFile, WrongFile, nearest
 from neurofb.xdf import encoding
 from neurofb.xdf.chunks import Chunk, ChunkWalk, variable_length
-from neurofb.xdf.headers import StreamFacts, parse_xml, read_footer
+from neurofb.xdf.headers import StreamHeader, parse_xml, read_footer
 from neurofb.xdf.stream import XdfStream
 
 #: Problems of one kind that are listed one by one.
@@ -202,14 +202,14 @@ class _Opening:
             self._problems.append(f"a header cannot be read: {error}")
             return False
         try:
-            facts = StreamFacts.read(number, info)
+            header = StreamHeader.read(number, info)
         except WrongFile as error:
             self._problems.append(f"stream {number} cannot be read: {error}")
             return True
         if number in self._streams:
-            self._problems.append(f"stream {number} has a second header, {facts.name!r}; the first is kept")
+            self._problems.append(f"stream {number} has a second header, {header.name!r}; the first is kept")
             return True
-        self._streams[number] = XdfStream(self._path, facts)
+        self._streams[number] = XdfStream(self._path, header)
         return True
 
     def _samples(self, chunk: Chunk) -> bool:

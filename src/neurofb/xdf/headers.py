@@ -1,18 +1,30 @@
-"""Read the headers and footers of an XDF file: XML to plain mappings, and the facts of a stream."""
+"""Headers and footers of an XDF file: XML to plain mappings, and the header of a stream, read and written.
+
+Headers are spelled as LabRecorder's are, so that everything that reads those reads ours.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from neurofb.errors import WrongFile
-from neurofb.xdf.encoding import DTYPES
+from neurofb.errors import WrongFile, WrongInput
 
+#: Channel formats as XDF names them; None for text.
+DTYPES: Mapping[str, str | None] = {
+    "float32": "<f4",
+    "double64": "<f8",
+    "int64": "<i8",
+    "int32": "<i4",
+    "int16": "<i2",
+    "int8": "i1",
+    "string": None,
+}
 _DEEPEST = 64
 _MOST_CHANNELS = 2**31
 
@@ -54,44 +66,64 @@ def _plain(element: ElementTree.Element, depth: int) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFacts:
-    """Description of a stream, from its header.
+class StreamHeader:
+    """The header of a stream: what it says of itself before its first sample.
 
     Attributes
     ----------
-    number : int
-        Of the stream in its file.
-    name, type, source_id, uid, hostname : str
+    name, type : str
     channel_format : str
-        One of ``xdf.DTYPES``.
-    n_channels : int
+        One of ``DTYPES``.
     rate_hz : float
-        Nominal; 0 for an irregular stream.
+        Nominal rate; 0 for an irregular stream.
     labels, units : tuple of str
-        Of the channels that are described; empty if none is.
+        One for each channel; units may be left out. In a file that was read: of the channels that it describes.
+    source_id, uid, hostname, session_id : str
+        As LSL has them.
+    created_s : float
+        On the sender's clock.
     desc : mapping
-        Everything else it says, nested.
-    info : mapping
-        The whole header.
+        Further children of ``desc``; mappings nest, all else is text. In a file that was read: all of them.
+    n_channels : int
+        Values of each sample; by default one for each label.
+    number : int
+        Of the stream in the file that was read.
     """
 
-    number: int
     name: str
     type: str
-    source_id: str
-    uid: str
-    hostname: str
     channel_format: str
-    n_channels: int
     rate_hz: float
     labels: tuple[str, ...]
-    units: tuple[str, ...]
-    desc: Mapping[str, Any]
-    info: Mapping[str, Any]
+    units: tuple[str, ...] = ()
+    source_id: str = ""
+    uid: str = ""
+    hostname: str = ""
+    session_id: str = ""
+    created_s: float = 0.0
+    desc: Mapping[str, Any] = field(default_factory=dict)
+    n_channels: int = 0
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        if self.channel_format not in DTYPES:
+            raise WrongInput(
+                f"no channel format {self.channel_format!r} in XDF; there are: {', '.join(DTYPES)}"
+            )
+        if self.n_channels:  # read from a file, which may describe some of its channels, or none
+            return
+        if not self.labels:
+            raise WrongInput(f"the stream {self.name!r} has no channels; a stream has at least one")
+        if self.units and len(self.units) != len(self.labels):
+            raise WrongInput(
+                f"the stream {self.name!r} has {len(self.labels)} channels and {len(self.units)} units; "
+                "give one for each, or none"
+            )
+        object.__setattr__(self, "n_channels", len(self.labels))
 
     @classmethod
-    def read(cls, number: int, info: Mapping[str, Any]) -> StreamFacts:
-        """Return the facts of a stream from its header.
+    def read(cls, number: int, info: Mapping[str, Any]) -> StreamHeader:
+        """Return the header of stream ``number`` of a file.
 
         Raises
         ------
@@ -121,19 +153,71 @@ class StreamFacts:
             labels=channel_texts(desc, "label"),
             units=channel_texts(desc, "unit"),
             desc=desc,
-            info=info,
         )
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """The number format; None for text."""
-        form = DTYPES[self.channel_format]
-        return None if form is None else np.dtype(form)
+        name = DTYPES[self.channel_format]
+        return None if name is None else np.dtype(name)
 
     @property
     def period_s(self) -> float:
-        """Seconds between samples; 0 for an irregular stream."""
+        """The time between samples; 0 for an irregular stream."""
         return 1.0 / self.rate_hz if self.rate_hz else 0.0
+
+    def to_xml(self) -> bytes:
+        """Return the header as XDF stores it."""
+        info = ElementTree.Element("info")
+        for key, value in (
+            ("name", self.name),
+            ("type", self.type),
+            ("channel_count", str(self.n_channels)),
+            ("channel_format", self.channel_format),
+            ("source_id", self.source_id),
+            ("nominal_srate", repr(float(self.rate_hz))),
+            ("version", "1.10"),
+            ("created_at", repr(float(self.created_s))),
+            ("uid", self.uid),
+            ("session_id", self.session_id),
+            ("hostname", self.hostname),
+        ):
+            ElementTree.SubElement(info, key).text = _clean(value)
+        desc = ElementTree.SubElement(info, "desc")
+        channels = ElementTree.SubElement(desc, "channels")
+        units = self.units or ("",) * self.n_channels
+        for label, unit in zip(self.labels, units, strict=True):
+            channel = ElementTree.SubElement(channels, "channel")
+            ElementTree.SubElement(channel, "label").text = _clean(label)
+            if unit:
+                ElementTree.SubElement(channel, "unit").text = _clean(unit)
+            ElementTree.SubElement(channel, "type").text = _clean(self.type)
+        _add_children(desc, self.desc)
+        return to_bytes(info)
+
+
+def _clean(text: str) -> str:
+    """Leave out what XML 1.0 cannot hold, such as NUL."""
+    return "".join(
+        c
+        for c in text
+        if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
+    )
+
+
+def _add_children(parent: ElementTree.Element, children: Mapping[str, Any]) -> None:
+    for key, value in children.items():
+        child = ElementTree.SubElement(parent, key)
+        if isinstance(value, Mapping):
+            _add_children(child, value)
+        else:
+            child.text = _clean(str(value))
+
+
+def to_bytes(element: ElementTree.Element) -> bytes:
+    """Return an XML document as XDF stores it."""
+    content: bytes = ElementTree.tostring(element, "us-ascii")
+    return b'<?xml version="1.0"?>' + content
 
 
 def read_footer(content: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongFile, WrongInput
 from neurofb.xdf.chunks import ChunkWalk
-from neurofb.xdf.headers import StreamFacts
+from neurofb.xdf.headers import StreamHeader
 from neurofb.xdf.samples import runs, stamped, stamped_size, stamps_of, texts, values_of
 
 _T = TypeVar("_T")
@@ -35,7 +35,7 @@ class XdfStream:
 
     Attributes
     ----------
-    facts : StreamFacts
+    facts : StreamHeader
         Name, type, rate, labels, units and whatever else its header says.
     footer : mapping or None
         None if the recording was broken off before it.
@@ -46,7 +46,7 @@ class XdfStream:
     """
 
     path: Path
-    facts: StreamFacts
+    facts: StreamHeader
     footer: Mapping[str, Any] | None = None
     holes: list[int] = field(default_factory=list)
     _offsets: list[tuple[float, float]] = field(default_factory=list)
