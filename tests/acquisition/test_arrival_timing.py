@@ -24,7 +24,7 @@ def heard(rate_hz, n=400, burst=1, jitter_s=0.0, seed=0, lost=()):
 
 @pytest.mark.parametrize("rate_hz", [250.0, 248.0, 251.5])
 @pytest.mark.parametrize("burst", [1, 8, 12])
-def test_even_arrivals_are_foreseen(rate_hz, burst):
+def test_even_arrivals_are_predicted(rate_hz, burst):
     timing, off_s = heard(rate_hz, burst=burst, jitter_s=1e-4)
     assert timing.next_arrival.n_samples == burst
     assert timing.next_arrival.time_s == pytest.approx(100.0 + 400 * burst / rate_hz, abs=3e-4)
@@ -32,27 +32,27 @@ def test_even_arrivals_are_foreseen(rate_hz, burst):
     assert np.abs(np.array(off_s[300:], dtype=float)).max() <= 1
 
 
-def test_the_first_arrivals_foretell_nothing():
+def test_first_arrivals_predict_nothing():
     _, off_s = heard(250.0)
     assert off_s[:2] == [None, None]
     assert ArrivalTiming(RATE_HZ).next_arrival is None
 
 
-def test_arrivals_that_scatter_are_not_waited_for():
+def test_scattered_arrivals_predict_nothing():
     timing, _ = heard(250.0, jitter_s=0.01)
     assert timing.next_arrival is None
     timing, _ = heard(250.0, burst=12, jitter_s=0.02)
     assert timing.next_arrival is None
 
 
-def test_a_lost_sample_is_got_over():
+def test_prediction_recovers_from_lost_sample():
     timing, off_s = heard(250.0, jitter_s=1e-4, lost=(200,))
     assert timing.next_arrival.time_s == pytest.approx(100.0 + 400 / 250.0, abs=3e-4)
     assert timing.next_arrival.within_s < MOST_WITHIN_S
     assert abs(off_s[260]) < 1
 
 
-def test_a_late_arrival_of_two_leaves_the_line_where_it_is():
+def test_late_arrival_of_two_does_not_move_the_prediction():
     timing, _ = heard(250.0, n=300)
     now_s = 100.0 + 301 / 250.0
     timing.add(now_s, 2)
@@ -60,7 +60,7 @@ def test_a_late_arrival_of_two_leaves_the_line_where_it_is():
     assert timing.next_arrival.time_s == pytest.approx(100.0 + 302 / 250.0, abs=1e-4)
 
 
-def test_a_silence_begins_the_line_anew():
+def test_silence_restarts_the_prediction():
     timing, _ = heard(250.0, n=300)
     timing.add(200.0, 1)
     due = timing.next_arrival

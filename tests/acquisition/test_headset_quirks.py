@@ -35,7 +35,7 @@ def opened(name: str, profile: str | None = None, type_: str | None = None) -> P
 
 
 def recorded(path: Path, name: str | None = None, type_: str = "EEG") -> tuple[np.ndarray, np.ndarray, float]:
-    """Give values, raw stamps and rate of a stream in an XDF file."""
+    """Return values, raw stamps and rate of a stream in an XDF file."""
     streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=False, verbose=False)
     for stream in streams:
         info = stream["info"]
@@ -60,7 +60,7 @@ def taken_in(
     return builder, np.concatenate([chunk.samples for chunk in chunks]), builder.pop_events()
 
 
-def test_1_a_source_id_is_no_identity() -> None:
+def test_1_streams_of_one_source_id_are_kept_apart() -> None:
     name = unique("Muse")
     kept = [
         outlet(name, source_id="Muse_00:55"),
@@ -78,7 +78,7 @@ def test_1_a_source_id_is_no_identity() -> None:
     pulled.source.stop()
 
 
-def test_2_no_labels_and_no_unit_come_from_the_profile_or_are_refused() -> None:
+def test_2_missing_labels_and_unit_come_from_profile_or_are_refused() -> None:
     name = unique("obci_eeg")
     sender = Sender(outlet(name, (), n_channels=8, rate_hz=250.0), rate_hz=250.0)
     pulled = opened(name, "openbci-cyton")
@@ -95,7 +95,7 @@ def test_2_no_labels_and_no_unit_come_from_the_profile_or_are_refused() -> None:
         opened(name)
 
 
-def test_3_unix_time_is_seen_and_the_time_of_arrival_is_taken() -> None:
+def test_3_unix_stamps_are_replaced_by_arrival_times() -> None:
     name = unique("Unix")
     sender = Sender(outlet(name), offset_s=1_636_233_170.0)
     pulled = opened(name, "muse-2")
@@ -162,7 +162,7 @@ def test_5_zero_filled_packets_are_nan() -> None:
 
 
 @pytest.mark.parametrize("stands_in", [True, False])
-def test_5_a_packet_that_comes_twice_is_left_out(stands_in: bool) -> None:
+def test_5_repeated_packet_is_left_out(stands_in: bool) -> None:
     rng = np.random.default_rng(0)
     values, stamps_s = rng.normal(0, 20, (2400, 4)), 1000.0 + np.arange(2400) / 256.0
     if stands_in:  # for one that was lost
@@ -177,7 +177,7 @@ def test_5_a_packet_that_comes_twice_is_left_out(stands_in: bool) -> None:
     assert repeat.message == "12 samples came twice; the second is left out"
 
 
-def test_6_a_dead_aux_is_left_out_and_rails_stay_as_they_are(data_dir: Path) -> None:
+def test_6_dead_aux_is_left_out_and_rails_stay(data_dir: Path) -> None:
     muse = load_profile("muse-2")
     stream = StreamInfo(
         "Muse", "EEG", "m", "u", "h", 5, 256.0, "float32", (*MUSE, "AUX_RIGHT"), ("microvolts",) * 5
@@ -196,7 +196,7 @@ def test_6_a_dead_aux_is_left_out_and_rails_stay_as_they_are(data_dir: Path) -> 
 
 
 @pytest.mark.parametrize("level_uv", [-109_000.0, 4200.0, 725.0])
-def test_7_levels_are_no_wrong_unit_and_pass_unchanged(level_uv: float) -> None:
+def test_7_levels_raise_no_unit_event_and_pass_unchanged(level_uv: float) -> None:
     name = unique("Level")
     sender = Sender(outlet(name))
     pulled = opened(name)
@@ -227,7 +227,7 @@ def test_8_rows_that_are_no_eeg_are_left_out() -> None:
     pulled.source.stop()
 
 
-def test_9_a_stream_that_never_sends_is_told() -> None:
+def test_9_stream_that_never_sends_is_an_event() -> None:
     name = unique("Silent")
     kept = outlet(name)
     pulled = opened(name)
@@ -239,7 +239,7 @@ def test_9_a_stream_that_never_sends_is_told() -> None:
     pulled.source.stop()
 
 
-def test_10_type_and_unit_are_spelled_in_many_ways() -> None:
+def test_10_spellings_of_type_and_unit_are_understood() -> None:
     labels = ("Fz", "Cz")
     for spelled, (unit, scale) in zip(
         ("EEG", "eeg", "Eeg ", "eeg"), (("microvolts", 1), ("uV", 1), ("V", 1e6), ("-6", 1)), strict=True
@@ -249,7 +249,7 @@ def test_10_type_and_unit_are_spelled_in_many_ways() -> None:
         assert eeg_columns(stream).scale_uv.tolist() == [scale, scale]
 
 
-def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
+def test_11_offset_between_two_computers_is_corrected(data_dir: Path) -> None:
     # Recorded by LabRecorder, with the clock reset on the way: 180 hours back at one point.
     values, stamps_s, rate_hz = recorded(data_dir / "xdf_example_files" / "clock_resets.xdf", "BioSemi")
     jumps = np.flatnonzero(np.abs(np.diff(stamps_s)) > 100.0)
@@ -263,7 +263,7 @@ def test_11_two_computers_whose_clocks_differ(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("rate_hz", [256.0, 1000.0])
 @pytest.mark.parametrize("seed", range(2))
-def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rate_hz: float) -> None:
+def test_11_drift_between_two_computers_is_corrected_for_ten_minutes(seed: int, rate_hz: float) -> None:
     # 100 h ahead, -33 ppm, and a measured offset that scatters by 1.8 ms: found in a recording.
     rng, n = np.random.default_rng(seed), int(600 * rate_hz)
     true_s = 5000.0 + np.arange(n) / rate_hz
@@ -293,7 +293,7 @@ def test_11_ten_minutes_on_two_computers_whose_clocks_drift_apart(seed: int, rat
     assert abs(to_ours_s[-1] - to_ours_s[0]) > 0.015
 
 
-def test_11_another_sender_goes_on_where_the_first_was() -> None:
+def test_11_second_sender_continues_the_times_of_the_first() -> None:
     offset = ClockOffset(10.0)
     for i in range(20):
         offset.add(100.0 + 5.0 * i, 10.0 + 1e-4 * 5.0 * i)
@@ -308,7 +308,7 @@ def test_11_another_sender_goes_on_where_the_first_was() -> None:
     assert offset.correction_s == pytest.approx(correction_s, abs=1e-9)
 
 
-def test_12_our_own_streams_say_all_that_is_needed() -> None:
+def test_12_own_streams_describe_themselves_fully() -> None:
     name = unique("Own")
     plan = SendPlan(load_profile("simulated"), seed=3, name=name)
     before_s = pylsl.local_clock()
@@ -348,7 +348,7 @@ def test_12_our_own_streams_say_all_that_is_needed() -> None:
     pulled.source.stop()
 
 
-def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) -> None:
+def test_recorded_reconnection_is_a_gap_of_its_length(data_dir: Path) -> None:
     # LabRecorder waited 13 s for an outlet that had died and went on in the same stream.
     path = data_dir / "labrecorder_made_here" / "multi_format_reconnect.xdf"
     values, stamps_s, rate_hz = recorded(path, "eeg_float32")
@@ -361,14 +361,14 @@ def test_a_recorded_reconnection_is_a_gap_of_the_right_length(data_dir: Path) ->
 
 
 @pytest.mark.parametrize("file", ["killed_no_footer.xdf", "truncated_muse_P001_60000bytes.xdf"])
-def test_recordings_that_were_broken_off_are_read_to_their_end(data_dir: Path, file: str) -> None:
+def test_broken_off_recordings_are_read_to_their_end(data_dir: Path, file: str) -> None:
     values, stamps_s, rate_hz = recorded(data_dir / "labrecorder_made_here" / file)
     builder, samples, _ = taken_in(values, stamps_s, rate_hz, PacketFormat())
     assert builder.indexer.n_missing == 0
     np.testing.assert_array_equal(samples, values)
 
 
-def test_streams_without_samples_give_nothing(data_dir: Path) -> None:
+def test_streams_without_samples_are_empty(data_dir: Path) -> None:
     values, stamps_s, _ = recorded(
         data_dir / "labrecorder_made_here" / "multi_format_reconnect.xdf", "silent"
     )
@@ -378,7 +378,7 @@ def test_streams_without_samples_give_nothing(data_dir: Path) -> None:
     assert events == []
 
 
-def test_same_name_and_source_id_on_two_computers_are_shown() -> None:
+def test_same_name_and_source_id_on_two_computers_are_listed() -> None:
     streams = [
         StreamInfo("WS-default", "EEG", "41", uid, host, 21, 300.0, "float32", ("Fz",) * 21)
         for uid, host in (("a", "lab1"), ("b", "lab2"))

@@ -30,7 +30,7 @@ def opened(name: str, **options: object) -> Pulled:
     return Pulled(source)
 
 
-def test_samples_come_out_as_they_went_in() -> None:
+def test_source_returns_sent_samples_and_stamps() -> None:
     name = unique("Plain")
     sender = Sender(outlet(name))
     pulled = opened(name)
@@ -55,7 +55,7 @@ def test_samples_come_out_as_they_went_in() -> None:
 
 
 @pytest.mark.parametrize("value_format", ["float32", "double64", "int32", "int16", "int8", "int64"])
-def test_every_number_format_is_read(value_format: str) -> None:
+def test_source_reads_every_number_format(value_format: str) -> None:
     name = unique("Format")
     out = outlet(name, value_format=value_format)
     pulled = opened(name)
@@ -66,7 +66,7 @@ def test_every_number_format_is_read(value_format: str) -> None:
     pulled.source.stop()
 
 
-def test_volts_become_microvolts() -> None:
+def test_source_converts_volts_to_microvolts() -> None:
     name = unique("Volts")
     sender = Sender(outlet(name, unit="V"), scale=20e-6)
     pulled = opened(name)
@@ -78,7 +78,7 @@ def test_volts_become_microvolts() -> None:
     pulled.source.stop()
 
 
-def test_a_wrong_unit_is_told() -> None:
+def test_wrong_unit_is_an_event() -> None:
     name = unique("Wrong")
     sender = Sender(outlet(name, unit="microvolts"), scale=20e-6)
     pulled = opened(name)
@@ -88,7 +88,7 @@ def test_a_wrong_unit_is_told() -> None:
     pulled.source.stop()
 
 
-def test_lost_samples_are_nan_and_an_event() -> None:
+def test_lost_samples_are_nan_and_a_gap_event() -> None:
     name = unique("Lossy")
     sender = Sender(outlet(name))
     pulled = opened(name, profile=load_profile("muse-2"))
@@ -105,7 +105,7 @@ def test_lost_samples_are_nan_and_an_event() -> None:
     pulled.source.stop()
 
 
-def test_an_outlet_that_dies_and_comes_back_goes_on_in_the_same_session() -> None:
+def test_source_reopens_outlet_that_died() -> None:
     name = unique("Phoenix")
     first = Sender(outlet(name))
     pulled = opened(name, profile=load_profile("muse-2"))
@@ -131,13 +131,13 @@ def test_an_outlet_that_dies_and_comes_back_goes_on_in_the_same_session() -> Non
     pulled.source.stop()
 
 
-def test_two_that_could_be_the_lost_one_are_shown_and_neither_is_taken(
+def test_source_takes_no_outlet_while_two_match_the_lost_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name, wanted = unique("Hydra"), [2]
 
     def find_all(*arguments: object) -> list:
-        """Look as always, but see nothing before both are seen: LSL shows them one after the other."""
+        """Find streams, but return nothing before both are seen: LSL shows them one after the other."""
         seen = inlet.find_streams(*arguments)  # type: ignore[arg-type]
         return seen if sum(facts.name == name for facts, _ in seen) >= wanted[0] else []
 
@@ -163,7 +163,7 @@ def test_two_that_could_be_the_lost_one_are_shown_and_neither_is_taken(
     pulled.source.stop()
 
 
-def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_follows_sender_with_another_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     # 100 h ahead and -33 ppm; what LSL would measure of it, this test says.
     name, ahead_s, drift = unique("Elsewhere"), 360_000.0, -33e-6
     sender = Sender(outlet(name), offset_s=ahead_s)
@@ -189,7 +189,7 @@ def test_a_computer_whose_clock_runs_otherwise_is_followed(monkeypatch: pytest.M
     pulled.source.stop()
 
 
-def test_a_stall_is_stale_then_lost_then_resumed() -> None:
+def test_stall_is_stale_then_lost_then_resumed() -> None:
     name = unique("Stall")
     sender = Sender(outlet(name))
     pulled = opened(name)
@@ -208,14 +208,14 @@ def test_a_stall_is_stale_then_lost_then_resumed() -> None:
     pulled.source.stop()
 
 
-def test_two_of_one_name_are_not_guessed() -> None:
+def test_start_refuses_two_streams_of_one_name() -> None:
     name = unique("Twin")
     kept = [outlet(name, source_id="same"), outlet(name, source_id="same")]
     with pytest.raises(StreamMissing, match=f"(?s)found {len(kept)}:.*Say which"):
         LslSource(StreamQuery(name=name), wait_s=10.0).start()
 
 
-def test_no_stream_in_time() -> None:
+def test_start_without_stream_lists_those_seen() -> None:
     name = unique("Other")
     kept = outlet(name)
     with pytest.raises(
@@ -225,7 +225,7 @@ def test_no_stream_in_time() -> None:
     assert kept.channel_count == 4
 
 
-def test_a_stream_against_the_profile_is_refused() -> None:
+def test_start_refuses_stream_that_contradicts_profile() -> None:
     name = unique("Small")
     kept = outlet(name, (), n_channels=3)
     with pytest.raises(WrongStream, match="its channels 3 are not TP9"):
@@ -233,7 +233,7 @@ def test_a_stream_against_the_profile_is_refused() -> None:
     assert kept.channel_count == 3
 
 
-def test_before_start_nothing_is_known() -> None:
+def test_source_before_start_has_no_labels() -> None:
     source = LslSource(StreamQuery(name="x"))
     assert source.state == "waiting"
     assert source.pop_events() == []
@@ -242,7 +242,7 @@ def test_before_start_nothing_is_known() -> None:
     source.stop()
 
 
-def test_the_clock_is_lsls() -> None:
+def test_lsl_clock_reads_and_waits_on_lsl_time() -> None:
     clock = LslClock()
     before_s = pylsl.local_clock()
     clock.wait_until(before_s + 0.01)
@@ -256,7 +256,7 @@ def needs(package: str) -> None:
         pytest.skip(f"{package} is not installed: pip install {package}")
 
 
-def test_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
+def test_source_reads_mne_lsl_player_in_volts(tmp_path: Path) -> None:
     needs("mne_lsl")
     import mne
 
@@ -286,7 +286,7 @@ def test_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
     assert "unit" not in pulled.kinds
 
 
-def test_the_command_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> None:
+def test_source_reads_mne_lsl_command_in_volts(tmp_path: Path) -> None:
     needs("mne_lsl")
     import mne
 
@@ -314,7 +314,7 @@ def test_the_command_mne_lsl_player_is_read_with_its_volts(tmp_path: Path) -> No
     np.testing.assert_allclose(found, expected[(start + np.arange(len(found))) % 1280], atol=1e-3)
 
 
-def test_brainflow_synthetic_board_is_read_with_its_microvolts() -> None:
+def test_source_reads_brainflow_board_in_microvolts() -> None:
     needs("brainflow")
     name = unique("synthetic")
     script = f"""

@@ -79,7 +79,9 @@ def run(indexer: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tu
         ("late, evenly", PACKET, "late"),
     ],
 )
-def test_mapped_time_after_30_s(jitter: str, together: int, told: str, drift: float) -> None:
+def test_sample_times_after_30_s_are_within_bounds(
+    jitter: str, together: int, told: str, drift: float
+) -> None:
     for seed in range(4):
         device = Device(120.0, jitter=jitter, together=together, drift=drift, seed=seed)
         _, times_s = run(SampleIndexer(RATE_HZ, PACKET, told), device.stamps_s)  # type: ignore[arg-type]
@@ -89,7 +91,7 @@ def test_mapped_time_after_30_s(jitter: str, together: int, told: str, drift: fl
         assert error_s.max() < 0.005
 
 
-def test_normal_jitter_shared_by_packets_is_as_good_as_640_stamps_allow() -> None:
+def test_sample_times_with_shared_normal_jitter_are_as_good_as_640_stamps() -> None:
     # 20 ms over the root of 30 s of packets, times 2 for a line's end: 1.6 ms is the best standard error.
     errors_s = []
     for seed in range(6):
@@ -100,7 +102,7 @@ def test_normal_jitter_shared_by_packets_is_as_good_as_640_stamps_allow() -> Non
     assert np.max(np.concatenate(errors_s)) < 0.005
 
 
-def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
+def test_wrong_jitter_kind_is_off_by_its_mean() -> None:
     device = Device(120.0, jitter="late", seed=1)
     clocks = {kind: SampleIndexer(RATE_HZ, PACKET, kind) for kind in ("late", "symmetric")}
     errors_s = {}
@@ -111,7 +113,7 @@ def test_the_wrong_kind_of_jitter_would_be_wrong_by_its_mean() -> None:
     assert errors_s["symmetric"] > 0.010
 
 
-def test_stated_error_holds_and_rate_is_measured() -> None:
+def test_clock_states_its_error_and_measures_the_rate() -> None:
     device = Device(120.0, jitter="late", drift=150e-6)
     indexer = SampleIndexer(RATE_HZ, PACKET)
     _, times_s = run(indexer, device.stamps_s)
@@ -128,7 +130,7 @@ def test_stated_error_holds_and_rate_is_measured() -> None:
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(1, 700), min_size=1, max_size=40),
 )
-def test_times_and_places_do_not_depend_on_chunking(
+def test_times_and_indices_do_not_depend_on_chunking(
     jitter: str, size_s: float, loss: float, seed: int, cuts: list[int]
 ) -> None:
     device = Device(12.0, jitter=jitter, size_s=size_s, loss=loss, away=((4.0, 5.2),), seed=seed)
@@ -157,7 +159,7 @@ def test_times_and_places_do_not_depend_on_chunking(
 
 @settings(max_examples=20, deadline=None)
 @given(jitter=st.sampled_from(sorted(JITTERS)), seed=st.integers(0, 10_000))
-def test_mapped_time_always_increases(jitter: str, seed: int) -> None:
+def test_sample_times_always_increase(jitter: str, seed: int) -> None:
     device = Device(10.0, jitter=jitter, seed=seed, loss=0.05)
     _, times_s = run(SampleIndexer(RATE_HZ, PACKET), device.stamps_s[device.kept], 7)
     assert (np.diff(times_s) > 0.0).all()
@@ -166,7 +168,7 @@ def test_mapped_time_always_increases(jitter: str, seed: int) -> None:
 @pytest.mark.parametrize(
     ("jitter", "size_s"), [("none", 0.0), ("late", 0.001), ("late", 0.005), ("normal", 0.002)]
 )
-def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> None:
+def test_indexer_counts_received_and_missing_exactly(jitter: str, size_s: float) -> None:
     device = Device(
         600.0,
         jitter=jitter,
@@ -193,7 +195,7 @@ def test_sent_is_received_and_missing_exactly(jitter: str, size_s: float) -> Non
 
 @pytest.mark.parametrize("seed", range(20, 26))
 @pytest.mark.parametrize(("jitter", "size_s"), [("none", 0.0), ("late", 0.002), ("normal", 0.005)])
-def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: int) -> None:
+def test_indexer_counts_exactly_with_any_seed(jitter: str, size_s: float, seed: int) -> None:
     away = ((60.0 + seed, 63.3), (110.0, 121.0 + seed / 100), (200.0, 200.9))
     device = Device(300.0, jitter=jitter, size_s=size_s, drift=300e-6, loss=0.05, away=away, seed=seed)
     indexer = SampleIndexer(RATE_HZ, PACKET)
@@ -204,7 +206,7 @@ def test_the_account_is_exact_with_any_seed(jitter: str, size_s: float, seed: in
 
 
 @pytest.mark.parametrize("seed", [103, 7, 8, 9])
-def test_small_jitter_is_not_taken_for_a_rate(seed: int) -> None:
+def test_small_jitter_is_not_taken_for_a_rate_deviation(seed: int) -> None:
     # 1 ms between the ends of two packets looks like a rate 1 % off: the times would be off by a packet soon.
     device = Device(60.0, jitter="uniform", size_s=0.001, drift=300e-6, loss=0.05, seed=seed)
     indexer = SampleIndexer(RATE_HZ, PACKET)
@@ -213,7 +215,7 @@ def test_small_jitter_is_not_taken_for_a_rate(seed: int) -> None:
     assert np.abs(times_s - device.true_s).max() < 0.005
 
 
-def test_counter_column_counts_what_stamps_cannot() -> None:
+def test_counter_column_counts_losses_that_stamps_cannot() -> None:
     # Single samples lost under 20 ms of jitter: no stamp tells, the device's counter does, through its turns.
     device = Device(60.0, jitter="late", packet=1, together=PACKET, loss=0.03, seed=5)
     counts = (np.arange(device.n_sent) % 128).astype(float)[device.kept]
@@ -226,7 +228,7 @@ def test_counter_column_counts_what_stamps_cannot() -> None:
     np.testing.assert_array_equal(np.concatenate(present), device.kept)
 
 
-def test_the_turn_of_a_counter_is_learned() -> None:
+def test_counter_modulus_is_learned() -> None:
     n = 1280
     indexer = SampleIndexer(RATE_HZ)
     stamps_s = 1000.0 + np.arange(n) / RATE_HZ
@@ -237,7 +239,7 @@ def test_the_turn_of_a_counter_is_learned() -> None:
     assert [e.kind for e in indexer.pop_events()] == ["counter"]
 
 
-def test_a_gap_says_when_and_how_much() -> None:
+def test_gap_event_has_time_and_length() -> None:
     stamps_s = 1000.0 + np.arange(5000) / RATE_HZ
     kept = np.ones(5000, dtype=bool)
     kept[2400:2424] = False
@@ -252,7 +254,7 @@ def test_a_gap_says_when_and_how_much() -> None:
     assert "24 samples (0.094 s) are missing from sample 2400 on" in event.message
 
 
-def test_a_burst_after_a_stall_is_no_gap() -> None:
+def test_burst_after_stall_is_no_gap() -> None:
     # For 1.5 s nothing comes, then all at once, stamped as it arrives: late, but nothing is lost.
     n = 10_000
     true_s = 1000.0 + np.arange(n) / RATE_HZ
@@ -269,7 +271,7 @@ def test_a_burst_after_a_stall_is_no_gap() -> None:
 
 
 @pytest.mark.parametrize("jump_s", [-1000.0, -3.0, 5000.0])
-def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
+def test_jump_of_senders_clock_is_no_gap(jump_s: float) -> None:
     n = 10_000
     true_s = 1000.0 + np.arange(n) / RATE_HZ
     stamps_s = true_s + np.where(np.arange(n) >= 5000, jump_s, 0.0)
@@ -285,7 +287,7 @@ def test_a_jump_of_the_senders_clock_is_no_gap(jump_s: float) -> None:
     assert "time stamps jumped by" in jumps[0].message
 
 
-def test_backwards_stamps_are_said_once_and_summed_up() -> None:
+def test_backwards_stamps_are_logged_once_and_summed_up() -> None:
     device = Device(130.0, jitter="normal", together=15, packet=1, size_s=0.01)
     indexer = SampleIndexer(RATE_HZ)
     run(indexer, device.stamps_s)
@@ -298,7 +300,7 @@ def test_backwards_stamps_are_said_once_and_summed_up() -> None:
 
 
 @pytest.mark.parametrize("off", [0.006, -0.012])
-def test_a_rate_off_nominal_is_said_once(off: float) -> None:
+def test_rate_off_nominal_is_logged_once(off: float) -> None:
     n = 20_000
     stamps_s = 1000.0 + np.arange(n) / (RATE_HZ * (1.0 + off))
     indexer = SampleIndexer(RATE_HZ, PACKET)
@@ -310,13 +312,13 @@ def test_a_rate_off_nominal_is_said_once(off: float) -> None:
     assert f"{100 * off:+.2f} % off the nominal 256 Hz" in event.message
 
 
-def test_a_rate_within_half_a_percent_is_not_said() -> None:
+def test_rate_within_half_a_percent_is_not_logged() -> None:
     indexer = SampleIndexer(RATE_HZ, PACKET)
     run(indexer, 1000.0 + np.arange(20_000) / (RATE_HZ * 1.004))
     assert indexer.pop_events() == []
 
 
-def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
+def test_restarted_device_may_miss_any_number_of_samples() -> None:
     stamps_s = 1000.0 + np.arange(6000) / RATE_HZ
     indexer = SampleIndexer(RATE_HZ, PACKET)
     indexer.push(stamps_s[:3000])
@@ -327,7 +329,7 @@ def test_a_device_that_begins_anew_may_miss_any_number_of_samples() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 3])
-def test_a_hidden_loss_is_not_counted_again_at_a_blocks_end_within_a_gap(seed: int) -> None:
+def test_hidden_loss_is_counted_once_at_block_end_within_gap(seed: int) -> None:
     # 8 ms lost below the jitter at a block's beginning, and before the second block ends a gap of 0.3 s, which
     # is measured from the line and so holds both.
     block = SampleClock(RATE_HZ).block_samples
@@ -365,7 +367,7 @@ def test_a_hidden_loss_is_not_counted_again_at_a_blocks_end_within_a_gap(seed: i
     chunk=st.integers(1, 300),
     seed=st.integers(0, 1000),
 )
-def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
+def test_any_stamps_give_each_sample_one_index_and_increasing_times(
     parts: list[tuple[int, float, float, float]], packet: int, chunk: int, seed: int
 ) -> None:
     rng, now_s, stamps = np.random.default_rng(seed), 1000.0, []
@@ -393,7 +395,7 @@ def test_whatever_the_stamps_each_sample_has_one_place_and_time_goes_on(
     assert sum(gaps) == builder.indexer.n_missing
 
 
-def test_few_samples_are_given_at_the_end() -> None:
+def test_flush_returns_few_samples() -> None:
     indexer = SampleIndexer(RATE_HZ)
     assert len(indexer.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0
     assert indexer.n_held == 10
@@ -402,18 +404,18 @@ def test_few_samples_are_given_at_the_end() -> None:
     assert len(placed.times_s) == 10
 
 
-def test_nothing_pushed_gives_nothing() -> None:
+def test_flush_without_samples_is_empty() -> None:
     indexer = SampleIndexer(RATE_HZ)
     assert len(indexer.push(np.empty(0)).times_s) == 0
     assert len(indexer.flush().times_s) == 0
 
 
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, math.nan])
-def test_a_clock_needs_a_rate(rate_hz: float) -> None:
+def test_sample_clock_refuses_bad_rate(rate_hz: float) -> None:
     with pytest.raises(WrongInput, match="needs a rate above 0 Hz, found"):
         SampleClock(rate_hz)
 
 
-def test_a_packet_needs_a_sample() -> None:
+def test_indexer_refuses_empty_packet() -> None:
     with pytest.raises(WrongInput, match="at least 1 sample, found 0"):
         SampleIndexer(RATE_HZ, 0)

@@ -32,7 +32,7 @@ MUSE_STREAM = StreamInfo(
 GUI_STREAM = StreamInfo("obci_eeg1", "EEG", "openbcigui", "u2", "lab", 8, 250.0, "float32")
 
 
-def test_a_muse_is_known_by_name_and_labels() -> None:
+def test_muse_matches_by_name_and_labels() -> None:
     fits = best_matches(MUSE_STREAM, map(load_profile, profile_names()))
     assert "muse-2" in [each.profile.name for each in fits]
     muse = match_profile(MUSE_STREAM, load_profile("muse-2"))
@@ -40,7 +40,7 @@ def test_a_muse_is_known_by_name_and_labels() -> None:
     assert muse.missing == ()
 
 
-def test_what_the_openbci_gui_does_not_say_is_named() -> None:
+def test_match_names_what_openbci_gui_lacks() -> None:
     (found,) = best_matches(GUI_STREAM, map(load_profile, profile_names()))
     assert found.profile.name == "openbci-cyton"
     assert found.missing == (
@@ -57,7 +57,7 @@ def test_what_the_openbci_gui_does_not_say_is_named() -> None:
         ({"n_channels": 3, "labels": (), "units": ()}, "its channels 3 are not TP9, AF7, AF8, TP10"),
     ],
 )
-def test_what_contradicts_a_profile_is_said(changes: dict[str, object], against: str) -> None:
+def test_match_names_what_contradicts_the_profile(changes: dict[str, object], against: str) -> None:
     found = match_profile(replace(MUSE_STREAM, **changes), load_profile("muse-2"))  # type: ignore[arg-type]
     assert not found.fits
     assert against in found.against
@@ -73,13 +73,13 @@ def test_what_contradicts_a_profile_is_said(changes: dict[str, object], against:
         (StreamQuery(), "u1"),
     ],
 )
-def test_a_stream_is_chosen_by_any_of_its_traits(query: StreamQuery, uid: str) -> None:
+def test_choose_finds_stream_by_any_property(query: StreamQuery, uid: str) -> None:
     # Four streams of a Muse have one source_id; it decides nothing.
     others = [replace(MUSE_STREAM, uid="u3", type="ACC", labels=(), units=(), n_channels=3, rate_hz=52.0)]
     assert choose([MUSE_STREAM, *others], query, 1.0).uid == uid
 
 
-def test_several_that_fit_are_shown_and_not_guessed() -> None:
+def test_choose_refuses_several_matches_and_lists_them() -> None:
     twin = replace(MUSE_STREAM, uid="u9", hostname="other")
     with pytest.raises(
         StreamMissing, match=r"asked for one stream named 'Muse', found 2:\n.*uid u1\n.*uid u9\nSay"
@@ -88,7 +88,7 @@ def test_several_that_fit_are_shown_and_not_guessed() -> None:
     assert error.value.exit_code == 3
 
 
-def test_none_that_fits_shows_what_was_seen() -> None:
+def test_choose_without_match_lists_streams_seen() -> None:
     with pytest.raises(
         StreamMissing, match=r"(?s)no stream named 'Mouse' came up in 2 s.*'Muse'.*did you mean 'Muse'"
     ):
@@ -97,12 +97,12 @@ def test_none_that_fits_shows_what_was_seen() -> None:
         choose([MUSE_STREAM], StreamQuery(profile=load_profile("openbci-cyton")), 2.0)
 
 
-def test_an_empty_network_says_what_may_be_wrong() -> None:
+def test_choose_on_empty_network_names_likely_causes() -> None:
     with pytest.raises(StreamMissing, match=r"(?s)No stream at all was seen.*LSLAPICFG.*KnownPeers"):
         choose([], StreamQuery(), 2.0)
 
 
-def test_columns_beside_the_eeg_are_left_out() -> None:
+def test_eeg_columns_leave_out_other_columns() -> None:
     labels = (
         "Timestamp",
         "Counter",
@@ -123,7 +123,7 @@ def test_columns_beside_the_eeg_are_left_out() -> None:
     ("unit", "scale_uv"),
     [("microvolts", 1), ("uV", 1), ("µV", 1), ("-6", 1), ("V", 1e6), ("volts", 1e6), ("0", 1e6), ("mV", 1e3)],
 )
-def test_the_streams_own_unit_comes_first(unit: str, scale_uv: float) -> None:
+def test_stream_unit_has_priority_over_profile(unit: str, scale_uv: float) -> None:
     where = eeg_columns(replace(MUSE_STREAM, units=(unit,) * 5), load_profile("muse-2"))
     np.testing.assert_array_equal(where.scale_uv, np.full(4, scale_uv))
     assert where.unit_from == f"{unit}, by the stream"
@@ -132,7 +132,7 @@ def test_the_streams_own_unit_comes_first(unit: str, scale_uv: float) -> None:
 @pytest.mark.parametrize(
     ("units", "said"), [((), "does not say its unit"), (("counts",) * 5, "says 'counts'")]
 )
-def test_without_a_unit_the_profile_decides_or_the_user_must(units: tuple[str, ...], said: str) -> None:
+def test_missing_unit_comes_from_profile_or_user(units: tuple[str, ...], said: str) -> None:
     stream = replace(MUSE_STREAM, units=units)
     assert eeg_columns(stream, load_profile("muse-2")).unit_from.startswith(
         "microvolts, by the profile of Muse 2"
@@ -142,12 +142,12 @@ def test_without_a_unit_the_profile_decides_or_the_user_must(units: tuple[str, .
         eeg_columns(stream)
 
 
-def test_a_unit_that_is_none_is_refused() -> None:
+def test_unknown_unit_is_refused() -> None:
     with pytest.raises(WrongStream, match="'furlongs' is no unit of voltage"):
         eeg_columns(MUSE_STREAM, unit="furlongs")
 
 
-def test_a_stream_that_cannot_be_read_is_refused() -> None:
+def test_unreadable_stream_is_refused() -> None:
     with pytest.raises(WrongStream, match="does not name its channels"):
         eeg_columns(GUI_STREAM)
     with pytest.raises(WrongStream, match="carries text, not samples"):
@@ -159,7 +159,7 @@ def test_a_stream_that_cannot_be_read_is_refused() -> None:
 @pytest.mark.parametrize(
     ("size_uv", "likely"), [(20e-6, "volts"), (2e7, None), (20.0, ""), (20.0 + 4200.0, "")]
 )
-def test_magnitudes_that_contradict_the_unit_are_told(size_uv: float, likely: str | None) -> None:
+def test_magnitude_that_contradicts_unit_is_an_event(size_uv: float, likely: str | None) -> None:
     check = MagnitudeCheck(256.0, 1.0, "microvolts, by the stream")
     rng = np.random.default_rng(0)
     level, size = (4200.0, 20.0) if size_uv > 4000 and size_uv < 5000 else (0.0, size_uv)
@@ -174,7 +174,7 @@ def test_magnitudes_that_contradict_the_unit_are_told(size_uv: float, likely: st
     assert likely is None or event.details["likely_unit"] == likely
 
 
-def test_streams_are_found_and_listed() -> None:
+def test_streams_command_lists_streams() -> None:
     name = unique("obci_eeg")
     kept = outlet(name, (), n_channels=8, rate_hz=250.0)
     command = [
@@ -194,7 +194,7 @@ def test_streams_are_found_and_listed() -> None:
     assert any(text.startswith("unit") for text in found["missing"])
 
 
-def test_no_streams_is_exit_code_3(tmp_path: object) -> None:
+def test_streams_command_without_streams_exits_with_3(tmp_path: object) -> None:
     # With a session of its own the command is alone.
     import os
     from pathlib import Path
@@ -210,7 +210,7 @@ def test_no_streams_is_exit_code_3(tmp_path: object) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_predicate_is_asked_of_lsl() -> None:
+def test_find_streams_passes_predicate_to_lsl() -> None:
     name = unique("Pred")
     kept = [outlet(name), outlet(name, type_="ACC", n_channels=3, labels=())]
     query = StreamQuery(predicate=f"name='{name}' and type='ACC'")

@@ -49,7 +49,7 @@ def receive(inlet: pylsl.StreamInlet, n_samples: int) -> tuple[np.ndarray, np.nd
     return np.array(samples), np.array(stamps)
 
 
-def test_a_stream_says_what_it_is_and_carries_values_and_stamps_exactly(name: str) -> None:
+def test_outlet_describes_itself_and_sends_exact_values_and_stamps(name: str) -> None:
     outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)
     inlet, info = listen(name)
     assert info.get_channel_labels() == list(LABELS)
@@ -71,7 +71,7 @@ def test_a_stream_says_what_it_is_and_carries_values_and_stamps_exactly(name: st
     outlet.close()
 
 
-def test_without_stamps_the_last_sample_is_now(name: str) -> None:
+def test_push_without_stamps_stamps_last_sample_now(name: str) -> None:
     outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)
     inlet, _ = listen(name)
     before_s = pylsl.local_clock()
@@ -83,7 +83,7 @@ def test_without_stamps_the_last_sample_is_now(name: str) -> None:
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("volts", 1e-6), ("millivolts", 1e-3), ("nanovolts", 1e3)])
-def test_a_stream_is_sent_in_the_unit_it_names(name: str, unit: str, factor: float) -> None:
+def test_outlet_sends_in_the_unit_it_names(name: str, unit: str, factor: float) -> None:
     outlet = NumericOutlet(
         name, eeg_channels(LABELS, unit), 256.0, format=OutletFormat(value_format="double64")
     )
@@ -111,7 +111,7 @@ def test_extra_columns_count_samples_and_show_stamps(name: str) -> None:
     np.testing.assert_array_equal(samples[:, 2:], [[2, 2, 2, 100, 0]] * 3)
 
 
-def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
+def test_outlet_without_labels_units_types_has_empty_description(name: str) -> None:
     outlet = NumericOutlet(
         name,
         eeg_channels(LABELS),
@@ -135,22 +135,24 @@ def test_a_stream_that_says_nothing_has_an_empty_description(name: str) -> None:
         ("muse-2", None, OutletFormat()),
     ],
 )
-def test_a_program_looks_as_its_profile_says(device: str, program: str | None, format: OutletFormat) -> None:
+def test_outlet_format_of_program_is_that_of_profile(
+    device: str, program: str | None, format: OutletFormat
+) -> None:
     assert outlet_format_of(load_profile(device), program) == format
 
 
-def test_a_program_the_profile_does_not_know_is_refused_with_those_it_knows() -> None:
+def test_outlet_format_refuses_unknown_program_and_lists_known() -> None:
     with pytest.raises(WrongInput, match="no LSL outlet of 'BlueMuse'; its profile knows: muselsl, MuseLSL2"):
         outlet_format_of(load_profile("muse-2"), "BlueMuse")
 
 
-def test_a_source_id_is_the_same_for_the_same_stream_and_no_other() -> None:
+def test_stable_source_id_is_unique_for_each_stream() -> None:
     ids = [stable_source_id(*facts) for facts in (("a", "b"), ("a", "b"), ("a", "c"), ("ab",))]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
 
 
-def test_what_cannot_be_sent_is_refused(name: str) -> None:
+def test_outlet_refuses_wrong_unit_shape_and_push_after_close(name: str) -> None:
     with pytest.raises(WrongInput, match="cannot be sent in 'kilovolts'; the unit is one of"):
         eeg_channels(LABELS, "kilovolts")
     outlet = NumericOutlet(name, eeg_channels(LABELS), 256.0)

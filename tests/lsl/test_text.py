@@ -35,7 +35,7 @@ def received(inlet: TextInlet, n: int) -> list[tuple[str, float]]:
     return texts
 
 
-def test_texts_arrive_in_order_with_their_stamps(name: str) -> None:
+def test_text_inlet_returns_texts_in_order_with_stamps(name: str) -> None:
     outlet = TextOutlet(name, "Status", f"id-{name}", session="UID")
     handle = resolved(name)
     inlet = TextInlet(handle)
@@ -51,7 +51,7 @@ def test_texts_arrive_in_order_with_their_stamps(name: str) -> None:
     assert not outlet.has_listeners()
 
 
-def test_no_more_texts_than_asked_for_are_returned_at_once(name: str) -> None:
+def test_text_inlet_returns_at_most_as_many_as_asked(name: str) -> None:
     outlet = TextOutlet(name, "Status", f"id-{name}")
     inlet = TextInlet(resolved(name))
     for text in "abc":
@@ -60,7 +60,7 @@ def test_no_more_texts_than_asked_for_are_returned_at_once(name: str) -> None:
     assert [text for text, _ in received(inlet, 2)] == ["b", "c"]
 
 
-def test_bytes_that_are_no_text_do_not_end_the_inlet(name: str) -> None:
+def test_text_inlet_survives_undecodable_bytes(name: str) -> None:
     """One bad sender must not end the thread of a screen, nor make an engine deaf."""
     info = pylsl.StreamInfo(name, "Commands", 1, 0.0, "string", f"id-{name}")
     outlet = pylsl.StreamOutlet(info)
@@ -70,7 +70,7 @@ def test_bytes_that_are_no_text_do_not_end_the_inlet(name: str) -> None:
     assert [text for text, _ in received(inlet, 2)] == [r"no text, but bytes: b'\xff\xfe'", "stop"]
 
 
-def test_an_ended_sender_is_lost_after_its_last_text(name: str) -> None:
+def test_text_inlet_is_lost_after_last_text_of_ended_sender(name: str) -> None:
     outlet = TextOutlet(name, "Status", f"id-{name}")
     inlet = TextInlet(resolved(name))
     outlet.push("last")
@@ -80,7 +80,7 @@ def test_an_ended_sender_is_lost_after_its_last_text(name: str) -> None:
         received(inlet, 1)
 
 
-def test_an_inlet_that_opens_in_the_background_receives_what_is_sent_later(name: str) -> None:
+def test_text_inlet_opened_in_background_receives_later_texts(name: str) -> None:
     outlet = TextOutlet(name, "Commands", f"id-{name}")
     inlet = TextInlet(resolved(name), open_timeout_s=None)
     end_s = pylsl.local_clock() + BOUND_S
@@ -91,7 +91,7 @@ def test_an_inlet_that_opens_in_the_background_receives_what_is_sent_later(name:
     assert [text for text, _ in received(inlet, 1)] == ["now"]
 
 
-def test_a_resolver_finds_the_streams_of_one_session_only(name: str) -> None:
+def test_resolver_finds_streams_of_one_session_only(name: str) -> None:
     uid = uuid.uuid4().hex
     ours = TextOutlet(name, "Status", f"neurofb-{uid}-status")
     other = TextOutlet(name, "Status", f"neurofb-{uid}x-status")

@@ -18,7 +18,7 @@ MUSE = ("TP9", "AF7", "AF8", "TP10")
 
 
 def unique(prefix: str) -> str:
-    """Give a stream name that no other test has."""
+    """Return a stream name that no other test has."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
@@ -72,7 +72,7 @@ class Sender:
 
 
 class Pulled:
-    """What a source has given so far."""
+    """Everything a source has returned so far."""
 
     def __init__(self, source: LslSource) -> None:
         self.source = source
@@ -90,7 +90,7 @@ class Pulled:
         return [event.kind for event in self.events]
 
     def event(self, kind: str) -> Event:
-        """Give the first event of a kind."""
+        """Return the first event of a kind."""
         return next(event for event in self.events if event.kind == kind)
 
     def until(self, holds: Callable[[], bool]) -> None:
@@ -104,7 +104,7 @@ class Pulled:
             assert pylsl.local_clock() < end_s, f"never happened; events: {self.events}"
 
     def until_received(self, n: int) -> None:
-        """Pull until ``n`` samples are received and judged, then give up the rest."""
+        """Pull until ``n`` samples are received and indexed, then flush the rest."""
         builder = self.source.connection.builder
         self.until(lambda: builder.indexer.n_received + builder.n_held >= n)
         self.chunks.append(self.source.flush())

@@ -1,4 +1,4 @@
-"""A source of which the test says what it gives, and a stream as it shows itself."""
+"""A source whose samples the test determines, and the description of a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def facts(
 
 
 class PretendedSource:
-    """Gives a quarter of a second of noise at each pull; channels in ``flat`` are flat."""
+    """Returns a quarter of a second of noise at each pull; channels in ``flat`` are flat."""
 
     def __init__(self, labels: tuple[str, ...] = MUSE, rate_hz: float = 256.0) -> None:
         self.labels, self.rate_hz, self.state = labels, rate_hz, "waiting"

@@ -1,4 +1,4 @@
-"""What sources share that make their samples themselves: a recording that is played, a simulated headset.
+"""The common part of sources that make their samples themselves: a played recording, a simulated headset.
 
 Their samples are µV in doubles, on this computer's clock; nothing is ever in doubt. Kept: what was given and what
 happened, until somebody takes it.
@@ -21,11 +21,11 @@ class GeneratedSource:
     Parameters
     ----------
     name : str
-        What the record calls the stream.
+        Of the stream, in the recording.
     labels : tuple of str
     rate_hz : float
     keep_raw : bool
-        Whether to keep what was given for ``take_raw``; somebody must take it then.
+        Whether to keep what was given for ``pop_received``; somebody must pop it then.
     """
 
     def __init__(self, name: str, labels: tuple[str, ...], rate_hz: float, *, keep_raw: bool) -> None:
@@ -48,7 +48,7 @@ class GeneratedSource:
 
     @property
     def state(self) -> SourceState:
-        """What the source knows of its stream, as of the last ``pull``; ``lost`` when a recording is over."""
+        """The state of the stream, as of the last ``pull``; ``lost`` when a recording is over."""
         return self._state
 
     @property

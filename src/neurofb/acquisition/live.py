@@ -401,7 +401,7 @@ class LslConnection:
 
 
 class OutletSearch:
-    """Looks for the outlet of a lost stream in a thread of its own, until it is there again or no longer lost.
+    """Finds the outlet of a lost stream, in a thread of its own, until it is there again or no longer lost.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class SampleClock:
         return steps
 
     def add_block(self, indices: FloatArray, stamps_s: FloatArray) -> None:
-        """Take in a block's stamps and refit; the line bends at the block's end, never jumps.
+        """Add a block's stamps and refit; the line bends at the block's end, never jumps.
 
         Parameters
         ----------

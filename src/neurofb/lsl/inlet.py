@@ -52,7 +52,7 @@ class LslClock:
 
 
 class Resolver:
-    """Looks for streams in a thread of liblsl's, as long as the object lives.
+    """Finds streams in a thread of liblsl's, as long as the object lives.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _quoted(text: str) -> str:
 def find_streams(
     query: StreamQuery | None = None, wait_s: float = 2.0, stop: threading.Event | None = None
 ) -> list[tuple[StreamInfo, pylsl.StreamInfo]]:
-    """Look for streams on the network.
+    """Find streams on the network.
 
     Parameters
     ----------

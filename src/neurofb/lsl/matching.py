@@ -1,4 +1,4 @@
-"""Streams on the network: what they say of themselves, which device they fit, and which one is wanted.
+"""Streams on the network: their descriptions, the device they match, and the choice of one.
 
 In: ``StreamInfo``, read from the network by ``lsl``. Out: the profile that fits, why, and what is missing; the
 one stream that was asked for; the columns and the scale that turn its values into µV. No LSL here.
@@ -28,7 +28,7 @@ RATE_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a stream says of itself; empty texts where it says nothing.
+    """The description of a stream, by itself; empty texts where it lacks something.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class StreamInfo:
 
     @property
     def identity(self) -> tuple[str, str, str, int, float, str]:
-        """What stays the same when the outlet is made anew, all of it together."""
+        """Together, what stays the same when an outlet is made anew."""
         return (self.name, self.type, self.source_id, self.n_channels, self.rate_hz, self.value_format)
 
     def describe(self) -> str:
@@ -135,7 +135,7 @@ class StreamQuery:
 
 
 def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
-    """Say how well a profile describes a stream, and why."""
+    """Match a stream with a profile: how well it is described, and why."""
     reasons: list[str] = []
     missing: list[str] = []
     against: list[str] = []

@@ -221,7 +221,7 @@ class NumericOutlet:
         return self._outlet is not None and bool(self._outlet.have_consumers())
 
     def close(self) -> None:
-        """Take the stream off the network; harmless when it is closed."""
+        """Remove the stream from the network; harmless when it is closed."""
         self._outlet = None
 
 

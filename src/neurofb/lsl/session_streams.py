@@ -127,7 +127,7 @@ class Publisher:
         self._status.push(document, time_s)
 
     def close(self) -> None:
-        """Take the streams off the network, when those who listen have had time to receive the end."""
+        """Remove the streams from the network, when those who listen have had time to receive the end."""
         outlets = (self._feedback, self._events, self._status, self._stimulus)
         if any(outlet is not None and outlet.has_listeners() for outlet in outlets):
             threading.Event().wait(LINGER_S)
