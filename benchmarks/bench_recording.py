@@ -104,7 +104,7 @@ class Session:
     def flush(self) -> None:
         """Do what it does at the end of a step."""
         if self._index % round(self.rate_hz) < self._n:
-            self.journal.event(Event("note", self.clock.now_s(), "a second more", self._index))
+            self.journal.log_event(Event("note", self.clock.now_s(), "a second more", self._index))
         self.journal.flush()
         self._index += self._n
         self.clock.advance(self._n / self.rate_hz)

@@ -38,7 +38,7 @@ class Silent:
     def __init__(self):
         self.said = []
 
-    def say(self, kind, message, *_, **details):
+    def log(self, kind, message, *_, **details):
         self.said.append((kind, message))
 
     def feedback(self, samples):

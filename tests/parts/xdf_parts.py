@@ -165,7 +165,7 @@ class SmallSession:
             expected.append(uv)
             index += n + missing
             if step % 10 == 0:
-                journal.event(Event("note", self.clock.now, f"step {step}: µ", index, {"step": step}))
+                journal.log_event(Event("note", self.clock.now, f"step {step}: µ", index, {"step": step}))
             self.clock.now = 1000.0 + index / 100.0
             journal.flush()
         self.journal = journal

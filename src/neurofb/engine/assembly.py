@@ -330,7 +330,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
 
 
 def _say_start(plan: SessionPlan, uid: str, journal: SessionLog, heater: StimulatorClient | None) -> None:
-    journal.say(
+    journal.log(
         "start",
         f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",
         0,

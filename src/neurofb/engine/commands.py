@@ -38,9 +38,9 @@ class Commands:
             self._obey(command, index, now_s)
         except (WrongInput, UnknownName) as error:
             asked = text[:_KEPT].encode("utf-8", "replace").decode()
-            self._journal.say("refused", f"not done: {error}", index, now_s, asked=asked)
+            self._journal.log("refused", f"not done: {error}", index, now_s, asked=asked)
             return
-        self._journal.say(
+        self._journal.log(
             "command", f"{command.name} by {command.by or 'unnamed'}", index, now_s,
             command=command.name, by=command.by, **{f"asked_{k}": v for k, v in command.content.items()},
         )  # fmt: skip
@@ -54,7 +54,7 @@ class Commands:
             "resume": lambda: conductor.resume(now_s, f"resumed by {who}"),
             "continue": lambda: conductor.go_on(now_s),
             "button": conductor.button,
-            "mark": lambda: self._journal.say("note", content["text"], index, now_s),
+            "mark": lambda: self._journal.log("note", content["text"], index, now_s),
             "rating": lambda: conductor.answer(content["prompt"], content["value"], now_s),
         }
         known[command.name]()

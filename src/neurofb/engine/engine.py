@@ -119,7 +119,7 @@ class Engine:
             return self._end(Outcome("aborted", str(error), error.exit_code), failed=True)
         except BaseException as error:
             words, told = repr(error), traceback.format_exc()
-            self._closing_words.append(lambda: self._journal.say("error", words, traceback=told))
+            self._closing_words.append(lambda: self._journal.log("error", words, traceback=told))
             self._end(Outcome("aborted", f"an error of the program: {words}", 1), failed=True)
             raise
 
@@ -165,20 +165,20 @@ class Engine:
 
     def _tell_events(self) -> None:
         for event in (*self._source.pop_events(), *self._looped.loop.pop_events()):
-            self._journal.event(event)
+            self._journal.log_event(event)
 
     def _show(self, now_s: float) -> None:
         if self._on_status is None and not self._journal.is_watched:
             return
         status = self._sheet.fill(now_s)
-        self._journal.status(json.dumps(status, sort_keys=True))
+        self._journal.send_status(json.dumps(status, sort_keys=True))
         if self._on_status is None:
             return
         try:
             self._on_status(status)
         except Exception as error:  # a picture that fails must not end a session with a person in it
             self._on_status = None
-            self._journal.say("error", f"the view at the terminal failed and is off now: {error!r}")
+            self._journal.log("error", f"the view at the terminal failed and is off now: {error!r}")
 
     def _watch_stream(self, now_s: float) -> None:
         """A stream that is lost pauses the session, and ends it if it stays away."""

@@ -162,5 +162,5 @@ class HeatCalibration:
         self.found = result.temperatures
         self.is_on = False
         words = ", ".join(f"{celsius:.1f} °C for {k:g}" for k, celsius in result.temperatures.items())
-        self._journal.say("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
+        self._journal.log("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
         self._on_done(result)

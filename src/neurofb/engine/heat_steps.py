@@ -63,7 +63,7 @@ class HeatSteps:
         assert step is not None
         message = f"a stimulus is left out, trial {step.trial} goes on without it: {why}"
         self._tell(message)
-        self._journal.say(
+        self._journal.log(
             "heat_left_out", message, self._looped.loop.next_index, now_s,
             phase=step.phase, trial=step.trial, level=step.level, site=step.site, due_s=schedule.next_due_s,
         )  # fmt: skip
@@ -80,7 +80,7 @@ class HeatSteps:
         if step.trial is None or self._stimuli is None or self._stimuli.is_given:
             return True
         names = ", ".join(scale.name for scale in step.scales or ())
-        self._journal.say(
+        self._journal.log(
             "prompt_left_out", f"{names}: not asked, as the stimulus was not given",
             self._looped.loop.next_index, now_s, phase=step.phase, trial=step.trial, level=step.level,
         )  # fmt: skip
@@ -90,7 +90,7 @@ class HeatSteps:
         """Follow the stop rules: ``do`` what they ask for."""
         for action in self.rules.take(rating):
             self._tell(action.message)
-            self._journal.say(
+            self._journal.log(
                 f"heat_rule_{action.kind}",
                 action.message,
                 self._looped.loop.next_index,

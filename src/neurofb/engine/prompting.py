@@ -36,7 +36,7 @@ class Prompting:
     def ask(self, scale: Scale, now_s: float, **about: Any) -> Prompt:
         """Ask a question now."""
         prompt = self._prompts.open(scale, now_s, **about)
-        self._journal.say(
+        self._journal.log(
             "prompt",
             scale.question,
             time_s=now_s,

@@ -77,7 +77,7 @@ class RecordedLoop:
         samples = self.loop.do(instruction, **details)
         if instruction != "expect" or samples:
             words = ", ".join(f"{key} {value}" for key, value in details.items())
-            self._journal.say(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
+            self._journal.log(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
         if instruction == "start_block":
             self._prepare_understudy(**details)
         return self._given(samples)
@@ -142,7 +142,7 @@ class RecordedLoop:
         job, self._fitting = self._fitting, None
         fitted, index = job.result(), self.loop.next_index
         self.loop.adopt(fitted)
-        self._journal.say(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
+        self._journal.log(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
         self._tell_fit()
 
     def _tell_fit(self) -> None:
@@ -150,7 +150,7 @@ class RecordedLoop:
         assert fitted is not None
         peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"
         lines = self.loop.pipeline.describe()
-        self._journal.say(
+        self._journal.log(
             "fitted",
             f"the pipeline is made for this participant: {peak}",
             self.loop.next_index,
@@ -188,7 +188,7 @@ class RecordedLoop:
 
     def _practice_failed(self, error: Exception) -> None:
         self._understudy = Future()  # never done
-        self._journal.say("error", f"the practice of a hop failed and is off now: {error!r}")
+        self._journal.log("error", f"the practice of a hop failed and is off now: {error!r}")
 
     def close(self) -> None:
         """End the work beside the session."""

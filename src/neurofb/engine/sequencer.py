@@ -142,7 +142,7 @@ class Sequencer:
             condition, self._block_waits = self._block_waits, None
             self._looped.do("start_block", condition=condition)
             self.block = condition
-            self._journal.say("block", f"feedback against the {condition!r} baseline begins", self._index)
+            self._journal.log("block", f"feedback against the {condition!r} baseline begins", self._index)
         if self._baseline_waits is not None:
             condition, self._baseline_waits = self._baseline_waits, None
             self._looped.do("collect", condition=condition)
@@ -160,7 +160,7 @@ class Sequencer:
             self._end_phase()
             self._begin_phase(self.timeline.phases[step.phase], due_s, now_s)
             return
-        self._journal.say(
+        self._journal.log(
             "step",
             f"{step.kind}{'' if step.level is None else f', {step.level}'}",
             self._index,
@@ -182,7 +182,7 @@ class Sequencer:
     def _begin_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
         self._heat.rules.start_block()
-        self._journal.say(
+        self._journal.log(
             "phase",
             f"{phase.name} ({phase.kind})",
             self._index,
@@ -206,7 +206,7 @@ class Sequencer:
         """End what belongs to the phase that is on."""
         for rating in self.prompting.end():
             event = rating.to_event()
-            self._journal.event(replace(event, time_s=min(event.time_s, self._now_s)))
+            self._journal.log_event(replace(event, time_s=min(event.time_s, self._now_s)))
         self._block_waits = self._baseline_waits = None
         if self._collecting:
             self._collecting = False
@@ -216,7 +216,7 @@ class Sequencer:
             self.block = None
             self._looped.do("end_block")
             self.last_block = dict(self._looped.loop.block_result or {})
-            self._journal.say("block_ended", "the feedback block ends", self._index, **self.last_block)
+            self._journal.log("block_ended", "the feedback block ends", self._index, **self.last_block)
 
     def _ends_baseline(self) -> bool:
         """Return whether the step that is on is the last of a baseline."""
@@ -234,7 +234,7 @@ class Sequencer:
         self.schedule.extend(by_s)
         if words:
             self.message = words
-            self._journal.say("baseline_extended", words, self._index, now_s, by_s=by_s)
+            self._journal.log("baseline_extended", words, self._index, now_s, by_s=by_s)
         return True
 
     def _ask(self, step: Step, now_s: float) -> None:
@@ -271,7 +271,7 @@ class Sequencer:
 
     def _rated(self, rating: Any, now_s: float) -> None:
         """Act on an answer: record it, lower heat that hurts too much, let a calibration have it."""
-        self._journal.event(rating.to_event())
+        self._journal.log_event(rating.to_event())
         on = self.calibration if self.calibration is not None and self.calibration.is_on else None
         self._heat.rated(rating, now_s, self._lower if on is None else on.too_much)
         if on is not None:
@@ -334,7 +334,7 @@ class Sequencer:
         self._paused_by.add(by)
         if self.session.state == "paused":
             self.message = why
-            self._journal.say("paused", why, self._index, now_s)
+            self._journal.log("paused", why, self._index, now_s)
             return
         if self.calibration is not None:
             self.calibration.pause()
@@ -362,7 +362,7 @@ class Sequencer:
         self._paused_by.discard(by)
         if self._paused_by:
             self.message = f"{why}, and the session stays paused"
-            self._journal.say("paused", self.message, self._index, now_s)
+            self._journal.log("paused", self.message, self._index, now_s)
             return
         lasted_s = self.schedule.resume(now_s)
         self.prompting.release(lasted_s)
@@ -381,7 +381,7 @@ class Sequencer:
         steps: list[Callable[[], object]] = [
             lambda: self._go("stopping", message),
             self._end_phase,
-            lambda: self._journal.say("end", message, self._index, outcome=kind),
+            lambda: self._journal.log("end", message, self._index, outcome=kind),
             lambda: self._go(over, message),
         ]
         all_of(steps)
@@ -392,4 +392,4 @@ class Sequencer:
     def _go(self, state: State, why: str) -> None:
         before, after = self.session.go(state)
         self.message = why
-        self._journal.say("state", f"{before} → {after}: {why}", self._index, before=before, after=after)
+        self._journal.log("state", f"{before} → {after}: {why}", self._index, before=before, after=after)

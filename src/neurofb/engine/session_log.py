@@ -238,9 +238,9 @@ class SessionLog:
             return
         self._last_why = sample.why
         kind = "withheld" if sample.why else "earning"
-        self.event(Event(kind, now_s, sample.why or "feedback can be earned", sample.index))
+        self.log_event(Event(kind, now_s, sample.why or "feedback can be earned", sample.index))
 
-    def readings(self, readings: Sequence[Reading], site: str | None) -> None:
+    def write_readings(self, readings: Sequence[Reading], site: str | None) -> None:
         """Record and send what the stimulator reads."""
         number = self._sites.get(site or "", -1)
         for each in readings:
@@ -252,13 +252,15 @@ class SessionLog:
 
     # -- what happens ------------------------------------------------------------------------------------------
 
-    def say(
+    def log(
         self, kind: str, message: str, index: int | None = None, time_s: float | None = None, **details: Any
     ) -> None:
         """Record and send that something happened, now if not said otherwise."""
-        self.event(Event(kind, self._clock.now_s() if time_s is None else time_s, message, index, details))
+        self.log_event(
+            Event(kind, self._clock.now_s() if time_s is None else time_s, message, index, details)
+        )
 
-    def event(self, event: Event) -> None:
+    def log_event(self, event: Event) -> None:
         """Record and send an event."""
         document = event.to_json()
         self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
@@ -275,7 +277,7 @@ class SessionLog:
         """Whether anybody reads how the session is."""
         return self._publisher is not None and self._publisher.is_watched
 
-    def status(self, document: str) -> None:
+    def send_status(self, document: str) -> None:
         """Send how things are; not recorded, for all of it is in the other streams."""
         if self._publisher is not None:
             self._publisher.status(document, self._clock.now_s())

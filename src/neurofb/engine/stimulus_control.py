@@ -89,12 +89,12 @@ class StimulusController:
         if readings:
             self.last = readings[-1]
             self.highest_c = max(self.highest_c, *(each.measured_c for each in readings))
-            self._journal.readings(readings, self.site)
+            self._journal.write_readings(readings, self.site)
             if self.on_reading is not None:
                 for each in readings:
                     self.on_reading(each)
         for event in self.heater.pop_events():
-            self._journal.event(event)
+            self._journal.log_event(event)
             self.events.append(event)
             self.is_given = self.is_given or event.kind == "heat_fired"
             # An abort that nobody here asked for: the watchdog did not trust this program, or the device.
