@@ -57,7 +57,7 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
 
 
 class Session:
-    """A session of journal and recorder alone: EEG, values at the hop rate, an event each second."""
+    """A session of session log and recorder alone: EEG, values at the hop rate, an event each second."""
 
     def __init__(
         self, folder: Path, n_channels: int, rate_hz: float, step_s: float, form: str, waits: bool = True
@@ -74,7 +74,7 @@ class Session:
             info = replace(info, value_format="float32")
         eeg = EegColumns.in_microvolts(labels)
         self._recorder = Recorder(folder / "recording.xdf", waits=waits)
-        self.journal = SessionLog(self._recorder, None, self.clock, info, eeg, FEATURES)
+        self.session_log = SessionLog(self._recorder, None, self.clock, info, eeg, FEATURES)
 
     def run(self, duration_s: float) -> None:
         """Go on for as long."""
@@ -97,15 +97,15 @@ class Session:
 
     def record(self, block: ReceivedBlock, chunk: Chunk, values: list[FeatureValue]) -> None:
         """Do what the engine does for the record."""
-        self.journal.received([block], [])
-        self.journal.placed(chunk)
-        self.journal.values(values)
+        self.session_log.received([block], [])
+        self.session_log.placed(chunk)
+        self.session_log.values(values)
 
     def flush(self) -> None:
         """Do what it does at the end of a step."""
         if self._index % round(self.rate_hz) < self._n:
-            self.journal.log_event(Event("note", self.clock.now_s(), "a second more", self._index))
-        self.journal.flush()
+            self.session_log.log_event(Event("note", self.clock.now_s(), "a second more", self._index))
+        self.session_log.flush()
         self._index += self._n
         self.clock.advance(self._n / self.rate_hz)
 
@@ -120,7 +120,7 @@ def writing(folder: Path, duration_s: float) -> dict[str, Any]:
         session.record(*session.next())
         session.flush()
     used_s = time.process_time() - used_s
-    session.journal.close()
+    session.session_log.close()
     return row(
         "recording 64 channels at 1,000 Hz",
         100.0 * used_s / duration_s,
@@ -178,14 +178,14 @@ class Giving:
         eeg = EegColumns.in_microvolts(profile.labels)
         self._eeg, self._at, self._out = eeg, 0, Outward()
         self.clock = ManualClock(START_S)
-        self._journal = SessionLog(recorder, self._out, self.clock, info, eeg, units)
-        self._looped = RecordedLoop(loop, self._journal, at_once=True)
-        self._looped.do("collect", condition="rest")
+        self._session_log = SessionLog(recorder, self._out, self.clock, info, eeg, units)
+        self._recorded_loop = RecordedLoop(loop, self._session_log, at_once=True)
+        self._recorded_loop.do("collect", condition="rest")
         while self._at < BASELINE_SAMPLES:
             self.step(1000)
-        self._looped.do("collected")
-        self._looped.begin_fit()
-        self._looped.do("start_block", condition="rest")
+        self._recorded_loop.do("collected")
+        self._recorded_loop.begin_fit()
+        self._recorded_loop.do("start_block", condition="rest")
 
     def step(self, n: int = 1) -> float | None:
         """Take in the next samples; give how long feedback took to go out, if there was any."""
@@ -195,17 +195,17 @@ class Giving:
         self._at += n
         self.clock.advance(n / 1000.0)
         begun_s = time.perf_counter()
-        given = self._looped.push(chunk, self.clock.now_s())
-        self._journal.received([ReceivedBlock(chunk.samples, times_s)], [])
-        self._journal.placed(chunk)
+        given = self._recorded_loop.push(chunk, self.clock.now_s())
+        self._session_log.received([ReceivedBlock(chunk.samples, times_s)], [])
+        self._session_log.placed(chunk)
         if not given:
             return None
-        self._journal.flush()
+        self._session_log.flush()
         return self._out.out_s - begun_s
 
     def close(self) -> None:
-        self._looped.close()
-        self._journal.close()
+        self._recorded_loop.close()
+        self._session_log.close()
 
 
 def delaying(folder: Path, duration_s: float) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def opening(folder: Path, duration_s: float) -> Iterator[dict[str, Any]]:
     """Open a session of 8 channels at 256 Hz, beside pyxdf."""
     session = Session(folder, 8, 256.0, 0.03125, "<f4")
     session.run(duration_s)
-    session.journal.close()
+    session.session_log.close()
     start_s = time.perf_counter()
     opened = open_session_recording(folder)
     events = opened.events
@@ -295,7 +295,7 @@ def lasting(folder: Path, duration_s: float) -> dict[str, Any]:
     session.wait_for_disk()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    session.journal.close()
+    session.session_log.close()
     opened = open_session_recording(folder)
     assert opened.is_whole, opened.problems
     assert opened.n_samples >= duration_s * 256
@@ -312,7 +312,7 @@ def reading(folder: Path, duration_s: float) -> dict[str, Any]:
     """Read 64 channels at 1,000 Hz in pieces of a minute, in this process, which has held less before."""
     session = Session(folder, 64, 1000.0, 0.5, "<f4")
     session.run(duration_s)
-    session.journal.close()
+    session.session_log.close()
     start_s = time.perf_counter()
     opened = open_session_recording(folder)
     for start in range(0, opened.n_samples, 60_000):

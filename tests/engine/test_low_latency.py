@@ -33,7 +33,7 @@ def eeg():
 
 
 class Silent:
-    """A journal that keeps what is said."""
+    """A session log that keeps what is logged."""
 
     def __init__(self):
         self.said = []
@@ -53,14 +53,14 @@ class Silent:
 
 def in_block(eeg, *, at_once=True):
     """A loop in a running block, with 7000 samples behind it."""
-    looped = RecordedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
-    looped.do("collect", condition="rest")
-    looped.push(chunk(eeg[:5000]), 20.0)
-    looped.do("collected")
-    looped.do("fit", until=5000)
-    looped.push(chunk(eeg[5000:7000], 5000), 28.0)
-    looped.do("start_block", condition="rest")
-    return looped
+    recorded_loop = RecordedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
+    recorded_loop.do("collect", condition="rest")
+    recorded_loop.push(chunk(eeg[:5000]), 20.0)
+    recorded_loop.do("collected")
+    recorded_loop.do("fit", until=5000)
+    recorded_loop.push(chunk(eeg[5000:7000], 5000), 28.0)
+    recorded_loop.do("start_block", condition="rest")
+    return recorded_loop
 
 
 class DueSource:
@@ -77,15 +77,15 @@ class DueSource:
         return chunk(np.zeros((1, len(MONTAGE.labels)))) if came else EMPTY
 
 
-def ready(monkeypatch, looped, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
+def ready(monkeypatch, recorded_loop, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
     """Pull once at 1 s; ``way_s`` is how long giving way takes."""
     clock, practised = ManualClock(1.0), []
     source = DueSource(clock, comes_s, due or ExpectedArrival(1.004, 0.0002, 1))
     monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(way_s))
-    monkeypatch.setattr(looped, "practise", lambda: practised.append(clock.now_s()))
+    monkeypatch.setattr(recorded_loop, "practise", lambda: practised.append(clock.now_s()))
     monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: n_to_hop))
-    waiting = HopWaiter(source, looped, clock)
-    return waiting.pull(0.005, until_s), source, practised, clock, waiting
+    hop_waiter = HopWaiter(source, recorded_loop, clock)
+    return hop_waiter.pull(0.005, until_s), source, practised, clock, hop_waiter
 
 
 def test_awake_and_practised_when_the_sample_is_due(monkeypatch, eeg):
@@ -129,15 +129,17 @@ def test_else_it_sleeps(monkeypatch, eeg, how):
 
 def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
     """A practice that outlasts the wait would hold up the very sample that it is for."""
-    looped = in_block(eeg)
-    _, source, practised, clock, waiting = ready(monkeypatch, looped)
+    recorded_loop = in_block(eeg)
+    _, source, practised, clock, hop_waiter = ready(monkeypatch, recorded_loop)
 
     def pull_and_count(comes_in_s, practice_s=0.0):
-        monkeypatch.setattr(looped, "practise", lambda: (practised.append(0), clock.advance(practice_s)))
+        monkeypatch.setattr(
+            recorded_loop, "practise", lambda: (practised.append(0), clock.advance(practice_s))
+        )
         practised.clear()
         source.next_arrival = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
         source._comes_s = clock.now_s() + comes_in_s
-        assert len(waiting.pull(0.005, 999.0)) == 1
+        assert len(hop_waiter.pull(0.005, 999.0)) == 1
         return len(practised)
 
     assert pull_and_count(0.004) == 1
@@ -152,21 +154,21 @@ def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
 
 
 def test_outside_a_block_it_sleeps(monkeypatch):
-    looped = RecordedLoop(Loop(SETTINGS), Silent(), at_once=True)
-    _, source, practised, _, _ = ready(monkeypatch, looped)
+    recorded_loop = RecordedLoop(Loop(SETTINGS), Silent(), at_once=True)
+    _, source, practised, _, _ = ready(monkeypatch, recorded_loop)
     assert source.asked_s == [0.005]
     assert not practised
 
 
 def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
-    got, source, _, clock, waiting = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
+    got, source, _, clock, hop_waiter = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
     assert len(got) == 1  # the time that others took is not lost for the sample
 
     def is_awake():
         source.asked_s.clear()
         source.next_arrival = ExpectedArrival(clock.now_s() + 0.004, 0.0002, 1)
         source._comes_s = clock.now_s() + 0.0041
-        waiting.pull(0.005, 999.0)
+        hop_waiter.pull(0.005, 999.0)
         return source.asked_s[0] != 0.005
 
     for rest_s in (0.5, 1.0, 2.0, 4.0):
@@ -188,15 +190,15 @@ def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
 
 def test_practice_changes_no_bit(eeg):
     plain, practised = in_block(eeg), in_block(eeg)
-    understudy = CacheWarmer(practised.loop, "rest")
+    cache_warmer = CacheWarmer(practised.loop, "rest")
     outputs = []
-    for looped in (plain, practised):
+    for recorded_loop in (plain, practised):
         given, values = [], []
         for i in range(7000, 9000):
-            if looped is practised and looped.loop.samples_to_hop == 1:
-                understudy.practise()
-            given += looped.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
-            values.append(looped.newest[THETA])
+            if recorded_loop is practised and recorded_loop.loop.samples_to_hop == 1:
+                cache_warmer.practise()
+            given += recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+            values.append(recorded_loop.newest[THETA])
         outputs.append((bits(given), bits(values)))
     assert outputs[0] == outputs[1]
     assert len(outputs[0][0]) > 200
@@ -204,37 +206,37 @@ def test_practice_changes_no_bit(eeg):
 
 def test_the_understudy_plays_the_hop_before(eeg):
     """So it goes the usual way: in the end it has just the values that the loop had a hop ago."""
-    looped = in_block(eeg)
-    understudy = CacheWarmer(looped.loop, "rest")
+    recorded_loop = in_block(eeg)
+    cache_warmer = CacheWarmer(recorded_loop.loop, "rest")
     played, loops = [], []
     for i in range(7000, 9000):
-        if looped.loop.samples_to_hop == 1:
-            understudy.practise()
-            played.append(understudy._loop.feedback._last)
-        looped.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+        if recorded_loop.loop.samples_to_hop == 1:
+            cache_warmer.practise()
+            played.append(cache_warmer._loop.feedback._last)
+        recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
         if i % HOP == HOP - 1:
-            loops.append(looped.newest[THETA])
+            loops.append(recorded_loop.newest[THETA])
     assert len(played) == len(loops) == 2000 // HOP
     for one, other in zip(played[201:], loops[200:], strict=False):  # what was before the block has faded
         assert (one.usable, one.value) == (other.usable, pytest.approx(other.value, rel=1e-3))
 
 
 def test_the_understudy_is_made_beside_a_live_session_only(eeg):
-    looped = in_block(eeg, at_once=False)
-    assert looped._understudy.result(timeout=60)._principal is looped.loop
-    looped.close()
+    recorded_loop = in_block(eeg, at_once=False)
+    assert recorded_loop._understudy.result(timeout=60)._principal is recorded_loop.loop
+    recorded_loop.close()
     assert in_block(eeg)._understudy is None
 
 
 def test_an_understudy_that_fails_plays_no_more(monkeypatch, eeg):
-    looped = in_block(eeg, at_once=False)
-    looped._understudy.result(timeout=60)
+    recorded_loop = in_block(eeg, at_once=False)
+    recorded_loop._understudy.result(timeout=60)
     monkeypatch.setattr(CacheWarmer, "practise", lambda self: 1 / 0)
-    looped.practise()
-    looped.practise()
-    told = [message for kind, message in looped._journal.said if kind == "error"]
+    recorded_loop.practise()
+    recorded_loop.practise()
+    told = [message for kind, message in recorded_loop._session_log.said if kind == "error"]
     assert told == ["the practice of a hop failed and is off now: ZeroDivisionError('division by zero')"]
-    looped.close()
+    recorded_loop.close()
 
 
 def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
@@ -242,9 +244,9 @@ def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", no_thread)
-    looped = in_block(eeg, at_once=False)
-    assert looped.loop.is_giving_feedback
-    kinds = [kind for kind, _ in looped._journal.said]
+    recorded_loop = in_block(eeg, at_once=False)
+    assert recorded_loop.loop.is_giving_feedback
+    kinds = [kind for kind, _ in recorded_loop._session_log.said]
     assert kinds[-2:] == ["loop", "error"]  # the instruction is in the record, and what failed after it
-    looped.practise()
-    looped.close()
+    recorded_loop.practise()
+    recorded_loop.close()

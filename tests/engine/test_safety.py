@@ -318,7 +318,7 @@ def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path):
     """The participant's own answers come first here, and every one of them is 95."""
 
     def prepare(assembled):
-        prompting = assembled.conductor.prompting
+        prompting = assembled.sequencer.prompting
         requests = assembled.engine._requests
 
         def answer(prompt):
@@ -401,7 +401,7 @@ def test_an_error_of_the_program_leaves_a_closed_record_and_a_cool_probe(tmp_pat
 
 def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_path):
     def prepare(assembled):
-        recorder = assembled.journal._recorder
+        recorder = assembled.session_log._recorder
         append = recorder.append
 
         def full(stream, values, stamps_s):

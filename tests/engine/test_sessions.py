@@ -261,7 +261,7 @@ def test_a_stream_that_stays_away_ends_the_session(tmp_path):
 
 def test_a_disk_that_fails_ends_the_session_stimulus_first(tmp_path):
     def prepare(assembled):
-        recorder = assembled.journal._recorder
+        recorder = assembled.session_log._recorder
         flush = recorder.flush
 
         def failing(now_s):

@@ -179,7 +179,7 @@ def test_temperature_and_feedback_are_sampled_beside_the_eeg(dataset):
 
 def test_missing_rating_is_na_in_beh_table(tmp_path):
     def nobody_answers(assembled):
-        assembled.conductor.prompting.on_prompt = None
+        assembled.sequencer.prompting.on_prompt = None
 
     ran = session(tmp_path, prepare=nobody_answers)
     export(ran.folder, tmp_path / "out")

@@ -146,13 +146,13 @@ class SmallSession:
         eeg = EegColumns(("Fz", "Oz"), (1, 3), np.array([0.5, 0.25]))
         path.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(path / "recording.xdf", waits=True)
-        journal = SessionLog(self.recorder, None, self.clock, info, eeg, {"alpha": "dB"}, ("arm",))
+        session_log = SessionLog(self.recorder, None, self.clock, info, eeg, {"alpha": "dB"}, ("arm",))
         rng, expected, index = np.random.default_rng(seed), [], 0
         for step in range(n_steps):
             n = int(rng.integers(1, 20))
             raw = numbers(form, n, 4, seed + step)
             stamps_s = 50.0 + (index + np.arange(n)) / 100.0
-            journal.received(
+            session_log.received(
                 [ReceivedBlock(raw, stamps_s)], [(self.clock.now, -0.25)] if step % 20 == 0 else []
             )
             missing = int(rng.integers(1, 30)) if step % 40 == 20 else 0
@@ -161,14 +161,14 @@ class SmallSession:
                 uv[missing:, 1] = np.nan
             received_s = np.concatenate((np.full(missing, np.nan), stamps_s))
             chunk = Chunk(uv, index, received_s, 1000.0 + (index + np.arange(n + missing)) / 100.0)
-            journal.placed(chunk)
+            session_log.placed(chunk)
             expected.append(uv)
             index += n + missing
             if step % 10 == 0:
-                journal.log_event(Event("note", self.clock.now, f"step {step}: µ", index, {"step": step}))
+                session_log.log_event(Event("note", self.clock.now, f"step {step}: µ", index, {"step": step}))
             self.clock.now = 1000.0 + index / 100.0
-            journal.flush()
-        self.journal = journal
+            session_log.flush()
+        self.session_log = session_log
         self.expected = np.concatenate(expected)
 
 

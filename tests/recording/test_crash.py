@@ -23,7 +23,7 @@ RATE_HZ = 500.0
 def whole(tmp_path_factory) -> tuple[bytes, np.ndarray, list[dict]]:
     folder = tmp_path_factory.mktemp("whole")
     made = SmallSession(folder, n_steps=150)
-    made.journal.close()
+    made.session_log.close()
     session = open_session_recording(folder)
     assert session.is_whole
     streams = [

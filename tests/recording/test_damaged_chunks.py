@@ -21,7 +21,7 @@ def made(request, tmp_path_factory) -> tuple[bytes, np.ndarray, list[int], dict[
     """Give a session; four columns of double64 are as wide as a row of the stream that places samples."""
     folder = tmp_path_factory.mktemp(request.param)
     session = SmallSession(folder, n_steps=120, form=request.param)
-    session.journal.close()
+    session.session_log.close()
     path = folder / "recording.xdf"
     streams = read_xdf_file(path).streams
     widths = {stream.facts.number: stream._width for stream in streams}

@@ -76,7 +76,7 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
         values = sender.rng.normal(0.0, 90.0, (N_SAMPLES, 4)).astype(
             {"float32": "f4", "int16": "i2", "double64": "f8"}[form]
         )
-        journal = SessionLog(
+        session_log = SessionLog(
             Recorder(tmp_path / "recording.xdf"), None, LslClock(), source.stream_info, source.eeg_columns, {}
         )
         pulled = Pulled(source)
@@ -86,11 +86,11 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
             sender.out.push_chunk(values[at], stamps_s[at].tolist())
             pulled.until(lambda stop=start + 250: n_received(source) >= stop)
         pulled.chunks.append(source.flush())
-        journal.received(source.pop_received(), source.pop_offsets())
+        session_log.received(source.pop_received(), source.pop_offsets())
         for chunk in pulled.chunks:
-            journal.placed(chunk)
-        journal.flush()
-        journal.close()
+            session_log.placed(chunk)
+        session_log.flush()
+        session_log.close()
         end_s = pylsl.local_clock() + BOUND_S
         while n_recorded(tmp_path / "theirs.xdf") < N_SAMPLES and pylsl.local_clock() < end_s:
             pulled.chunks.append(source.pull(0.1))

@@ -104,7 +104,7 @@ def test_same_data_and_clock_write_same_bytes(tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):
         session = SmallSession(tmp_path / name)
-        session.journal.close()
+        session.session_log.close()
         contents.append((tmp_path / name / "recording.xdf").read_bytes())
     assert contents[0] == contents[1]
     assert len(contents[0]) == session.recorder.n_bytes

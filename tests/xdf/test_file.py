@@ -245,7 +245,7 @@ def test_file_changed_after_opening_raises(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["int16", "float32", "double64", "int32"])
 def test_session_eeg_is_rebuilt_bit_equal(tmp_path: Path, form: str) -> None:
     made = SmallSession(tmp_path, form=form)
-    made.journal.close()
+    made.session_log.close()
     session = open_session_recording(tmp_path)
     assert (session.labels, session.rate_hz, session.n_samples) == (("Fz", "Oz"), 100.0, len(made.expected))
     assert session.eeg().tobytes() == made.expected.tobytes()
@@ -265,7 +265,7 @@ def test_session_eeg_is_rebuilt_bit_equal(tmp_path: Path, form: str) -> None:
 
 
 def test_lost_session_files_are_listed_as_problems(tmp_path: Path) -> None:
-    SmallSession(tmp_path, n_steps=20).journal.close()
+    SmallSession(tmp_path, n_steps=20).session_log.close()
     session = open_session_recording(tmp_path / "recording.xdf")
     assert (session.settings, session.protocol_text, session.baseline, session.ratings) == ({}, "", None, [])
     assert any("session.json cannot be read" in problem for problem in session.problems)
@@ -284,7 +284,7 @@ def test_open_session_refuses_foreign_recording(tmp_path: Path) -> None:
 
 def test_eeg_after_damaged_chunk_keeps_its_index(tmp_path: Path) -> None:
     made = SmallSession(tmp_path)
-    made.journal.close()
+    made.session_log.close()
     path = tmp_path / "recording.xdf"
     content = bytearray(path.read_bytes())
     stored = read_xdf_file(path).streams[0]._chunks[12]
@@ -301,7 +301,7 @@ def test_eeg_after_damaged_chunk_keeps_its_index(tmp_path: Path) -> None:
 
 def test_eeg_with_unknown_index_is_nan(tmp_path: Path) -> None:
     made = SmallSession(tmp_path)
-    made.journal.close()
+    made.session_log.close()
     path = tmp_path / "recording.xdf"
     content = bytearray(path.read_bytes())
     for number in (12, 20):
@@ -379,7 +379,7 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
     headset = Headset(head, settings_of(profile, seed=3, faults=faults, loss=0.2), profile.labels, 1000.0)
     source = SimulatedSource(headset, profile.labels, clock, keep_raw=True)
     source.start()
-    journal = SessionLog(
+    session_log = SessionLog(
         Recorder(tmp_path / "recording.xdf"), None, clock, source.stream_info, source.eeg_columns, {}
     )
     pushed, received = [], []
@@ -388,10 +388,10 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
         pushed.append(source.pull())
         raw = source.pop_received()
         received += [block.values for block in raw]
-        journal.received(raw, [])
-        journal.placed(pushed[-1])
-        journal.flush()
-    journal.close()
+        session_log.received(raw, [])
+        session_log.placed(pushed[-1])
+        session_log.flush()
+    session_log.close()
     session = open_session_recording(tmp_path)
     expected = np.concatenate([chunk.samples for chunk in pushed])
     assert session.eeg().tobytes() == expected[: session.n_samples].tobytes()
@@ -420,7 +420,7 @@ def corpus(tmp_path_factory) -> list[bytes]:
     """Give a session, and a file as others write it: stamps left out, texts, footers missing."""
     folder = tmp_path_factory.mktemp("small")
     made = SmallSession(folder, n_steps=60)
-    made.journal.close()
+    made.session_log.close()
     values = numbers("int32", 90, 2)
     other = foreign_file(
         folder / "other.xdf",

@@ -75,8 +75,8 @@ class Assembled:
     engine: Engine
     folder: SessionFolder
     uid: str
-    journal: SessionLog
-    conductor: Sequencer
+    session_log: SessionLog
+    sequencer: Sequencer
 
 
 def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
@@ -204,32 +204,34 @@ def _join(
         hop_hz = loop.pipeline.hops.fast_hz
         publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
     sites = plan.protocol.heat.sites if plan.protocol.heat else ()
-    journal = SessionLog(recorder, publisher, clock, source.stream_info, source.eeg_columns, units, sites)
-    journal.on_event = hooks.on_event
-    looped = RecordedLoop(loop, journal, at_once=is_manual)
-    stimuli = None if heater is None else StimulusController(heater, journal, clock)
+    session_log = SessionLog(recorder, publisher, clock, source.stream_info, source.eeg_columns, units, sites)
+    session_log.on_event = hooks.on_event
+    recorded_loop = RecordedLoop(loop, session_log, at_once=is_manual)
+    stimuli = None if heater is None else StimulusController(heater, session_log, clock)
     requests = Requests(_listeners(hooks, uid, stimuli, publish=publish))
-    conductor = _conductor(plan, uid, looped, stimuli, journal)
-    _say_start(plan, uid, journal, heater)
+    sequencer = _sequencer(plan, uid, recorded_loop, stimuli, session_log)
+    _say_start(plan, uid, session_log, heater)
     each_step = []
     if head is not None:
         participant = simulated_participant(plan, uid, head, requests)
-        participant.take_part(looped, conductor, stimuli)
+        participant.take_part(recorded_loop, sequencer, stimuli)
         each_step.append(participant.act)
     engine = Engine(
         source,
-        looped,
-        conductor,
+        recorded_loop,
+        sequencer,
         stimuli,
         requests,
-        journal,
-        StatusSheet(_heading(plan, uid, source, folder), source, looped, conductor, stimuli, journal),
+        session_log,
+        StatusSheet(
+            _heading(plan, uid, source, folder), source, recorded_loop, sequencer, stimuli, session_log
+        ),
         clock,
         hooks.on_status,
         each_step,
         on_end=lambda: write_results(loop, stimuli, folder),
     )
-    return Assembled(engine, folder, uid, journal, conductor)
+    return Assembled(engine, folder, uid, session_log, sequencer)
 
 
 def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
@@ -260,19 +262,23 @@ def _listeners(
     return listeners
 
 
-def _conductor(
-    plan: SessionPlan, uid: str, looped: RecordedLoop, stimuli: StimulusController | None, journal: SessionLog
+def _sequencer(
+    plan: SessionPlan,
+    uid: str,
+    recorded_loop: RecordedLoop,
+    stimuli: StimulusController | None,
+    session_log: SessionLog,
 ) -> Sequencer:
-    prompting = Prompting(journal)
+    prompting = Prompting(session_log)
     return Sequencer(
         uid,
         plan.timeline,
-        looped,
+        recorded_loop,
         stimuli,
-        _calibration(plan, stimuli, prompting, journal),
+        _calibration(plan, stimuli, prompting, session_log),
         prompting,
         StopRules(plan.protocol.stop),
-        journal,
+        session_log,
         plan.protocol.baseline.longest_s,
         plan.again,
         plan.heat_ahead,
@@ -280,7 +286,7 @@ def _conductor(
 
 
 def _calibration(
-    plan: SessionPlan, stimuli: StimulusController | None, prompting: Prompting, journal: SessionLog
+    plan: SessionPlan, stimuli: StimulusController | None, prompting: Prompting, session_log: SessionLog
 ) -> HeatCalibration | None:
     protocol, asked = plan.protocol, plan.asked
     planned = any(phase.kind == "calibration" for phase in plan.timeline.phases)
@@ -310,7 +316,7 @@ def _calibration(
             raise RecordingFailed(f"the calibration of {site!r} cannot be kept: {error.strerror}") from error
 
     return HeatCalibration(
-        finder, scale, site, protocol.heat.interval_s + 1.0, stimuli, prompting, journal, keep
+        finder, scale, site, protocol.heat.interval_s + 1.0, stimuli, prompting, session_log, keep
     )
 
 
@@ -329,8 +335,8 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
     )
 
 
-def _say_start(plan: SessionPlan, uid: str, journal: SessionLog, heater: StimulatorClient | None) -> None:
-    journal.log(
+def _say_start(plan: SessionPlan, uid: str, session_log: SessionLog, heater: StimulatorClient | None) -> None:
+    session_log.log(
         "start",
         f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",
         0,

@@ -17,22 +17,22 @@ class BaselineTime:
 
     Parameters
     ----------
-    looped : RecordedLoop
+    recorded_loop : RecordedLoop
     longest_s : float
         By how much a baseline may be extended in all.
     """
 
-    def __init__(self, looped: RecordedLoop, longest_s: float) -> None:
-        self._looped, self._longest_s = looped, longest_s
+    def __init__(self, recorded_loop: RecordedLoop, longest_s: float) -> None:
+        self._recorded_loop, self._longest_s = recorded_loop, longest_s
 
     def look_ahead(self, left_s: float) -> None:
         """Begin to try the baseline shortly before its end."""
         if left_s < AHEAD_S:
-            self._looped.rehearse()
+            self._recorded_loop.rehearse()
 
     def extension(self, extended_s: float) -> tuple[float, str]:
         """Return by how much it goes on, 0 if it may end, and in words why; no words while that is being found out."""
-        lacks = self._looped.lacks()
+        lacks = self._recorded_loop.lacks()
         if lacks is None:
             return WONDER_S, ""
         if not lacks or extended_s >= self._longest_s:

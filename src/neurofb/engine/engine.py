@@ -62,12 +62,12 @@ class Engine:
     ----------
     source : Source
         Started.
-    looped : RecordedLoop
-    conductor : Sequencer
+    recorded_loop : RecordedLoop
+    sequencer : Sequencer
     stimuli : StimulusController or None
     requests : Requests
         What comes from outside and from the terminal.
-    journal : SessionLog
+    session_log : SessionLog
     sheet : StatusSheet
     clock : Clock
     on_status : callable, optional
@@ -81,21 +81,26 @@ class Engine:
     def __init__(
         self,
         source: Source,
-        looped: RecordedLoop,
-        conductor: Sequencer,
+        recorded_loop: RecordedLoop,
+        sequencer: Sequencer,
         stimuli: StimulusController | None,
         requests: Requests,
-        journal: SessionLog,
+        session_log: SessionLog,
         sheet: StatusSheet,
         clock: Clock,
         on_status: Callable[[dict[str, Any]], None] | None = None,
         each_step: Sequence[Callable[[float], None]] = (),
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._source, self._looped, self._conductor, self._stimuli = source, looped, conductor, stimuli
-        self._readiness = HopWaiter(source, looped, clock)
-        self._commands = Commands(conductor, journal)
-        self._requests, self._journal, self._sheet, self._clock = requests, journal, sheet, clock
+        self._source, self._recorded_loop, self._sequencer, self._stimuli = (
+            source,
+            recorded_loop,
+            sequencer,
+            stimuli,
+        )
+        self._hop_waiter = HopWaiter(source, recorded_loop, clock)
+        self._commands = Commands(sequencer, session_log)
+        self._requests, self._session_log, self._sheet, self._clock = requests, session_log, sheet, clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
         self._status_at_s = self._waited_since_s = float("-inf")
         self._lost_s: float | None = None
@@ -109,8 +114,8 @@ class Engine:
     def run(self) -> Outcome:
         """Run the session to whatever end it has."""
         try:
-            self._conductor.begin(self._clock.now_s())
-            while not self._conductor.is_over:
+            self._sequencer.begin(self._clock.now_s())
+            while not self._sequencer.is_over:
                 self._step()
                 if self.is_interrupted:
                     return self._end(Outcome("interrupted", "interrupted from the terminal", 130))
@@ -119,18 +124,18 @@ class Engine:
             return self._end(Outcome("aborted", str(error), error.exit_code), failed=True)
         except BaseException as error:
             words, told = repr(error), traceback.format_exc()
-            self._closing_words.append(lambda: self._journal.log("error", words, traceback=told))
+            self._closing_words.append(lambda: self._session_log.log("error", words, traceback=told))
             self._end(Outcome("aborted", f"an error of the program: {words}", 1), failed=True)
             raise
 
     def _outcome(self) -> Outcome:
-        kind, message = self._conductor.ended or ("finished", "the session went to its end")
+        kind, message = self._sequencer.ended or ("finished", "the session went to its end")
         return Outcome(kind, message, 4 if kind == "stopped" else 0)
 
     def _step(self) -> None:
         now_s = self._clock.now_s()
-        due_s = self._conductor.next_due_s
-        chunk = self._readiness.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
+        due_s = self._sequencer.next_due_s
+        chunk = self._hop_waiter.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
         now_s = self._clock.now_s()
         has_given = self._take_in(chunk, now_s)
         if self._stimuli is not None:
@@ -138,8 +143,8 @@ class Engine:
             if self._stimuli.fault:
                 raise SafetyStop(f"the stimulator was sent to baseline. {self._stimuli.fault}")
         for text in self._requests.take():
-            self._commands.ask(text, self._looped.loop.next_index, now_s)
-        self._conductor.step(now_s)
+            self._commands.ask(text, self._recorded_loop.loop.next_index, now_s)
+        self._sequencer.step(now_s)
         for act in self._each_step:
             act(now_s)
         self._tell_events()
@@ -150,9 +155,9 @@ class Engine:
 
     def _take_in(self, chunk: Chunk, now_s: float) -> bool:
         """Publish the feedback of these samples before anything else is done; return whether there was any."""
-        given = self._looped.push(chunk, now_s)
-        self._journal.received(self._source.pop_received(), self._source.pop_offsets())
-        self._journal.placed(chunk)
+        given = self._recorded_loop.push(chunk, now_s)
+        self._session_log.received(self._source.pop_received(), self._source.pop_offsets())
+        self._session_log.placed(chunk)
         return bool(given)
 
     def _do_what_waited(self, now_s: float) -> None:
@@ -160,37 +165,37 @@ class Engine:
         if now_s >= self._status_at_s:
             self._status_at_s = max(self._status_at_s, now_s - 1.0) + 1.0 / STATUS_RATE_HZ
             self._show(now_s)
-        self._journal.flush()
-        self._looped.tidy()
+        self._session_log.flush()
+        self._recorded_loop.tidy()
 
     def _tell_events(self) -> None:
-        for event in (*self._source.pop_events(), *self._looped.loop.pop_events()):
-            self._journal.log_event(event)
+        for event in (*self._source.pop_events(), *self._recorded_loop.loop.pop_events()):
+            self._session_log.log_event(event)
 
     def _show(self, now_s: float) -> None:
-        if self._on_status is None and not self._journal.is_watched:
+        if self._on_status is None and not self._session_log.is_watched:
             return
         status = self._sheet.fill(now_s)
-        self._journal.send_status(json.dumps(status, sort_keys=True))
+        self._session_log.send_status(json.dumps(status, sort_keys=True))
         if self._on_status is None:
             return
         try:
             self._on_status(status)
         except Exception as error:  # a picture that fails must not end a session with a person in it
             self._on_status = None
-            self._journal.log("error", f"the view at the terminal failed and is off now: {error!r}")
+            self._session_log.log("error", f"the view at the terminal failed and is off now: {error!r}")
 
     def _watch_stream(self, now_s: float) -> None:
         """A stream that is lost pauses the session, and ends it if it stays away."""
         if self._source.state != "lost":
             if self._lost_s is not None:
                 self._lost_s = None
-                self._conductor.resume(now_s, "the EEG comes again", STREAM)
+                self._sequencer.resume(now_s, "the EEG comes again", STREAM)
             return
         if self._lost_s is None:
             self._lost_s = now_s
-            self._conductor.pause(now_s, "the EEG stream is lost", STREAM)
-        elif self._conductor.is_held:
+            self._sequencer.pause(now_s, "the EEG stream is lost", STREAM)
+        elif self._sequencer.is_held:
             self._lost_s = now_s  # in a pause that somebody asked for, a headset may be taken off
         elif now_s - self._lost_s > LOST_S:
             raise StreamLost(
@@ -209,11 +214,11 @@ class Engine:
             closers.append(self._stimuli.close)
         closers += [
             *self._closing_words,
-            lambda: self._conductor.close(outcome.kind, outcome.message, failed=failed),
+            lambda: self._sequencer.close(outcome.kind, outcome.message, failed=failed),
             self._last_samples,
         ]
-        closers += [self._looped.close, self._requests.close, self._source.stop, self._last_status]
-        closers += [self._on_end, self._journal.close]
+        closers += [self._recorded_loop.close, self._requests.close, self._source.stop, self._last_status]
+        closers += [self._on_end, self._session_log.close]
         broken: BaseException | None = None
         for close in closers:
             try:

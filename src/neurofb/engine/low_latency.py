@@ -30,13 +30,13 @@ class HopWaiter:
     Parameters
     ----------
     source : Source
-    looped : RecordedLoop
+    recorded_loop : RecordedLoop
         Its understudy practises, if it has one.
     clock : Clock
     """
 
-    def __init__(self, source: Source, looped: RecordedLoop, clock: Clock) -> None:
-        self._source, self._looped, self._clock = source, looped, clock
+    def __init__(self, source: Source, recorded_loop: RecordedLoop, clock: Clock) -> None:
+        self._source, self._recorded_loop, self._clock = source, recorded_loop, clock
         self._asleep_until_s, self._rest_s = float("-inf"), REST_S
         self._practice_s = 0.0
 
@@ -57,10 +57,10 @@ class HopWaiter:
 
     def _due(self, now_s: float, until_s: float) -> ExpectedArrival | None:
         """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
-        if not self._looped.loop.is_giving_feedback or now_s < self._asleep_until_s:
+        if not self._recorded_loop.loop.is_giving_feedback or now_s < self._asleep_until_s:
             return None
         due = self._source.next_arrival
-        if due is None or self._looped.loop.samples_to_hop > due.n_samples:
+        if due is None or self._recorded_loop.loop.samples_to_hop > due.n_samples:
             return None
         return due if now_s < due.time_s + due.within_s < until_s else None
 
@@ -83,6 +83,6 @@ class HopWaiter:
         if self._practice_s > LONGEST_PRACTICE_S or begun_s + self._practice_s > before_s:
             self._practice_s *= RECOVERY
             return
-        self._looped.practise()
+        self._recorded_loop.practise()
         took_s = min(self._clock.now_s() - begun_s, 2.0 * LONGEST_PRACTICE_S)
         self._practice_s += 0.1 * (took_s - self._practice_s)

@@ -17,13 +17,13 @@ class Prompting:
 
     Parameters
     ----------
-    journal : SessionLog
+    session_log : SessionLog
     on_prompt : callable, optional
         Called with each prompt: a simulated participant begins to think.
     """
 
-    def __init__(self, journal: SessionLog, on_prompt: Callable[[Prompt], None] | None = None) -> None:
-        self._journal, self.on_prompt = journal, on_prompt
+    def __init__(self, session_log: SessionLog, on_prompt: Callable[[Prompt], None] | None = None) -> None:
+        self._session_log, self.on_prompt = session_log, on_prompt
         self._prompts = Prompts()
         self.ratings: list[Rating] = []
 
@@ -36,7 +36,7 @@ class Prompting:
     def ask(self, scale: Scale, now_s: float, **about: Any) -> Prompt:
         """Ask a question now."""
         prompt = self._prompts.open(scale, now_s, **about)
-        self._journal.log(
+        self._session_log.log(
             "prompt",
             scale.question,
             time_s=now_s,

@@ -32,13 +32,13 @@ class RecordedLoop:
     Parameters
     ----------
     loop : Loop
-    journal : SessionLog
+    session_log : SessionLog
     at_once : bool
         Compute a fit on the spot, as on a manual clock, instead of beside the session.
     """
 
-    def __init__(self, loop: Loop, journal: SessionLog, *, at_once: bool) -> None:
-        self.loop, self._journal = loop, journal
+    def __init__(self, loop: Loop, session_log: SessionLog, *, at_once: bool) -> None:
+        self.loop, self._session_log = loop, session_log
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
         self._fitting: Future[ParticipantFit] | None = None
         self._rehearsal: Future[str] | None = None
@@ -55,10 +55,10 @@ class RecordedLoop:
             return self._silence(now_s)
         self._silent_since_s = now_s
         output = self.loop.push(chunk)
-        self._journal.times_are(chunk)
+        self._session_log.times_are(chunk)
         given = self._given(output.samples)
         if output.values:
-            self._journal.values(output.values)
+            self._session_log.values(output.values)
             for value in output.values:
                 self.newest[value.name] = value
         return given
@@ -77,13 +77,15 @@ class RecordedLoop:
         samples = self.loop.do(instruction, **details)
         if instruction != "expect" or samples:
             words = ", ".join(f"{key} {value}" for key, value in details.items())
-            self._journal.log(INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details)
+            self._session_log.log(
+                INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details
+            )
         if instruction == "start_block":
             self._prepare_understudy(**details)
         return self._given(samples)
 
     def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
-        aged = self._journal.feedback(samples)
+        aged = self._session_log.feedback(samples)
         if aged:
             self.last = aged[-1]
         return aged
@@ -142,7 +144,7 @@ class RecordedLoop:
         job, self._fitting = self._fitting, None
         fitted, index = job.result(), self.loop.next_index
         self.loop.adopt(fitted)
-        self._journal.log(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
+        self._session_log.log(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
         self._tell_fit()
 
     def _tell_fit(self) -> None:
@@ -150,7 +152,7 @@ class RecordedLoop:
         assert fitted is not None
         peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"
         lines = self.loop.pipeline.describe()
-        self._journal.log(
+        self._session_log.log(
             "fitted",
             f"the pipeline is made for this participant: {peak}",
             self.loop.next_index,
@@ -188,7 +190,7 @@ class RecordedLoop:
 
     def _practice_failed(self, error: Exception) -> None:
         self._understudy = Future()  # never done
-        self._journal.log("error", f"the practice of a hop failed and is off now: {error!r}")
+        self._session_log.log("error", f"the practice of a hop failed and is off now: {error!r}")
 
     def close(self) -> None:
         """End the work beside the session."""

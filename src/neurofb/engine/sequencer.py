@@ -37,13 +37,13 @@ class Sequencer:
     uid : str
         The session's own.
     timeline : Timeline
-    looped : RecordedLoop
+    recorded_loop : RecordedLoop
     stimuli : StimulusController or None
     calibration : HeatCalibration or None
         Finds this participant's temperatures in a phase of that kind.
     prompting : Prompting
     rules : StopRules
-    journal : SessionLog
+    session_log : SessionLog
     longest_baseline_s : float
         By how much a baseline may be extended.
     with_temperatures : callable
@@ -56,21 +56,26 @@ class Sequencer:
         self,
         uid: str,
         timeline: Timeline,
-        looped: RecordedLoop,
+        recorded_loop: RecordedLoop,
         stimuli: StimulusController | None,
         calibration: HeatCalibration | None,
         prompting: Prompting,
         rules: StopRules,
-        journal: SessionLog,
+        session_log: SessionLog,
         longest_baseline_s: float,
         with_temperatures: Callable[[Mapping[float, float]], Timeline],
         heat_ahead: Callable[[Timeline, int, Mapping[str, float]], list[str]] = lambda *_: [],
     ) -> None:
-        self.uid, self.timeline, self._looped, self._journal = uid, timeline, looped, journal
+        self.uid, self.timeline, self._recorded_loop, self._session_log = (
+            uid,
+            timeline,
+            recorded_loop,
+            session_log,
+        )
         self._stimuli, self.calibration, self.prompting = stimuli, calibration, prompting
-        self._heat = HeatSteps(stimuli, looped, rules, journal, self._tell)
+        self._heat = HeatSteps(stimuli, recorded_loop, rules, session_log, self._tell)
         self._with_temperatures = with_temperatures
-        self._baseline_time = BaselineTime(looped, longest_baseline_s)
+        self._baseline_time = BaselineTime(recorded_loop, longest_baseline_s)
         self._heat_ahead = heat_ahead
         #: Who or what wants the session to stand: it goes on when nobody does any more.
         self._paused_by: set[str] = set()
@@ -106,7 +111,7 @@ class Sequencer:
 
     @property
     def next_due_s(self) -> float:
-        """When the conductor must be asked again at the latest."""
+        """When the sequencer must be asked again at the latest."""
         return self.schedule.next_due_s
 
     def step(self, now_s: float) -> None:
@@ -114,7 +119,7 @@ class Sequencer:
         if self._is_over:
             return
         self._now_s = now_s
-        self._looped.poll_fit()
+        self._recorded_loop.poll_fit()
         self._begin_what_waited()
         for rating in self.prompting.expire(now_s):
             self._rated(rating, now_s)
@@ -136,21 +141,21 @@ class Sequencer:
 
     def _begin_what_waited(self) -> None:
         """Begin the block or baseline that waited for the participant's own pipeline."""
-        if self._looped.is_fitting or self.session.state != "running":
+        if self._recorded_loop.is_fitting or self.session.state != "running":
             return
         if self._block_waits is not None:
             condition, self._block_waits = self._block_waits, None
-            self._looped.do("start_block", condition=condition)
+            self._recorded_loop.do("start_block", condition=condition)
             self.block = condition
-            self._journal.log("block", f"feedback against the {condition!r} baseline begins", self._index)
+            self._session_log.log("block", f"feedback against the {condition!r} baseline begins", self._index)
         if self._baseline_waits is not None:
             condition, self._baseline_waits = self._baseline_waits, None
-            self._looped.do("collect", condition=condition)
+            self._recorded_loop.do("collect", condition=condition)
             self._collecting, self._collecting_since_s = True, self._now_s
 
     @property
     def _index(self) -> int:
-        return self._looped.loop.next_index
+        return self._recorded_loop.loop.next_index
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -160,7 +165,7 @@ class Sequencer:
             self._end_phase()
             self._begin_phase(self.timeline.phases[step.phase], due_s, now_s)
             return
-        self._journal.log(
+        self._session_log.log(
             "step",
             f"{step.kind}{'' if step.level is None else f', {step.level}'}",
             self._index,
@@ -182,7 +187,7 @@ class Sequencer:
     def _begin_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
         self._heat.rules.start_block()
-        self._journal.log(
+        self._session_log.log(
             "phase",
             f"{phase.name} ({phase.kind})",
             self._index,
@@ -197,7 +202,7 @@ class Sequencer:
         if phase.collects != "none":
             self._baseline_waits = phase.collects
         if phase.collects not in ("rest", "iaf"):
-            self._looped.begin_fit()  # the last of the first baselines has ended, if there were any
+            self._recorded_loop.begin_fit()  # the last of the first baselines has ended, if there were any
         if phase.kind == "training":
             self._block_waits = phase.feedback  # none for an arm that gets none
         self._begin_what_waited()
@@ -206,17 +211,17 @@ class Sequencer:
         """End what belongs to the phase that is on."""
         for rating in self.prompting.end():
             event = rating.to_event()
-            self._journal.log_event(replace(event, time_s=min(event.time_s, self._now_s)))
+            self._session_log.log_event(replace(event, time_s=min(event.time_s, self._now_s)))
         self._block_waits = self._baseline_waits = None
         if self._collecting:
             self._collecting = False
-            self._looped.do("collected")
+            self._recorded_loop.do("collected")
         self.last_block = None
         if self.block is not None:
             self.block = None
-            self._looped.do("end_block")
-            self.last_block = dict(self._looped.loop.block_result or {})
-            self._journal.log("block_ended", "the feedback block ends", self._index, **self.last_block)
+            self._recorded_loop.do("end_block")
+            self.last_block = dict(self._recorded_loop.loop.block_result or {})
+            self._session_log.log("block_ended", "the feedback block ends", self._index, **self.last_block)
 
     def _ends_baseline(self) -> bool:
         """Return whether the step that is on is the last of a baseline."""
@@ -234,7 +239,7 @@ class Sequencer:
         self.schedule.extend(by_s)
         if words:
             self.message = words
-            self._journal.log("baseline_extended", words, self._index, now_s, by_s=by_s)
+            self._session_log.log("baseline_extended", words, self._index, now_s, by_s=by_s)
         return True
 
     def _ask(self, step: Step, now_s: float) -> None:
@@ -271,7 +276,7 @@ class Sequencer:
 
     def _rated(self, rating: Any, now_s: float) -> None:
         """Act on an answer: record it, lower heat that hurts too much, let a calibration have it."""
-        self._journal.log_event(rating.to_event())
+        self._session_log.log_event(rating.to_event())
         on = self.calibration if self.calibration is not None and self.calibration.is_on else None
         self._heat.rated(rating, now_s, self._lower if on is None else on.too_much)
         if on is not None:
@@ -334,7 +339,7 @@ class Sequencer:
         self._paused_by.add(by)
         if self.session.state == "paused":
             self.message = why
-            self._journal.log("paused", why, self._index, now_s)
+            self._session_log.log("paused", why, self._index, now_s)
             return
         if self.calibration is not None:
             self.calibration.pause()
@@ -343,12 +348,12 @@ class Sequencer:
         self.prompting.hold()
         if self._collecting and self.phase is not None:
             self._collecting = False
-            self._looped.do("discard")
+            self._recorded_loop.do("discard")
             self._baseline_waits = self.phase.collects
             self.schedule.extend(now_s - self._collecting_since_s)
         if self.block is not None:
             self._block_waits, self.block = self.block, None
-            self._looped.do("end_block")
+            self._recorded_loop.do("end_block")
         self.schedule.pause(now_s)
         self._go("paused", why)
 
@@ -362,7 +367,7 @@ class Sequencer:
         self._paused_by.discard(by)
         if self._paused_by:
             self.message = f"{why}, and the session stays paused"
-            self._journal.log("paused", self.message, self._index, now_s)
+            self._session_log.log("paused", self.message, self._index, now_s)
             return
         lasted_s = self.schedule.resume(now_s)
         self.prompting.release(lasted_s)
@@ -381,7 +386,7 @@ class Sequencer:
         steps: list[Callable[[], object]] = [
             lambda: self._go("stopping", message),
             self._end_phase,
-            lambda: self._journal.log("end", message, self._index, outcome=kind),
+            lambda: self._session_log.log("end", message, self._index, outcome=kind),
             lambda: self._go(over, message),
         ]
         all_of(steps)
@@ -392,4 +397,4 @@ class Sequencer:
     def _go(self, state: State, why: str) -> None:
         before, after = self.session.go(state)
         self.message = why
-        self._journal.log("state", f"{before} → {after}: {why}", self._index, before=before, after=after)
+        self._session_log.log("state", f"{before} → {after}: {why}", self._index, before=before, after=after)

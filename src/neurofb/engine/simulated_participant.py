@@ -73,24 +73,24 @@ class SimulatedParticipant:
         return np.full(len(times_s), self._temperature_c)
 
     def take_part(
-        self, looped: RecordedLoop, conductor: Sequencer, stimuli: StimulusController | None
+        self, recorded_loop: RecordedLoop, sequencer: Sequencer, stimuli: StimulusController | None
     ) -> None:
         """Take part in a session from now on; ``act`` is to be called in every step of it."""
-        self._looped, self._conductor, self._stimuli = looped, conductor, stimuli
-        conductor.prompting.on_prompt = self._think
+        self._recorded_loop, self._sequencer, self._stimuli = recorded_loop, sequencer, stimuli
+        sequencer.prompting.on_prompt = self._think
         if stimuli is not None:
             stimuli.on_reading = self._feel
 
     def act(self, now_s: float) -> None:
         """Hear what is given, answer what was asked long enough ago, press the button if it hurts."""
-        self._hear(self._looped.last if self._conductor.block is not None else None, now_s)
+        self._hear(self._recorded_loop.last if self._sequencer.block is not None else None, now_s)
         if self._is_silent:
             return
         for answer in [answer for answer in self._answers if answer[0] <= now_s]:
             self._answers.remove(answer)
             _, prompt, value = answer
             self._say("rating", prompt=prompt.id, value=value)
-        calibration = self._conductor.calibration
+        calibration = self._sequencer.calibration
         if calibration is not None and calibration.limits_on and self._rater.hurts(self._temperature_c):
             self._say("button")
 
