@@ -22,7 +22,7 @@ from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.devices.columns import EegColumns
 from neurofb.engine.recorded_loop import RecordedLoop
-from neurofb.engine.session_log import SessionLog
+from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.events import Event
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.features.value import FeatureValue
@@ -74,7 +74,7 @@ class Session:
             info = replace(info, value_format="float32")
         eeg = EegColumns.in_microvolts(labels)
         self._recorder = Recorder(folder / "recording.xdf", waits=waits)
-        self.session_log = SessionLog(self._recorder, None, self.clock, info, eeg, FEATURES)
+        self.session_log = SessionLog(self._recorder, None, self.clock, LogColumns(info, eeg, FEATURES))
 
     def run(self, duration_s: float) -> None:
         """Go on for as long."""
@@ -175,10 +175,10 @@ class Giving:
         loop = Loop(settings)
         units = {name: measure.unit for name, measure in loop.measures.items()}
         info = generated_info("bench", profile.labels, 1000.0)
-        eeg = EegColumns.in_microvolts(profile.labels)
         self._eeg, self._at, self._out = eeg, 0, Outward()
         self.clock = ManualClock(START_S)
-        self._session_log = SessionLog(recorder, self._out, self.clock, info, eeg, units)
+        columns = LogColumns(info, EegColumns.in_microvolts(profile.labels), units)
+        self._session_log = SessionLog(recorder, self._out, self.clock, columns)
         self._recorded_loop = RecordedLoop(loop, self._session_log, at_once=True)
         self._recorded_loop.do("collect", condition="rest")
         while self._at < BASELINE_SAMPLES:

@@ -1,4 +1,4 @@
-"""Ready for the sample that completes a hop: awake, practised, and without any influence on what is computed."""
+"""Wake-up and cache warm-up before the sample that completes a hop, and that neither changes a result."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,8 @@ from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.chunk import Chunk
 from neurofb.clock import ManualClock
 from neurofb.engine import low_latency
-from neurofb.engine.low_latency import HopWaiter
+from neurofb.engine.low_latency import CacheWarmer, HopWaiter
 from neurofb.engine.recorded_loop import RecordedLoop
-from neurofb.engine.understudy import CacheWarmer
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.loop.loop import Loop
@@ -79,35 +78,35 @@ class DueSource:
 
 def ready(monkeypatch, recorded_loop, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
     """Pull once at 1 s; ``way_s`` is how long giving way takes."""
-    clock, practised = ManualClock(1.0), []
+    clock, warmed = ManualClock(1.0), []
     source = DueSource(clock, comes_s, due or ExpectedArrival(1.004, 0.0002, 1))
     monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(way_s))
-    monkeypatch.setattr(recorded_loop, "practise", lambda: practised.append(clock.now_s()))
+    monkeypatch.setattr(recorded_loop, "warm_caches", lambda: warmed.append(clock.now_s()))
     monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: n_to_hop))
-    hop_waiter = HopWaiter(source, recorded_loop, clock)
-    return hop_waiter.pull(0.005, until_s), source, practised, clock, hop_waiter
+    hop_waiter = HopWaiter(source, recorded_loop.loop, lambda: recorded_loop.warm_caches(), clock)
+    return hop_waiter.pull(0.005, until_s), source, warmed, clock, hop_waiter
 
 
-def test_awake_and_practised_when_the_sample_is_due(monkeypatch, eeg):
-    got, source, practised, clock, _ = ready(monkeypatch, in_block(eeg))
+def test_thread_is_awake_and_caches_warm_when_sample_is_due(monkeypatch, eeg):
+    got, source, warmed, clock, _ = ready(monkeypatch, in_block(eeg))
     assert len(got) == 1
-    assert practised == [pytest.approx(1.0038)]
+    assert warmed == [pytest.approx(1.0038)]
     assert source.asked_s[0] == pytest.approx(0.0038)
     assert set(source.asked_s[1:]) == {0.0}
     assert clock.now_s() == pytest.approx(1.004, abs=2e-5)
 
 
-def test_a_sample_that_stays_away_is_not_waited_for_longer_than_that(monkeypatch, eeg):
-    got, _, practised, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=5.0)
+def test_thread_stays_awake_no_longer_for_missing_sample(monkeypatch, eeg):
+    got, _, warmed, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=5.0)
     assert len(got) == 0
-    assert len(practised) == 1
+    assert len(warmed) == 1
     assert clock.now_s() == pytest.approx(1.0042, abs=2e-5)
 
 
-def test_a_sample_that_comes_early_is_taken_at_once(monkeypatch, eeg):
-    got, _, practised, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=1.002)
+def test_early_sample_is_returned_at_once(monkeypatch, eeg):
+    got, _, warmed, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=1.002)
     assert len(got) == 1
-    assert not practised
+    assert not warmed
     assert clock.now_s() == pytest.approx(1.002)
 
 
@@ -121,26 +120,26 @@ def test_a_sample_that_comes_early_is_taken_at_once(monkeypatch, eeg):
     ],
     ids=["no hop ends", "something else is due", "too early", "overdue"],
 )
-def test_else_it_sleeps(monkeypatch, eeg, how):
-    _, source, practised, _, _ = ready(monkeypatch, in_block(eeg), **how)
+def test_thread_sleeps_unless_hop_ends_soon(monkeypatch, eeg, how):
+    _, source, warmed, _, _ = ready(monkeypatch, in_block(eeg), **how)
     assert source.asked_s == [0.005]
-    assert not practised
+    assert not warmed
 
 
-def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
-    """A practice that outlasts the wait would hold up the very sample that it is for."""
+def test_warm_up_is_skipped_without_time_for_it(monkeypatch, eeg):
+    """A warm-up that outlasts the wait would hold up the very sample that it is for."""
     recorded_loop = in_block(eeg)
-    _, source, practised, clock, hop_waiter = ready(monkeypatch, recorded_loop)
+    _, source, warmed, clock, hop_waiter = ready(monkeypatch, recorded_loop)
 
-    def pull_and_count(comes_in_s, practice_s=0.0):
+    def pull_and_count(comes_in_s, warm_up_s=0.0):
         monkeypatch.setattr(
-            recorded_loop, "practise", lambda: (practised.append(0), clock.advance(practice_s))
+            recorded_loop, "warm_caches", lambda: (warmed.append(0), clock.advance(warm_up_s))
         )
-        practised.clear()
+        warmed.clear()
         source.next_arrival = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
         source._comes_s = clock.now_s() + comes_in_s
         assert len(hop_waiter.pull(0.005, 999.0)) == 1
-        return len(practised)
+        return len(warmed)
 
     assert pull_and_count(0.004) == 1
     assert [pull_and_count(0.004, 0.02) for _ in range(20)].count(
@@ -153,14 +152,14 @@ def test_practice_is_left_out_where_there_is_no_time_for_it(monkeypatch, eeg):
     assert pull_and_count(0.0003, 0.0005) == 0  # too late for one of half a millisecond
 
 
-def test_outside_a_block_it_sleeps(monkeypatch):
+def test_thread_sleeps_outside_block(monkeypatch):
     recorded_loop = RecordedLoop(Loop(SETTINGS), Silent(), at_once=True)
-    _, source, practised, _, _ = ready(monkeypatch, recorded_loop)
+    _, source, warmed, _, _ = ready(monkeypatch, recorded_loop)
     assert source.asked_s == [0.005]
-    assert not practised
+    assert not warmed
 
 
-def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
+def test_rests_grow_on_busy_computer(monkeypatch, eeg):
     got, source, _, clock, hop_waiter = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
     assert len(got) == 1  # the time that others took is not lost for the sample
 
@@ -185,18 +184,18 @@ def test_on_a_busy_computer_it_sleeps_for_longer_and_longer(monkeypatch, eeg):
     assert is_awake()
 
 
-# -- practice ------------------------------------------------------------------------------------------------------
+# -- cache warm-up -----------------------------------------------------------------------------------------------
 
 
-def test_practice_changes_no_bit(eeg):
-    plain, practised = in_block(eeg), in_block(eeg)
-    cache_warmer = CacheWarmer(practised.loop, "rest")
+def test_warm_up_changes_no_bit(eeg):
+    plain, warmed = in_block(eeg), in_block(eeg)
+    cache_warmer = CacheWarmer(warmed.loop, "rest")
     outputs = []
-    for recorded_loop in (plain, practised):
+    for recorded_loop in (plain, warmed):
         given, values = [], []
         for i in range(7000, 9000):
-            if recorded_loop is practised and recorded_loop.loop.samples_to_hop == 1:
-                cache_warmer.practise()
+            if recorded_loop is warmed and recorded_loop.loop.samples_to_hop == 1:
+                cache_warmer.process_hop()
             given += recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
             values.append(recorded_loop.newest[THETA])
         outputs.append((bits(given), bits(values)))
@@ -204,14 +203,14 @@ def test_practice_changes_no_bit(eeg):
     assert len(outputs[0][0]) > 200
 
 
-def test_the_understudy_plays_the_hop_before(eeg):
+def test_cache_warmer_processes_previous_hop(eeg):
     """So it goes the usual way: in the end it has just the values that the loop had a hop ago."""
     recorded_loop = in_block(eeg)
     cache_warmer = CacheWarmer(recorded_loop.loop, "rest")
     played, loops = [], []
     for i in range(7000, 9000):
         if recorded_loop.loop.samples_to_hop == 1:
-            cache_warmer.practise()
+            cache_warmer.process_hop()
             played.append(cache_warmer._loop.feedback._last)
         recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
         if i % HOP == HOP - 1:
@@ -221,25 +220,25 @@ def test_the_understudy_plays_the_hop_before(eeg):
         assert (one.usable, one.value) == (other.usable, pytest.approx(other.value, rel=1e-3))
 
 
-def test_the_understudy_is_made_beside_a_live_session_only(eeg):
+def test_cache_warmer_exists_in_live_session_only(eeg):
     recorded_loop = in_block(eeg, at_once=False)
-    assert recorded_loop._understudy.result(timeout=60)._principal is recorded_loop.loop
+    assert recorded_loop._cache_warmer.result(timeout=60)._main is recorded_loop.loop
     recorded_loop.close()
-    assert in_block(eeg)._understudy is None
+    assert in_block(eeg)._cache_warmer is None
 
 
-def test_an_understudy_that_fails_plays_no_more(monkeypatch, eeg):
+def test_failing_cache_warmer_is_switched_off(monkeypatch, eeg):
     recorded_loop = in_block(eeg, at_once=False)
-    recorded_loop._understudy.result(timeout=60)
-    monkeypatch.setattr(CacheWarmer, "practise", lambda self: 1 / 0)
-    recorded_loop.practise()
-    recorded_loop.practise()
+    recorded_loop._cache_warmer.result(timeout=60)
+    monkeypatch.setattr(CacheWarmer, "process_hop", lambda self: 1 / 0)
+    recorded_loop.warm_caches()
+    recorded_loop.warm_caches()
     told = [message for kind, message in recorded_loop._session_log.said if kind == "error"]
     assert told == ["the practice of a hop failed and is off now: ZeroDivisionError('division by zero')"]
     recorded_loop.close()
 
 
-def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
+def test_session_continues_without_thread_for_cache_warmer(monkeypatch, eeg):
     def no_thread(*_):
         raise RuntimeError("can't start new thread")
 
@@ -248,5 +247,5 @@ def test_a_computer_without_a_thread_to_spare_goes_on_without(monkeypatch, eeg):
     assert recorded_loop.loop.is_giving_feedback
     kinds = [kind for kind, _ in recorded_loop._session_log.said]
     assert kinds[-2:] == ["loop", "error"]  # the instruction is in the record, and what failed after it
-    recorded_loop.practise()
+    recorded_loop.warm_caches()
     recorded_loop.close()

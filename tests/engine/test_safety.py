@@ -314,25 +314,14 @@ def test_what_was_too_much_is_not_given_again():
     assert max(finding.result().temperatures.values()) <= hot_c - 1.0 + 1e-9
 
 
-def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path):
-    """The participant's own answers come first here, and every one of them is 95."""
-
-    def prepare(assembled):
-        prompting = assembled.sequencer.prompting
-        requests = assembled.engine._requests
-
-        def answer(prompt):
-            requests.add(
-                messages.Command("rating", {"prompt": prompt.id, "value": 95}, "p", assembled.uid).to_json()
-            )
-
-        prompting.on_prompt = answer
-
+def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path, monkeypatch):
+    """Every answer of the participant is 95."""
+    monkeypatch.setattr(SimulatedRater, "answer", lambda *_: (95.0, 0.0))
     path = tmp_path / "p.toml"
     path.write_text(
         Path(protocol(tmp_path)).read_text().replace("ladder_n = 4", "ladder_n = 4\nstop_rating = 100.0")
     )
-    ran = run(tmp_path, protocol=str(path), prepare=prepare)
+    ran = run(tmp_path, protocol=str(path))
     rated = ran.of_kind("rating")
     assert len(rated) <= 2
     assert ran.outcome.kind == "aborted"

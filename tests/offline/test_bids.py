@@ -178,10 +178,7 @@ def test_temperature_and_feedback_are_sampled_beside_the_eeg(dataset):
 
 
 def test_missing_rating_is_na_in_beh_table(tmp_path):
-    def nobody_answers(assembled):
-        assembled.sequencer.prompting.on_prompt = None
-
-    ran = session(tmp_path, prepare=nobody_answers)
+    ran = session(tmp_path, answers=False)
     export(ran.folder, tmp_path / "out")
     ratings = columns(tmp_path / "out" / "sub-P01" / "ses-1" / "beh" / f"{STEM}_beh.tsv")
     assert ratings["response"] == ["n/a"]

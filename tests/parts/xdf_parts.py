@@ -13,7 +13,7 @@ import numpy as np
 import pyxdf
 
 from neurofb.chunk import Chunk
-from neurofb.engine.session_log import SessionLog
+from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.events import Event
 from neurofb.recording.writer import Recorder
 from neurofb.xdf import encoding
@@ -146,7 +146,8 @@ class SmallSession:
         eeg = EegColumns(("Fz", "Oz"), (1, 3), np.array([0.5, 0.25]))
         path.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(path / "recording.xdf", waits=True)
-        session_log = SessionLog(self.recorder, None, self.clock, info, eeg, {"alpha": "dB"}, ("arm",))
+        columns = LogColumns(info, eeg, {"alpha": "dB"}, ("arm",))
+        session_log = SessionLog(self.recorder, None, self.clock, columns)
         rng, expected, index = np.random.default_rng(seed), [], 0
         for step in range(n_steps):
             n = int(rng.integers(1, 20))

@@ -14,7 +14,7 @@ from lsl_senders import BOUND_S, Pulled, Sender, outlet, unique
 from xdf_parts import by_pyxdf
 
 from neurofb.acquisition.live import LslSource
-from neurofb.engine.session_log import SessionLog
+from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.lsl.matching import StreamQuery
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
@@ -76,9 +76,8 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
         values = sender.rng.normal(0.0, 90.0, (N_SAMPLES, 4)).astype(
             {"float32": "f4", "int16": "i2", "double64": "f8"}[form]
         )
-        session_log = SessionLog(
-            Recorder(tmp_path / "recording.xdf"), None, LslClock(), source.stream_info, source.eeg_columns, {}
-        )
+        columns = LogColumns(source.stream_info, source.eeg_columns, {})
+        session_log = SessionLog(Recorder(tmp_path / "recording.xdf"), None, LslClock(), columns)
         pulled = Pulled(source)
         stamps_s = sender.start_s + np.arange(N_SAMPLES) / 256.0 + sender.rng.uniform(0, 5e-4, N_SAMPLES)
         for start in range(0, N_SAMPLES, 250):

@@ -25,7 +25,7 @@ from xdf_parts import (
 
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
-from neurofb.engine.session_log import SessionLog
+from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
@@ -333,7 +333,7 @@ def test_session_eeg_equals_what_the_engine_pushed(tmp_path: Path, asked) -> Non
     pushed = []
 
     def listen(assembled) -> None:
-        loop = assembled.engine._looped.loop
+        loop = assembled.engine._recorded_loop.loop
         push = loop.push
 
         def noted(chunk):
@@ -379,9 +379,8 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
     headset = Headset(head, settings_of(profile, seed=3, faults=faults, loss=0.2), profile.labels, 1000.0)
     source = SimulatedSource(headset, profile.labels, clock, keep_raw=True)
     source.start()
-    session_log = SessionLog(
-        Recorder(tmp_path / "recording.xdf"), None, clock, source.stream_info, source.eeg_columns, {}
-    )
+    columns = LogColumns(source.stream_info, source.eeg_columns, {})
+    session_log = SessionLog(Recorder(tmp_path / "recording.xdf"), None, clock, columns)
     pushed, received = [], []
     for _ in range(400):
         clock.advance(0.03)

@@ -1,7 +1,7 @@
-"""Chooses and joins the parts of a session, in the order in which they may fail: stream, folder, stimulator, record.
+"""Joins the parts of a session, opened in the order in which they may fail: stream, folder, stimulator, record.
 
-In: a plan that has been checked whole. Out: an engine that is ready to run. If a part cannot be opened, those that were
-are closed again.
+In: a plan that has been checked whole. Out: an engine that is ready to run. Kept: nothing. If a part cannot be opened,
+those that were opened before are closed again.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from typing import Any
 
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
-from neurofb.engine.engine import Engine
+from neurofb.engine.commands import Commands
+from neurofb.engine.engine import Engine, SessionParts
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
-from neurofb.engine.requests import Requests
 from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.session_files import write_results, write_settings
-from neurofb.engine.session_log import SessionLog
-from neurofb.engine.simulated_participant import simulated_participant, simulated_source
+from neurofb.engine.session_log import LogColumns, SessionLog
+from neurofb.engine.simulated_participant import (
+    SimulatedParticipant,
+    simulated_participant,
+    simulated_source,
+)
 from neurofb.engine.status import Heading, StatusSheet
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
@@ -32,7 +36,7 @@ from neurofb.events import Event
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
 from neurofb.lsl.session_streams import CommandInlet, Listener, Publisher
-from neurofb.protocol.stop_rules import StopRules
+from neurofb.protocol.ratings import Prompt
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
 from neurofb.simulation.head import Head
@@ -45,26 +49,19 @@ from neurofb.stimulation.calibration import (
 )
 from neurofb.stimulation.client import StimulatorClient, open_stimulator
 
-#: What the watchdog did, in its own words: also after the engine has died.
+#: The watchdog's own log, which it also writes after the engine has died.
 WATCHDOG_LOG = "watchdog.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who else wants to know or ask.
+    """What a front end adds to a session."""
 
-    Attributes
-    ----------
-    listeners : callable
-        From the session's uid, and a function that stops heat at once, to those who may ask.
-    on_status : callable or None
-        Takes each status document.
-    on_event : callable or None
-        Takes each event.
-    """
-
+    #: Returns where commands come from; takes the session's uid and a function that stops heat at once (who: str).
     listeners: Callable[[str, Callable[[str], None]], Sequence[Listener]] = lambda _uid, _stop: ()
+    #: Called with each status document.
     on_status: Callable[[dict[str, Any]], None] | None = None
+    #: Called with each event.
     on_event: Callable[[Event], None] | None = None
 
 
@@ -77,6 +74,19 @@ class Assembled:
     uid: str
     session_log: SessionLog
     sequencer: Sequencer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """What could be opened for a session; the head of a simulated source."""
+
+    uid: str
+    source: Source
+    head: Head | None
+    folder: SessionFolder
+    heater: StimulatorClient | None
+    loop: Loop
+    recorder: Recorder
 
 
 def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
@@ -110,7 +120,7 @@ def assemble(
         LSL's, or a manual one: then everything is simulated and computed on the spot.
     hooks : Hooks, optional
     publish : bool
-        Whether the session is told over LSL and listens there.
+        Whether the session sends and listens over LSL.
 
     Raises
     ------
@@ -118,20 +128,32 @@ def assemble(
         If a part cannot be opened: the stream, the stimulator, the folder.
     """
     with contextlib.ExitStack() as undo:
-        source, head = open_source(plan, clock)
-        undo.callback(source.stop)
-        if source.labels != plan.profile.labels:
-            raise WrongStream(
-                f"the stream's channels {', '.join(source.labels)} are not those of {plan.profile.title}, "
-                f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
-            )
-        folder = _made_folder(plan, undo)
-        heater = _open_heater(plan, clock, folder.path / WATCHDOG_LOG)
-        if heater is not None:
-            undo.callback(heater.close)
-        assembled = _join(plan, clock, hooks or Hooks(), source, head, heater, folder, undo, publish=publish)
+        opened = _open(plan, clock, undo)
+        assembled = _join(plan, clock, hooks or Hooks(), opened, publish=publish)
         undo.pop_all()
     return assembled
+
+
+def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opened:
+    """Open what may fail, in the order in which it may."""
+    source, head = open_source(plan, clock)
+    undo.callback(source.stop)
+    if source.labels != plan.profile.labels:
+        raise WrongStream(
+            f"the stream's channels {', '.join(source.labels)} are not those of {plan.profile.title}, "
+            f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
+        )
+    folder = _made_folder(plan, undo)
+    heater = _open_heater(plan, clock, folder.path / WATCHDOG_LOG)
+    if heater is not None:
+        undo.callback(heater.close)
+    is_manual = isinstance(clock, ManualClock)
+    uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
+    loop = Loop(_loop_settings(plan, source), plan.fitted, plan.baselines)
+    write_settings(plan, uid, loop.settings, folder)
+    recorder = Recorder(folder.recording, waits=is_manual)
+    undo.callback(recorder.close)
+    return _Opened(uid, source, head, folder, heater, loop, recorder)
 
 
 def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder:
@@ -180,58 +202,50 @@ def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient
     return heater
 
 
-def _join(
-    plan: SessionPlan,
-    clock: Clock,
-    hooks: Hooks,
-    source: Source,
-    head: Head | None,
-    heater: StimulatorClient | None,
-    folder: SessionFolder,
-    undo: contextlib.ExitStack,
-    *,
-    publish: bool,
-) -> Assembled:
-    is_manual = isinstance(clock, ManualClock)
-    uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
-    loop = Loop(_loop_settings(plan, source), plan.fitted, plan.baselines)
-    write_settings(plan, uid, loop.settings, folder)
-    recorder = Recorder(folder.recording, waits=is_manual)
-    undo.callback(recorder.close)
-    units = {name: measure.unit for name, measure in loop.measures.items()}
-    publisher = None
-    if publish:
-        hop_hz = loop.pipeline.hops.fast_hz
-        publisher = Publisher(uid, units, source.labels, source.rate_hz, hop_hz, stimulus=heater is not None)
-    sites = plan.protocol.heat.sites if plan.protocol.heat else ()
-    session_log = SessionLog(recorder, publisher, clock, source.stream_info, source.eeg_columns, units, sites)
-    session_log.on_event = hooks.on_event
-    recorded_loop = RecordedLoop(loop, session_log, at_once=is_manual)
-    stimuli = None if heater is None else StimulusController(heater, session_log, clock)
-    requests = Requests(_listeners(hooks, uid, stimuli, publish=publish))
-    sequencer = _sequencer(plan, uid, recorded_loop, stimuli, session_log)
-    _say_start(plan, uid, session_log, heater)
-    each_step = []
-    if head is not None:
-        participant = simulated_participant(plan, uid, head, requests)
-        participant.take_part(recorded_loop, sequencer, stimuli)
-        each_step.append(participant.act)
-    engine = Engine(
+def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, publish: bool) -> Assembled:
+    uid, source, folder, loop = opened.uid, opened.source, opened.folder, opened.loop
+    session_log = _session_log(plan, clock, hooks, opened, publish=publish)
+    recorded_loop = RecordedLoop(loop, session_log, at_once=isinstance(clock, ManualClock))
+    participant = None if opened.head is None else simulated_participant(plan, uid, opened.head)
+    stimuli = None
+    if opened.heater is not None:
+        on_reading = None if participant is None else participant.feel
+        stimuli = StimulusController(opened.heater, session_log, clock, on_reading)
+    listeners = [
+        *([] if participant is None else [participant]),
+        *_listeners(hooks, uid, stimuli, publish=publish),
+    ]
+    sequencer = _sequencer(plan, uid, recorded_loop, stimuli, participant, session_log)
+    _log_start(plan, uid, session_log)
+    parts = SessionParts(
         source,
         recorded_loop,
         sequencer,
         stimuli,
-        requests,
+        Commands(listeners, sequencer, session_log),
         session_log,
         StatusSheet(
             _heading(plan, uid, source, folder), source, recorded_loop, sequencer, stimuli, session_log
         ),
-        clock,
-        hooks.on_status,
-        each_step,
-        on_end=lambda: write_results(loop, stimuli, folder),
+    )
+    each_step = [] if participant is None else [_acting(participant, recorded_loop, sequencer)]
+    engine = Engine(
+        parts, clock, hooks.on_status, each_step, on_end=lambda: write_results(loop, stimuli, folder)
     )
     return Assembled(engine, folder, uid, session_log, sequencer)
+
+
+def _session_log(
+    plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, publish: bool
+) -> SessionLog:
+    source, loop, heat = opened.source, opened.loop, plan.protocol.heat
+    units = {name: measure.unit for name, measure in loop.measures.items()}
+    publisher = None
+    if publish:
+        hop_hz, stimulus = loop.pipeline.hops.fast_hz, opened.heater is not None
+        publisher = Publisher(opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus)
+    columns = LogColumns(source.stream_info, source.eeg_columns, units, heat.sites if heat else ())
+    return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event)
 
 
 def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
@@ -250,7 +264,7 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
 def _listeners(
     hooks: Hooks, uid: str, stimuli: StimulusController | None, *, publish: bool
 ) -> list[Listener]:
-    """Return all who may ask; a stop of theirs reaches the stimulator before the engine has read it."""
+    """Return where commands come from; a stop reaches the stimulator before the engine has read it."""
 
     def stop_at_once(by: str) -> None:
         if stimuli is not None:
@@ -262,26 +276,40 @@ def _listeners(
     return listeners
 
 
+def _acting(
+    participant: SimulatedParticipant, recorded_loop: RecordedLoop, sequencer: Sequencer
+) -> Callable[[float], None]:
+    """Return what lets a simulated participant act in every step of the engine."""
+
+    def act(now_s: float) -> None:
+        feedback = recorded_loop.last if sequencer.block is not None else None
+        calibration = sequencer.calibration
+        participant.act(now_s, feedback, rising=calibration is not None and calibration.limits_on)
+
+    return act
+
+
 def _sequencer(
     plan: SessionPlan,
     uid: str,
     recorded_loop: RecordedLoop,
     stimuli: StimulusController | None,
+    participant: SimulatedParticipant | None,
     session_log: SessionLog,
 ) -> Sequencer:
-    prompting = Prompting(session_log)
+    def think(prompt: Prompt) -> None:
+        if participant is not None:
+            participant.think(prompt, float("nan") if stimuli is None else stimuli.highest_c)
+
+    prompting = Prompting(session_log, think)
     return Sequencer(
         uid,
-        plan.timeline,
+        plan,
         recorded_loop,
         stimuli,
         _calibration(plan, stimuli, prompting, session_log),
         prompting,
-        StopRules(plan.protocol.stop),
         session_log,
-        plan.protocol.baseline.longest_s,
-        plan.again,
-        plan.heat_ahead,
     )
 
 
@@ -335,7 +363,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
     )
 
 
-def _say_start(plan: SessionPlan, uid: str, session_log: SessionLog, heater: StimulatorClient | None) -> None:
+def _log_start(plan: SessionPlan, uid: str, session_log: SessionLog) -> None:
     session_log.log(
         "start",
         f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",
@@ -343,6 +371,6 @@ def _say_start(plan: SessionPlan, uid: str, session_log: SessionLog, heater: Sti
         session=uid,
         protocol=plan.protocol.study.id,
         seed=plan.asked.seed,
-        stimulator=None if heater is None else plan.asked.thermode,
+        stimulator=None if plan.protocol.heat is None else plan.asked.thermode,
         warnings=list(plan.warnings),
     )

@@ -1,66 +1,102 @@
-"""Ready when the last sample of a hop comes: awake, and with the way of a hop in the processor's caches.
+"""Wake-up and cache warm-up just before the sample that completes a hop.
 
-A thread that sleeps is woken some 0.05 ms late, and what it computes once in 32 ms takes three times as long as the
-same computed again: by then other programs have the caches. So the engine is awake when the sample is due that
-completes a hop, and just before that an understudy has played the part: a loop of the same make, fed with the hop
-before, whose output goes nowhere. Neither changes a bit of any result.
+In: the time at which samples are due, the loop. Out: batches of the source, sooner. Kept: when it was found too late.
+
+A sleeping thread wakes some 0.05 ms late. A computation that runs once in 32 ms takes three times as long as the same
+computation repeated at once, because other programs have used the processor's caches in between. So the engine is
+awake when the sample is due that completes a hop, and a second loop has processed the previous hop just before it.
+The output of that loop is discarded. Neither changes a bit of any result.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock, give_way
-from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.feedback.settings import Condition
+from neurofb.loop.loop import Loop
 
-#: Whoever gives way for longer than this is on a busy computer, where it is better to sleep: who is woken comes first.
+#: Yielding the processor for longer than this shows a busy computer; there the thread sleeps, and is woken first.
 BUSY_S = 0.0003
-#: So it is not tried again for a while: for the first, twice as long each time it is found busy again, up to the last.
+#: Time without a further try on a busy computer: at first, and at most. It doubles each time.
 REST_S, LONGEST_REST_S = 0.5, 60.0
-#: Each time that all goes well, the next rest gets shorter by this.
+#: The next rest is shorter by this factor after each success.
 RECOVERY = 0.98
-#: A computer on which practice takes longer is too slow for it.
-LONGEST_PRACTICE_S = 0.001
+#: A computer whose warm-up takes longer is too slow for it.
+LONGEST_WARM_UP_S = 0.001
+
+
+class CacheWarmer:
+    """A second loop that processes the last hop of the first one again (from samples to feedback in half the time).
+
+    Parameters
+    ----------
+    main : Loop
+        The loop of the session; the warmer does not change it.
+    condition : str
+        Baseline of the feedback block.
+    """
+
+    def __init__(self, main: Loop, condition: Condition) -> None:
+        self._main = main
+        self._loop = Loop(main.settings, main.fitted, tuple(main.baselines.values()))
+        self._loop.do("start_block", condition=condition)
+
+    def process_hop(self) -> None:
+        """Process the main loop's last hop: most of it, then the sample that completes it."""
+        samples = self._main.pipeline.last_hop
+        times_s = np.full(len(samples), np.nan)
+        for part in (slice(0, -1), slice(-1, None)):
+            self._loop.push(Chunk(samples[part], self._loop.next_index, times_s[part], times_s[part]))
+
+    def run_deferred(self) -> None:
+        """Run the second loop's deferred work, e.g. the judgement of channels, when there is time for it."""
+        self._loop.pop_events()
 
 
 class HopWaiter:
-    """Waits for samples: asleep, but for those that complete a hop.
+    """Waits for samples: asleep, except for those that complete a hop.
 
     Parameters
     ----------
     source : Source
-    recorded_loop : RecordedLoop
-        Its understudy practises, if it has one.
+    loop : Loop
+    warm_up : callable
+        Called just before the sample that completes a hop, if there is time for it.
     clock : Clock
     """
 
-    def __init__(self, source: Source, recorded_loop: RecordedLoop, clock: Clock) -> None:
-        self._source, self._recorded_loop, self._clock = source, recorded_loop, clock
+    def __init__(self, source: Source, loop: Loop, warm_up: Callable[[], None], clock: Clock) -> None:
+        self._source, self._loop, self._warm_up, self._clock = source, loop, warm_up, clock
         self._asleep_until_s, self._rest_s = float("-inf"), REST_S
-        self._practice_s = 0.0
+        self._warm_up_s = 0.0
 
     def pull(self, longest_s: float, until_s: float) -> Chunk:
         """Return the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
 
-        At ``until_s`` something else is due, and nobody is kept from it.
+        Something else is due at ``until_s``: the thread does not stay awake for a sample beyond that.
         """
         now_s = self._clock.now_s()
         due = self._due(now_s, until_s)
-        if due is None or (left_s := due.time_s - due.within_s - self._practice_s - now_s) > longest_s:
+        if due is None or (left_s := due.time_s - due.within_s - self._warm_up_s - now_s) > longest_s:
             return self._source.pull(longest_s)
         chunk = self._source.pull(max(0.0, left_s))
         if len(chunk):
             return chunk
-        self._practise(due.time_s)
+        self._warm_caches(due.time_s)
         return self._stay_awake(due.time_s + due.within_s)
 
     def _due(self, now_s: float, until_s: float) -> ExpectedArrival | None:
         """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
-        if not self._recorded_loop.loop.is_giving_feedback or now_s < self._asleep_until_s:
+        if not self._loop.is_giving_feedback or now_s < self._asleep_until_s:
             return None
         due = self._source.next_arrival
-        if due is None or self._recorded_loop.loop.samples_to_hop > due.n_samples:
+        if due is None or self._loop.samples_to_hop > due.n_samples:
             return None
         return due if now_s < due.time_s + due.within_s < until_s else None
 
@@ -77,12 +113,12 @@ class HopWaiter:
                 self._rest_s = min(2.0 * self._rest_s, LONGEST_REST_S)
                 return self._source.pull(max(0.0, latest_s - now_s))
 
-    def _practise(self, before_s: float) -> None:
-        """Practise if that is likely to be over before the sample comes."""
+    def _warm_caches(self, before_s: float) -> None:
+        """Warm the caches if that is likely to be over before the sample comes."""
         begun_s = self._clock.now_s()
-        if self._practice_s > LONGEST_PRACTICE_S or begun_s + self._practice_s > before_s:
-            self._practice_s *= RECOVERY
+        if self._warm_up_s > LONGEST_WARM_UP_S or begun_s + self._warm_up_s > before_s:
+            self._warm_up_s *= RECOVERY
             return
-        self._recorded_loop.practise()
-        took_s = min(self._clock.now_s() - begun_s, 2.0 * LONGEST_PRACTICE_S)
-        self._practice_s += 0.1 * (took_s - self._practice_s)
+        self._warm_up()
+        took_s = min(self._clock.now_s() - begun_s, 2.0 * LONGEST_WARM_UP_S)
+        self._warm_up_s += 0.1 * (took_s - self._warm_up_s)

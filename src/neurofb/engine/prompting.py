@@ -1,6 +1,6 @@
 """Questions at their time: opened by the schedule, answered from outside, missing when nobody answers.
 
-In: rating steps, answers, the time. Out: ratings. Kept: what was felt last, so that a simulated participant can answer.
+In: rating steps, answers, the time. Out: prompts, ratings. Kept: the prompts that are open, all ratings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Prompting:
     """
 
     def __init__(self, session_log: SessionLog, on_prompt: Callable[[Prompt], None] | None = None) -> None:
-        self._session_log, self.on_prompt = session_log, on_prompt
+        self._session_log, self._on_prompt = session_log, on_prompt
         self._prompts = Prompts()
         self.ratings: list[Rating] = []
 
@@ -47,12 +47,12 @@ class Prompting:
             level=prompt.level,
             site=prompt.site,
         )
-        if self.on_prompt is not None:
-            self.on_prompt(prompt)
+        if self._on_prompt is not None:
+            self._on_prompt(prompt)
         return prompt
 
     def answer(self, prompt: str, value: object, now_s: float) -> Rating:
-        """Take an answer."""
+        """Return the rating that an answer makes."""
         return self._keep(self._prompts.answer(prompt, value, now_s))
 
     def expire(self, now_s: float) -> list[Rating]:
@@ -60,11 +60,11 @@ class Prompting:
         return [self._keep(rating) for rating in self._prompts.expire(now_s)]
 
     def hold(self) -> None:
-        """Let questions wait: the session is paused."""
+        """Stop the time of open prompts: the session is paused."""
         self._prompts.hold()
 
     def release(self, by_s: float) -> None:
-        """Let them go on, for so much longer."""
+        """Let the time of open prompts run again, each due ``by_s`` seconds later."""
         self._prompts.release(by_s)
 
     def end(self) -> list[Rating]:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from neurofb.chunk import Chunk
+from neurofb.engine.low_latency import CacheWarmer
 from neurofb.engine.session_log import SessionLog
-from neurofb.engine.understudy import CacheWarmer
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.feedback.settings import Condition
@@ -41,9 +41,9 @@ class RecordedLoop:
         self.loop, self._session_log = loop, session_log
         self._worker = None if at_once else ThreadPoolExecutor(1, "neurofb-fit")
         self._fitting: Future[ParticipantFit] | None = None
-        self._rehearsal: Future[str] | None = None
+        self._trial_fit: Future[str] | None = None
         self._is_ahead = False
-        self._understudy: Future[CacheWarmer] | None = None
+        self._cache_warmer: Future[CacheWarmer] | None = None
         self._silent_since_s: float | None = None
         self._told_s = float("-inf")
         self.last: FeedbackSample | None = None
@@ -81,7 +81,7 @@ class RecordedLoop:
                 INSTRUCTION, f"{instruction} {words}".strip(), index, do=instruction, **details
             )
         if instruction == "start_block":
-            self._prepare_understudy(**details)
+            self._start_cache_warmer(**details)
         return self._given(samples)
 
     def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
@@ -90,29 +90,29 @@ class RecordedLoop:
             self.last = aged[-1]
         return aged
 
-    def lacks(self) -> str | None:
+    def missing(self) -> str | None:
         """Return what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
 
-        Before the pipeline is the participant's own, a fit is tried on what there is: what the assumed limits say of a
-        baseline is neither here nor there.
+        Before the pipeline is fitted to the participant, a trial fit decides. Default artifact limits do not decide
+        whether the baseline suffices.
         """
         if self.loop.fitted is not None:
             return self.loop.missing()
         if self._worker is None:
             return self.loop.rehearsal_job()()
         was_ahead = self._is_ahead
-        self.rehearse(ahead=False)
-        if self._rehearsal is None or not self._rehearsal.done():
+        self.start_trial_fit(ahead=False)
+        if self._trial_fit is None or not self._trial_fit.done():
             return None
-        job, self._rehearsal, self._is_ahead = self._rehearsal, None, False
+        job, self._trial_fit, self._is_ahead = self._trial_fit, None, False
         found = job.result()
         return None if found and was_ahead else found  # there is more by now than it was tried on
 
-    def rehearse(self, *, ahead: bool = True) -> None:
-        """Begin to find out whether the baseline will do, before its time is over if ``ahead``; beside the session."""
-        if self._worker is None or self._rehearsal is not None or self.loop.fitted is not None:
+    def start_trial_fit(self, *, ahead: bool = True) -> None:
+        """Start to compute, beside the session, whether the baseline suffices: before its end if ``ahead``."""
+        if self._worker is None or self._trial_fit is not None or self.loop.fitted is not None:
             return
-        self._rehearsal, self._is_ahead = self._worker.submit(self.loop.rehearsal_job()), ahead
+        self._trial_fit, self._is_ahead = self._worker.submit(self.loop.rehearsal_job()), ahead
 
     # -- the participant's own pipeline ------------------------------------------------------------------------
 
@@ -162,34 +162,34 @@ class RecordedLoop:
             baselines=[f"{name}, {condition}" for name, condition in self.loop.baselines],
         )
 
-    # -- practice ----------------------------------------------------------------------------------------------
+    # -- cache warm-up -----------------------------------------------------------------------------------------
 
-    def _prepare_understudy(self, condition: Condition) -> None:
-        """Make an understudy beside the session; on a manual clock nobody needs to hurry."""
-        if self._worker is not None and self._understudy is None:
+    def _start_cache_warmer(self, condition: Condition) -> None:
+        """Make a cache warmer beside the session; on a manual clock latency does not matter."""
+        if self._worker is not None and self._cache_warmer is None:
             try:
-                self._understudy = self._worker.submit(partial(CacheWarmer, self.loop, condition))
+                self._cache_warmer = self._worker.submit(partial(CacheWarmer, self.loop, condition))
             except RuntimeError as error:  # no thread to be had: the session goes on without
-                self._practice_failed(error)
+                self._stop_cache_warmer(error)
 
-    def practise(self) -> None:
-        """Let the understudy play a hop. If it fails it plays no more, and nothing else changes."""
-        self._with_understudy(CacheWarmer.practise)
+    def warm_caches(self) -> None:
+        """Process the last hop once more, if there is a cache warmer; one that fails is switched off."""
+        self._with_cache_warmer(CacheWarmer.process_hop)
 
-    def tidy(self) -> None:
-        """Let it do what it left undone."""
-        self._with_understudy(CacheWarmer.tidy)
+    def run_deferred(self) -> None:
+        """Run the cache warmer's deferred work."""
+        self._with_cache_warmer(CacheWarmer.run_deferred)
 
-    def _with_understudy(self, act: Callable[[CacheWarmer], None]) -> None:
-        if self._understudy is None or not self._understudy.done():
+    def _with_cache_warmer(self, act: Callable[[CacheWarmer], None]) -> None:
+        if self._cache_warmer is None or not self._cache_warmer.done():
             return
         try:
-            act(self._understudy.result())
+            act(self._cache_warmer.result())
         except Exception as error:
-            self._practice_failed(error)
+            self._stop_cache_warmer(error)
 
-    def _practice_failed(self, error: Exception) -> None:
-        self._understudy = Future()  # never done
+    def _stop_cache_warmer(self, error: Exception) -> None:
+        self._cache_warmer = Future()  # never done
         self._session_log.log("error", f"the practice of a hop failed and is off now: {error!r}")
 
     def close(self) -> None:

@@ -1,21 +1,21 @@
-"""Does what each step of the timeline asks, when it is due, and answers what is asked from outside.
+"""Runs each step of the timeline when it is due, and what commands from outside ask for.
 
-In: the time, and texts of commands. Out: instructions to the loop, stimuli with their due times, prompts, events. Kept:
-the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.
+In: the time, and calls of ``commands``. Out: instructions to the loop, stimuli with their due times, prompts, events.
+Kept: the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.
 
-Nothing from outside starts or raises heat (see ``commanded``): what others may ask only ends, lowers, answers or waits.
+Nothing from outside starts or raises heat (see ``commands``): its calls only end, lower, answer or wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from neurofb.engine.all_of import all_of
-from neurofb.engine.baseline_time import BaselineTime
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.heat_steps import HeatSteps
+from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.session_log import SessionLog
@@ -23,61 +23,63 @@ from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
 from neurofb.protocol.schedule import Schedule, Session, State
 from neurofb.protocol.stop_rules import Action, StopRules
-from neurofb.protocol.timeline import PlannedPhase, Step, Timeline
+from neurofb.protocol.timeline import PlannedPhase, Step
 
 #: What pauses a session when the EEG is lost.
 STREAM = "stream"
+#: A baseline that lacks clean EEG is made longer by so much at a time.
+EXTEND_S = 5.0
+#: So long before its end a baseline is tried, so that the end need not wait for it.
+AHEAD_S = 2.0
+#: A baseline goes on for so long while it is being computed whether it suffices.
+PENDING_S = 0.05
+
+
+def closing(close: Callable[[], object]) -> Callable[[object, BaseException | None, object], None]:
+    """Return an exit callback of an `ExitStack` that runs ``close``; of several errors the stack raises the first."""
+
+    def leave(_type: object, earlier: BaseException | None, _trace: object) -> None:
+        try:
+            close()
+        except BaseException:
+            if earlier is None:
+                raise
+
+    return leave
 
 
 class Sequencer:
-    """Leads a session along its timeline.
+    """Runs a session along its timeline.
 
     Parameters
     ----------
     uid : str
         The session's own.
-    timeline : Timeline
+    plan : SessionPlan
     recorded_loop : RecordedLoop
     stimuli : StimulusController or None
     calibration : HeatCalibration or None
         Finds this participant's temperatures in a phase of that kind.
     prompting : Prompting
-    rules : StopRules
     session_log : SessionLog
-    longest_baseline_s : float
-        By how much a baseline may be extended.
-    with_temperatures : callable
-        Gives the timeline again, from pain levels to calibrated temperatures.
-    heat_ahead : callable
-        Says what forbids the heat of a timeline from a step on, from what each place on the skin has had.
     """
 
     def __init__(
         self,
         uid: str,
-        timeline: Timeline,
+        plan: SessionPlan,
         recorded_loop: RecordedLoop,
         stimuli: StimulusController | None,
         calibration: HeatCalibration | None,
         prompting: Prompting,
-        rules: StopRules,
         session_log: SessionLog,
-        longest_baseline_s: float,
-        with_temperatures: Callable[[Mapping[float, float]], Timeline],
-        heat_ahead: Callable[[Timeline, int, Mapping[str, float]], list[str]] = lambda *_: [],
     ) -> None:
-        self.uid, self.timeline, self._recorded_loop, self._session_log = (
-            uid,
-            timeline,
-            recorded_loop,
-            session_log,
-        )
+        self.uid, self._plan, self.timeline = uid, plan, plan.timeline
+        self._recorded_loop, self._session_log = recorded_loop, session_log
         self._stimuli, self.calibration, self.prompting = stimuli, calibration, prompting
-        self._heat = HeatSteps(stimuli, recorded_loop, rules, session_log, self._tell)
-        self._with_temperatures = with_temperatures
-        self._baseline_time = BaselineTime(recorded_loop, longest_baseline_s)
-        self._heat_ahead = heat_ahead
-        #: Who or what wants the session to stand: it goes on when nobody does any more.
+        rules = StopRules(plan.protocol.stop)
+        self._heat = HeatSteps(stimuli, recorded_loop, rules, session_log, self._set_message)
+        #: Who or what has paused the session; it resumes when none is left.
         self._paused_by: set[str] = set()
         self.session = Session()
         self.schedule: Schedule[Step] = Schedule((), 0.0)
@@ -89,18 +91,18 @@ class Sequencer:
         self.block: str | None = None
         self.last_block: dict[str, Any] | None = None
         self.message = ""
-        self._block_waits: str | None = None
-        self._baseline_waits: str | None = None
+        self._pending_block: str | None = None
+        self._pending_baseline: str | None = None
         self._collecting = False
         self._collecting_since_s = self._now_s = self.extended_s = 0.0
         self._is_over = False
 
-    # -- the course of time ------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------------------
 
-    def begin(self, now_s: float) -> None:
-        """Begin the timeline now."""
-        self._go("preparing", "preparing")
-        self._go("running", "the session begins")
+    def start(self, now_s: float) -> None:
+        """Start the timeline now."""
+        self._change_state("preparing", "preparing")
+        self._change_state("running", "the session begins")
         self.start_s = now_s
         self.schedule = Schedule(self.timeline.steps, now_s)
 
@@ -115,19 +117,19 @@ class Sequencer:
         return self.schedule.next_due_s
 
     def step(self, now_s: float) -> None:
-        """Do what is due by now."""
+        """Run what is due by now."""
         if self._is_over:
             return
         self._now_s = now_s
         self._recorded_loop.poll_fit()
-        self._begin_what_waited()
+        self._start_pending()
         for rating in self.prompting.expire(now_s):
-            self._rated(rating, now_s)
+            self._apply_rating(rating, now_s)
         if self.calibration is not None and self.calibration.is_on:
             self._calibrate(now_s)
         self._heat.arm(self.schedule, now_s)
-        if self._ends_baseline():
-            self._baseline_time.look_ahead(self.schedule.next_due_s - now_s)
+        if self._ends_baseline() and self.schedule.next_due_s - now_s < AHEAD_S:
+            self._recorded_loop.start_trial_fit()
         while now_s >= self.schedule.next_due_s and not self._is_over:
             self._heat.arm(self.schedule, now_s)  # a phase may begin with heat
             if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
@@ -137,19 +139,19 @@ class Sequencer:
                 self._end_phase()
                 self._is_over = True
                 return
-            self._do(due.step, due.due_s, now_s)
+            self._run_step(due.step, due.due_s, now_s)
 
-    def _begin_what_waited(self) -> None:
-        """Begin the block or baseline that waited for the participant's own pipeline."""
+    def _start_pending(self) -> None:
+        """Start the block or baseline that waited for the participant's own pipeline."""
         if self._recorded_loop.is_fitting or self.session.state != "running":
             return
-        if self._block_waits is not None:
-            condition, self._block_waits = self._block_waits, None
+        if self._pending_block is not None:
+            condition, self._pending_block = self._pending_block, None
             self._recorded_loop.do("start_block", condition=condition)
             self.block = condition
             self._session_log.log("block", f"feedback against the {condition!r} baseline begins", self._index)
-        if self._baseline_waits is not None:
-            condition, self._baseline_waits = self._baseline_waits, None
+        if self._pending_baseline is not None:
+            condition, self._pending_baseline = self._pending_baseline, None
             self._recorded_loop.do("collect", condition=condition)
             self._collecting, self._collecting_since_s = True, self._now_s
 
@@ -159,60 +161,46 @@ class Sequencer:
 
     # -- steps -------------------------------------------------------------------------------------------------
 
-    def _do(self, step: Step, due_s: float, now_s: float) -> None:
+    def _run_step(self, step: Step, due_s: float, now_s: float) -> None:
         self.step_on, self.step_due_s = step, due_s
         if step.kind == "phase":
             self._end_phase()
-            self._begin_phase(self.timeline.phases[step.phase], due_s, now_s)
+            self._start_phase(self.timeline.phases[step.phase], due_s, now_s)
             return
         self._session_log.log(
-            "step",
-            f"{step.kind}{'' if step.level is None else f', {step.level}'}",
-            self._index,
-            now_s,
-            step=step.kind,
-            phase=step.phase,
-            trial=step.trial,
-            level=step.level,
-            due_s=due_s,
+            "step", f"{step.kind}{'' if step.level is None else f', {step.level}'}", self._index, now_s,
+            step=step.kind, phase=step.phase, trial=step.trial, level=step.level, due_s=due_s,
             duration_s=step.duration_s,
-        )
+        )  # fmt: skip
         if step.kind == "heat":
             self._heat.onset()
         elif step.kind == "rating":
-            self._ask(step, now_s)
+            self._prompt(step, now_s)
         elif step.kind == "calibration" and self.calibration is not None:
             self.calibration.begin(now_s)
 
-    def _begin_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
+    def _start_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
         self._heat.rules.start_block()
         self._session_log.log(
-            "phase",
-            f"{phase.name} ({phase.kind})",
-            self._index,
-            now_s,
-            name=phase.name,
-            phase_kind=phase.kind,
-            number=phase.index,
-            due_s=due_s,
-            duration_s=phase.duration_s,
+            "phase", f"{phase.name} ({phase.kind})", self._index, now_s,
+            name=phase.name, phase_kind=phase.kind, number=phase.index, due_s=due_s, duration_s=phase.duration_s,
             eyes=phase.eyes,
-        )
+        )  # fmt: skip
         if phase.collects != "none":
-            self._baseline_waits = phase.collects
+            self._pending_baseline = phase.collects
         if phase.collects not in ("rest", "iaf"):
             self._recorded_loop.begin_fit()  # the last of the first baselines has ended, if there were any
         if phase.kind == "training":
-            self._block_waits = phase.feedback  # none for an arm that gets none
-        self._begin_what_waited()
+            self._pending_block = phase.feedback  # none for an arm that gets none
+        self._start_pending()
 
     def _end_phase(self) -> None:
         """End what belongs to the phase that is on."""
         for rating in self.prompting.end():
             event = rating.to_event()
             self._session_log.log_event(replace(event, time_s=min(event.time_s, self._now_s)))
-        self._block_waits = self._baseline_waits = None
+        self._pending_block = self._pending_baseline = None
         if self._collecting:
             self._collecting = False
             self._recorded_loop.do("collected")
@@ -232,17 +220,18 @@ class Sequencer:
         """Make a baseline longer that has too little clean EEG when its time is over."""
         if not self._ends_baseline():
             return False
-        by_s, words = self._baseline_time.extension(self.extended_s)
-        if not by_s:
+        missing = self._recorded_loop.missing()
+        if missing == "" or (missing and self.extended_s >= self._plan.protocol.baseline.longest_s):
             return False
+        by_s = PENDING_S if missing is None else EXTEND_S
         self.extended_s += by_s
         self.schedule.extend(by_s)
-        if words:
-            self.message = words
-            self._session_log.log("baseline_extended", words, self._index, now_s, by_s=by_s)
+        if missing:
+            self.message = f"the baseline goes on for {EXTEND_S:g} s: {missing}"
+            self._session_log.log("baseline_extended", self.message, self._index, now_s, by_s=by_s)
         return True
 
-    def _ask(self, step: Step, now_s: float) -> None:
+    def _prompt(self, step: Step, now_s: float) -> None:
         assert step.scales is not None
         if not self._heat.may_ask(step, now_s):
             return
@@ -264,25 +253,25 @@ class Sequencer:
         self.calibration.step(now_s)
         if self.calibration.is_on:
             return
-        self.timeline = self._with_temperatures(self.calibration.found)
+        self.timeline = self._plan.again(self.calibration.found)
         self.schedule.replace_rest(self.timeline.steps)
         self.schedule.end_now(now_s)
         used = {} if self._stimuli is None else self._stimuli.used
-        if found := self._heat_ahead(self.timeline, self.schedule.n_taken, used):
+        if found := self._plan.heat_ahead(self.timeline, self.schedule.n_taken, used):
             raise UnsafeHeat(
                 "with the temperatures that the calibration found, this session would give too much heat; they are "
                 "kept for another, with lower or shorter stimuli or more places: " + "; ".join(found)
             )
 
-    def _rated(self, rating: Any, now_s: float) -> None:
-        """Act on an answer: record it, lower heat that hurts too much, let a calibration have it."""
+    def _apply_rating(self, rating: Any, now_s: float) -> None:
+        """Log an answer, lower heat that hurts too much, pass it on to a calibration."""
         self._session_log.log_event(rating.to_event())
         on = self.calibration if self.calibration is not None and self.calibration.is_on else None
-        self._heat.rated(rating, now_s, self._lower if on is None else on.too_much)
+        self._heat.rated(rating, now_s, self._reduce_heat if on is None else on.too_much)
         if on is not None:
             on.rated(rating, now_s)
 
-    def _lower(self, action: Action) -> None:
+    def _reduce_heat(self, action: Action) -> None:
         if self._stimuli is None:
             return
         if action.kind == "lower":
@@ -291,20 +280,20 @@ class Sequencer:
             self._stimuli.end(action.message)
             self.schedule.skip_phase(self.phase.index, self._now_s)
 
-    # -- what is asked: see ``commanded`` ----------------------------------------------------------------------
+    # -- what commands ask for ---------------------------------------------------------------------------------
 
     def answer(self, prompt: str, value: Any, now_s: float) -> None:
-        """Take an answer to a question."""
-        self._rated(self.prompting.answer(prompt, value, now_s), now_s)
+        """Apply the answer to a question."""
+        self._apply_rating(self.prompting.answer(prompt, value, now_s), now_s)
 
     def button(self) -> None:
-        """The participant says "now it hurts"."""
+        """Apply the participant's button: "now it hurts"."""
         if self.calibration is None or not self.calibration.is_on:
             raise WrongInput("the button means something in the method of limits only; to end heat use stop")
         self.calibration.button()
 
-    def go_on(self, now_s: float) -> None:
-        """Go on from a phase that waits for somebody."""
+    def continue_phase(self, now_s: float) -> None:
+        """Continue from a phase that waits for somebody."""
         if self.phase is None or not self.phase.waits:
             raise WrongInput("nothing waits for somebody now")
         if self.session.state == "paused":
@@ -318,7 +307,7 @@ class Sequencer:
         self.end_early(f"stopped by {by}", "stopped")
 
     def end_early(self, message: str, kind: str) -> None:
-        """Let this step be the last."""
+        """End the session after this step."""
         self.ended = (kind, message)
         self._is_over = True
 
@@ -328,11 +317,11 @@ class Sequencer:
         return bool(self._paused_by - {STREAM})
 
     def pause(self, now_s: float, why: str, by: str = "somebody") -> None:
-        """Let the time of the schedule stand; a stimulus that is on ends in order, and no feedback is earned.
+        """Stop the time of the schedule; a stimulus that is on ends in order, and no feedback is earned.
 
-        A baseline that was being collected is collected anew afterwards: nobody sits as still in a pause. A question
-        waits; a stimulus of a calibration is given again. Who asks for a pause while there is one already, for another
-        reason, keeps it going until both reasons are gone.
+        A baseline that was being collected is collected anew afterwards, because nobody sits as still in a pause. A
+        question waits; a stimulus of a calibration is given again. A second pause for another reason lasts until both
+        reasons are gone.
         """
         if self.session.state not in ("running", "paused") or by in self._paused_by:
             raise WrongInput(f"a session that is {self.session.state} cannot pause")
@@ -349,16 +338,16 @@ class Sequencer:
         if self._collecting and self.phase is not None:
             self._collecting = False
             self._recorded_loop.do("discard")
-            self._baseline_waits = self.phase.collects
+            self._pending_baseline = self.phase.collects
             self.schedule.extend(now_s - self._collecting_since_s)
         if self.block is not None:
-            self._block_waits, self.block = self.block, None
+            self._pending_block, self.block = self.block, None
             self._recorded_loop.do("end_block")
         self.schedule.pause(now_s)
-        self._go("paused", why)
+        self._change_state("paused", why)
 
     def resume(self, now_s: float, why: str, by: str = "somebody") -> None:
-        """Go on, if nobody else wants a pause; nothing starts before its time, which the pause has moved."""
+        """Resume, if nobody else wants a pause; nothing starts before its time, which the pause has moved."""
         if by not in self._paused_by:
             what = (
                 "the EEG is lost, it goes on when that comes again" if self._paused_by else "it is not paused"
@@ -373,28 +362,26 @@ class Sequencer:
         self.prompting.release(lasted_s)
         if self.calibration is not None:
             self.calibration.resume(now_s)
-        self._go("running", f"{why}, after {lasted_s:.1f} s")
+        self._change_state("running", f"{why}, after {lasted_s:.1f} s")
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def close(self, kind: str, message: str, *, failed: bool) -> None:
-        """Close the phase that is on and say how the session ended."""
+        """Close the phase that is on and log how the session ended; each step even if one before it fails."""
         if self.session.state == "idle":
             return
-        self.ended = (kind, message)  # known to those who look, also if the record takes nothing any more
+        self.ended = (kind, message)  # known to screens also if the record takes nothing any more
         over: State = "aborted" if failed or kind == "stopped" else "finished"
-        steps: list[Callable[[], object]] = [
-            lambda: self._go("stopping", message),
-            self._end_phase,
-            lambda: self._session_log.log("end", message, self._index, outcome=kind),
-            lambda: self._go(over, message),
-        ]
-        all_of(steps)
+        with contextlib.ExitStack() as stack:  # last in, first out
+            stack.push(closing(lambda: self._change_state(over, message)))
+            stack.push(closing(lambda: self._session_log.log("end", message, self._index, outcome=kind)))
+            stack.push(closing(self._end_phase))
+            stack.push(closing(lambda: self._change_state("stopping", message)))
 
-    def _tell(self, message: str) -> None:
+    def _set_message(self, message: str) -> None:
         self.message = message
 
-    def _go(self, state: State, why: str) -> None:
+    def _change_state(self, state: State, why: str) -> None:
         before, after = self.session.go(state)
         self.message = why
         self._session_log.log("state", f"{before} → {after}: {why}", self._index, before=before, after=after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -48,7 +49,7 @@ PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channe
 #: Ages that are looked at for the account of latency: the newest, about five minutes.
 N_AGES = 10_000
 #: Where samples stand is written this often, so that little of it is lost in a crash.
-PLACE_EVERY_S = 0.25
+MAP_EVERY_S = 0.25
 
 
 class Publishing(Protocol):
@@ -66,15 +67,12 @@ class Publishing(Protocol):
     def close(self) -> None: ...
 
 
-class SessionLog:
-    """The record of a session and its streams.
+@dataclass(frozen=True, slots=True, eq=False)
+class LogColumns:
+    """What the columns of a session's record are.
 
-    Parameters
+    Attributes
     ----------
-    recorder : Recorder
-    publisher : Publishing or None
-        None for a session that nobody else hears.
-    clock : Clock
     info : StreamInfo
         The source's stream, every column labelled.
     eeg : EegColumns
@@ -85,79 +83,47 @@ class SessionLog:
         Where heat may be applied; the record numbers them so.
     """
 
+    info: StreamInfo
+    eeg: EegColumns
+    features: Mapping[str, str]
+    sites: Sequence[str] = ()
+
+
+class SessionLog:
+    """The record of a session and its streams.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    publisher : Publishing or None
+        None for a session that is not sent anywhere.
+    clock : Clock
+    columns : LogColumns
+    on_event : callable, optional
+        Called with each event; if it raises, that is logged once and it is called no more.
+    """
+
     def __init__(
         self,
         recorder: Recorder,
         publisher: Publishing | None,
         clock: Clock,
-        info: StreamInfo,
-        eeg: EegColumns,
-        features: Mapping[str, str],
-        sites: Sequence[str] = (),
+        columns: LogColumns,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self._recorder, self._publisher, self._clock = recorder, publisher, clock
-        self._names = {name: 1 + 2 * i for i, name in enumerate(features)}
-        self._row = np.full(1 + 2 * len(features), np.nan)
-        self._sites = {site: i for i, site in enumerate(sites)}
-        self._placement = SampleMap(len(eeg.labels))
+        self._on_event = on_event
+        self._names = {name: 1 + 2 * i for i, name in enumerate(columns.features)}
+        self._row = np.full(1 + 2 * len(columns.features), np.nan)
+        self._sites = {site: i for i, site in enumerate(columns.sites)}
+        self._sample_map = SampleMap(len(columns.eeg.labels))
         self._times_s, self._times_from = np.empty(0), 0
         self._last_why = ""
-        self._place_at_s = -np.inf
+        self._map_at_s = -np.inf
         self.ages_s: deque[float] = deque(maxlen=N_AGES)
         self.newest_s = float("nan")
         self.n_received = self.n_missing = 0
-        #: Told of each event; whatever it raises is its own end, not the session's.
-        self.on_event: Callable[[Event], None] | None = None
-        self._streams = self._open(info, eeg, features, sites)
-
-    def _open(
-        self, info: StreamInfo, eeg: EegColumns, features: Mapping[str, str], sites: Sequence[str]
-    ) -> dict[str, int]:
-        """Write the headers, in the order in which people look for them."""
-        as_placed = {
-            "labels": list(eeg.labels),
-            "columns": list(eeg.columns),
-            "scale_uv": eeg.scale_uv.tolist(),
-            "rate_hz": info.rate_hz,
-        }
-        value_columns = {"index": "sample"}
-        for name, unit in features.items():
-            value_columns |= {name: unit or "none", f"{name}.usable": "none"}
-        headers = {
-            "eeg": StreamHeader(
-                name=info.name,
-                type=info.type or "EEG",
-                channel_format=info.value_format,
-                rate_hz=info.rate_hz,
-                labels=info.labels,
-                units=info.units,
-                source_id=info.source_id,
-                uid=info.uid,
-                hostname=info.hostname,
-                desc={"manufacturer": info.manufacturer},
-            ),
-            "placement": StreamHeader(
-                name="neurofb-placement",
-                type="Placement",
-                channel_format="double64",
-                rate_hz=0.0,
-                labels=PLACEMENT_COLUMNS,
-                desc={"layout": json.dumps(as_placed, sort_keys=True)},
-            ),
-            "features": _numbers(messages.FEATURES, "Features", value_columns),
-            "feedback": _numbers(messages.FEEDBACK, "Feedback", FEEDBACK_COLUMNS),
-            "stimulus": _numbers(
-                messages.STIMULUS, "Stimulus", messages.STIMULUS_COLUMNS, sites=json.dumps(list(sites))
-            ),
-            "events": StreamHeader(
-                name=messages.EVENTS,
-                type="Markers",
-                channel_format="string",
-                rate_hz=0.0,
-                labels=("document",),
-            ),
-        }
-        return {name: self._recorder.add_stream(header) for name, header in headers.items()}
+        self._streams = {name: recorder.add_stream(header) for name, header in _headers(columns).items()}
 
     @property
     def n_bytes(self) -> int:
@@ -170,7 +136,7 @@ class SessionLog:
         """Record what was received, as it came."""
         for block in blocks:
             self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
-            self._placement.add_received(block.stamps_s)
+            self._sample_map.add_received(block.stamps_s)
             self.n_received += len(block.stamps_s)
         for time_s, offset_s in offsets:
             self._recorder.append_offset(self._streams["eeg"], time_s, offset_s)
@@ -184,7 +150,7 @@ class SessionLog:
         """Record where samples stand, and send them on."""
         if not len(chunk):
             return
-        self._placement.add_chunk(chunk)
+        self._sample_map.add_chunk(chunk)
         self.n_missing += int(np.isnan(chunk.received_s).sum())
         if self._publisher is not None:
             self._publisher.eeg(chunk)
@@ -266,11 +232,11 @@ class SessionLog:
         self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
         if self._publisher is not None:
             self._publisher.event(document, event.time_s)
-        if self.on_event is not None:
+        if self._on_event is not None:
             try:
-                self.on_event(event)
+                self._on_event(event)
             except Exception:
-                self.on_event = None
+                self._on_event = None
 
     @property
     def is_watched(self) -> bool:
@@ -285,20 +251,20 @@ class SessionLog:
     def flush(self) -> None:
         """Let what is due go to disk."""
         now_s = self._clock.now_s()
-        if now_s >= self._place_at_s:
-            self._place_at_s = now_s + PLACE_EVERY_S
-            self._write_placement()
+        if now_s >= self._map_at_s:
+            self._map_at_s = now_s + MAP_EVERY_S
+            self._write_sample_map()
         self._recorder.flush(now_s)
 
-    def _write_placement(self) -> None:
-        rows, stamps_s = self._placement.pop_rows()
+    def _write_sample_map(self) -> None:
+        rows, stamps_s = self._sample_map.pop_rows()
         if len(rows):
             self._recorder.append(self._streams["placement"], rows, stamps_s)
 
     def close(self) -> None:
         """Close the record and the streams."""
         try:
-            self._write_placement()
+            self._write_sample_map()
             self._recorder.close()
         finally:
             if self._publisher is not None:
@@ -315,3 +281,51 @@ def _numbers(name: str, kind: str, columns: Mapping[str, str], **desc: str) -> S
         units=tuple(columns.values()),
         desc=desc,
     )
+
+
+def _headers(columns: LogColumns) -> dict[str, StreamHeader]:
+    """Return the headers of the record's streams, in the order in which people look for them."""
+    info, eeg = columns.info, columns.eeg
+    as_placed = {
+        "labels": list(eeg.labels),
+        "columns": list(eeg.columns),
+        "scale_uv": eeg.scale_uv.tolist(),
+        "rate_hz": info.rate_hz,
+    }
+    value_columns = {"index": "sample"}
+    for name, unit in columns.features.items():
+        value_columns |= {name: unit or "none", f"{name}.usable": "none"}
+    return {
+        "eeg": StreamHeader(
+            name=info.name,
+            type=info.type or "EEG",
+            channel_format=info.value_format,
+            rate_hz=info.rate_hz,
+            labels=info.labels,
+            units=info.units,
+            source_id=info.source_id,
+            uid=info.uid,
+            hostname=info.hostname,
+            desc={"manufacturer": info.manufacturer},
+        ),
+        "placement": StreamHeader(
+            name="neurofb-placement",
+            type="Placement",
+            channel_format="double64",
+            rate_hz=0.0,
+            labels=PLACEMENT_COLUMNS,
+            desc={"layout": json.dumps(as_placed, sort_keys=True)},
+        ),
+        "features": _numbers(messages.FEATURES, "Features", value_columns),
+        "feedback": _numbers(messages.FEEDBACK, "Feedback", FEEDBACK_COLUMNS),
+        "stimulus": _numbers(
+            messages.STIMULUS, "Stimulus", messages.STIMULUS_COLUMNS, sites=json.dumps(list(columns.sites))
+        ),
+        "events": StreamHeader(
+            name=messages.EVENTS,
+            type="Markers",
+            channel_format="string",
+            rate_hz=0.0,
+            labels=("document",),
+        ),
+    }

@@ -1,12 +1,11 @@
-"""A session without a person: a simulated headset, and somebody in it who feels, hears, answers and presses.
+"""A session without a person: a simulated headset, and a participant who feels, hears, answers and presses the button.
 
 In: readings, feedback, prompts. Out: the head's temperature and gains, and commands as a person would send them.
-Kept: answers that are still being thought about.
+Kept: answers that are still being thought about, commands that nobody has read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,6 @@ from neurofb.acquisition.source import Source
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.engine.planning import SessionPlan
-from neurofb.engine.recorded_loop import RecordedLoop
-from neurofb.engine.requests import Requests
-from neurofb.engine.sequencer import Sequencer
-from neurofb.engine.stimulus_control import StimulusController
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import Command
 from neurofb.protocol.ratings import Prompt, SimulatedRater
@@ -35,7 +30,7 @@ LEARNS_PER_MIN = 0.1
 
 
 class SimulatedParticipant:
-    """Takes part in a session.
+    """Perceives a session and answers in it; a `Listener` that the session reads commands from.
 
     Parameters
     ----------
@@ -44,59 +39,57 @@ class SimulatedParticipant:
     head : Head
     rater : SimulatedRater
     learner : Learner or None
-        None for somebody who learns nothing.
-    ask : callable
-        Takes the texts of commands.
+        None for a participant who learns nothing.
     answers : bool
-        Whether this one answers and presses; without, somebody else does.
+        Whether this participant answers and presses; otherwise a person at a screen does.
     """
 
     def __init__(
-        self,
-        uid: str,
-        head: Head,
-        rater: SimulatedRater,
-        learner: Learner | None,
-        ask: Callable[[str], None],
-        *,
-        answers: bool = True,
+        self, uid: str, head: Head, rater: SimulatedRater, learner: Learner | None, *, answers: bool = True
     ) -> None:
-        self._uid, self._rater, self._learner, self._ask = uid, rater, learner, ask
+        self._uid, self._rater, self._learner = uid, rater, learner
         self._is_silent = not answers
         self._temperature_c = head.settings.heat.rest_c
         head.temperature = self._temperatures
         self._answers: list[tuple[float, Prompt, Any]] = []
+        self._commands: list[str] = []
         self._heard: FeedbackSample | None = None
         self._heard_s: float | None = None
 
     def _temperatures(self, times_s: FloatArray) -> FloatArray:
         return np.full(len(times_s), self._temperature_c)
 
-    def take_part(
-        self, recorded_loop: RecordedLoop, sequencer: Sequencer, stimuli: StimulusController | None
-    ) -> None:
-        """Take part in a session from now on; ``act`` is to be called in every step of it."""
-        self._recorded_loop, self._sequencer, self._stimuli = recorded_loop, sequencer, stimuli
-        sequencer.prompting.on_prompt = self._think
-        if stimuli is not None:
-            stimuli.on_reading = self._feel
+    def feel(self, reading: Reading) -> None:
+        """Feel the probe."""
+        if np.isfinite(reading.measured_c):
+            self._temperature_c = reading.measured_c
 
-    def act(self, now_s: float) -> None:
-        """Hear what is given, answer what was asked long enough ago, press the button if it hurts."""
-        self._hear(self._recorded_loop.last if self._sequencer.block is not None else None, now_s)
+    def think(self, prompt: Prompt, felt_c: float) -> None:
+        """Start to answer a question about ``felt_c``, the highest temperature of the stimulus; NaN without one."""
+        if self._is_silent:
+            return
+        value, takes_s = self._rater.answer(prompt, felt_c)
+        self._answers.append((prompt.prompted_s + takes_s, prompt, value))
+
+    def act(self, now_s: float, feedback: FeedbackSample | None, *, rising: bool) -> None:
+        """Hear the feedback that is on, answer questions when it is time, press the button if a rising ramp hurts."""
+        self._hear(feedback, now_s)
         if self._is_silent:
             return
         for answer in [answer for answer in self._answers if answer[0] <= now_s]:
             self._answers.remove(answer)
             _, prompt, value = answer
-            self._say("rating", prompt=prompt.id, value=value)
-        calibration = self._sequencer.calibration
-        if calibration is not None and calibration.limits_on and self._rater.hurts(self._temperature_c):
-            self._say("button")
+            self._send("rating", prompt=prompt.id, value=value)
+        if rising and self._rater.hurts(self._temperature_c):
+            self._send("button")
 
-    def _feel(self, reading: Reading) -> None:
-        if np.isfinite(reading.measured_c):
-            self._temperature_c = reading.measured_c
+    def take(self) -> list[str]:
+        """Return the texts of commands since the last call."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def close(self) -> None:
+        """Do nothing: no stream is open."""
 
     def _hear(self, sample: FeedbackSample | None, now_s: float) -> None:
         """Learn from what was heard since the last call, for as long as it lasted."""
@@ -104,16 +97,8 @@ class SimulatedParticipant:
             self._learner.feel(self._heard.level, now_s - self._heard_s, self._heard.usable)
         self._heard, self._heard_s = sample, now_s
 
-    def _think(self, prompt: Prompt) -> None:
-        """Begin to answer a question, about the hottest that was felt."""
-        if self._is_silent:
-            return
-        felt_c = float("nan") if self._stimuli is None else self._stimuli.highest_c
-        value, takes_s = self._rater.answer(prompt, felt_c)
-        self._answers.append((prompt.prompted_s + takes_s, prompt, value))
-
-    def _say(self, name: str, **content: Any) -> None:
-        self._ask(Command(name, content, "participant", self._uid).to_json())
+    def _send(self, name: str, **content: Any) -> None:
+        self._commands.append(Command(name, content, "participant", self._uid).to_json())
 
 
 def simulated_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head]:
@@ -131,12 +116,10 @@ def simulated_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head]:
     return source, head
 
 
-def simulated_participant(
-    plan: SessionPlan, uid: str, head: Head, requests: Requests
-) -> SimulatedParticipant:
-    """Return somebody with that head, who learns if there is a rhythm to learn with."""
+def simulated_participant(plan: SessionPlan, uid: str, head: Head) -> SimulatedParticipant:
+    """Return a participant with that head, who learns if there is a rhythm to learn with."""
     learner = None
     if plan.protocol.feedback is not None and LearnerSettings().rhythm in head.rhythm_names:
         learner = Learner(head, LearnerSettings(rate_per_min=LEARNS_PER_MIN))
     rater = SimulatedRater(plan.asked.seed)
-    return SimulatedParticipant(uid, head, rater, learner, requests.add, answers=plan.asked.answers)
+    return SimulatedParticipant(uid, head, rater, learner, answers=plan.asked.answers)
