@@ -294,6 +294,24 @@ def test_a_view_that_fails_changes_nothing(demo, tmp_path):
     )
 
 
+def test_failing_event_listener_is_logged_and_switched_off(tmp_path):
+    """A listener that was dropped without an event could not be missed by anybody."""
+    heard = []
+
+    def fail(event):
+        heard.append(event.kind)
+        if event.kind == "phase":
+            raise RuntimeError("no paper")
+
+    ran = run(tmp_path, [(5, command("end"))], on_event=fail)
+    assert ran.outcome.exit_code == 0
+    assert heard[-1] == "phase"
+    (error,) = ran.of_kind("error")
+    assert error["message"] == "the listener of events failed and is off now: RuntimeError('no paper')"
+    kinds = [event["kind"] for event in ran.events]
+    assert kinds.index("error") == kinds.index("phase") + 1
+
+
 def test_an_interruption_ends_in_order(tmp_path):
     def prepare(assembled):
         act = assembled.engine._each_step[0]

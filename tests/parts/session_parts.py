@@ -77,7 +77,7 @@ class Ran:
         return found["time_series"][:, labels.index(label)]
 
 
-def run(data: Path, acts=(), *, prepare=None, **asked) -> Ran:
+def run(data: Path, acts=(), *, prepare=None, on_event=None, **asked) -> Ran:
     """Run a simulated session as fast as it can; ``prepare`` may change the parts before it starts."""
     words = {"protocol": "demo", "device": "simulated", "participant": "P01", "seed": 1, **asked}
     plan = plan_session(Asked(**words, data=data, simulate=True))
@@ -89,7 +89,7 @@ def run(data: Path, acts=(), *, prepare=None, **asked) -> Ran:
         script.uid = uid
         return [script]
 
-    assembled = assemble(plan, clock, Hooks(listeners, statuses.append), publish=False)
+    assembled = assemble(plan, clock, Hooks(listeners, statuses.append, on_event), publish=False)
     if prepare is not None:
         prepare(assembled)
     return Ran(assembled.engine.run(), assembled, statuses)

@@ -235,8 +235,9 @@ class SessionLog:
         if self._on_event is not None:
             try:
                 self._on_event(event)
-            except Exception:
+            except Exception as error:  # a listener that fails must not end a session with a person in it
                 self._on_event = None
+                self.log("error", f"the listener of events failed and is off now: {error!r}")
 
     @property
     def is_watched(self) -> bool:
