@@ -164,7 +164,7 @@ def _receive(kind: str, name: str, turn_s: float) -> None:
         source.start()
 
         def pull() -> np.ndarray:
-            return source.pull(1.0).received_s
+            return source.pull(1.0).chunk.received_s
     else:
         inlet = pylsl.StreamInlet(pylsl.resolve_byprop("name", name, timeout=20.0)[0])
         inlet.open_stream()

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.rows import row
 from neurofb.acquisition.received import ReceivedBlock, generated_info
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
@@ -27,7 +28,7 @@ from neurofb.events import Event
 from neurofb.features.presets import frontal_midline_theta
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
-from neurofb.loop.loop import Loop
+from neurofb.loop.loop import Loop, Output
 from neurofb.loop.settings import LoopSettings
 from neurofb.recording.session_recording import SessionRecording, open_session_recording
 from neurofb.recording.writer import Recorder
@@ -97,9 +98,7 @@ class Session:
 
     def record(self, block: ReceivedBlock, chunk: Chunk, values: list[FeatureValue]) -> None:
         """Do what the engine does for the record."""
-        self.session_log.received([block], [])
-        self.session_log.placed(chunk)
-        self.session_log.values(values)
+        self.session_log.write(Batch(chunk, [block]), Output(values, []))
 
     def flush(self) -> None:
         """Do what it does at the end of a step."""
@@ -184,7 +183,7 @@ class Giving:
         while self._at < BASELINE_SAMPLES:
             self.step(1000)
         self._recorded_loop.do("collected")
-        self._recorded_loop.begin_fit()
+        self._recorded_loop.start_fit()
         self._recorded_loop.do("start_block", condition="rest")
 
     def step(self, n: int = 1) -> float | None:
@@ -195,9 +194,8 @@ class Giving:
         self._at += n
         self.clock.advance(n / 1000.0)
         begun_s = time.perf_counter()
-        given = self._recorded_loop.push(chunk, self.clock.now_s())
-        self._session_log.received([ReceivedBlock(chunk.samples, times_s)], [])
-        self._session_log.placed(chunk)
+        batch = Batch(chunk, [ReceivedBlock(chunk.samples, times_s)])
+        given = self._recorded_loop.push(batch, self.clock.now_s())
         if not given:
             return None
         self._session_log.flush()

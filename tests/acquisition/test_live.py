@@ -236,7 +236,8 @@ def test_start_refuses_stream_that_contradicts_profile() -> None:
 def test_source_before_start_has_no_labels() -> None:
     source = LslSource(StreamQuery(name="x"))
     assert source.state == "waiting"
-    assert source.pop_events() == []
+    with pytest.raises(WrongInput, match=r"known after start\(\)"):
+        source.pull()
     with pytest.raises(WrongInput, match=r"known after start\(\)"):
         _ = source.labels
     source.stop()

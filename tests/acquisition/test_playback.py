@@ -23,14 +23,14 @@ def made_recording(n_samples: int = 1000, gap: tuple[int, int] | None = None) ->
     return Recording(("C3", "Cz", "C4"), 250.0, samples_uv)
 
 
-def all_of(source: Source, clock: ManualClock, steps_s: list[float]) -> list[Chunk]:
+def pulled(source: Source, clock: ManualClock, steps_s: list[float]) -> tuple[list[Chunk], list[Event]]:
     """Pull without waiting after each step of the clock, until the steps are used up."""
     source.start()
-    chunks = [source.pull()]
+    batches = [source.pull()]
     for step_s in steps_s:
         clock.advance(step_s)
-        chunks.append(source.pull())
-    return chunks
+        batches.append(source.pull())
+    return [batch.chunk for batch in batches], [event for batch in batches for event in batch.events]
 
 
 @pytest.mark.parametrize("chunk_samples", [1, 7, 12, 256, 5000])
@@ -40,7 +40,7 @@ def test_playback_samples_do_not_depend_on_chunking(chunk_samples: int, speed: f
     clock = ManualClock(40.0)
     source = PlaybackSource(recording, clock, chunk_samples=chunk_samples, speed=speed)
     steps_s = np.random.default_rng(chunk_samples).exponential(0.03, 400).tolist()
-    chunks = all_of(source, clock, steps_s)
+    chunks, events = pulled(source, clock, steps_s)
     samples_uv = np.concatenate([chunk.samples for chunk in chunks])
     np.testing.assert_array_equal(samples_uv, recording.samples_uv)
     for before, after in pairwise(chunks):
@@ -53,7 +53,7 @@ def test_playback_samples_do_not_depend_on_chunking(chunk_samples: int, speed: f
     assert np.flatnonzero(np.isnan(received_s)).tolist() == list(range(300, 317))
     assert source.finished
     assert source.state == "lost"
-    assert [(e.kind, e.index) for e in source.pop_events()] == [("gap", 300), ("ended", 999)]
+    assert [(e.kind, e.index) for e in events] == [("gap", 300), ("ended", 999)]
     assert source.rate_hz == 250.0
 
 
@@ -62,12 +62,12 @@ def test_playback_returns_nothing_before_due() -> None:
     source = PlaybackSource(made_recording(), clock, chunk_samples=10)
     source.start()
     assert source.state == "waiting"
-    assert len(source.pull()) == 0
+    assert len(source.pull().chunk) == 0
     clock.advance(9 / 250 - 1e-4)
-    assert len(source.pull()) == 0
+    assert len(source.pull().chunk) == 0
     assert source.state == "waiting"
     clock.advance(1e-4)
-    assert len(source.pull()) == 10
+    assert len(source.pull().chunk) == 10
     assert source.state == "flowing"
 
 
@@ -78,7 +78,7 @@ def test_playback_speed_changes_due_times_only(speed: float) -> None:
     source.start()
     n = 0
     while not source.finished:
-        n += len(source.pull(timeout_s=10.0))
+        n += len(source.pull(timeout_s=10.0).chunk)
     assert n == 1000
     assert clock.now_s() == pytest.approx(3.0 + 999 / 250 / speed)
 
@@ -87,9 +87,9 @@ def test_pull_waits_for_first_chunk_up_to_timeout() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(), clock, chunk_samples=10)
     source.start()
-    assert len(source.pull(timeout_s=0.02)) == 0
+    assert len(source.pull(timeout_s=0.02).chunk) == 0
     assert clock.now_s() == 0.02
-    assert len(source.pull(timeout_s=5.0)) == 10
+    assert len(source.pull(timeout_s=5.0).chunk) == 10
     assert clock.now_s() == pytest.approx(9 / 250)
 
 
@@ -97,13 +97,12 @@ def test_looped_playback_continues_index() -> None:
     recording = made_recording(100, gap=(90, 10))
     clock = ManualClock()
     source = PlaybackSource(recording, clock, chunk_samples=7, loop=True)
-    chunks = all_of(source, clock, [0.05] * 40)
+    chunks, events = pulled(source, clock, [0.05] * 40)
     samples_uv = np.concatenate([chunk.samples for chunk in chunks])
     assert len(samples_uv) == source.n_played == 7 * ((2 * 250 + 1) // 7)
     np.testing.assert_array_equal(samples_uv, np.tile(recording.samples_uv, (6, 1))[: len(samples_uv)])
     assert not source.finished
     assert source.state == "flowing"
-    events = source.pop_events()
     assert [e.index for e in events if e.kind == "looped"] == [100, 200, 300, 400]
     assert [e.index for e in events if e.kind == "gap"] == [90, 190, 290, 390, 490]
     assert events[0].details == {"missing_samples": 10, "missing_s": 0.04}
@@ -115,26 +114,26 @@ def test_missing_channel_is_no_gap() -> None:
     samples_uv[4, 1] = np.nan
     clock = ManualClock()
     source = PlaybackSource(Recording(("C3", "Cz", "C4"), 250.0, samples_uv), clock, chunk_samples=1)
-    chunk = all_of(source, clock, [1.0])[1]
+    (_, chunk), events = pulled(source, clock, [1.0])
     assert np.isfinite(chunk.received_s).all()
     assert np.isnan(chunk.samples).sum() == 1
-    assert [event.kind for event in source.pop_events()] == ["ended"]
+    assert [event.kind for event in events] == ["ended"]
 
 
 def test_looped_playback_of_single_sample() -> None:
     clock = ManualClock()
     source = PlaybackSource(made_recording(1), clock, chunk_samples=1, loop=True)
-    all_of(source, clock, [0.004, 0.004])
-    assert [(e.kind, e.index) for e in source.pop_events()] == [("looped", 1), ("looped", 2)]
+    _, events = pulled(source, clock, [0.004, 0.004])
+    assert [(e.kind, e.index) for e in events] == [("looped", 1), ("looped", 2)]
 
 
 def test_looped_playback_pulled_at_once() -> None:
     recording = made_recording(100)
     clock = ManualClock()
     source = PlaybackSource(recording, clock, chunk_samples=1, loop=True)
-    chunks = all_of(source, clock, [2.0])
+    chunks, events = pulled(source, clock, [2.0])
     np.testing.assert_array_equal(chunks[1].samples, np.tile(recording.samples_uv, (6, 1))[1:501])
-    assert [e.index for e in source.pop_events()] == [100, 200, 300, 400, 500]
+    assert [e.index for e in events] == [100, 200, 300, 400, 500]
 
 
 def test_playback_restarts_and_pull_requires_start() -> None:
@@ -142,10 +141,10 @@ def test_playback_restarts_and_pull_requires_start() -> None:
     source = PlaybackSource(made_recording(10), clock, chunk_samples=1)
     with pytest.raises(WrongInput, match=r"between start\(\) and stop\(\); call start\(\) first"):
         source.pull()
-    first = np.concatenate([chunk.samples for chunk in all_of(source, clock, [1.0])])
+    first = np.concatenate([chunk.samples for chunk in pulled(source, clock, [1.0])[0]])
     source.stop()
     source.stop()
-    again = np.concatenate([chunk.samples for chunk in all_of(source, clock, [1.0])])
+    again = np.concatenate([chunk.samples for chunk in pulled(source, clock, [1.0])[0]])
     np.testing.assert_array_equal(first, again)
 
 
@@ -154,7 +153,7 @@ def test_changed_chunk_leaves_recording_unchanged() -> None:
     before = recording.samples_uv.copy()
     clock = ManualClock()
     source = PlaybackSource(recording, clock, chunk_samples=10)
-    all_of(source, clock, [1.0])[1].samples[:] = 0.0
+    pulled(source, clock, [1.0])[0][1].samples[:] = 0.0
     np.testing.assert_array_equal(recording.samples_uv, before)
 
 

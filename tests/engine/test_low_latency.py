@@ -1,10 +1,13 @@
 """Wake-up and cache warm-up before the sample that completes a hop, and that neither changes a result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from loop_parts import MONTAGE, RATE_HZ, THETA, bits, chunk, record
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
 from neurofb.clock import ManualClock
 from neurofb.engine import low_latency
@@ -23,7 +26,7 @@ SETTINGS = LoopSettings(
     BaselineSettings(least_s=10.0),
 )
 HOP = 8
-EMPTY = Chunk(np.empty((0, len(MONTAGE.labels))), 0, np.empty(0), np.empty(0))
+EMPTY = Batch(Chunk.empty(0, len(MONTAGE.labels)))
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +43,21 @@ class Silent:
     def log(self, kind, message, *_, **details):
         self.said.append((kind, message))
 
-    def feedback(self, samples):
+    def write_feedback(self, samples):
         return list(samples)
 
-    def values(self, values):
-        pass
-
-    def times_are(self, chunk):
-        pass
+    def write(self, batch, output):
+        return list(output.samples)
 
 
 def in_block(eeg, *, at_once=True):
     """A loop in a running block, with 7000 samples behind it."""
     recorded_loop = RecordedLoop(Loop(SETTINGS), Silent(), at_once=at_once)
     recorded_loop.do("collect", condition="rest")
-    recorded_loop.push(chunk(eeg[:5000]), 20.0)
+    recorded_loop.push(Batch(chunk(eeg[:5000])), 20.0)
     recorded_loop.do("collected")
     recorded_loop.do("fit", until=5000)
-    recorded_loop.push(chunk(eeg[5000:7000], 5000), 28.0)
+    recorded_loop.push(Batch(chunk(eeg[5000:7000], 5000)), 28.0)
     recorded_loop.do("start_block", condition="rest")
     return recorded_loop
 
@@ -73,7 +73,7 @@ class DueSource:
         self.asked_s.append(timeout_s)
         self._clock.wait_until(min(self._clock.now_s() + timeout_s, max(self._comes_s, self._clock.now_s())))
         came = self._clock.now_s() >= self._comes_s
-        return chunk(np.zeros((1, len(MONTAGE.labels)))) if came else EMPTY
+        return Batch(chunk(np.zeros((1, len(MONTAGE.labels))))) if came else EMPTY
 
 
 def ready(monkeypatch, recorded_loop, comes_s=1.004, due=None, until_s=9.0, way_s=1e-5, n_to_hop=1):
@@ -89,7 +89,7 @@ def ready(monkeypatch, recorded_loop, comes_s=1.004, due=None, until_s=9.0, way_
 
 def test_thread_is_awake_and_caches_warm_when_sample_is_due(monkeypatch, eeg):
     got, source, warmed, clock, _ = ready(monkeypatch, in_block(eeg))
-    assert len(got) == 1
+    assert len(got.chunk) == 1
     assert warmed == [pytest.approx(1.0038)]
     assert source.asked_s[0] == pytest.approx(0.0038)
     assert set(source.asked_s[1:]) == {0.0}
@@ -98,14 +98,35 @@ def test_thread_is_awake_and_caches_warm_when_sample_is_due(monkeypatch, eeg):
 
 def test_thread_stays_awake_no_longer_for_missing_sample(monkeypatch, eeg):
     got, _, warmed, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=5.0)
-    assert len(got) == 0
+    assert len(got.chunk) == 0
     assert len(warmed) == 1
     assert clock.now_s() == pytest.approx(1.0042, abs=2e-5)
 
 
+def test_events_and_raw_samples_without_a_chunk_are_kept_while_awake(monkeypatch, eeg):
+    """Every pull hands over what there is: what comes before the sample must not be dropped with the empty batch."""
+    recorded_loop, clock = in_block(eeg), ManualClock(1.0)
+    source = DueSource(clock, 1.004, ExpectedArrival(1.004, 0.0002, 1))
+    pull, n = source.pull, []
+
+    def pull_with_more(timeout_s=0.0):
+        n.append(len(n))
+        return replace(pull(timeout_s), raw=[n[-1]], clock_offsets=[(n[-1], 0.0)], events=[f"event {n[-1]}"])
+
+    source.pull = pull_with_more
+    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(1e-5))
+    monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: 1))
+    batch = HopWaiter(source, recorded_loop.loop, recorded_loop.warm_caches, clock).pull(0.005, 9.0)
+    assert len(batch.chunk) == 1
+    assert len(n) > 2
+    assert list(batch.raw) == n
+    assert list(batch.events) == [f"event {i}" for i in n]
+    assert [time_s for time_s, _ in batch.clock_offsets] == n
+
+
 def test_early_sample_is_returned_at_once(monkeypatch, eeg):
     got, _, warmed, clock, _ = ready(monkeypatch, in_block(eeg), comes_s=1.002)
-    assert len(got) == 1
+    assert len(got.chunk) == 1
     assert not warmed
     assert clock.now_s() == pytest.approx(1.002)
 
@@ -138,7 +159,7 @@ def test_warm_up_is_skipped_without_time_for_it(monkeypatch, eeg):
         warmed.clear()
         source.next_arrival = ExpectedArrival(clock.now_s() + comes_in_s, 0.0002, 1)
         source._comes_s = clock.now_s() + comes_in_s
-        assert len(hop_waiter.pull(0.005, 999.0)) == 1
+        assert len(hop_waiter.pull(0.005, 999.0).chunk) == 1
         return len(warmed)
 
     assert pull_and_count(0.004) == 1
@@ -161,7 +182,7 @@ def test_thread_sleeps_outside_block(monkeypatch):
 
 def test_rests_grow_on_busy_computer(monkeypatch, eeg):
     got, source, _, clock, hop_waiter = ready(monkeypatch, in_block(eeg), comes_s=1.005, way_s=0.003)
-    assert len(got) == 1  # the time that others took is not lost for the sample
+    assert len(got.chunk) == 1  # the time that others took is not lost for the sample
 
     def is_awake():
         source.asked_s.clear()
@@ -196,7 +217,7 @@ def test_warm_up_changes_no_bit(eeg):
         for i in range(7000, 9000):
             if recorded_loop is warmed and recorded_loop.loop.samples_to_hop == 1:
                 cache_warmer.process_hop()
-            given += recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+            given += recorded_loop.push(Batch(chunk(eeg[i : i + 1], i)), i / RATE_HZ)
             values.append(recorded_loop.newest[THETA])
         outputs.append((bits(given), bits(values)))
     assert outputs[0] == outputs[1]
@@ -212,7 +233,7 @@ def test_cache_warmer_processes_previous_hop(eeg):
         if recorded_loop.loop.samples_to_hop == 1:
             cache_warmer.process_hop()
             played.append(cache_warmer._loop.feedback._last)
-        recorded_loop.push(chunk(eeg[i : i + 1], i), i / RATE_HZ)
+        recorded_loop.push(Batch(chunk(eeg[i : i + 1], i)), i / RATE_HZ)
         if i % HOP == HOP - 1:
             loops.append(recorded_loop.newest[THETA])
     assert len(played) == len(loops) == 2000 // HOP

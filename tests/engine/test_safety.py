@@ -1,5 +1,6 @@
 """A session in the hands of people and programs that mean no good, or are in pain: heat becomes less, never more."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ from neurofb.clock import ManualClock
 from neurofb.commands import run as run_command
 from neurofb.commands import terminal
 from neurofb.engine.earlier_dose import used_before, used_in
+from neurofb.engine.sequencer import closing
 from neurofb.errors import RecordingFailed, SafetyStop, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
+from neurofb.loop.loop import Loop
 from neurofb.lsl.session_streams import CommandInlet
 from neurofb.lsl.text import TextInlet
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
@@ -386,6 +389,42 @@ def test_an_error_of_the_program_leaves_a_closed_record_and_a_cool_probe(tmp_pat
     assert "ZeroDivisionError" in seen.of_kind("error")[0]["details"]["traceback"]
     assert all(stream["footer"] for stream in seen.streams.values())
     assert seen.column("neurofb-stimulus", "measured_c")[-1] < BASELINE_C + 1
+
+
+def test_what_was_received_is_recorded_if_the_loop_fails(tmp_path, monkeypatch):
+    """The samples of the batch on which the program fails are in the record all the same."""
+    push, batches = Loop.push, []
+
+    def failing(loop, chunk):
+        if chunk.first_index > 5000:
+            batches.append(chunk)
+            raise ZeroDivisionError("division by zero")
+        return push(loop, chunk)
+
+    monkeypatch.setattr(Loop, "push", failing)
+    ran = []
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, prepare=ran.append)
+    from session_parts import Ran
+
+    stamps_s = Ran(None, ran[0]).streams["simulated"]["time_stamps"]
+    assert len(stamps_s) == batches[0].first_index + len(batches[0])
+
+
+def test_first_error_is_raised_and_later_closers_run():
+    closed = []
+
+    def fail(error):
+        closed.append(error)
+        raise error
+
+    stack = contextlib.ExitStack()
+    stack.push(closing(lambda: closed.append("last")))
+    stack.push(closing(lambda: fail(KeyError("later"))))
+    stack.push(closing(lambda: fail(ZeroDivisionError("first"))))
+    with pytest.raises(ZeroDivisionError):
+        stack.close()
+    assert [type(each) for each in closed] == [ZeroDivisionError, KeyError, str]
 
 
 def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_path):

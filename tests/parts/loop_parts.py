@@ -88,4 +88,4 @@ def played(rest, fault, n_s, seed):
     for _ in range(round(n_s / 0.02)):
         clock.advance(0.02)
         expected = int(clock.now_s() * RATE_HZ)
-        yield from ((clock.now_s(), expected, s) for s in loop.push(source.pull(), expected))
+        yield from ((clock.now_s(), expected, s) for s in loop.push(source.pull().chunk, expected))

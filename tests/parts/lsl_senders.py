@@ -10,6 +10,7 @@ import numpy as np
 import pylsl
 
 from neurofb.acquisition.live import LslSource
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
 from neurofb.events import Event
 
@@ -76,8 +77,15 @@ class Pulled:
 
     def __init__(self, source: LslSource) -> None:
         self.source = source
+        self.batches: list[Batch] = []
         self.chunks: list[Chunk] = []
         self.events: list[Event] = []
+
+    def append(self, batch: Batch) -> None:
+        """Keep a batch."""
+        self.batches.append(batch)
+        self.chunks.append(batch.chunk)
+        self.events += batch.events
 
     @property
     def samples(self) -> np.ndarray:
@@ -97,8 +105,7 @@ class Pulled:
         """Pull until ``holds()``; fail if it never does."""
         end_s = pylsl.local_clock() + BOUND_S
         while True:
-            self.chunks.append(self.source.pull(0.05))
-            self.events += self.source.pop_events()
+            self.append(self.source.pull(0.05))
             if holds():
                 return
             assert pylsl.local_clock() < end_s, f"never happened; events: {self.events}"
@@ -107,5 +114,4 @@ class Pulled:
         """Pull until ``n`` samples are received and indexed, then flush the rest."""
         builder = self.source.connection.builder
         self.until(lambda: builder.indexer.n_received + builder.n_held >= n)
-        self.chunks.append(self.source.flush())
-        self.events += self.source.pop_events()
+        self.append(self.source.flush())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
 from neurofb.lsl.matching import StreamInfo
 
@@ -40,17 +41,14 @@ class PretendedSource:
             raise self.error
         self.state = "flowing"
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
+    def pull(self, timeout_s: float = 0.0) -> Batch:
         n = 64 if self.sends else 0
         x = self._rng.normal(0.0, 10.0, (n, len(self.labels)))
         for label in self.flat:
             x[:, self.labels.index(label)] = 0.0
         first, self._n = self._n, self._n + n
         times_s = np.arange(first, first + n) / self.rate_hz
-        return Chunk(x, first, times_s, times_s)
-
-    def pop_events(self) -> list[object]:
-        return []
+        return Batch(Chunk(x, first, times_s, times_s))
 
     def stop(self) -> None:
         self.closed = True

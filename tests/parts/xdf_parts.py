@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pyxdf
 
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
 from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.events import Event
+from neurofb.loop.loop import Output
 from neurofb.recording.writer import Recorder
 from neurofb.xdf import encoding
 from neurofb.xdf.headers import DTYPES, StreamHeader
@@ -153,16 +155,14 @@ class SmallSession:
             n = int(rng.integers(1, 20))
             raw = numbers(form, n, 4, seed + step)
             stamps_s = 50.0 + (index + np.arange(n)) / 100.0
-            session_log.received(
-                [ReceivedBlock(raw, stamps_s)], [(self.clock.now, -0.25)] if step % 20 == 0 else []
-            )
+            offsets = [(self.clock.now, -0.25)] if step % 20 == 0 else []
             missing = int(rng.integers(1, 30)) if step % 40 == 20 else 0
             uv = np.concatenate((np.full((missing, 2), np.nan), eeg.to_uv(raw)))
             if step % 15 == 7:
                 uv[missing:, 1] = np.nan
             received_s = np.concatenate((np.full(missing, np.nan), stamps_s))
             chunk = Chunk(uv, index, received_s, 1000.0 + (index + np.arange(n + missing)) / 100.0)
-            session_log.placed(chunk)
+            session_log.write(Batch(chunk, [ReceivedBlock(raw, stamps_s)], offsets), Output([], []))
             expected.append(uv)
             index += n + missing
             if step % 10 == 0:

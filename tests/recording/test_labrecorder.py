@@ -15,6 +15,7 @@ from xdf_parts import by_pyxdf
 
 from neurofb.acquisition.live import LslSource
 from neurofb.engine.session_log import LogColumns, SessionLog
+from neurofb.loop.loop import Output
 from neurofb.lsl.matching import StreamQuery
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
@@ -84,15 +85,14 @@ def test_labrecorder_records_same_samples_and_stamps(tmp_path: Path, form: str) 
             at = slice(start, start + 250)
             sender.out.push_chunk(values[at], stamps_s[at].tolist())
             pulled.until(lambda stop=start + 250: n_received(source) >= stop)
-        pulled.chunks.append(source.flush())
-        session_log.received(source.pop_received(), source.pop_offsets())
-        for chunk in pulled.chunks:
-            session_log.placed(chunk)
+        pulled.append(source.flush())
+        for batch in pulled.batches:
+            session_log.write(batch, Output([], []))
         session_log.flush()
         session_log.close()
         end_s = pylsl.local_clock() + BOUND_S
         while n_recorded(tmp_path / "theirs.xdf") < N_SAMPLES and pylsl.local_clock() < end_s:
-            pulled.chunks.append(source.pull(0.1))
+            pulled.append(source.pull(0.1))
         recorder.stop()
     finally:
         source.stop()

@@ -358,10 +358,12 @@ def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: fl
     faults = (Disconnect(2.0, 3.0), Stall(8.0, 0.6))
     given, clock = source(packet_samples=5, loss=0.1, jitter_s=0.01, drift_ppm=100.0, faults=faults)
     given.start()
-    chunks = []
+    chunks, events = [], []
     while clock.now_s() < 112.0:
         clock.wait_until(min(112.0, clock.now_s() + step_s))
-        chunks.append(given.pull())
+        batch = given.pull()
+        chunks.append(batch.chunk)
+        events += batch.events
     samples = np.concatenate([chunk.samples for chunk in chunks])
     assert [chunk.first_index for chunk in chunks] == list(np.cumsum([0, *map(len, chunks[:-1])]))
     missing = np.isnan(samples).all(axis=1)
@@ -373,23 +375,23 @@ def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: fl
     np.testing.assert_array_equal(np.isnan(received_s), missing)
     times_s = np.concatenate([chunk.times_s for chunk in chunks])
     np.testing.assert_allclose(np.diff(times_s), 1 / (RATE_HZ * 1.0001), rtol=1e-6)
-    events = given.pop_events()
     assert sum(event.details["n_samples"] for event in events if event.kind == "gap") == missing.sum()
     kinds = [event.kind for event in events if event.kind != "gap"]
     assert kinds == ["stale", "lost", "resumed", "stale", "resumed"]
     assert given.state == "flowing"
-    assert given.pop_events() == []
+    assert given.pull().events == []
 
 
 def test_zeroed_samples_of_one_channel_are_nan_there_alone() -> None:
     given, clock = source(packet_samples=12, loss=0.2, lost_as="zeros", channelwise=True)
     given.start()
     clock.advance(20.0)
-    samples = given.pull().samples
+    batch = given.pull()
+    samples = batch.chunk.samples
     assert not np.any(samples == 0.0)
     assert 0.1 < np.isnan(samples).mean() < 0.3
     assert not np.isnan(samples).all(axis=0).any()
-    gaps = [event for event in given.pop_events() if event.kind == "gap"]
+    gaps = [event for event in batch.events if event.kind == "gap"]
     n_values = sum(event.details["n_samples"] * len(event.details["channels"]) for event in gaps)
     assert n_values == np.isnan(samples).sum()
     assert "came as zeros on" in gaps[0].message
@@ -399,9 +401,9 @@ def test_a_pull_waits_on_its_clock_for_the_first_samples_and_no_longer_than_told
     given, clock = source(packet_samples=25, delay_s=0.05)
     given.start()
     assert given.state == "waiting"
-    assert len(given.pull(timeout_s=0.05)) == 0
+    assert len(given.pull(timeout_s=0.05).chunk) == 0
     assert clock.now_s() == pytest.approx(100.05)
-    assert len(given.pull(timeout_s=1.0)) == 25
+    assert len(given.pull(timeout_s=1.0).chunk) == 25
     assert 100.14 < clock.now_s() < 100.26
     assert given.state == "flowing"
     assert (given.labels, given.rate_hz) == (LABELS, RATE_HZ)

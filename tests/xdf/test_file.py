@@ -27,6 +27,7 @@ from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
+from neurofb.loop.loop import Output
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.recording.writer import Recorder
 from neurofb.simulation.faults import parse_faults
@@ -384,11 +385,10 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
     pushed, received = [], []
     for _ in range(400):
         clock.advance(0.03)
-        pushed.append(source.pull())
-        raw = source.pop_received()
-        received += [block.values for block in raw]
-        session_log.received(raw, [])
-        session_log.placed(pushed[-1])
+        batch = source.pull()
+        pushed.append(batch.chunk)
+        received += [block.values for block in batch.raw]
+        session_log.write(batch, Output([], []))
         session_log.flush()
     session_log.close()
     session = open_session_recording(tmp_path)

@@ -1,14 +1,14 @@
 """The common part of sources that make their samples themselves: a played recording, a simulated headset.
 
-Their samples are µV in doubles, on this computer's clock; nothing is ever in doubt. Kept: what was given and what
-happened, until somebody takes it.
+Out: batches in µV, as doubles, on this computer's clock; no sample is ever in doubt. Kept: raw blocks and events until
+the next batch.
 """
 
 from __future__ import annotations
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.acquisition.received import ReceivedBlock, generated_info
-from neurofb.acquisition.source import SourceState
+from neurofb.acquisition.source import Batch, SourceState
 from neurofb.chunk import Chunk
 from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
@@ -25,7 +25,7 @@ class GeneratedSource:
     labels : tuple of str
     rate_hz : float
     keep_raw : bool
-        Whether to keep what was given for ``pop_received``; somebody must pop it then.
+        Whether batches hold the samples as they came, for the record.
     """
 
     def __init__(self, name: str, labels: tuple[str, ...], rate_hz: float, *, keep_raw: bool) -> None:
@@ -53,7 +53,7 @@ class GeneratedSource:
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:
-        """None: samples are made when they are asked for, nobody need be ready for them."""
+        """None: samples are made when they are asked for."""
         return None
 
     @property
@@ -66,20 +66,12 @@ class GeneratedSource:
         """Which columns are the EEG: all."""
         return EegColumns.in_microvolts(self._labels)
 
-    def pop_received(self) -> list[ReceivedBlock]:
-        """Return the samples that were given since the last call, missing ones left out."""
+    def flush(self) -> Batch:
+        """Return no samples: none is held in doubt."""
+        return self._batch(Chunk.empty(self._next_index, len(self._labels)))
+
+    def _batch(self, chunk: Chunk) -> Batch:
+        """Return samples with what was kept since the last batch."""
         raw, self._raw = self._raw, []
-        return raw
-
-    def pop_offsets(self) -> list[tuple[float, float]]:
-        """Return nothing: samples come on this computer's clock."""
-        return []
-
-    def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call, in order."""
         events, self._events = self._events, []
-        return events
-
-    def flush(self) -> Chunk:
-        """Return nothing: no sample is held in doubt."""
-        return Chunk.empty(self._next_index, len(self._labels))
+        return Batch(chunk, raw, (), events)

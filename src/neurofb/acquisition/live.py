@@ -20,7 +20,7 @@ from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
 from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.received import ReceivedBlock, recorded_info
-from neurofb.acquisition.source import SourceState
+from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.chunk import Chunk
 from neurofb.devices import DeviceProfile
@@ -51,7 +51,7 @@ class LslSource:
     wait_s : float
         How long to look for the stream, in seconds.
     keep_raw : bool
-        Whether to keep what was received for ``pop_received``; somebody must pop it then.
+        Whether batches hold the samples as they were received, for the record.
     """
 
     def __init__(
@@ -126,23 +126,11 @@ class LslSource:
         inlet = NumericInlet(info, handle)
         self._connection = LslConnection(inlet, eeg, rate_hz, profile, keep_raw=self._keep_raw)
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
+    def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         return self.connection.pull(timeout_s)
 
-    def pop_received(self) -> list[ReceivedBlock]:
-        """Return what was received since the last call, as it came."""
-        return [] if self._connection is None else self._connection.pop_received()
-
-    def pop_offsets(self) -> list[tuple[float, float]]:
-        """Return the corrections of the sender's clock since the last call: when measured, what to add, in s."""
-        return [] if self._connection is None else self._connection.pop_offsets()
-
-    def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call, in order."""
-        return [] if self._connection is None else self._connection.pop_events()
-
-    def flush(self) -> Chunk:
+    def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
         return self.connection.flush()
 
@@ -165,7 +153,7 @@ class LslConnection:
         The nominal rate.
     profile : DeviceProfile or None
     keep_raw : bool
-        Whether to keep what was received for ``pop_received``.
+        Whether batches hold the samples as they were received.
 
     Attributes
     ----------
@@ -221,18 +209,6 @@ class LslConnection:
         )
         self._offset_thread.start()
 
-    def pop_received(self) -> list[ReceivedBlock]:
-        """Return what was received since the last call, as it came."""
-        raw, self._raw = self._raw, []
-        return raw
-
-    def pop_offsets(self) -> list[tuple[float, float]]:
-        """Return the corrections of the sender's clock since the last call: when measured, what to add, in s."""
-        new = []
-        while self._new_offsets:  # filled by a thread
-            new.append(self._new_offsets.popleft())
-        return new
-
     @property
     def next_arrival(self) -> ExpectedArrival | None:
         """When the next samples should come; None where that is not known to a millisecond."""
@@ -243,7 +219,7 @@ class LslConnection:
         """The state of the stream, as of the last ``pull``."""
         return self._health.state
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
+    def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._search is not None and self._search.found:
             self._take_over(*self._search.found[0])
@@ -265,23 +241,27 @@ class LslConnection:
                 self._search = OutletSearch(
                     self.info, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
-            return Chunk.empty(index, len(self.builder.labels))
+            return self._batch(Chunk.empty(index, len(self.builder.labels)))
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
-        return self._to_chunk(inlet, n, now_s)
+        return self._batch(self._to_chunk(inlet, n, now_s))
 
-    def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call, in order."""
+    def flush(self) -> Batch:
+        """Return the samples that are held in doubt, at the end of a session."""
+        return self._batch(self._corrected(self.builder.flush()))
+
+    def _batch(self, chunk: Chunk) -> Batch:
+        """Return samples with what was received, measured and noticed since the last batch."""
+        raw, self._raw = self._raw, []
+        offsets = []
+        while self._new_offsets:  # filled by a thread
+            offsets.append(self._new_offsets.popleft())
         events, self._events = self._events, []
         if self._search is not None:
             events += self._search.pop_events()
         correction_s = self._offset.correction_s
         events += [replace(event, time_s=event.time_s + correction_s) for event in self.builder.pop_events()]
-        return events
-
-    def flush(self) -> Chunk:
-        """Return the samples that are held in doubt, at the end of a session."""
-        return self._corrected(self.builder.flush())
+        return Batch(chunk, raw, offsets, events)
 
     def close(self) -> None:
         """Close the stream; harmless when it is closed."""

@@ -17,6 +17,7 @@ import numpy as np
 from neurofb.acquisition.generated_source import GeneratedSource
 from neurofb.acquisition.readers.recording import Recording
 from neurofb.acquisition.received import ReceivedBlock
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
@@ -49,7 +50,7 @@ class PlaybackSource(GeneratedSource):
     loop : bool
         Begin again at the end, on and on; else the source is ``lost`` when the recording is over.
     keep_raw : bool
-        Whether to keep what was given for ``take_raw``; somebody must take it then.
+        Whether batches hold the samples as they came, for the record.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class PlaybackSource(GeneratedSource):
         """Stop; harmless when stopped."""
         self._start_s = None
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
+    def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that are due, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._start_s is None:
             raise WrongInput("a playback gives samples between start() and stop(); call start() first")
@@ -115,7 +116,7 @@ class PlaybackSource(GeneratedSource):
             due_s = self._start_s + last_of_next / (self.rate_hz * self._speed)
             self._clock.wait_until(min(due_s, self._clock.now_s() + timeout_s))
             end = self._due(self._start_s)
-        return self._emit(end, self._start_s)
+        return self._batch(self._emit(end, self._start_s))
 
     def _due(self, start_s: float) -> int:
         """Return the index up to which whole chunks are due."""
@@ -213,11 +214,12 @@ def play(
     source.start()
     try:
         while not source.finished:
-            chunk = source.pull(_PULL_TIMEOUT_S)
+            batch = source.pull(_PULL_TIMEOUT_S)
+            chunk = batch.chunk
             came = ~np.isnan(chunk.received_s)
             if came.any():
                 sink.push(chunk.samples[came], chunk.times_s[came])
-            for event in source.pop_events():
+            for event in batch.events:
                 if on_event is not None:
                     on_event(event)
             if on_progress is not None:

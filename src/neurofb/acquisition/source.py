@@ -1,7 +1,9 @@
-"""The contract of every source, be it a headset over LSL, a file or a simulated head."""
+"""The contract of every source: a headset over LSL, a file, a simulated head. A source returns one `Batch` a call."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
@@ -16,11 +18,44 @@ from neurofb.lsl.matching import StreamInfo
 SourceState = Literal["waiting", "flowing", "stale", "lost"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Everything new of a source since the last call.
+
+    Attributes
+    ----------
+    chunk : Chunk
+        The next samples in µV, each index once; maybe none.
+    raw : sequence of ReceivedBlock
+        What was received, as it came, for the record; may hold samples that are not in the chunk yet.
+    clock_offsets : sequence of (float, float)
+        New corrections of the sender's clock: when measured, and what to add to a stamp, in s.
+    events : sequence of Event
+        What has happened, in order.
+    """
+
+    chunk: Chunk
+    raw: Sequence[ReceivedBlock] = ()
+    clock_offsets: Sequence[tuple[float, float]] = ()
+    events: Sequence[Event] = ()
+
+    def followed_by(self, later: Batch) -> Batch:
+        """Return both as one batch; this one has no samples in its chunk."""
+        if not (self.raw or self.clock_offsets or self.events):
+            return later
+        return Batch(
+            later.chunk,
+            (*self.raw, *later.raw),
+            (*self.clock_offsets, *later.clock_offsets),
+            (*self.events, *later.events),
+        )
+
+
 class Source(Protocol):
     """Samples in µV, in order, with nothing lost in silence.
 
-    Every index from 0 on is delivered exactly once: what never arrived is delivered as NaN, and an event
-    says so. ``pull`` never raises for trouble on the line: trouble is a state and an event.
+    Every index from 0 on is delivered once: what never arrived is delivered as NaN, with an event. ``pull`` never
+    raises for trouble on the line: trouble is a state and an event.
     """
 
     @property
@@ -52,8 +87,8 @@ class Source(Protocol):
         """Open the stream."""
         ...
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
-        """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+    def pull(self, timeout_s: float = 0.0) -> Batch:
+        """Return all samples that have come, waiting at most ``timeout_s`` for the first, and what else there is."""
         ...
 
     @property
@@ -61,20 +96,8 @@ class Source(Protocol):
         """When the next samples should come, on the live clock; None where that is not known to a millisecond."""
         ...
 
-    def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call, in order."""
-        ...
-
-    def pop_received(self) -> list[ReceivedBlock]:
-        """Return what was received since the last call, as it came: for the record."""
-        ...
-
-    def pop_offsets(self) -> list[tuple[float, float]]:
-        """Return new corrections of the sender's clock: when measured, and what to add to a stamp, in s."""
-        ...
-
-    def flush(self) -> Chunk:
-        """Return the samples that are held in doubt, at the end of a session; maybe none."""
+    def flush(self) -> Batch:
+        """Return the samples that are held in doubt, at the end of a session, and what else there is."""
         ...
 
     def stop(self) -> None:

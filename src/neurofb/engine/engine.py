@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from neurofb.acquisition.source import Source
-from neurofb.chunk import Chunk
+from neurofb.acquisition.source import Batch, Source
 from neurofb.clock import Clock
 from neurofb.engine.commands import Commands
 from neurofb.engine.low_latency import HopWaiter
@@ -29,6 +28,8 @@ from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusSheet
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import NeurofbError, SafetyStop, StreamLost
+from neurofb.events import Event
+from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
 
 #: The longest that the engine waits for a sample before it checks anything else.
@@ -102,6 +103,7 @@ class Engine:
         )
         self._status_at_s = self._deferred_since_s = float("-inf")
         self._lost_s: float | None = None
+        self._source_events: list[Event] = []
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
 
@@ -133,9 +135,9 @@ class Engine:
     def _step(self) -> None:
         now_s = self._clock.now_s()
         due_s = self._sequencer.next_due_s
-        chunk = self._hop_waiter.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
+        batch = self._hop_waiter.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
         now_s = self._clock.now_s()
-        has_given = self._take_in(chunk, now_s)
+        feedback = self._process(batch, now_s)
         if self._stimuli is not None:
             self._stimuli.step()
             if self._stimuli.fault:
@@ -146,16 +148,9 @@ class Engine:
             act(now_s)
         self._log_events()
         self._watch_stream(now_s)
-        if has_given or now_s > self._deferred_since_s + LATEST_S:
+        if feedback or now_s > self._deferred_since_s + LATEST_S:
             self._deferred_since_s = now_s
             self._run_deferred(now_s)
-
-    def _take_in(self, chunk: Chunk, now_s: float) -> bool:
-        """Publish the feedback of these samples before anything else is done; return whether there was any."""
-        given = self._recorded_loop.push(chunk, now_s)
-        self._session_log.received(self._source.pop_received(), self._source.pop_offsets())
-        self._session_log.placed(chunk)
-        return bool(given)
 
     def _run_deferred(self, now_s: float) -> None:
         """Run what takes a millisecond or more: right after feedback, when the next is a hop away."""
@@ -165,8 +160,13 @@ class Engine:
         self._session_log.flush()
         self._recorded_loop.run_deferred()
 
+    def _process(self, batch: Batch, now_s: float) -> list[FeedbackSample]:
+        self._source_events += batch.events  # logged at the end of the step, also if the step fails
+        return self._recorded_loop.push(batch, now_s)
+
     def _log_events(self) -> None:
-        for event in (*self._source.pop_events(), *self._recorded_loop.loop.pop_events()):
+        events, self._source_events = self._source_events, []
+        for event in (*events, *self._recorded_loop.loop.pop_events()):
             self._session_log.log_event(event)
 
     def _send_status(self, now_s: float) -> None:
@@ -244,8 +244,7 @@ class Engine:
 
     def _last_samples(self) -> None:
         """Process the samples that the source still held in doubt."""
-        chunk = self._source.flush()
-        self._take_in(chunk, self._clock.now_s())
+        self._process(self._source.flush(), self._clock.now_s())
         self._log_events()
 
     def _last_status(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neurofb.acquisition.arrival_timing import ExpectedArrival
-from neurofb.acquisition.source import Source
+from neurofb.acquisition.source import Batch, Source
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock, give_way
 from neurofb.feedback.settings import Condition
@@ -76,7 +76,7 @@ class HopWaiter:
         self._asleep_until_s, self._rest_s = float("-inf"), REST_S
         self._warm_up_s = 0.0
 
-    def pull(self, longest_s: float, until_s: float) -> Chunk:
+    def pull(self, longest_s: float, until_s: float) -> Batch:
         """Return the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
 
         Something else is due at ``until_s``: the thread does not stay awake for a sample beyond that.
@@ -85,11 +85,11 @@ class HopWaiter:
         due = self._due(now_s, until_s)
         if due is None or (left_s := due.time_s - due.within_s - self._warm_up_s - now_s) > longest_s:
             return self._source.pull(longest_s)
-        chunk = self._source.pull(max(0.0, left_s))
-        if len(chunk):
-            return chunk
+        batch = self._source.pull(max(0.0, left_s))
+        if len(batch.chunk):
+            return batch
         self._warm_caches(due.time_s)
-        return self._stay_awake(due.time_s + due.within_s)
+        return self._stay_awake(batch, due.time_s + due.within_s)
 
     def _due(self, now_s: float, until_s: float) -> ExpectedArrival | None:
         """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
@@ -100,18 +100,18 @@ class HopWaiter:
             return None
         return due if now_s < due.time_s + due.within_s < until_s else None
 
-    def _stay_awake(self, latest_s: float) -> Chunk:
+    def _stay_awake(self, batch: Batch, latest_s: float) -> Batch:
         while True:
-            chunk, before_s = self._source.pull(0.0), self._clock.now_s()
-            if len(chunk) or before_s > latest_s:
+            batch, before_s = batch.followed_by(self._source.pull(0.0)), self._clock.now_s()
+            if len(batch.chunk) or before_s > latest_s:
                 self._rest_s = max(REST_S, RECOVERY * self._rest_s)
-                return chunk
+                return batch
             give_way()
             now_s = self._clock.now_s()
             if now_s - before_s > BUSY_S:
                 self._asleep_until_s = now_s + self._rest_s
                 self._rest_s = min(2.0 * self._rest_s, LONGEST_REST_S)
-                return self._source.pull(max(0.0, latest_s - now_s))
+                return batch.followed_by(self._source.pull(max(0.0, latest_s - now_s)))
 
     def _warm_caches(self, before_s: float) -> None:
         """Warm the caches if that is likely to be over before the sample comes."""

@@ -1,33 +1,35 @@
-"""The loop as the engine drives it: every instruction is recorded with the sample at which it held.
+"""The loop of a live session: every instruction is recorded with the sample at which it held.
 
-From these events and the samples a re-run computes every value and feedback sample again (``neurofb.loop.loop``).
-Kept: a fit that is being computed beside the session.
+In: batches, instructions. Out: feedback, sent and recorded; events from which, with the samples, a re-run computes
+every value and feedback sample again (``neurofb.loop.loop``). Kept: a fit that is being computed beside the session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
 from neurofb.engine.low_latency import CacheWarmer
 from neurofb.engine.session_log import SessionLog
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.feedback.settings import Condition
-from neurofb.loop.loop import Loop
+from neurofb.loop.loop import Loop, Output
 from neurofb.loop.participant_fit import ParticipantFit
 
 #: Kind of the events that a re-run follows.
 INSTRUCTION = "loop"
-#: Feedback is told that samples are missing after so long without any, and then this often.
+#: Feedback learns that samples are missing after so long without any, and then this often.
 SILENT_S = 0.1
 
 
 class RecordedLoop:
-    """A loop whose instructions are in the record.
+    """A loop whose input, output and instructions are in the record.
 
     Parameters
     ----------
@@ -45,34 +47,38 @@ class RecordedLoop:
         self._is_ahead = False
         self._cache_warmer: Future[CacheWarmer] | None = None
         self._silent_since_s: float | None = None
-        self._told_s = float("-inf")
+        self._expected_at_s = float("-inf")
         self.last: FeedbackSample | None = None
         self.newest: dict[str, FeatureValue] = {}
 
-    def push(self, chunk: Chunk, now_s: float) -> list[FeedbackSample]:
-        """Take in samples, or their absence; give what they earned, recorded and sent."""
-        if not len(chunk):
-            return self._silence(now_s)
-        self._silent_since_s = now_s
-        output = self.loop.push(chunk)
-        self._session_log.times_are(chunk)
-        given = self._given(output.samples)
-        if output.values:
-            self._session_log.values(output.values)
-            for value in output.values:
-                self.newest[value.name] = value
-        return given
+    def push(self, batch: Batch, now_s: float) -> list[FeedbackSample]:
+        """Process a batch, or the absence of samples; return the feedback it earned, sent and recorded."""
+        if len(batch.chunk):
+            expected: list[FeedbackSample] = []
+            self._silent_since_s = now_s
+        else:
+            expected = self._expect_samples(now_s)
+        try:
+            output = self.loop.push(batch.chunk)
+        except BaseException:  # what was received is kept all the same
+            received = replace(batch, chunk=Chunk.empty(self.loop.next_index, batch.chunk.samples.shape[1]))
+            self._session_log.write(received, Output([], []))
+            raise
+        aged = self._with_last(self._session_log.write(batch, output))
+        for value in output.values:
+            self.newest[value.name] = value
+        return expected or aged
 
-    def _silence(self, now_s: float) -> list[FeedbackSample]:
+    def _expect_samples(self, now_s: float) -> list[FeedbackSample]:
         """Tell feedback which sample should have come by now."""
-        if self._silent_since_s is None or now_s - max(self._silent_since_s, self._told_s) < SILENT_S:
+        if self._silent_since_s is None or now_s - max(self._silent_since_s, self._expected_at_s) < SILENT_S:
             return []
-        self._told_s = now_s
+        self._expected_at_s = now_s
         missed = int((now_s - self._silent_since_s) * self.loop.settings.rate_hz)
         return self.do("expect", expected=self.loop.next_index - 1 + missed)
 
     def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
-        """Follow an instruction and record it."""
+        """Follow an instruction and record it; return the feedback it leads to, sent and recorded."""
         index = self.loop.next_index
         samples = self.loop.do(instruction, **details)
         if instruction != "expect" or samples:
@@ -82,10 +88,9 @@ class RecordedLoop:
             )
         if instruction == "start_block":
             self._start_cache_warmer(**details)
-        return self._given(samples)
+        return self._with_last(self._session_log.write_feedback(samples))
 
-    def _given(self, samples: list[FeedbackSample]) -> list[FeedbackSample]:
-        aged = self._session_log.feedback(samples)
+    def _with_last(self, aged: list[FeedbackSample]) -> list[FeedbackSample]:
         if aged:
             self.last = aged[-1]
         return aged
@@ -121,18 +126,18 @@ class RecordedLoop:
         """Whether a fit is under way."""
         return self._fitting is not None
 
-    def begin_fit(self) -> None:
-        """Let the pipeline be made anew for this participant, if there are baselines for it."""
+    def start_fit(self) -> None:
+        """Start to fit the pipeline to this participant, if there are baselines for it."""
         if not self.loop.can_fit or self._fitting is not None:
             return
         if self._worker is None:
             self.do("fit", until=self.loop.next_index)
-            self._tell_fit()
+            self._log_fit()
         else:
             self._fitting = self._worker.submit(self.loop.fit_job())
 
     def poll_fit(self) -> None:
-        """Take over a fit that is ready.
+        """Adopt a fit that is ready.
 
         Raises
         ------
@@ -145,9 +150,9 @@ class RecordedLoop:
         fitted, index = job.result(), self.loop.next_index
         self.loop.adopt(fitted)
         self._session_log.log(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
-        self._tell_fit()
+        self._log_fit()
 
-    def _tell_fit(self) -> None:
+    def _log_fit(self) -> None:
         fitted = self.loop.fitted
         assert fitted is not None
         peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"

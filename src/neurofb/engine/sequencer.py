@@ -190,7 +190,7 @@ class Sequencer:
         if phase.collects != "none":
             self._pending_baseline = phase.collects
         if phase.collects not in ("rest", "iaf"):
-            self._recorded_loop.begin_fit()  # the last of the first baselines has ended, if there were any
+            self._recorded_loop.start_fit()  # the last of the first baselines has ended, if there were any
         if phase.kind == "training":
             self._pending_block = phase.feedback  # none for an arm that gets none
         self._start_pending()

@@ -1,7 +1,7 @@
-"""Everything that happens in a session, kept and told in one place.
+"""The one place where a session is recorded and sent over LSL.
 
-In: raw blocks, chunks, values, feedback, readings, events. Out: the streams of the recording and of LSL. Kept:
-ages of feedback, for the account of latency.
+In: batches of the source, output of the loop, readings, events. Out: the streams of the recording and of LSL. Kept: the
+times of the newest samples, ages of feedback for the latency in the status.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from neurofb import messages
-from neurofb.acquisition.received import ReceivedBlock
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
+from neurofb.loop.loop import Output
 from neurofb.lsl.matching import StreamInfo
 from neurofb.recording.sample_map import SampleMap
 from neurofb.recording.writer import Recorder
@@ -46,14 +47,14 @@ _FEEDBACK_OF = attrgetter(*FEEDBACK_COLUMNS)
 #: What LSL sends of a sample; the age, its last column, is known when it is sent.
 _FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name != "age_s"))
 PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
-#: Ages that are looked at for the account of latency: the newest, about five minutes.
+#: How many of the newest ages are kept for the latency in the status, about five minutes.
 N_AGES = 10_000
-#: Where samples stand is written this often, so that little of it is lost in a crash.
+#: The sample map is written this often, so that little of it is lost in a crash.
 MAP_EVERY_S = 0.25
 
 
 class Publishing(Protocol):
-    """Where a session's streams go out."""
+    """The outlets of a session."""
 
     def eeg(self, chunk: Chunk) -> None: ...
     def features(self, row: FloatArray, time_s: float) -> None: ...
@@ -130,32 +131,37 @@ class SessionLog:
         """How much has been given to the disk."""
         return self._recorder.n_bytes
 
-    # -- what comes in -----------------------------------------------------------------------------------------
+    # -- samples and what is made of them ----------------------------------------------------------------------
 
-    def received(self, blocks: Sequence[ReceivedBlock], offsets: Sequence[tuple[float, float]]) -> None:
-        """Record what was received, as it came."""
-        for block in blocks:
+    def write(self, batch: Batch, output: Output) -> list[FeedbackSample]:
+        """Send and record a batch and the loop's output for it; return the feedback with its age.
+
+        Feedback goes out before anything is recorded. Events of the batch are logged by themselves (`log_event`), when
+        what follows from the samples has been done.
+        """
+        chunk = batch.chunk
+        if len(chunk):
+            self._times_s, self._times_from = chunk.times_s, chunk.first_index
+            self.newest_s = chunk.times_s.item(-1)
+        try:
+            aged = self.write_feedback(output.samples)
+            self._write_values(output.values)
+        finally:
+            self._write_received(batch)
+        if len(chunk):
+            self._sample_map.add_chunk(chunk)
+            self.n_missing += int(np.isnan(chunk.received_s).sum())
+            if self._publisher is not None:
+                self._publisher.eeg(chunk)
+        return aged
+
+    def _write_received(self, batch: Batch) -> None:
+        for block in batch.raw:
             self._recorder.append(self._streams["eeg"], block.values, block.stamps_s)
             self._sample_map.add_received(block.stamps_s)
             self.n_received += len(block.stamps_s)
-        for time_s, offset_s in offsets:
+        for time_s, offset_s in batch.clock_offsets:
             self._recorder.append_offset(self._streams["eeg"], time_s, offset_s)
-
-    def times_are(self, chunk: Chunk) -> None:
-        """Take note of when samples were taken, before anything that is made of them is told."""
-        self._times_s, self._times_from = chunk.times_s, chunk.first_index
-        self.newest_s = chunk.times_s.item(-1)
-
-    def placed(self, chunk: Chunk) -> None:
-        """Record where samples stand, and send them on."""
-        if not len(chunk):
-            return
-        self._sample_map.add_chunk(chunk)
-        self.n_missing += int(np.isnan(chunk.received_s).sum())
-        if self._publisher is not None:
-            self._publisher.eeg(chunk)
-
-    # -- what is made of it ------------------------------------------------------------------------------------
 
     def time_of(self, index: int) -> float:
         """Return the time of a sample of the newest chunk; of an older or later one by the nearest of it."""
@@ -163,8 +169,8 @@ class SessionLog:
             return self._clock.now_s()
         return float(self._times_s[min(max(index - self._times_from, 0), len(self._times_s) - 1)])
 
-    def values(self, values: Sequence[FeatureValue]) -> None:
-        """Record and send values, those of one sample index in one row."""
+    def _write_values(self, values: Sequence[FeatureValue]) -> None:
+        """Send and record values, those of one sample index in one row."""
         row = self._row
         for i, value in enumerate(values):
             at = self._names[value.name]
@@ -177,12 +183,12 @@ class SessionLog:
                 self._recorder.append(self._streams["features"], row[None].copy(), np.array((time_s,)))
                 row.fill(np.nan)
 
-    def feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
-        """Return samples their age, send and record them; a new reason for none is an event."""
+    def write_feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
+        """Send and record feedback; return it with its age. A new reason for withheld feedback is an event."""
         if not samples:
             return []
         out_s, ages_s = [], []
-        for sample in samples:  # all are out before anything else is done: somebody waits for them
+        for sample in samples:  # all are out before anything else is done
             now_s = self._clock.now_s()
             age_s = now_s - min(self.time_of(sample.index), self.newest_s)
             if self._publisher is not None:
@@ -196,10 +202,10 @@ class SessionLog:
         rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
         self._recorder.append(self._streams["feedback"], rows, np.array(out_s))
         for sample, now_s in zip(aged, out_s, strict=True):
-            self._tell_why(sample, now_s)
+            self._log_reason(sample, now_s)
         return aged
 
-    def _tell_why(self, sample: FeedbackSample, now_s: float) -> None:
+    def _log_reason(self, sample: FeedbackSample, now_s: float) -> None:
         if sample.why == self._last_why:
             return
         self._last_why = sample.why
@@ -207,7 +213,7 @@ class SessionLog:
         self.log_event(Event(kind, now_s, sample.why or "feedback can be earned", sample.index))
 
     def write_readings(self, readings: Sequence[Reading], site: str | None) -> None:
-        """Record and send what the stimulator reads."""
+        """Record and send readings of the stimulator."""
         number = self._sites.get(site or "", -1)
         for each in readings:
             state = STATES.index(each.state)
@@ -221,13 +227,13 @@ class SessionLog:
     def log(
         self, kind: str, message: str, index: int | None = None, time_s: float | None = None, **details: Any
     ) -> None:
-        """Record and send that something happened, now if not said otherwise."""
+        """Log an event of a kind; it happened now if ``time_s`` is None."""
         self.log_event(
             Event(kind, self._clock.now_s() if time_s is None else time_s, message, index, details)
         )
 
     def log_event(self, event: Event) -> None:
-        """Record and send an event."""
+        """Record and send an event, and pass it to the listener."""
         document = event.to_json()
         self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
         if self._publisher is not None:
@@ -241,16 +247,16 @@ class SessionLog:
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody reads how the session is."""
+        """Whether anybody reads the status over LSL."""
         return self._publisher is not None and self._publisher.is_watched
 
     def send_status(self, document: str) -> None:
-        """Send how things are; not recorded, for all of it is in the other streams."""
+        """Send the status; it is not recorded, because all of it is in the other streams."""
         if self._publisher is not None:
             self._publisher.status(document, self._clock.now_s())
 
     def flush(self) -> None:
-        """Let what is due go to disk."""
+        """Write to disk what is due."""
         now_s = self._clock.now_s()
         if now_s >= self._map_at_s:
             self._map_at_s = now_s + MAP_EVERY_S

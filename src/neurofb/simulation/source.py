@@ -15,6 +15,7 @@ import numpy as np
 
 from neurofb.acquisition.generated_source import GeneratedSource
 from neurofb.acquisition.received import ReceivedBlock
+from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import WrongInput
@@ -35,7 +36,7 @@ class SimulatedSource(GeneratedSource):
     clock : Clock
         The headset's ``start_s`` is a reading of this clock.
     keep_raw : bool
-        Whether to keep what arrived for ``take_raw``; somebody must take it then.
+        Whether batches hold the samples as they arrived, for the record.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SimulatedSource(GeneratedSource):
         """Close the stream; harmless when it is closed."""
         self._open = False
 
-    def pull(self, timeout_s: float = 0.0) -> Chunk:
+    def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if not self._open:
             raise WrongInput("the simulated source is not started; call start() first")
@@ -76,7 +77,7 @@ class SimulatedSource(GeneratedSource):
             self._clock.wait_until(min(deadline_s, self._clock.now_s() + packet_s))
             arrivals = self.headset.advance_to(self._clock.now_s())
         self._watch(arrivals)
-        return self._chunk(arrivals)
+        return self._batch(self._chunk(arrivals))
 
     def _watch(self, arrivals: list[Arrival]) -> None:
         """Follow the state of the stream and say when it changes."""

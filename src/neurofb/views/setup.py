@@ -129,8 +129,7 @@ class ContactCheck:
 
     def step(self, timeout_s: float = 0.0) -> None:
         """Take in what came."""
-        chunk = self._source.pull(timeout_s)
-        self._source.pop_events()
+        chunk = self._source.pull(timeout_s).chunk
         self.push(chunk)
 
     def push(self, chunk: Chunk) -> None:
