@@ -1,4 +1,4 @@
-"""What a running session says over LSL and what it listens to: the words that engine, screens and outsiders share.
+"""Streams and documents of a running session: names, columns, commands, shared by engine, screens and outsiders.
 
 All streams of a session have the session's uid in their ``source_id`` (``neurofb-<uid>-<stream>``) and in their
 description (``session``). Numbers go out as double64, documents as JSON text in a string channel.
@@ -10,7 +10,7 @@ neurofb-eeg          the EEG in µV on its grid, NaN where missing              
 neurofb-features     every feature's value and usable flag                             the hop rate
 neurofb-feedback     level, reward, usable, value, threshold, age_s                    the hop rate
 neurofb-stimulus     target and measured temperature, state, site                      that of the stimulator
-neurofb-events       JSON documents as they are recorded: ``documents.Event``          when something happens
+neurofb-events       JSON documents as they are recorded: ``events.Event``             when something happens
 neurofb-status       JSON: all a screen needs to draw itself, also when it comes late  5 Hz
 neurofb-commands     JSON documents from screens and others to the engine              when somebody acts
 ==================== ================================================================= ==========================
@@ -120,35 +120,17 @@ class Command:
         WrongInput
             If it is none, or one that would start or raise heat; the message says which and why.
         """
-        document = _document(text)
-        if not isinstance(document, dict) or not isinstance(document.get("command"), str):
-            raise WrongInput(f'a command is a document as {{"command": "stop"}}; found {text[:80]!r}')
-        name = document.pop("command")
-        by, session = (str(document.pop(key, None) or "") for key in ("by", "session"))
+        name, by, session, content = _fields(text)
         if name == "stop":  # whatever else it says: no stop is refused for its form
             return cls(name, {}, by, session)
-        if name in HEAT_WORDS or any(key in HEAT_WORDS for key in document):
-            raise WrongInput(
-                f"{name!r} would start or raise heat: heat follows the protocol's schedule only and can from outside "
-                "be lowered or stopped, never raised"
-            )
-        if name not in COMMAND_KEYS:
-            raise WrongInput(f"no command {name!r}; there are: {', '.join(COMMAND_KEYS)}")
-        needed, optional = COMMAND_KEYS[name]
-        if "by" in needed:
-            needed = tuple(key for key in needed if key != "by")
-        absent = [key for key in needed if key not in document]
-        unknown = [key for key in document if key not in (*needed, *optional)]
-        if absent or unknown:
-            lacks = f" lacks {', '.join(absent)}" if absent else ""
-            more = f" does not know {', '.join(unknown)}" if unknown else ""
-            raise WrongInput(f"the command {name!r}{lacks}{' and' if lacks and more else ''}{more}")
-        _check_words(document)
+        _check_name(name, content)
+        _check_keys(name, content)
+        _check_words(content)
         if name == "rating":
-            _check_value(document["value"])
-        if not session and name != "stop":
+            _check_value(content["value"])
+        if not session:
             raise WrongInput(f'the command {name!r} does not say which session it is for, as "session": "…"')
-        return cls(name, document, by, session)
+        return cls(name, content, by, session)
 
 
 def asks_to_stop(text: str, uid: str) -> bool:
@@ -160,8 +142,18 @@ def asks_to_stop(text: str, uid: str) -> bool:
     return command.name == "stop" and command.session in ("", uid)
 
 
+def _fields(text: str) -> tuple[str, str, str, dict[str, Any]]:
+    """Return name, sender, session and the other keys of a document."""
+    document = _document(text)
+    if not isinstance(document, dict) or not isinstance(document.get("command"), str):
+        raise WrongInput(f'a command is a document as {{"command": "stop"}}; found {text[:80]!r}')
+    name = document.pop("command")
+    by, session = (str(document.pop(key, None) or "") for key in ("by", "session"))
+    return name, by, session, document
+
+
 def _document(text: str) -> Any:
-    """Return what a text says, whoever wrote it: nothing in it may be more than a refusal."""
+    """Return the JSON of a text from an unknown sender, or refuse it."""
     if len(text) > LONGEST:
         raise WrongInput(f"a command has {LONGEST} letters at most; found {len(text)}")
     try:
@@ -173,8 +165,30 @@ def _document(text: str) -> Any:
     return document
 
 
+def _check_name(name: str, content: Mapping[str, Any]) -> None:
+    """Refuse what would start or raise heat, and unknown commands."""
+    if name in HEAT_WORDS or any(key in HEAT_WORDS for key in content):
+        raise WrongInput(
+            f"{name!r} would start or raise heat: heat follows the protocol's schedule only and can from outside "
+            "be lowered or stopped, never raised"
+        )
+    if name not in COMMAND_KEYS:
+        raise WrongInput(f"no command {name!r}; there are: {', '.join(COMMAND_KEYS)}")
+
+
+def _check_keys(name: str, content: Mapping[str, Any]) -> None:
+    """Refuse a command that lacks a key or has one too many."""
+    needed, optional = COMMAND_KEYS[name]
+    absent = [key for key in needed if key not in content]
+    unknown = [key for key in content if key not in (*needed, *optional)]
+    if absent or unknown:
+        lacks = f" lacks {', '.join(absent)}" if absent else ""
+        more = f" does not know {', '.join(unknown)}" if unknown else ""
+        raise WrongInput(f"the command {name!r}{lacks}{' and' if lacks and more else ''}{more}")
+
+
 def _check_words(document: Mapping[str, Any]) -> None:
-    """Refuse a nest of lists where a word is asked."""
+    """Refuse anything but a text where a text is expected."""
     for key in ("prompt", "text"):
         if key in document and not isinstance(document[key], str):
             raise WrongInput(f"{key!r} is a text; found {str(document[key])[:80]!r}")
