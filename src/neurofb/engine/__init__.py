@@ -1,6 +1,6 @@
-"""The one place where the parts of a session are joined.
+"""The one place where the parts of a session are joined and the clock is read.
 
-``engine`` is the thread that runs; ``readiness`` and ``understudy`` keep it quick. ``conductor`` does what each step
-of the protocol's timeline asks, ``journal`` keeps and tells everything that happens, ``status`` says how things are,
-``publishing`` speaks LSL, ``assembly`` chooses the parts from what was asked.
+``engine`` is the thread that runs; ``low_latency`` keeps it quick. ``sequencer`` runs each step of the protocol's
+timeline, ``commands`` what is asked from outside. ``session_log`` records and sends everything, ``status`` describes
+the session, ``stimulus_control`` schedules heat. ``assembly`` chooses the parts from what was asked (``planning``).
 """
