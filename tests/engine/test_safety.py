@@ -103,13 +103,13 @@ EVIL = [
 
 
 @pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
-def test_no_document_is_more_than_a_refusal(text):
+def test_malformed_document_is_refused(text):
     assert not messages.asks_to_stop(text, "UID")
     with pytest.raises(WrongInput):
         messages.Command.read(text)
 
 
-def test_a_session_goes_on_whatever_is_sent_and_records_it(tmp_path):
+def test_session_continues_and_records_malformed_commands(tmp_path):
     ran = run(tmp_path, [*((5, text) for text in EVIL), (6, command("end"))])
     assert ran.outcome.exit_code == 0
     assert len(ran.of_kind("refused")) == len(EVIL)
@@ -123,7 +123,7 @@ def test_a_session_goes_on_whatever_is_sent_and_records_it(tmp_path):
         '{"command": "stop", "session": null, "by": null}',
     ],
 )
-def test_no_stop_is_refused_for_its_form(text):
+def test_malformed_stop_is_obeyed(text):
     assert messages.asks_to_stop(text, "UID")
     assert messages.Command.read(text) == messages.Command("stop", {}, "", "")
 
@@ -169,7 +169,7 @@ def test_command_inlet_receives_stop_after_nonsense(monkeypatch):
 # -- pauses --------------------------------------------------------------------------------------------------------
 
 
-def test_a_pause_holds_a_calibration_and_is_no_answer_of_it(tmp_path):
+def test_pause_holds_calibration_and_is_no_answer(tmp_path):
     """Before a slow ramp begins and within it: that no button ended it says nothing about what hurts."""
     acts = [(0.2, command("pause")), (10, command("resume")), (25, command("pause")), (60, command("resume"))]
     ran = run(tmp_path, acts, protocol=protocol(tmp_path))
@@ -183,7 +183,7 @@ def test_a_pause_holds_a_calibration_and_is_no_answer_of_it(tmp_path):
     assert result["threshold_c"] == pytest.approx(SimulatedRater(1).threshold_c, abs=1.0)
 
 
-def test_nobody_resumes_a_session_without_eeg(tmp_path):
+def test_session_without_eeg_cannot_be_resumed(tmp_path):
     acts = [
         (5, command("resume")),
         (5.2, command("pause")),
@@ -197,7 +197,7 @@ def test_nobody_resumes_a_session_without_eeg(tmp_path):
     assert running[1] == pytest.approx(14, abs=0.1)
 
 
-def test_a_headset_may_be_taken_off_in_a_pause_and_its_eeg_does_not_end_it(tmp_path):
+def test_lost_stream_in_pause_does_not_end_session(tmp_path):
     acts = [(40, command("pause")), (90, command("resume")), (91, command("end"))]
     ran = run(tmp_path, acts, headset_faults=("disconnect@42+40",))
     assert ran.outcome.exit_code == 0
@@ -208,7 +208,7 @@ def test_a_headset_may_be_taken_off_in_a_pause_and_its_eeg_does_not_end_it(tmp_p
     assert any("stays paused" in event["message"] for event in ran.of_kind("paused"))
 
 
-def test_a_question_waits_while_the_session_is_paused():
+def test_prompt_waits_during_pause():
     scale = Scale(name="a", kind="vas", question="?", low="0", high="1", answer_s=3.0)
     prompts = Prompts()
     prompt = prompts.open(scale, 10.0)
@@ -221,7 +221,7 @@ def test_a_question_waits_while_the_session_is_paused():
     assert len(prompts.expire(203.1)) == 1
 
 
-def test_a_phase_that_ends_in_a_pause_does_not_come_sooner():
+def test_phase_ended_in_pause_starts_no_sooner():
     step = type("S", (), {"duration_s": 5.0, "phase": 0})
     schedule = Schedule([step(), step(), step()], 0.0)
     schedule.take(0.0)
@@ -231,7 +231,7 @@ def test_a_phase_that_ends_in_a_pause_does_not_come_sooner():
     assert schedule.next_due_s == pytest.approx(12.0)
 
 
-def test_continue_does_nothing_in_a_pause(tmp_path):
+def test_continue_is_refused_in_pause(tmp_path):
     acts = [(1, command("pause")), (2, command("continue")), (4, command("resume")), (5, command("continue"))]
     ran = run(tmp_path, [*acts, (9, command("end"))], protocol="breath-heat")
     assert "resume it first" in ran.of_kind("refused")[0]["message"]
@@ -249,12 +249,12 @@ def fixed(tmp_path, lead="0.0"):
     return protocol(tmp_path, text[:start] + text[end:], lead=lead)
 
 
-def test_a_phase_may_begin_with_heat(tmp_path):
+def test_phase_starts_with_heat(tmp_path):
     ran = run(tmp_path, [(5, command("end"))], protocol=fixed(tmp_path))
     assert ran.of_kind("heat_fired")[0]["time_s"] == pytest.approx(START_S, abs=0.02)
 
 
-def test_a_stimulus_whose_time_was_missed_is_told_and_nothing_is_asked_about_it(tmp_path):
+def test_missed_stimulus_is_logged_and_its_prompt_left_out(tmp_path):
     """The engine is away for three seconds in which the second stimulus is due, then everything comes at once."""
 
     def prepare(assembled):
@@ -281,7 +281,7 @@ def test_a_stimulus_whose_time_was_missed_is_told_and_nothing_is_asked_about_it(
 # -- calibration ---------------------------------------------------------------------------------------------------
 
 
-def test_heat_is_checked_again_with_the_temperatures_that_were_found(tmp_path):
+def test_heat_is_checked_again_with_calibrated_temperatures(tmp_path):
     """Four of 60 s are within the budget at the assumed 45 °C; this participant's are hotter."""
     text = CALIBRATES.replace("hot = 2", "hot = 4")
     ran = run(tmp_path, protocol=protocol(tmp_path, text, plateau="60.0"))
@@ -297,7 +297,7 @@ def calibration(pains=(60.0,), **settings):
     return PainCalibration(CalibrationSettings(**settings), "P01", "arm", pains, Envelope())
 
 
-def test_what_was_too_much_is_not_given_again():
+def test_calibration_stays_below_temperature_rated_too_much():
     """A protocol whose ladder goes on up to 100: a rating of 92 ends it, and all later stimuli are cooler."""
     finding = calibration(stop_rating=100.0, least_answers=3)
     finding.next()
@@ -317,7 +317,7 @@ def test_what_was_too_much_is_not_given_again():
     assert max(finding.result().temperatures.values()) <= hot_c - 1.0 + 1e-9
 
 
-def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path, monkeypatch):
+def test_two_ratings_of_ninety_in_a_row_end_calibration(tmp_path, monkeypatch):
     """Every answer of the participant is 95."""
     monkeypatch.setattr(SimulatedRater, "answer", lambda *_: (95.0, 0.0))
     path = tmp_path / "p.toml"
@@ -335,7 +335,7 @@ def test_two_ratings_of_ninety_in_a_row_end_a_calibration(tmp_path, monkeypatch)
 # -- the end -------------------------------------------------------------------------------------------------------
 
 
-def test_heat_that_the_watchdog_ended_ends_the_session(tmp_path):
+def test_abort_by_watchdog_ends_session(tmp_path):
     def prepare(assembled):
         heater, act = assembled.engine._stimuli.heater, assembled.engine._each_step[0]
 
@@ -352,7 +352,7 @@ def test_heat_that_the_watchdog_ended_ends_the_session(tmp_path):
     assert ran.column("neurofb-stimulus", "measured_c")[-1] < BASELINE_C + 1
 
 
-def test_a_probe_that_does_not_come_back_is_said_whatever_ended_the_session(tmp_path):
+def test_probe_not_back_at_baseline_is_in_the_outcome(tmp_path):
     def prepare(assembled):
         def close():
             raise SafetyStop("the probe is not back at baseline after 10 s: switch it off")
@@ -364,7 +364,7 @@ def test_a_probe_that_does_not_come_back_is_said_whatever_ended_the_session(tmp_
     assert "switch it off" in ran.outcome.message
 
 
-def test_an_error_of_the_program_leaves_a_closed_record_and_a_cool_probe(tmp_path):
+def test_program_error_leaves_closed_record_and_cool_probe(tmp_path):
     ran = []
 
     def prepare(assembled):
@@ -391,7 +391,7 @@ def test_an_error_of_the_program_leaves_a_closed_record_and_a_cool_probe(tmp_pat
     assert seen.column("neurofb-stimulus", "measured_c")[-1] < BASELINE_C + 1
 
 
-def test_what_was_received_is_recorded_if_the_loop_fails(tmp_path, monkeypatch):
+def test_received_samples_are_recorded_if_loop_fails(tmp_path, monkeypatch):
     """The samples of the batch on which the program fails are in the record all the same."""
     push, batches = Loop.push, []
 
@@ -427,7 +427,7 @@ def test_first_error_is_raised_and_later_closers_run():
     assert [type(each) for each in closed] == [ZeroDivisionError, KeyError, str]
 
 
-def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_path):
+def test_status_shows_the_end_if_recording_failed(tmp_path):
     def prepare(assembled):
         recorder = assembled.session_log._recorder
         append = recorder.append
@@ -445,7 +445,7 @@ def test_screens_are_told_the_end_when_the_record_takes_nothing_any_more(tmp_pat
     assert ran.statuses[-1]["state"] == "aborted"
 
 
-def test_a_stimulator_that_does_not_answer_leaves_nothing_behind(tmp_path):
+def test_silent_stimulator_leaves_no_folder(tmp_path):
     with pytest.raises(StimulatorMissing, match="no answer from the thermode"):
         run(tmp_path / "data", thermode_faults=("lost@0",))
     assert not (tmp_path / "data").exists()
@@ -455,7 +455,7 @@ def test_a_stimulator_that_does_not_answer_leaves_nothing_behind(tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-def test_a_disk_that_takes_no_log_is_nothing_to_the_watchdog(tmp_path):
+def test_watchdog_continues_without_its_log(tmp_path):
     log = Log(tmp_path / "no such folder" / "log.jsonl")
     log.note({"kind": "heat_plateau"})
     log.finish()
@@ -468,7 +468,7 @@ def test_a_disk_that_takes_no_log_is_nothing_to_the_watchdog(tmp_path):
 # -- heat of earlier runs ------------------------------------------------------------------------------------------
 
 
-def test_earlier_runs_count_once_each_and_a_run_that_broke_off_counts_by_its_record(tmp_path):
+def test_earlier_runs_count_once_and_broken_off_run_by_its_record(tmp_path):
     acts, text = [(30, command("end"))], fixed(tmp_path)
     runs = [run(tmp_path, acts, protocol=text) for _ in range(3)]
     accounts = [json.loads((ran.folder / "heat-ledger.json").read_text())["left forearm"] for ran in runs]
@@ -482,7 +482,7 @@ def test_earlier_runs_count_once_each_and_a_run_that_broke_off_counts_by_its_rec
     assert whole <= recovered < 1.05 * whole
 
 
-def test_a_run_that_broke_off_on_a_plateau_counts_with_what_may_have_followed(tmp_path):
+def test_run_broken_off_on_plateau_counts_possible_rest(tmp_path):
     """Cut in the record where the probe was hot: nobody knows what came after, so more is charged."""
     ran = run(tmp_path, [(30, command("end"))], protocol=fixed(tmp_path))
     full = used_in(ran.folder)["left forearm"]
@@ -500,7 +500,7 @@ def used_after_cut(recording, content, share):
     return used_in(recording.parent)
 
 
-def test_a_run_of_which_nothing_can_be_read_is_said_before_anything_starts(tmp_path):
+def test_unreadable_earlier_run_is_refused_before_start(tmp_path):
     ran = run(tmp_path, [(5, command("end"))])
     (ran.folder / "heat-ledger.json").unlink()
     (ran.folder / "recording.xdf").write_bytes(b"no XDF at all")
@@ -511,7 +511,7 @@ def test_a_run_of_which_nothing_can_be_read_is_said_before_anything_starts(tmp_p
 # -- the terminal --------------------------------------------------------------------------------------------------
 
 
-def test_an_export_that_fails_or_is_interrupted_leaves_the_session_as_it_was(tmp_path, monkeypatch, capsys):
+def test_failed_or_interrupted_export_keeps_outcome(tmp_path, monkeypatch, capsys):
     from neurofb.engine.planning import Asked
     from neurofb.offline.bids import export
 
@@ -530,7 +530,7 @@ def test_an_export_that_fails_or_is_interrupted_leaves_the_session_as_it_was(tmp
         assert json.loads(told.out)["outcome"] == "finished"
 
 
-def test_every_wish_to_end_ends_in_order_and_the_handlers_come_back():
+def test_signals_end_in_order_and_handlers_are_restored():
     class Assembled:
         class engine:
             asked = 0
@@ -547,7 +547,7 @@ def test_every_wish_to_end_ends_in_order_and_the_handlers_come_back():
     assert signal.getsignal(signal.SIGHUP) is before
 
 
-def test_a_terminal_that_goes_away_sends_no_half_typed_rating(monkeypatch):
+def test_closed_terminal_sends_no_half_typed_rating(monkeypatch):
     import threading
 
     keys = terminal.Keys("UID", lambda: None)
@@ -559,7 +559,7 @@ def test_a_terminal_that_goes_away_sends_no_half_typed_rating(monkeypatch):
     assert keys.take() == []
 
 
-def test_a_stop_that_was_typed_too_early_counts_and_nothing_else_does():
+def test_only_stop_counts_among_keys_typed_early():
     told = []
     keys = terminal.Keys("UID", lambda: told.append("off"))
     out, into = os.pipe()
@@ -571,7 +571,7 @@ def test_a_stop_that_was_typed_too_early_counts_and_nothing_else_does():
     assert [messages.Command.read(text).name for text in keys.take()] == ["stop"]
 
 
-def test_stop_keys_reach_the_stimulator_before_the_engine_reads_them():
+def test_stop_keys_abort_stimulator_before_engine_reads_them():
     told = []
     keys = terminal.Keys("UID", lambda: told.append("off"))
     for key in ("\x1b", "s", "S"):
@@ -580,7 +580,7 @@ def test_stop_keys_reach_the_stimulator_before_the_engine_reads_them():
     assert [messages.Command.read(text).name for text in keys.take()] == ["stop"] * 3
 
 
-def test_temperature_never_rises_after_a_stop_even_if_heat_is_due(tmp_path):
+def test_temperature_does_not_rise_after_stop_with_heat_due(tmp_path):
     """A stop 0.5 s before a stimulus that is armed already."""
     ran = run(tmp_path, [(45.5, command("stop", by="participant"))])
     assert ran.outcome.exit_code == 4

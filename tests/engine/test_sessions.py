@@ -26,7 +26,7 @@ def times(ran, stream):
 # -- the record ----------------------------------------------------------------------------------------------------
 
 
-def test_everything_is_in_one_record_on_one_time_axis(demo):
+def test_record_holds_all_streams_on_one_time_axis(demo):
     assert demo.outcome.exit_code == 0
     assert demo.outcome.kind == "finished"
     end_s = START_S + 90
@@ -59,7 +59,7 @@ def test_everything_is_in_one_record_on_one_time_axis(demo):
     assert len(demo.of_kind("rating")) == 8
 
 
-def test_every_sample_is_recorded_once(demo):
+def test_each_sample_is_recorded_once(demo):
     eeg = demo.streams["simulated"]
     n = len(eeg["time_stamps"])
     assert n == pytest.approx(90 * 250, abs=10)
@@ -69,21 +69,21 @@ def test_every_sample_is_recorded_once(demo):
     np.testing.assert_array_equal(placed[:, 0], placed[:, 2])  # nothing was lost, so places are counts
 
 
-def test_the_same_seed_gives_the_same_bytes(demo, tmp_path):
+def test_same_seed_gives_same_bytes(demo, tmp_path):
     again, other = run(tmp_path / "again"), run(tmp_path / "other", seed=2)
     recorded = (demo.folder / "recording.xdf").read_bytes()
     assert (again.folder / "recording.xdf").read_bytes() == recorded
     assert (other.folder / "recording.xdf").read_bytes() != recorded
 
 
-def test_phases_and_stimuli_begin_on_time(demo):
+def test_phases_and_stimuli_start_on_time(demo):
     for event in (*demo.of_kind("phase"), *demo.of_kind("step")):
         assert event["time_s"] - event["details"]["due_s"] == pytest.approx(0, abs=0.005)
     for event in demo.of_kind("heat_fired"):
         assert event["details"]["fired_s"] - event["details"]["scheduled_s"] == pytest.approx(0, abs=0.005)
 
 
-def test_temperature_follows_the_protocol_and_stays_in_the_envelope(demo):
+def test_temperature_follows_protocol_within_envelope(demo):
     measured = demo.column("neurofb-stimulus", "measured_c")
     assert measured.max() == pytest.approx(46, abs=0.3)
     assert measured[-1] == pytest.approx(BASELINE_C, abs=0.2)
@@ -95,7 +95,7 @@ def test_temperature_follows_the_protocol_and_stays_in_the_envelope(demo):
     assert {STATES[int(s)] for s in states} >= {"baseline", "armed", "rising", "plateau", "returning"}
 
 
-def test_feedback_is_given_in_blocks_only_and_heat_onsets_earn_nothing(demo):
+def test_feedback_is_in_blocks_only_and_none_at_heat_onsets(demo):
     index, usable = demo.column("neurofb-feedback", "index"), demo.column("neurofb-feedback", "usable")
     begun = demo.of_kind("block")[0]["index"]
     assert not usable[index < begun].any()
@@ -107,7 +107,7 @@ def test_feedback_is_given_in_blocks_only_and_heat_onsets_earn_nothing(demo):
     assert not (reward[usable == 0]).any()
 
 
-def test_ratings_have_their_prompt_and_answer_and_hot_is_more_than_warm(demo):
+def test_ratings_hold_prompt_and_answer_and_hot_exceeds_warm(demo):
     rated = {"warm": [], "hot": []}
     for event in demo.of_kind("rating"):
         details = event["details"]
@@ -116,7 +116,7 @@ def test_ratings_have_their_prompt_and_answer_and_hot_is_more_than_warm(demo):
     assert min(rated["hot"]) > max(rated["warm"])
 
 
-def test_the_status_document_has_every_key_that_screens_read(demo):
+def test_status_document_has_all_keys_of_screens(demo):
     status = demo.statuses[len(demo.statuses) // 2]
     assert set(status) >= {
         "session", "participant", "protocol", "title", "state", "now_s", "clock_s", "progress", "left_s", "phase",
@@ -130,14 +130,14 @@ def test_the_status_document_has_every_key_that_screens_read(demo):
     json.dumps(demo.statuses, allow_nan=False)
 
 
-def test_the_arm_is_nowhere(tmp_path):
+def test_arm_is_in_no_file_of_the_session(tmp_path):
     ran = run(tmp_path, [(10, command("end"))], protocol="zeidan-adapted", arm="sham_mindfulness")
     for path in ran.folder.rglob("*"):
         if path.name != "protocol.toml":
             assert b"sham_mindfulness" not in path.read_bytes()
 
 
-def test_the_arm_is_noted_in_a_list_of_ones_own_if_that_is_asked(tmp_path):
+def test_arm_is_appended_to_allocation_list(tmp_path):
     """The list is kept apart: a hash of a word from a short list would be no seal."""
     allocation = tmp_path / "elsewhere" / "allocation.jsonl"
     for _ in range(2):
@@ -152,7 +152,7 @@ def test_the_arm_is_noted_in_a_list_of_ones_own_if_that_is_asked(tmp_path):
 # -- what is asked from outside ------------------------------------------------------------------------------------
 
 
-def test_what_would_start_or_raise_heat_is_refused_and_recorded(tmp_path):
+def test_commands_that_raise_heat_are_refused_and_logged(tmp_path):
     acts = [
         (30, '{"command": "heat", "target_c": 49, "session": "UID"}'),
         (30, '{"command": "resume", "session": "UID", "temperature": 50}'),
@@ -172,7 +172,7 @@ def test_what_would_start_or_raise_heat_is_refused_and_recorded(tmp_path):
     assert ran.outcome == type(ran.outcome)("ended", "ended before its time", 0)
 
 
-def test_a_command_for_another_session_is_not_ours(tmp_path):
+def test_command_for_another_session_is_ignored(tmp_path):
     other = command("end").replace("UID", "somebody else")
     ran = run(tmp_path, [(5, other), (10, '{"command": "end"}'), (12, command("end"))])
     assert ran.of_kind("end")[0]["time_s"] == pytest.approx(START_S + 12, abs=0.1)
@@ -180,7 +180,7 @@ def test_a_command_for_another_session_is_not_ours(tmp_path):
 
 
 @pytest.mark.parametrize("by", ["participant", "operator"])
-def test_a_stop_ends_heat_at_once_and_the_session(tmp_path, by):
+def test_stop_ends_heat_at_once_and_session(tmp_path, by):
     """On the plateau of the first hot stimulus; without a confirmation, without a session's name."""
     ran = run(tmp_path, [(49, json.dumps({"command": "stop", "by": by}))])
     assert ran.outcome.exit_code == 4
@@ -193,7 +193,7 @@ def test_a_stop_ends_heat_at_once_and_the_session(tmp_path, by):
     assert ran.of_kind("state")[-1]["details"]["after"] == "aborted"
 
 
-def test_a_pause_ends_the_stimulus_and_moves_the_rest(tmp_path):
+def test_pause_ends_stimulus_and_moves_the_rest(tmp_path):
     ran = run(tmp_path, [(49, command("pause")), (69, command("resume"))])
     assert ran.outcome.exit_code == 0
     assert ran.of_kind("end")[0]["time_s"] == pytest.approx(START_S + 110, abs=0.1)
@@ -204,19 +204,19 @@ def test_a_pause_ends_the_stimulus_and_moves_the_rest(tmp_path):
     assert len(ran.of_kind("heat_fired")) == 4
 
 
-def test_a_baseline_that_was_paused_is_collected_anew_and_whole(tmp_path):
+def test_paused_baseline_is_collected_anew(tmp_path):
     ran = run(tmp_path, [(15, command("pause")), (25, command("resume"))])
     told = [(e["details"]["do"], e["index"] / 250) for e in ran.of_kind("loop")][:5]
     assert [do for do, _ in told] == ["collect", "discard", "collect", "collected", "fit"]
     assert told[3][1] - told[2][1] == pytest.approx(24, abs=0.1)
 
 
-def test_notes_are_kept(tmp_path):
+def test_notes_are_logged(tmp_path):
     ran = run(tmp_path, [(5, command("mark", text="coughed")), (6, command("end"))])
     assert [event["message"] for event in ran.of_kind("note")] == ["coughed"]
 
 
-def test_an_answer_of_ninety_lowers_heat_and_two_in_a_row_end_the_block(tmp_path):
+def test_rating_of_ninety_lowers_heat_and_two_in_a_row_end_block(tmp_path):
     """The ratings of the first two trials, given before the simulated participant has thought."""
     acts = []
     for prompt, at_s in (("p1", 37.05), ("p3", 53.55)):
@@ -234,7 +234,7 @@ def test_an_answer_of_ninety_lowers_heat_and_two_in_a_row_end_the_block(tmp_path
 
 
 @pytest.mark.parametrize("fault", ["stuck@47.2", "runaway@49", "lost@49", "wrong_readback@48:3", "stale@48"])
-def test_a_fault_of_the_stimulator_ends_at_baseline_with_its_own_exit_code(tmp_path, fault):
+def test_stimulator_fault_ends_at_baseline_with_exit_code_4(tmp_path, fault):
     ran = run(tmp_path, thermode_faults=(fault,))
     assert ran.outcome.exit_code == 4
     assert ran.of_kind("heat_fault")
@@ -242,7 +242,7 @@ def test_a_fault_of_the_stimulator_ends_at_baseline_with_its_own_exit_code(tmp_p
     assert ran.column("neurofb-stimulus", "target_c")[-1] == BASELINE_C
 
 
-def test_a_stream_that_is_lost_pauses_and_goes_on(tmp_path):
+def test_lost_stream_pauses_and_session_resumes(tmp_path):
     ran = run(tmp_path, headset_faults=("disconnect@49+10",))
     assert ran.outcome.exit_code == 0
     assert [e["details"]["after"] for e in ran.of_kind("state")] == [
@@ -253,13 +253,13 @@ def test_a_stream_that_is_lost_pauses_and_goes_on(tmp_path):
     assert gaps.sum() == pytest.approx(2500, abs=10)
 
 
-def test_a_stream_that_stays_away_ends_the_session(tmp_path):
+def test_stream_lost_for_long_ends_session(tmp_path):
     ran = run(tmp_path, headset_faults=("disconnect@49+100",))
     assert ran.outcome.exit_code == 3
     assert ran.outcome.message.startswith("no EEG for 30 s; the session is over. Look at the headset")
 
 
-def test_a_disk_that_fails_ends_the_session_stimulus_first(tmp_path):
+def test_failed_disk_ends_session_stimulus_first(tmp_path):
     def prepare(assembled):
         recorder = assembled.session_log._recorder
         flush = recorder.flush
@@ -279,7 +279,7 @@ def test_a_disk_that_fails_ends_the_session_stimulus_first(tmp_path):
     assert ran.column("neurofb-stimulus", "target_c")[-1] == BASELINE_C
 
 
-def test_a_view_that_fails_changes_nothing(demo, tmp_path):
+def test_failing_view_is_logged_and_changes_no_feedback(demo, tmp_path):
     def prepare(assembled):
         def fail(status):
             raise RuntimeError("no colours")
@@ -312,7 +312,7 @@ def test_failing_event_listener_is_logged_and_switched_off(tmp_path):
     assert kinds.index("error") == kinds.index("phase") + 1
 
 
-def test_an_interruption_ends_in_order(tmp_path):
+def test_interrupt_ends_in_order(tmp_path):
     def prepare(assembled):
         act = assembled.engine._each_step[0]
 
@@ -330,7 +330,7 @@ def test_an_interruption_ends_in_order(tmp_path):
     assert all(stream["footer"] for stream in ran.streams.values())
 
 
-def test_runs_are_numbered_and_heat_of_earlier_runs_counts(tmp_path):
+def test_runs_are_numbered_and_earlier_heat_counts(tmp_path):
     first, second = run(tmp_path), run(tmp_path)
     assert (first.folder.name[-6:], second.folder.name[-6:]) == ("run-01", "run-02")
     used = [
@@ -339,7 +339,7 @@ def test_runs_are_numbered_and_heat_of_earlier_runs_counts(tmp_path):
     assert used[1] == pytest.approx(2 * used[0], rel=0.1)
 
 
-def test_the_baseline_of_an_earlier_session_serves_again(tmp_path):
+def test_baseline_of_earlier_session_is_used(tmp_path):
     first = run(tmp_path / "a")
     ran = run(tmp_path / "b", baseline=first.folder, seed=3)
     assert "fit" not in [event["details"]["do"] for event in ran.of_kind("loop")]
@@ -361,14 +361,14 @@ def test_the_baseline_of_an_earlier_session_serves_again(tmp_path):
         ({"session": "x", "protocol": "zeidan-adapted", "arm": "book"}, "no session 'x'"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_starts(tmp_path, asked, words):
+def test_wrong_input_is_refused_before_start(tmp_path, asked, words):
     words_given = {"protocol": "demo", "device": "simulated", "participant": "P01", **asked}
     with pytest.raises(NeurofbError, match=words):
         plan_session(Asked(**words_given, data=tmp_path / "data", simulate=True))
     assert not (tmp_path / "data").exists()
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     asked = Asked("nosuch", "nothing", "a b", data=tmp_path, simulate=True, baseline=tmp_path / "none")
     with pytest.raises(WrongInput) as caught:
         plan_session(asked)

@@ -78,7 +78,7 @@ def end_of(session):
     return json.loads(out.splitlines()[-1]), err
 
 
-def test_an_outside_program_follows_a_session_and_ends_it(session):
+def test_outside_program_follows_session_and_ends_it(session):
     status = inlet(messages.STATUS)
     events, features, feedback = inlet(messages.EVENTS), inlet(messages.FEATURES), inlet(messages.FEEDBACK)
     eeg, stimulus = inlet(messages.EEG), inlet(messages.STIMULUS)
@@ -115,7 +115,7 @@ def test_an_outside_program_follows_a_session_and_ends_it(session):
     assert (near == np.array(heard[100])).all(axis=1).any()  # what was sent is what is recorded
 
 
-def test_ctrl_c_ends_in_order_stimulus_first(session):
+def test_ctrl_c_ends_stimulus_first(session):
     events = inlet(messages.EVENTS)
     documents(events, lambda each: each["kind"] == "heat_plateau")
     session.send_signal(signal.SIGINT)
@@ -131,7 +131,7 @@ def test_ctrl_c_ends_in_order_stimulus_first(session):
     assert all(stream["footer"] for stream in streams)
 
 
-def test_a_stop_from_outside_needs_no_session_and_reaches_the_probe_at_once(session):
+def test_outside_stop_without_session_reaches_probe_at_once(session):
     events = inlet(messages.EVENTS)
     uid = documents(inlet(messages.STATUS), lambda each: True)[-1]["session"]
     outlet = commander(uid)
@@ -154,7 +154,7 @@ def test_a_stop_from_outside_needs_no_session_and_reaches_the_probe_at_once(sess
     assert (stamps > aborted["time_s"] + 0.1).any()
 
 
-def test_a_killed_engine_leaves_a_record_that_opens_and_a_probe_at_baseline(session, tmp_path):
+def test_killed_engine_leaves_readable_record_and_cool_probe(session, tmp_path):
     events = inlet(messages.EVENTS)
     documents(events, lambda each: each["kind"] == "heat_plateau")
     killed_s = pylsl.local_clock()
