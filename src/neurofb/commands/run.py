@@ -23,6 +23,7 @@ from neurofb.commands.options import DEVICE, HEADLESS, OUTCOME_AS_JSON, SCREENS,
 from neurofb.commands.terminal import Keys, Picture, tell
 from neurofb.commands.windows import Windows
 from neurofb.errors import NeurofbError
+from neurofb.format import NOTICE
 
 if TYPE_CHECKING:
     from neurofb.engine.assembly import Assembled
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from neurofb.engine.planning import Asked
     from neurofb.lsl.session_streams import Listener
 
-NOTICE = (
-    "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
-    "ethics-approved studies, by trained staff."
-)
 #: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
 FAST_START_S = 1000.0
 SWITCH_S = 0.0005
