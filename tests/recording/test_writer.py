@@ -315,6 +315,88 @@ def test_hanging_disk_raises_by_callers_clock(tmp_path: Path, monkeypatch) -> No
     assert not recorder._thread.is_alive()
 
 
+def test_state_of_a_recording_on_a_disk_that_works(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.xdf")
+    stream = recorder.add_stream(header())
+    for i in range(10):
+        recorder.append(stream, numbers("float32", 5, 2), stamps(5))
+        recorder.flush(0.5 * i)
+    recorder.close()
+    state = recorder.state(5.0)
+    assert (state.is_ok, state.why, state.queued_bytes) == (True, "", 0)
+    assert (state.write_age_s, state.sync_age_s) == (0.0, 0.0)
+    assert state.n_bytes == (tmp_path / "a.xdf").stat().st_size
+    assert state.free_bytes is not None
+
+
+@pytest.mark.parametrize("call, ages_s", [("write", (2.5, 2.5)), ("fsync", (0.0, 2.5))])
+def test_state_of_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch, call: str, ages_s) -> None:
+    """Written and synced are told apart, by the caller's clock; nothing waits for the disk to be asked."""
+    lets_go, at_it = threading.Event(), threading.Event()
+    real = getattr(os, call)
+
+    def slow(*given):
+        at_it.set()
+        lets_go.wait(60)
+        return real(*given)
+
+    recorder = Recorder(tmp_path / "a.xdf")
+    while recorder._written < recorder.n_bytes:
+        recorder._progress.wait(0.01)
+    monkeypatch.setattr(writer.os, call, slow)
+    stream = recorder.add_stream(header())
+    at_it.wait(60)
+    if call == "fsync":
+        while recorder._taken < recorder.n_bytes:
+            recorder._progress.wait(0.01)
+    recorder.flush(10.0)
+    recorder.flush(10.5)
+    assert recorder.state(11.0).is_ok
+    state = recorder.state(13.0)
+    assert state.why == "the disk has not answered for 2.5 s"
+    if call == "write":
+        assert (state.write_age_s, state.sync_age_s) == ages_s
+    assert state.queued_bytes > 0
+    lets_go.set()
+    recorder.append(stream, numbers("float32", 5, 2), stamps(5))
+    recorder.close()
+    assert recorder.state(14.0).is_ok
+
+
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (Path.unlink, "is gone: No such file"),
+        (lambda path: path.rename(path.with_name("b.xdf")), "is gone: No such file"),
+        (lambda path: os.truncate(path, 10), "the file has "),
+        (lambda path: (path.unlink(), path.write_text("other")), "another file stands in the place of"),
+    ],
+    ids=["deleted", "moved", "cut", "replaced"],
+)
+def test_state_of_a_file_that_somebody_changed(tmp_path: Path, damage, why: str) -> None:
+    recorder = Recorder(tmp_path / "a.xdf")
+    stream = recorder.add_stream(header())
+    while recorder._written < recorder.n_bytes:
+        recorder._progress.wait(0.01)
+    damage(tmp_path / "a.xdf")
+    recorder.append(stream, numbers("float32", 5, 2), stamps(5))
+    recorder.close()
+    assert why in recorder.state(1.0).why
+
+
+def test_state_of_a_failed_recording(tmp_path: Path, monkeypatch) -> None:
+    def fails(file: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer.os, "write", fails)
+    recorder = Recorder(tmp_path / "a.xdf")
+    recorder._thread.join(60)
+    assert recorder.state(1.0).why == "No space left on device"
+    assert not recorder.state(1.0).is_ok
+    with pytest.raises(RecordingFailed):
+        recorder.close()
+
+
 def test_slow_disk_is_no_failure(tmp_path: Path, monkeypatch) -> None:
     steps = threading.Semaphore(0)
     write = os.write

@@ -1,8 +1,9 @@
 """Write a session to disk as it happens: appended samples are on the disk at most a second later.
 
 In: samples, texts, clock offsets, at any pace. Out: an XDF file that only grows. Kept: what was appended since the last
-flush. Chunks end where the caller's clock says, never where a thread happens to be: the same session gives the same
-bytes. A thread writes and syncs, because a disk may take its time and feedback may not wait for it.
+flush, and how the disk keeps up. Chunks end where the caller's clock says, never where a thread happens to be: the same
+session gives the same bytes. A thread writes and syncs, because a disk may take its time and feedback may not wait for
+it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import RecordingFailed, WrongInput, WrongShape
+from neurofb.recording.disk_state import Progress, RecorderState, file_problem, free_space
 from neurofb.recording.folder import sync_folder
 from neurofb.xdf import encoding
 from neurofb.xdf.headers import StreamHeader
@@ -106,9 +108,12 @@ class Recorder:
         self._closed = False
         self._failure: OSError | None = None
         self._is_reported = False
-        self._stuck_since_s: float | None = None
         self.n_bytes = 0
-        self._written, self._written_before = 0, -1
+        # Bytes that the system took, and those of them that are safe; set by the thread that writes.
+        self._taken = self._written = 0
+        self._taking, self._syncing = Progress(), Progress()
+        self._free_bytes: int | None = None
+        self._file_problem = ""
         try:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o644)
@@ -215,6 +220,18 @@ class Recorder:
         self._next_s += (missed + 1) * self._flush_s
         self._queue_chunks()
 
+    def state(self, now_s: float) -> RecorderState:
+        """Return how the recording is at ``now_s``, from what its thread noted; never waits for the disk."""
+        failure, written = self._failure, self._written
+        return RecorderState(
+            self.n_bytes,
+            self.n_bytes - written,
+            None if self._waits else self._taking.age_s(self._taken, self.n_bytes, now_s),
+            None if self._waits else self._syncing.age_s(written, self.n_bytes, now_s),
+            self._free_bytes,
+            self._file_problem if failure is None else failure.strerror or str(failure),
+        )
+
     def close(self) -> None:
         """Write the rest and the footers, and close the file; after a failure only close what can be closed.
 
@@ -259,11 +276,10 @@ class Recorder:
         self._jobs.put(parts)
 
     def _check_disk(self, now_s: float) -> None:
-        if self._written == self.n_bytes:
-            self._stuck_since_s = None
-        elif self._stuck_since_s is None or self._written != self._written_before:
-            self._stuck_since_s, self._written_before = now_s, self._written
-        elif now_s - self._stuck_since_s > DISK_TIMEOUT_S:
+        taken, written = self._taken, self._written
+        self._taking.note(taken, self.n_bytes, now_s)
+        self._syncing.note(written, self.n_bytes, now_s)
+        if self._syncing.age_s(written, self.n_bytes, now_s) > DISK_TIMEOUT_S:
             self._failure = OSError(errno.ETIMEDOUT, f"the disk has not answered for {DISK_TIMEOUT_S:g} s")
             self._check()
 
@@ -300,12 +316,18 @@ class Recorder:
     def _write_synced(self, content: bytes) -> None:
         """Write and sync; count what is safe even if the disk gets full."""
         done = 0
+        # Before as well: a file that was cut gets its length back, with a hole, by the next write.
+        problem = self._file_problem or file_problem(self._file, self.path, self._written)
         try:
             while done < len(content):
-                done += os.write(self._file, memoryview(content)[done:])
+                n = os.write(self._file, memoryview(content)[done:])
+                done += n
+                self._taken += n
         finally:
             os.fsync(self._file)
             self._written += done
+            self._file_problem = problem or file_problem(self._file, self.path, self._written)
+            self._free_bytes = free_space(self.path.parent)
             self._progress.set()
 
     def _check(self) -> None:

@@ -1,0 +1,105 @@
+"""The state of a recording on its disk: how far behind it is, how much room is left, whether the file is still there.
+
+In: counts of bytes, an open file. Out: a `RecorderState`. Kept: since when a count stands still.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A disk that has not synced for so long is reported: what was appended should be safe after a second (assumed).
+LATE_SYNC_S = 2.0
+#: More than this in the queue is reported (assumed).
+LONG_QUEUE_BYTES = 16 * 2**20
+#: Less free space than this is reported: 6 minutes of 64 channels of float64 at 500 Hz (assumed).
+LEAST_FREE_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderState:
+    """The state of a recording, as far as its disk has answered.
+
+    Attributes
+    ----------
+    n_bytes : int
+        Given to the disk so far.
+    queued_bytes : int
+        Of these, not synced yet.
+    write_age_s, sync_age_s : float or None
+        For how long, on the caller's clock, nothing more was written or synced although something waits; 0 if nothing
+        waits. None on a manual clock, whose seconds are no measure of a disk.
+    free_bytes : int or None
+        Free space after the last sync; None before the first, and where the system does not tell.
+    failure : str
+        What failed, in words; empty if nothing did.
+    """
+
+    n_bytes: int
+    queued_bytes: int
+    write_age_s: float | None
+    sync_age_s: float | None
+    free_bytes: int | None
+    failure: str
+
+    @property
+    def why(self) -> str:
+        """What is wrong, in words; empty if nothing is."""
+        if self.failure:
+            return self.failure
+        if self.free_bytes is not None and self.free_bytes < LEAST_FREE_BYTES:
+            return f"{self.free_bytes / 1e6:.0f} MB are free on the disk; needed are {LEAST_FREE_BYTES / 1e6:.0f} MB"
+        if self.sync_age_s is not None and self.sync_age_s > LATE_SYNC_S:
+            return f"the disk has not answered for {self.sync_age_s:.1f} s"
+        if self.sync_age_s is not None and self.queued_bytes > LONG_QUEUE_BYTES:
+            return f"{self.queued_bytes / 1e6:.0f} MB wait for the disk"
+        return ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether all that was appended is on its way to a disk that answers and has room."""
+        return not self.why
+
+
+class Progress:
+    """Since when a count of bytes stands still although more waits, on the caller's clock."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._done = -1
+
+    def note(self, done: int, wanted: int, now_s: float) -> None:
+        """Take note of how much is done at ``now_s``."""
+        if done == wanted:
+            self._since_s = None
+        elif self._since_s is None or done != self._done:
+            self._since_s, self._done = now_s, done
+
+    def age_s(self, done: int, wanted: int, now_s: float) -> float:
+        """Return for how long nothing more was done; 0 if nothing waits, or something was done since the last note."""
+        if self._since_s is None or done != self._done or done == wanted:
+            return 0.0
+        return now_s - self._since_s
+
+
+def file_problem(file: int, path: Path, n_written: int) -> str:
+    """Return what is wrong with an open file, in words: it may be moved, deleted or cut while it is written."""
+    try:
+        held, named = os.fstat(file), os.stat(path)
+    except OSError as error:
+        return f"the file {path} is gone: {error.strerror}"
+    if not os.path.samestat(held, named):
+        return f"another file stands in the place of {path}"
+    if held.st_size < n_written:
+        return f"the file has {held.st_size} bytes, but {n_written} were written to it"
+    return ""
+
+
+def free_space(folder: Path) -> int | None:
+    """Return the free bytes on a folder's disk; None where the system does not tell."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
