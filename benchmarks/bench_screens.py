@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import statistics
 import time
@@ -31,20 +32,24 @@ class Pretended:
         self.now_s = 0.0
         self._eeg = np.random.default_rng(0).normal(0.0, 20.0, (int(RATE_HZ), N_CHANNELS))
         self._at = 0
+        self._status: tuple[int, Any] = (-1, None)
         self._t = np.arange(0.0, 60.0, 0.2)
         self._rows = np.random.default_rng(1).normal(0.0, 1.0, (len(self._t), 3))
 
     def snapshot(self) -> Any:
         """Give the next frame's."""
-        from neurofb.views.session_client import Snapshot
+        from neurofb.status import SessionStatus
+        from neurofb.views.snapshot import Snapshot
 
         self.now_s += 1.0 / FRAMES_PER_S
+        n = round(self.now_s * 5)
+        if n != self._status[0]:
+            self._status = n, SessionStatus.from_json(json.dumps(self._document(n)))
         level = 0.5 + 0.5 * np.sin(self.now_s)
         feedback = {"level": level, "usable": 1.0, "reward": 0.0, "came_s": self.now_s}
-        return Snapshot(self.now_s, self._status(), 0.1, (), feedback)
+        return Snapshot(self.now_s, self._status[1], 0.1, (), feedback)
 
-    def _status(self) -> Mapping[str, Any]:
-        n = round(self.now_s * 5)
+    def _document(self, n: int) -> Mapping[str, Any]:
         return {
             "session": self.uid,
             "participant": "p01",
@@ -93,7 +98,7 @@ class Pretended:
         self._at = (self._at + n) % (len(self._eeg) - n)
         return self._eeg[self._at : self._at + n], 0, LABELS, RATE_HZ
 
-    def course(self, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:  # noqa: ARG002
+    def history(self, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:  # noqa: ARG002
         """Give a minute of numbers."""
         return ("z", "threshold", "level"), self._t + self.now_s, self._rows
 
@@ -104,7 +109,7 @@ class Pretended:
             {"kind": "trial", "message": f"trial {i}", "time_s": 10.0 * i} for i in range(max(0, n - 200), n)
         ]
 
-    def is_heard(self) -> bool:
+    def has_listeners(self) -> bool:
         """Say that somebody hears."""
         return True
 

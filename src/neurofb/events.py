@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: NaN and infinity become null, NumPy scalars plain numbers."""
+    """Return ``value`` as JSON can hold it: NaN is null, NumPy scalars are numbers, dataclasses are mappings."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

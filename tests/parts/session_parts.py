@@ -89,7 +89,10 @@ def run(data: Path, acts=(), *, prepare=None, on_event=None, **asked) -> Ran:
         script.uid = uid
         return [script]
 
-    assembled = assemble(plan, clock, Hooks(listeners, statuses.append, on_event), publish=False)
+    def on_status(status):
+        statuses.append(json.loads(status.to_json()))
+
+    assembled = assemble(plan, clock, Hooks(listeners, on_status, on_event), publish=False)
     if prepare is not None:
         prepare(assembled)
     return Ran(assembled.engine.run(), assembled, statuses)

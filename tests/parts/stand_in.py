@@ -1,4 +1,4 @@
-"""A session as screens see it: plain pylsl outlets that follow ``neurofb.messages``, and an ear for commands."""
+"""A session as screens see it: plain pylsl outlets that follow ``neurofb.messages``, and inlets for commands."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ import numpy as np
 import pylsl
 
 from neurofb import messages
-from neurofb.events import Event
+from neurofb.events import Event, plain
+from neurofb.status import SessionStatus
 
 LABELS = ("TP9", "AF7", "AF8", "TP10")
 FEATURES = ("frontal_midline_theta", "frontal_midline_theta.usable")
 
 
-def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
-    """Give a whole status document, with some keys changed; a mapping changes the keys in it alone."""
+def status(uid: str = "u", **changes: Any) -> SessionStatus:
+    """Return a whole status, with some keys of its document changed."""
+    return SessionStatus.from_json(json.dumps(plain(status_document(uid, **changes))))
+
+
+def status_document(uid: str = "u", **changes: Any) -> dict[str, Any]:
+    """Return a whole status document, with some keys changed; a mapping changes the keys in it alone."""
     document: dict[str, Any] = {
         "session": uid,
         "participant": "p01",
@@ -91,7 +97,7 @@ def status(uid: str = "u", **changes: Any) -> dict[str, Any]:
 
 
 def prompt(kind: str = "vas", id: str = "p1", **changes: Any) -> dict[str, Any]:
-    """Give a prompt as a status has it."""
+    """Return a prompt as a status document has it."""
     document: dict[str, Any] = {
         "id": id,
         "scale": "intensity",
@@ -127,7 +133,7 @@ class StandIn:
         self.labels, self.rate_hz = labels, rate_hz
         self.outlets: dict[str, pylsl.StreamOutlet] = {}
         self._resolver = pylsl.ContinuousResolver("name", messages.COMMANDS, forget_after=3.0)
-        self._ears: dict[str, pylsl.StreamInlet] = {}
+        self._inlets: dict[str, pylsl.StreamInlet] = {}
         self._gone: set[str] = set()
         self.heard: list[messages.Command] = []
         self.open()
@@ -154,12 +160,10 @@ class StandIn:
                 channel.append_child_value("unit", unit)
             self.outlets[name] = pylsl.StreamOutlet(info, max_buffered=10)
 
-    def status(self, **changes: Any) -> dict[str, Any]:
+    def status(self, **changes: Any) -> None:
         """Send a status."""
         changes.setdefault("clock_s", pylsl.local_clock())
-        document = status(self.uid, **changes)
-        self.outlets[messages.STATUS].push_sample([json.dumps(document)])
-        return document
+        self.outlets[messages.STATUS].push_sample([json.dumps(status_document(self.uid, **changes))])
 
     def feedback(self, level: float, *, reward: bool = False, usable: bool = True) -> None:
         """Send a row of feedback."""
@@ -181,10 +185,10 @@ class StandIn:
         self.outlets[messages.EEG].push_chunk(np.ascontiguousarray(samples_uv, dtype=float))
 
     def listen(self) -> list[messages.Command]:
-        """Take commands that came for this session; give all so far."""
+        """Read commands that came for this session; return all so far."""
         for info in self._resolver.results():
             uid = info.uid()
-            if uid in self._ears or uid in self._gone or info.channel_format() != pylsl.cf_string:
+            if uid in self._inlets or uid in self._gone or info.channel_format() != pylsl.cf_string:
                 continue
             try:
                 inlet = pylsl.StreamInlet(info, recover=False)
@@ -192,12 +196,12 @@ class StandIn:
             except (pylsl.util.LostError, pylsl.util.TimeoutError):
                 self._gone.add(uid)
             else:
-                self._ears[uid] = inlet
-        for uid, inlet in list(self._ears.items()):
+                self._inlets[uid] = inlet
+        for uid, inlet in list(self._inlets.items()):
             try:
                 samples, _ = inlet.pull_chunk(timeout=0.0)
             except pylsl.util.LostError:
-                del self._ears[uid]
+                del self._inlets[uid]
                 self._gone.add(uid)
                 continue
             commands = [messages.Command.read(sample[0]) for sample in samples]
@@ -212,4 +216,4 @@ class StandIn:
     def close(self) -> None:
         """Take everything away."""
         self.lose()
-        self._ears.clear()
+        self._inlets.clear()

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parts"))
 
 import numpy as np
 from pretended_source import MUSE, PretendedSource, facts
 from PySide6.QtCore import QPoint
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
-from stand_in import prompt, status
+from stand_in import prompt, status, status_document
 
 from neurofb.devices import load_profile
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.setup_page import SetupPage
 from neurofb.screens.theme import theme
-from neurofb.views.session_client import Snapshot
+from neurofb.status import SessionStatus
 from neurofb.views.setup import ContactCheck, Need
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 LABELS = (
@@ -68,7 +71,7 @@ class Pretended:
         part, self.eeg = self.eeg[:20], self.eeg[20:]
         return part, 0, LABELS, RATE_HZ
 
-    def course(self, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    def history(self, name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         t = np.arange(0.0, 60.0, 0.2)
         if name == "stimulus":
             return ("target_c", "measured_c"), t, np.column_stack([*heat(t)])
@@ -97,7 +100,7 @@ class Pretended:
         start_s = 8123.4 - 312.0
         return [{"kind": "told", "message": text, "time_s": start_s + at} for at, text in told]
 
-    def is_heard(self) -> bool:
+    def has_listeners(self) -> bool:
         return True
 
     def send(self, *asked: Any, **more: Any) -> None:
@@ -171,8 +174,9 @@ def operator() -> QPixmap:
     }
     session = Pretended(**known)
     session.known["channels"] = channels
-    made = status(session.uid, **known)
-    made["channels"] = channels
+    document = status_document(session.uid, **known)
+    document["channels"] = channels
+    made = SessionStatus.from_json(json.dumps(document))
     session.snapshot = lambda: Snapshot(100.0, made, 0.1)  # type: ignore[method-assign]
     screen = OperatorScreen(session, Wording("en"), theme(True))
     screen.show()

@@ -17,7 +17,8 @@ from neurofb.lsl.inlet import LslClock
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.screens.widgets.eeg_sweep import EegSweep
-from neurofb.views.session_client import FOR_OPERATOR, SessionClient, Snapshot
+from neurofb.views.session_client import FOR_OPERATOR, SessionClient
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 
@@ -38,7 +39,7 @@ class Known:
         dropped, self.dropped = self.dropped, 0
         return samples, dropped, LABELS, 256.0
 
-    def course(self, name):
+    def history(self, name):
         return self.rows
 
     def events(self):
@@ -50,7 +51,7 @@ class Known:
     def stop(self):
         self.sent.append(("stop", {}))
 
-    def is_heard(self):
+    def has_listeners(self):
         return True
 
 
@@ -197,7 +198,7 @@ def test_the_last_minute_is_drawn(screen, known):
     rows = np.column_stack([np.sin(times_s), np.full(len(times_s), 0.1), np.full(len(times_s), np.nan)])
     known.rows = (("z", "threshold", "level"), times_s, rows)
     see(screen, known)
-    x, y = screen.course._curves[0].getData()
+    x, y = screen.history._curves[0].getData()
     assert x[0] == pytest.approx(-60.0, abs=0.2)
     assert y[-1] == pytest.approx(np.sin(99.8))
 
@@ -209,8 +210,8 @@ def test_closing_says_how_to_open_it_again(screen, known, capsys):
 
 
 def test_against_a_session_lost_and_found(qtbot, session, until):
-    bridge = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
-    screen = OperatorScreen(bridge, Wording("en"), DARK)
+    client = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
+    screen = OperatorScreen(client, Wording("en"), DARK)
     qtbot.addWidget(screen)
     screen.show()
     screen.tick()
@@ -221,14 +222,14 @@ def test_against_a_session_lost_and_found(qtbot, session, until):
         session.listen()
         session.eeg(np.random.default_rng(0).normal(0, 10, (16, 4)))
         session.stimulus(32.0, 32.0)
-        bridge.step()
+        client.step()
         screen.tick()
 
-    until(step, lambda: screen.banner.text() == "" and screen.sheet.title.startswith("Mindfulness"))
+    until(step, lambda: screen.banner.text() == "" and screen.view.title.startswith("Mindfulness"))
     until(step, lambda: len(coloured(screen.eeg, DARK.tones["plain"])) > 20)
     session.lose(messages.EEG)
     until(
-        lambda: (session.status(), bridge.step(), screen.tick()),
+        lambda: (session.status(), client.step(), screen.tick()),
         lambda: "waiting for neurofb-eeg" in screen.banner.text(),
     )
     session.open(messages.EEG)
@@ -236,4 +237,4 @@ def test_against_a_session_lost_and_found(qtbot, session, until):
     click(qtbot, screen.buttons["stop"])
     until(session.listen, lambda: any(each.name == "stop" for each in session.heard))
     assert session.heard[0].by == "operator"
-    bridge.close()
+    client.close()

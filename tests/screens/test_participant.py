@@ -16,7 +16,8 @@ from neurofb.lsl.inlet import LslClock
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.views.flash_limits import most_changes_per_s
-from neurofb.views.session_client import FOR_PARTICIPANT, SessionClient, Snapshot
+from neurofb.views.session_client import FOR_PARTICIPANT, SessionClient
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 
@@ -242,10 +243,10 @@ def test_the_three_looks_are_three_pictures(screen, known):
 
 def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, until):
     def opened():
-        bridge = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
-        screen = ParticipantScreen(bridge, Wording("en"), DARK)
+        client = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+        screen = ParticipantScreen(client, Wording("en"), DARK)
         qtbot.addWidget(screen)
-        return bridge, screen
+        return client, screen
 
     asked = prompt(id="p9")
     first, screen = opened()
@@ -254,7 +255,7 @@ def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, unti
     second, screen = opened()
     until(
         lambda: (session.status(prompt=asked), session.listen(), second.step(), screen.tick()),
-        lambda: screen.picture.asks and second.is_heard(),
+        lambda: screen.picture.asks and second.has_listeners(),
     )
     screen.view.rating.point(0.3)
     qtbot.keyClick(screen, Qt.Key.Key_Return)
@@ -266,12 +267,12 @@ def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, unti
 
 
 def test_a_lost_session_is_waited_for_and_comes_back(qtbot, session, until):
-    bridge = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
-    screen = ParticipantScreen(bridge, Wording("en"), DARK)
+    client = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
+    screen = ParticipantScreen(client, Wording("en"), DARK)
     qtbot.addWidget(screen)
-    until(lambda: (session.status(), bridge.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    until(lambda: (session.status(), client.step(), screen.tick()), lambda: screen.picture.look == "feedback")
     session.lose()
-    until(lambda: (bridge.step(), screen.tick()), lambda: "waiting for the session" in screen.picture.note)
+    until(lambda: (client.step(), screen.tick()), lambda: "waiting for the session" in screen.picture.note)
     session.open()
-    until(lambda: (session.status(), bridge.step(), screen.tick()), lambda: screen.picture.look == "feedback")
-    bridge.close()
+    until(lambda: (session.status(), client.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    client.close()

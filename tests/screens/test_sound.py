@@ -7,6 +7,7 @@ import wave
 
 import numpy as np
 import pytest
+import stand_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,10 +23,11 @@ from neurofb.screens.sound.loudness import (
     loudness_lufs,
 )
 from neurofb.screens.sound.player import DevicePlayer, SilentDevice, device_of, open_player
-from neurofb.screens.sound.process import Heard, SessionEar, SessionSound
+from neurofb.screens.sound.process import Received, SessionInlet, SessionSound, SoundOptions
 from neurofb.screens.sound.score import Score
 from neurofb.screens.sound.soundscape import Soundscape
 from neurofb.screens.sound.wav_file import read_speech
+from neurofb.status import SessionStatus
 
 RATE_HZ = 16_000
 FRESH = Soundscape(seed=3, rate_hz=RATE_HZ)
@@ -304,7 +306,7 @@ def test_speech_stays_within_the_limits_whatever_is_recorded(seed):
     made.follow(1.0, True)
     made.ring("instruction")
     made.ring("reward")
-    made.say(rng.choice([-1.0, 1.0], at(2)) if seed % 2 else np.sin(np.arange(at(2)) / 9) * 5)
+    made.speak(rng.choice([-1.0, 1.0], at(2)) if seed % 2 else np.sin(np.arange(at(2)) / 9) * 5)
     made.ring("reward", at=at(4))
     made.hush(at=at(3.5) + 1000 * seed)
     heard = made.render(at(8))
@@ -318,7 +320,7 @@ def test_speech_follows_the_chime_lowers_the_loops_and_can_be_cut():
     for made in (without, spoken, cut):
         made.ring("phase")
     for made in (spoken, cut):
-        made.say(np.sin(np.arange(at(3)) / 3))
+        made.speak(np.sin(np.arange(at(3)) / 3))
     cut.hush(at=at(4))
     plain, whole, short = (made.render(at(9)) for made in (without, spoken, cut))
     assert np.array_equal(plain[: at(2.0)], whole[: at(2.0)])
@@ -430,7 +432,7 @@ def no_library():
 )
 def test_without_a_device_there_is_a_notice_and_the_stand_in(load, words):
     said = []
-    player = open_player(fresh(), ManualClock(), load=load, say=said.append)
+    player = open_player(fresh(), ManualClock(), load=load, echo=said.append)
     assert isinstance(player, SilentDevice)
     (notice,) = said
     assert notice.startswith("NO SOUND: ")
@@ -449,9 +451,10 @@ def test_a_device_that_was_named_must_be_there():
 
 
 def status(**changes):
-    feedback = {"on": True, "mode": "continuous", "level": 0.5, "reward": False, "usable": True}
-    phase = {"name": "training", "kind": "training", "index": 1, "sound": None}
-    return {"state": "running", "feedback": feedback, "phase": phase, "prompt": None} | changes
+    """Return a status in a phase that has just begun."""
+    phase = {"name": "training", "kind": "training", "index": 1, "sound": None, "start_s": 311.0}
+    changes["phase"] = phase | changes.get("phase", {})
+    return stand_in.status(**changes)
 
 
 class Played:
@@ -461,8 +464,8 @@ class Played:
         self.clock, self.said, self.coming = ManualClock(50.0), [], []
         self.player = SilentDevice(fresh(), self.clock, keep=True)
         self.orders = []
-        self.score = Score(self.player._renderer, say=self.said.append, **options)
-        for name in ("follow", "neutral", "silence", "ring", "say", "hush"):
+        self.score = Score(self.player._renderer, echo=self.said.append, **options)
+        for name in ("follow", "neutral", "silence", "ring", "speak", "hush"):
             self._note(name)
         self.session = SessionSound(self, self.score, self.player, self.clock, self.said.append)
         self.player.start()
@@ -476,9 +479,10 @@ class Played:
 
         setattr(made, name, noted)
 
-    def take(self):
+    def pull(self):
         came, self.coming = self.coming, []
-        return Heard([x for x in came if isinstance(x, dict)], [x for x in came if isinstance(x, tuple)])
+        rows = [x for x in came if isinstance(x, tuple)]
+        return Received([x for x in came if isinstance(x, SessionStatus)], rows)
 
     def close(self):
         pass
@@ -527,8 +531,6 @@ def test_rewards_can_be_left_out():
         {"feedback": {"on": False, "mode": "continuous", "level": 0.1, "reward": True, "usable": True}},
         {"feedback": {"on": True, "mode": "summary", "level": 0.1, "reward": True, "usable": True}},
         {"feedback": {"on": True, "mode": "continuous", "level": None, "reward": True, "usable": True}},
-        {"feedback": {"on": True, "level": "high", "reward": True, "usable": True}},
-        {"feedback": None},
     ],
 )
 def test_no_feedback_is_neutral_and_never_rewards(changes):
@@ -560,9 +562,9 @@ def test_a_session_that_says_nothing_fades_to_neutral_then_silence_and_comes_bac
 
 
 def test_a_pause_is_silent_and_a_prompt_asks_once():
-    played = Played().run(1.0, status(prompt={"id": "p1"}))
+    played = Played().run(1.0, status(prompt=stand_in.prompt(id="p1")))
     assert played.rung() == ["phase", "question"]
-    played.run(4.0, status(state="paused", prompt={"id": "p2"}))
+    played.run(4.0, status(state="paused", prompt=stand_in.prompt(id="p2")))
     assert not np.any(played.player.heard[-at(0.2) :])
     assert played.rung() == ["phase", "question"]
     played.run(2.0, status())
@@ -589,7 +591,7 @@ def test_instructions_are_chimed_and_spoken_where_there_is_a_recording(tmp_path)
     phase = {"name": "welcome", "kind": "instruction", "index": 0, "sound": "breath.wav"}
     played = Played(speech=tmp_path).run(0.5, status(phase=phase))
     assert played.rung() == ["instruction"]
-    assert [each[0] for each in played.orders].count("say") == 1
+    assert [each[0] for each in played.orders].count("speak") == 1
     played = Played(speech=tmp_path).run(0.5, status(phase=phase | {"sound": "other.wav"}))
     assert played.rung() == ["instruction"]
     assert [line for line in played.said if "a chime instead: no recording" in line]
@@ -605,64 +607,57 @@ def test_a_late_start_chimes_nothing_amid_a_phase():
     assert played.run(0.5, status(phase=phase | {"index": 2}, now_s=99.0)).rung() == ["phase", "phase"]
 
 
-def test_nonsense_from_the_network_is_harmless():
-    for document in ({}, {"phase": 3, "prompt": [], "feedback": "x", "state": None}, {"state": {"a": 1}}):
-        played = Played().run(0.5, document)
-        assert played.going
-        assert not [each for each in played.orders if each[0] == "follow" and each[2]]
-
-
 def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, until):
     from neurofb.lsl.inlet import LslClock
     from neurofb.views.session_client import SessionClient
 
-    bridge = SessionClient(session.uid, "sound", LslClock(), process.WANTED)
-    ear, statuses, rows = SessionEar(bridge), [], []
+    client = SessionClient(session.uid, "sound", LslClock(), process.WANTED)
+    inlet, statuses, rows = SessionInlet(client), [], []
 
     def hear():
-        heard = ear.take()
-        statuses.extend(heard.statuses)
-        rows.extend(heard.rows)
+        received = inlet.pull()
+        statuses.extend(received.statuses)
+        rows.extend(received.rows)
 
     def begin():
         session.status(message="one")
         session.feedback(0.25)
-        until_seen = bridge.snapshot()
+        until_seen = client.snapshot()
         return until_seen.status is not None and until_seen.feedback is not None
 
     until(lambda: None, begin)
     hear()
     assert (len(statuses), rows) == (1, [(0.25, 0.0, 1.0)])
-    until(hear, lambda: not bridge.snapshot().missing)
+    until(hear, lambda: not client.snapshot().missing)
     statuses.clear()
     session.status(message="two")
     for level in (0.5, 0.75):
         session.feedback(level, reward=True)
     until(hear, lambda: rows[-1][0] == 0.75)
-    until(hear, lambda: statuses and statuses[-1]["message"] == "two")
+    until(hear, lambda: statuses and statuses[-1].message == "two")
     assert rows[-2:] == [(0.5, 1.0, 1.0), (0.75, 1.0, 1.0)]
-    ear.close()
+    inlet.close()
 
 
 def test_the_process_runs_until_the_session_ends():
-    class Ear:
+    class Inlet:
         n = 0
 
-        def take(self):
+        def pull(self):
             self.n += 1
-            return Heard([status(state="running" if self.n < 100 else "finished")])
+            return Received([status(state="running" if self.n < 100 else "finished")])
 
         def close(self):
             self.n = -1
 
-    ear, clock = Ear(), ManualClock()
-    process.run("uid", clock, silent=True, ear=ear, say=lambda line: None)
-    assert ear.n == -1
+    inlet, clock = Inlet(), ManualClock()
+    process.run("uid", clock, SoundOptions(silent=True), inlet=inlet, echo=lambda line: None)
+    assert inlet.n == -1
     assert clock.now_s() == pytest.approx(0.99 + process.LINGER_S, abs=0.05)
 
 
 def test_an_audition_is_heard_from_begin_to_end():
     clock, said = ManualClock(), []
-    process.audition(clock, silent=True, say=said.append, length_s=3.0)
+    process.audition(clock, SoundOptions(silent=True), echo=said.append, length_s=3.0)
     assert clock.now_s() == pytest.approx(4.0, abs=0.06)
     assert "set the headphones" in said[0]

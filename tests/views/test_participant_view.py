@@ -19,7 +19,7 @@ from neurofb.views.flash_limits import (
 )
 from neurofb.views.participant import ParticipantView, Words
 from neurofb.views.rating import Rating
-from neurofb.views.session_client import Snapshot
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording, languages
 
 WORDING = Wording("en")
@@ -88,7 +88,7 @@ def test_a_level_that_is_not_known_is_neutral():
 
 
 def test_a_summary_comes_after_the_block_and_goes_with_the_next_phase_but_one():
-    view, summary = ParticipantView(WORDING), {"success": 0.61, "rewarded": 31.0}
+    view, summary = ParticipantView(WORDING), {"success": 0.61, "rewarded": 31}
 
     def seen(start_s, index, on, **phase):
         known = status(
@@ -103,7 +103,8 @@ def test_a_summary_comes_after_the_block_and_goes_with_the_next_phase_but_one():
     assert "60 %" in after.text
     assert seen(12.0, 5, False, text="next") == Words("", "next")
     unknown = status(
-        phase={"index": 6, "summary": {"success": None}}, feedback={"on": False, "mode": "summary"}
+        phase={"index": 6, "summary": {"success": None, "rewarded": 0}},
+        feedback={"on": False, "mode": "summary"},
     )
     seen(16.0, 5, True)
     assert settle(view, start_s=20.0, status=unknown).words == Words("This part is over.", "")
@@ -140,8 +141,10 @@ def test_during_heat_more_keys_stop_and_the_method_of_limits_has_a_button():
 def test_a_stop_that_nobody_hears_says_what_to_do():
     view = ParticipantView(WORDING)
     view.stop_asked(0.0)
-    assert settle(view, 0.9, status=status(), unheard=("stop",)).words.text == ""
-    assert "take your arm away" in settle(view, start_s=1.0, status=status(), unheard=("stop",)).words.text
+    assert settle(view, 0.9, status=status(), unconfirmed=("stop",)).words.text == ""
+    assert (
+        "take your arm away" in settle(view, start_s=1.0, status=status(), unconfirmed=("stop",)).words.text
+    )
     ended = {"outcome": "stopped", "message": ""}
     over = settle(view, start_s=6.0, status=status(state="aborted", ended=ended))
     assert over.words.headline == "It has been stopped."
@@ -264,7 +267,7 @@ def test_nothing_that_can_be_received_makes_the_picture_flash(seed):
 
 def asked(kind="vas", **changes):
     rating = Rating()
-    rating.ask(prompt(kind, **changes))
+    rating.ask(status(prompt=prompt(kind, **changes)).prompt)
     return rating
 
 
@@ -329,9 +332,9 @@ def test_nobody_has_to_answer():
 def test_the_next_question_begins_anew_and_the_same_does_not():
     rating = asked()
     rating.point(0.5)
-    rating.ask(prompt())
+    rating.ask(status(prompt=prompt()).prompt)
     assert rating.value == 50.0
-    rating.ask(prompt(id="p2"))
+    rating.ask(status(prompt=prompt(id="p2")).prompt)
     assert rating.value is None
     rating.ask(None)
     assert (rating.kind, rating.act("more"), rating.is_open) == (None, None, False)

@@ -1,34 +1,37 @@
-"""What a screen knows of a session: the newest, what is missing, and that its commands arrive."""
+"""The client of a session: newest values, missing streams, refused documents, commands that arrive."""
+
+import json
+import math
 
 import numpy as np
 import pytest
-from stand_in import prompt, status
+from stand_in import prompt, status_document
 
 from neurofb import messages
 from neurofb.clock import ManualClock
 from neurofb.lsl.inlet import LslClock
-from neurofb.views.history import Course, PendingEeg, Sweep
-from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, STATUS_KEYS, SessionClient
+from neurofb.views.history import PendingEeg, RingBuffer, SweepEnvelope
+from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, SessionClient
 
 
 @pytest.fixture
-def bridge(session):
-    bridge = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
-    yield bridge
-    bridge.close()
+def client(session):
+    client = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
+    yield client
+    client.close()
 
 
-def connected(bridge, session, until):
+def connected(client, session, until):
     def both():
         session.status()
         session.listen()
-        bridge.step()
+        client.step()
 
-    until(both, lambda: not bridge.snapshot().missing and bridge.is_heard())
+    until(both, lambda: not client.snapshot().missing and client.has_listeners())
 
 
-def test_the_newest_of_every_stream_is_known(bridge, session, until):
-    connected(bridge, session, until)
+def test_snapshot_has_the_newest_of_every_stream(client, session, until):
+    connected(client, session, until)
     session.status(message="well")
     session.feedback(0.25)
     session.feedback(0.75, reward=True)
@@ -37,153 +40,177 @@ def test_the_newest_of_every_stream_is_known(bridge, session, until):
     session.eeg(np.full((8, 4), 7.0))
 
     def all_came():
-        snapshot = bridge.snapshot()
+        snapshot = client.snapshot()
         return bool(
-            snapshot.status["message"] == "well"
+            snapshot.status.message == "well"
             and snapshot.feedback
             and snapshot.feedback["level"] == 0.75
-            and bridge.events()
-            and len(bridge.course("stimulus")[1])
+            and client.events()
+            and len(client.history("stimulus")[1])
         )
 
-    until(bridge.step, all_came)
-    assert bridge.snapshot().feedback["reward"] == 1.0
-    assert bridge.course("stimulus")[2].tolist() == [[45.0, 44.9, 3.0, 0.0]]
-    assert bridge.events()[-1]["message"] == "trial 1"
-    columns, _, rows = bridge.course("status")
+    until(client.step, all_came)
+    assert client.snapshot().feedback["reward"] == 1.0
+    assert client.history("stimulus")[2].tolist() == [[45.0, 44.9, 3.0, 0.0]]
+    assert client.events()[-1]["message"] == "trial 1"
+    columns, _, rows = client.history("status")
     assert columns == ("z", "threshold", "level")
     assert rows[-1].tolist() == [0.4, 0.1, 0.5]
     taken = []
-    until(bridge.step, lambda: taken.append(bridge.pop_eeg()) or sum(len(t[0]) for t in taken) == 8)
+    until(client.step, lambda: taken.append(client.pop_eeg()) or sum(len(t[0]) for t in taken) == 8)
     assert taken[-1][2:] == (session.labels, 256.0)
 
 
-def test_a_screen_that_comes_late_catches_up_with_the_next_status(session, until):
+def test_late_client_has_the_next_status(session, until):
     session.status(message="long before")
     late = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
     assert late.snapshot().status is None
     assert late.snapshot().missing == FOR_PARTICIPANT
     until(lambda: (session.status(message="now"), late.step()), lambda: late.snapshot().status is not None)
-    assert late.snapshot().status["message"] == "now"
+    assert late.snapshot().status.message == "now"
     late.close()
 
 
-def test_a_stream_that_goes_is_missing_until_it_comes_again(bridge, session, until):
-    connected(bridge, session, until)
+def test_lost_stream_is_missing_until_it_returns(client, session, until):
+    connected(client, session, until)
     session.lose(messages.EEG)
-    until(bridge.step, lambda: messages.EEG in bridge.snapshot().missing)
+    until(client.step, lambda: messages.EEG in client.snapshot().missing)
     session.open(messages.EEG)
-    until(lambda: (session.status(), bridge.step()), lambda: not bridge.snapshot().missing)
+    until(lambda: (session.status(), client.step()), lambda: not client.snapshot().missing)
 
 
-def test_a_silent_session_is_missing_too(session, until):
+def test_silent_session_is_missing(session, until):
     clock = ManualClock(100.0)
-    bridge = SessionClient(session.uid, "participant", clock, FOR_PARTICIPANT)
+    client = SessionClient(session.uid, "participant", clock, FOR_PARTICIPANT)
 
     def both():
         clock.advance(0.3)
         session.status()
-        bridge.step()
+        client.step()
 
-    until(both, lambda: not bridge.snapshot().missing)
+    until(both, lambda: not client.snapshot().missing)
     clock.advance(SILENT_S + 0.1)
-    assert bridge.snapshot().missing == (messages.STATUS,)
-    bridge.close()
+    assert client.snapshot().missing == (messages.STATUS,)
+    client.close()
 
 
-def test_a_session_without_a_stimulator_lacks_no_stimulus(bridge, session, until):
+def test_stimulus_stream_is_not_missing_without_a_stimulator(client, session, until):
     session.lose(messages.STIMULUS)
     until(
-        lambda: (session.status(heat=None), bridge.step()),
-        lambda: bridge.snapshot().status is not None and not bridge.snapshot().missing,
+        lambda: (session.status(heat=None), client.step()),
+        lambda: client.snapshot().status is not None and not client.snapshot().missing,
     )
 
 
-def test_commands_name_their_session_and_who_asks(bridge, session, until):
-    connected(bridge, session, until)
-    bridge.send("mark", text="cough")
-    bridge.send("pause")
+def test_command_names_its_session_and_sender(client, session, until):
+    connected(client, session, until)
+    client.send("mark", text="cough")
+    client.send("pause")
     until(session.listen, lambda: len(session.heard) == 2)
     assert session.heard[0] == messages.Command("mark", {"text": "cough"}, "operator", session.uid)
 
 
-def test_a_stop_is_said_again_until_the_session_stops(bridge, session, until):
-    connected(bridge, session, until)
-    bridge.stop()
+def test_stop_is_resent_until_the_session_stops(client, session, until):
+    connected(client, session, until)
+    client.stop()
     until(
-        lambda: (session.listen(), bridge.step()),
+        lambda: (session.listen(), client.step()),
         lambda: sum(each.name == "stop" for each in session.heard) >= 3,
     )
-    assert bridge.snapshot().unheard == ("stop",)
-    until(lambda: (session.status(state="stopping"), bridge.step()), lambda: not bridge.snapshot().unheard)
+    assert client.snapshot().unconfirmed == ("stop",)
+    until(
+        lambda: (session.status(state="stopping"), client.step()), lambda: not client.snapshot().unconfirmed
+    )
 
 
-def test_a_rating_is_said_again_until_its_prompt_is_gone(bridge, session, until):
-    connected(bridge, session, until)
+def test_rating_is_resent_until_its_prompt_is_gone(client, session, until):
+    connected(client, session, until)
     asked = prompt(id="p7")
     until(
-        lambda: (session.status(prompt=asked), bridge.step()),
-        lambda: bridge.snapshot().status["prompt"] is not None,
+        lambda: (session.status(prompt=asked), client.step()),
+        lambda: client.snapshot().status.prompt is not None,
     )
-    bridge.rate("p7", 12.0)
+    client.rate("p7", 12.0)
     until(
-        lambda: (session.status(prompt=asked), bridge.step(), session.listen()),
+        lambda: (session.status(prompt=asked), client.step(), session.listen()),
         lambda: sum(each.name == "rating" for each in session.heard) >= 2,
     )
     assert session.heard[-1].content == {"prompt": "p7", "value": 12.0}
-    until(lambda: (session.status(), bridge.step()), lambda: not bridge.snapshot().unheard)
+    until(lambda: (session.status(), client.step()), lambda: not client.snapshot().unconfirmed)
 
 
-def test_what_is_no_status_of_this_session_is_passed_over(bridge, session, until):
-    connected(bridge, session, until)
-    session.outlets[messages.STATUS].push_sample(["{broken"])
-    session.outlets[messages.STATUS].push_sample(['{"session": "another"}'])
-    session.outlets[messages.STATUS].push_sample([f'{{"session": "{session.uid}", "state": "running"}}'])
-    session.outlets[messages.STATUS].push_sample(["[1, 2]"])
-    session.status(message="after")
-    until(bridge.step, lambda: bridge.snapshot().status["message"] == "after")
+MALFORMED = {
+    "broken JSON": "{broken",
+    "a list": "[1, 2]",
+    "of another session": json.dumps(status_document("another")),
+    "lacks keys": '{"session": "UID", "state": "running"}',
+    "a nest of lists": "[" * 100_000,
+    "a text for a level": json.dumps(status_document("UID", feedback={"level": "high"})),
+    "no feedback": json.dumps(status_document("UID", feedback=None)),
+    "a number for a phase": json.dumps(status_document("UID", phase=3)),
+    "an object for a state": json.dumps(status_document("UID", state={"a": 1})),
+    "an infinite time": json.dumps(status_document("UID", now_s=math.inf)),
+    "a channel without a state": json.dumps(status_document("UID", channels={"AF7": {}})),
+    "no text at all": "\0\ud800".encode("utf-8", "replace").decode(),
+    "too long": json.dumps(status_document("UID", message="a" * 2_000_000)),
+}
 
 
-def test_the_bridge_steps_by_itself(bridge, session, until):
-    bridge.start()
-    until(lambda: session.status(message="alone"), lambda: bridge.snapshot().status is not None)
-    assert bridge.snapshot().status["message"] == "alone"
+@pytest.mark.parametrize("document", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_or_foreign_status_is_refused_and_the_last_good_one_kept(
+    client, session, until, caplog, document
+):
+    """A refusal ends no thread: the client's own thread receives it, and the next good status after it."""
+    client.start()
+    until(lambda: session.status(message="before"), lambda: client.snapshot().status is not None)
+    session.outlets[messages.STATUS].push_sample([document.replace("UID", session.uid)])
+    until(lambda: None, lambda: client.n_refused == 1)
+    assert client.snapshot().status.message == "before"
+    assert "refused on neurofb-status" in caplog.text
+    until(lambda: session.status(message="after"), lambda: client.snapshot().status.message == "after")
+    assert client.n_refused == 1
 
 
-def test_the_status_of_an_engine_has_what_a_screen_needs():
-    from inspect import getsource
+def test_malformed_event_is_passed_over(client, session, until):
+    client.start()
+    until(session.status, lambda: not client.snapshot().missing)
+    for text in ("{broken", "[1]", "[" * 100_000):
+        session.outlets[messages.EVENTS].push_sample([text])
+    session.event("trial", "trial 1")
+    until(lambda: None, lambda: bool(client.events()))
+    assert [each["message"] for each in client.events()] == ["trial 1"]
 
-    from neurofb.engine.status import StatusSheet
 
-    told = getsource(StatusSheet.fill)
-    assert all(f'"{key}":' in told for key in STATUS_KEYS)
-    assert status().keys() >= STATUS_KEYS
+def test_started_client_steps_in_its_own_thread(client, session, until):
+    client.start()
+    until(lambda: session.status(message="alone"), lambda: client.snapshot().status is not None)
+    assert client.snapshot().status.message == "alone"
 
 
-def test_a_course_keeps_its_newest_rows():
-    course = Course(("a", "b"), 3)
-    assert course.newest() is None
-    course.add(np.array([1.0, 2.0]), np.array([[1, 10], [2, 20.0]]))
-    course.add(np.array([3.0, 4.0]), np.array([[3, 30], [4, 40.0]]))
-    times_s, rows = course.rows()
+def test_ring_buffer_keeps_its_newest_rows():
+    history = RingBuffer(("a", "b"), 3)
+    assert history.newest() is None
+    history.add(np.array([1.0, 2.0]), np.array([[1, 10], [2, 20.0]]))
+    history.add(np.array([3.0, 4.0]), np.array([[3, 30], [4, 40.0]]))
+    times_s, rows = history.rows()
     assert times_s.tolist() == [2, 3, 4]
     assert rows[:, 1].tolist() == [20, 30, 40]
-    assert course.newest() == {"time_s": 4.0, "a": 4.0, "b": 40.0}
-    course.add(np.arange(10.0), np.zeros((10, 2)))
-    assert course.rows()[0].tolist() == [7, 8, 9]
+    assert history.newest() == {"time_s": 4.0, "a": 4.0, "b": 40.0}
+    history.add(np.arange(10.0), np.zeros((10, 2)))
+    assert history.rows()[0].tolist() == [7, 8, 9]
 
 
-def test_eeg_that_nobody_draws_is_dropped_and_counted():
+def test_pending_eeg_beyond_its_limit_is_dropped_and_counted():
     waiting = PendingEeg(10)
     for _ in range(5):
         waiting.add(np.ones((4, 2)))
-    samples, dropped = waiting.take(2)
+    samples, dropped = waiting.pop(2)
     assert (len(samples), dropped) == (8, 12)
-    assert waiting.take(2)[0].shape == (0, 2)
+    assert waiting.pop(2)[0].shape == (0, 2)
 
 
-def test_a_sweep_shows_the_extremes_of_each_column():
-    sweep = Sweep(1, 100.0, 1.6, 16)  # ten samples a column
+def test_sweep_has_the_extremes_of_each_column():
+    sweep = SweepEnvelope(1, 100.0, 1.6, 16)  # ten samples a column
     x = np.zeros((25, 1))
     x[3], x[14], x[15] = 50.0, -30.0, 20.0
     changed = sweep.add(x)
@@ -192,10 +219,10 @@ def test_a_sweep_shows_the_extremes_of_each_column():
     assert sweep.greatest[1] - sweep.least[1] == pytest.approx(50.0)
 
 
-def test_a_sweep_in_pieces_is_the_sweep_at_once():
+def test_sweep_does_not_depend_on_chunks():
     x = np.random.default_rng(0).normal(0, 10, (230, 3))
     x -= x.mean(axis=0)
-    whole, pieces = Sweep(3, 100.0, 1.6, 16), Sweep(3, 100.0, 1.6, 16)
+    whole, pieces = SweepEnvelope(3, 100.0, 1.6, 16), SweepEnvelope(3, 100.0, 1.6, 16)
     whole._level = pieces._level = np.zeros(3)
     whole._smoothing = pieces._smoothing = 0.0
     whole.add(x)
@@ -205,8 +232,8 @@ def test_a_sweep_in_pieces_is_the_sweep_at_once():
     np.testing.assert_allclose(whole.greatest, pieces.greatest)
 
 
-def test_a_sweep_of_missing_samples_is_a_gap_and_dropped_ones_move_on():
-    sweep = Sweep(1, 100.0, 1.6, 16)
+def test_missing_samples_are_a_gap_in_the_sweep_and_dropped_ones_advance_it():
+    sweep = SweepEnvelope(1, 100.0, 1.6, 16)
     sweep.add(np.zeros((10, 1)))
     assert sweep.add(np.full((10, 1), np.nan)) == [1]
     assert np.isnan(sweep.least[1]).all()

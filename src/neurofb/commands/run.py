@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neurofb.engine.engine import Outcome
     from neurofb.engine.planning import Asked
     from neurofb.lsl.session_streams import Listener
+    from neurofb.status import SessionStatus
 
 #: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
 FAST_START_S = 1000.0
@@ -250,15 +251,16 @@ class _Shown:
         """Whether there is a picture to draw, or a question that keys may answer."""
         return self._is_picture or sys.stdin.isatty()
 
-    def show(self, status: dict[str, Any]) -> None:
+    def show(self, status: SessionStatus) -> None:
         """Show how things are."""
+        typed = ""
         if self._keys is not None:
-            prompt = status["prompt"]
-            self._keys.prompt = prompt["id"] if prompt and prompt["kind"] == "vas" else None
-            self._keys.is_paused = status["state"] == "paused"
-            status = {**status, "typed": self._keys.typed}
+            prompt = status.prompt
+            self._keys.prompt = prompt.id if prompt and prompt.kind == "vas" else None
+            self._keys.is_paused = status.state == "paused"
+            typed = self._keys.typed
         if self._picture is not None:
-            self._picture.show(status)
+            self._picture.show(status, typed)
 
     def tell(self, event: Any) -> None:
         """Return what happened, where there is no picture."""

@@ -107,18 +107,15 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
     "--speech", type=click.Path(path_type=Path, file_okay=False), help="A folder with spoken instructions."
 )
 @click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
-def sound(
-    uid: str | None, device: str | None, no_rewards: bool, speech: Path | None, test: bool, **player: Any
-) -> None:
+def sound(uid: str | None, device: str | None, no_rewards: bool, test: bool, **options: Any) -> None:
     """Play the sound of a session, for closed eyes."""
     from neurofb.lsl.inlet import LslClock
     from neurofb.screens.sound import process
     from neurofb.screens.sound.player import device_of
     from neurofb.screens.start import find_session
 
-    clock = LslClock()
-    player |= {"device": device_of(device), "say": click.echo}
+    asked = process.SoundOptions(device=device_of(device), rewards=not no_rewards, **options)
     if test:
-        process.audition(clock, **player)
+        process.audition(LslClock(), asked, echo=click.echo)
     else:
-        process.run(find_session(uid), clock, rewards=not no_rewards, speech=speech, **player)
+        process.run(find_session(uid), LslClock(), asked, echo=click.echo)

@@ -11,12 +11,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurofb.events import Event
 from neurofb.messages import Command
+
+if TYPE_CHECKING:
+    from neurofb.status import SessionStatus
 
 #: Esc, and s.
 STOP_KEYS = ("\x1b", "s", "S")
@@ -63,12 +66,12 @@ class Picture:
         self._thread = threading.Thread(target=self._write, name="neurofb-picture", daemon=True)
         self._thread.start()
 
-    def show(self, status: dict[str, Any]) -> None:
-        """Draw this next; never waits."""
+    def show(self, status: SessionStatus, typed: str = "") -> None:
+        """Draw this next, with the rating that is being typed; never waits."""
         with contextlib.suppress(queue.Empty):
             self._newest.get_nowait()
         with contextlib.suppress(queue.Full):
-            self._newest.put_nowait(json.dumps(status) + "\n")
+            self._newest.put_nowait(f"{json.dumps(typed)}\t{status.to_json()}\n")
 
     def _write(self) -> None:
         assert self._process.stdin is not None

@@ -1,140 +1,91 @@
-"""A running session as a person at the terminal sees it: a process of its own that draws what it is told.
+"""A running session as a person at the terminal sees it: a process of its own that draws the operator's view.
 
-In: status documents (see ``neurofb.messages``), one a line, on standard input. Out: one picture, drawn anew for each.
-Whatever happens here, the session goes on: it only writes into a pipe, and never waits for it.
+In: on standard input, one a line, what is being typed and a status document (see ``neurofb.status``). Out: one picture,
+drawn anew for each. Whatever happens here, the session goes on: it only writes into a pipe, and never waits for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-_STATE_STYLES = {
-    "running": "bold green",
-    "paused": "bold yellow",
-    "aborted": "bold red",
-    "stopping": "bold red",
-}
+from neurofb.errors import WrongInput
+from neurofb.status import FeedbackStatus, SessionStatus
+from neurofb.views.contact_advice import Tone
+from neurofb.views.operator import OperatorView, operator_view
+from neurofb.views.snapshot import Snapshot
+from neurofb.views.texts import Wording
+
+_STYLES: Mapping[Tone, str] = {"good": "green", "attention": "yellow", "bad": "bold red", "plain": "none"}
 _BAR = 30
 
 
-def draw(status: Mapping[str, Any]) -> Panel:
-    """Return the picture of a status."""
+def draw(status: SessionStatus, typed: str = "") -> Panel:
+    """Return the picture of a status, and of the rating that is being typed."""
+    view = operator_view(Snapshot(0.0, status, 0.0), Wording("en"), uid=status.session)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right", min_width=9)
     rows.add_column()
-    for name, content in _rows(status):
+    for name, content in _rows(view, status, typed):
         rows.add_row(name, content)
-    title = f"{status['title']} · {status['participant']}"
-    keys = _keys(status)
-    return Panel(Group(rows, Text(""), Text(keys, style="dim")), title=Text(title), title_align="left")
+    keys = Text(_keys(view, status), style="dim")
+    return Panel(Group(rows, Text(""), keys), title=Text(view.title), title_align="left")
 
 
-def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    state = Text(status["state"], style=_STATE_STYLES.get(status["state"], "bold"))
-    if status["left_s"] is not None:
-        state.append(f"   {_clock(status['left_s'])} left", style="none")
-    yield "session", state
-    yield "", _progress(status["progress"] or 0.0)
-    phase, step = status["phase"], status["step"]
-    if phase:
-        yield "phase", Text(f"{phase['index'] + 1}/{phase['n']}  {phase['name']}  (eyes {phase['eyes']})")
-        if phase["text"]:
-            yield "", Text(phase["text"], style="italic")
-    if step and step["kind"] not in ("phase", "rest"):
-        trial = f"  trial {step['trial']}/{step['n_trials']}" if step["n_trials"] else ""
-        yield "now", Text(f"{step['kind']}{trial}")
-    if status["prompt"]:
-        yield "rating", Text(f"{status['prompt']['question']}  {status.get('typed', '')}▏", style="bold cyan")
-    yield "feedback", _feedback(status["feedback"])
-    if status["heat"]:
-        yield "heat", _heat(status["heat"])
-    yield "contact", _contact(status["channels"])
-    yield "stream", _stream(status)
-    if status["message"]:
-        yield "", Text(status["message"], style="yellow")
+def _rows(view: OperatorView, status: SessionStatus, typed: str) -> Iterator[tuple[str, RenderableType]]:
+    if view.banner is not None:
+        yield "", Text(view.banner.text, style=f"bold {_STYLES[view.banner.tone]}")
+    yield "", ProgressBar(total=1.0, completed=min(1.0, status.progress or 0.0), width=_BAR * 2)
+    for line in view.lines:
+        yield line.name, Text(line.text, style=_STYLES[line.tone])
+    if status.feedback.on:
+        yield "level", _level_bar(status.feedback)
+    yield "contact", Text(" ").join(Text(each.label, style=_STYLES[each.tone]) for each in view.contacts)
+    for advice in view.advice:
+        yield "", Text(advice)
+    for bar in view.bars:
+        yield "", Text(bar.text, style=_STYLES[bar.tone])
+    if status.phase is not None:
+        yield "eyes", Text(status.phase.eyes)
+        yield "", Text(status.phase.text, style="italic")
+    if status.prompt is not None:
+        yield "rating", Text(f"{status.prompt.question}  {typed}▏", style="bold cyan")
 
 
-def _feedback(feedback: Mapping[str, Any]) -> Text:
-    if not feedback["on"]:
-        return Text("none in this phase", style="dim")
-    level = feedback["level"] if feedback["level"] is not None else 0.5
-    full = round(_BAR * level)
-    text = Text("█" * full, style="green" if feedback["usable"] else "dim")
+def _level_bar(feedback: FeedbackStatus) -> Text:
+    full = round(_BAR * min(1.0, max(0.0, 0.5 if feedback.level is None else feedback.level)))
+    text = Text("█" * full, style="green" if feedback.usable else "dim")
     text.append("░" * (_BAR - full), style="dim")
-    if feedback["usable"]:
-        text.append(f"  {level:.2f}  z {feedback['z']:+.2f}  threshold {feedback['threshold']:+.2f}")
-        text.append("  ●" if feedback["reward"] else "  ○", style="green")
-    else:
-        text.append(f"  none now: {feedback['why']}", style="yellow")
     return text
 
 
-def _heat(heat: Mapping[str, Any]) -> Text:
-    hot = heat["state"] not in ("baseline", "armed", "off")
-    text = Text(f"{heat['measured_c']:.1f} °C", style="bold red" if hot else "none")
-    text.append(f"  (target {heat['target_c']:.1f} °C, {heat['state']})", style="dim")
-    for site, used in heat["used"].items():
-        text.append(f"  {site} {used / heat['limit']:.0%} of its budget", style="dim")
-    return text
-
-
-def _contact(channels: Mapping[str, Mapping[str, Any]]) -> Text:
-    text = Text()
-    for label, channel in channels.items():
-        good = channel["state"] == "ok" and not channel["out"]
-        text.append(f"{label} ", style="green" if good else "bold red")
-    bad = [f"{label}: {channel['state']}" for label, channel in channels.items() if channel["state"] != "ok"]
-    if bad:
-        text.append(" " + ", ".join(bad), style="red")
-    return text
-
-
-def _stream(status: Mapping[str, Any]) -> Text:
-    stream, latency = status["stream"], status["latency_ms"]
-    style = "none" if stream["state"] == "flowing" else "bold red"
-    text = Text(f"{stream['name']} {stream['state']}", style=style)
-    text.append(f"  {stream['received']} samples, {stream['missing']} missing", style="dim")
-    if latency:
-        text.append(
-            f"  feedback {latency['median']:.1f} ms after the sample (99 %: {latency['p99']:.1f})",
-            style="dim",
-        )
-    return text
-
-
-def _progress(share: float) -> ProgressBar:
-    return ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR * 2)
-
-
-def _keys(status: Mapping[str, Any]) -> str:
-    keys = ["Esc or s: STOP", "p: resume" if status["state"] == "paused" else "p: pause", "m: mark", "q: end"]
-    if status["phase"] and status["phase"]["waits"]:
+def _keys(view: OperatorView, status: SessionStatus) -> str:
+    keys = ["Esc or s: STOP", "p: resume" if view.is_paused else "p: pause", "m: mark", "q: end"]
+    if "continue" in view.enabled:
         keys.insert(1, "c: continue")
-    if status["prompt"]:
+    if status.prompt is not None:
         keys.insert(1, "0–100 and Enter: rating")
     return "   ".join(keys)
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
 def main(lines: TextIO = sys.stdin) -> None:
-    """Draw each status that comes until there are no more."""
+    """Draw each status that comes until there are no more; a line that is none leaves the picture as it is."""
     console = Console()
     with Live(console=console, auto_refresh=False, screen=False) as live:
         for line in lines:
-            live.update(draw(json.loads(line)), refresh=True)
+            typed, _, document = line.partition("\t")
+            with contextlib.suppress(WrongInput, ValueError):
+                live.update(draw(SessionStatus.from_json(document), str(json.loads(typed))), refresh=True)
 
 
 if __name__ == "__main__":

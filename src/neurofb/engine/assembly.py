@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
@@ -29,7 +28,7 @@ from neurofb.engine.simulated_participant import (
     simulated_participant,
     simulated_source,
 )
-from neurofb.engine.status import Heading, StatusSheet
+from neurofb.engine.status import Heading, StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
 from neurofb.events import Event
@@ -41,6 +40,7 @@ from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
 from neurofb.simulation.head import Head
 from neurofb.spatial.montage import Montage
+from neurofb.status import SessionStatus
 from neurofb.stimulation.calibration import (
     CalibratedHeat,
     PainCalibration,
@@ -59,8 +59,8 @@ class Hooks:
 
     #: Returns where commands come from; takes the session's uid and a function that stops heat at once (who: str).
     listeners: Callable[[str, Callable[[str], None]], Sequence[Listener]] = lambda _uid, _stop: ()
-    #: Called with each status document.
-    on_status: Callable[[dict[str, Any]], None] | None = None
+    #: Called with each status.
+    on_status: Callable[[SessionStatus], None] | None = None
     #: Called with each event.
     on_event: Callable[[Event], None] | None = None
 
@@ -224,7 +224,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         stimuli,
         Commands(listeners, sequencer, session_log),
         session_log,
-        StatusSheet(
+        StatusBuilder(
             _heading(plan, uid, source, folder), source, recorded_loop, sequencer, stimuli, session_log
         ),
     )

@@ -11,12 +11,10 @@ a failed screen or listener does not. The engine reads the clock that it was giv
 from __future__ import annotations
 
 import contextlib
-import json
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from neurofb.acquisition.source import Batch, Source
 from neurofb.clock import Clock
@@ -25,12 +23,13 @@ from neurofb.engine.low_latency import HopWaiter
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.sequencer import STREAM, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
-from neurofb.engine.status import StatusSheet
+from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import NeurofbError, SafetyStop, StreamLost
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
+from neurofb.status import SessionStatus
 
 #: The longest that the engine waits for a sample before it checks anything else.
 PULL_S = 0.005
@@ -67,7 +66,7 @@ class SessionParts:
     stimuli: StimulusController | None
     commands: Commands
     session_log: SessionLog
-    status_sheet: StatusSheet
+    status_builder: StatusBuilder
 
 
 class Engine:
@@ -89,13 +88,13 @@ class Engine:
         self,
         parts: SessionParts,
         clock: Clock,
-        on_status: Callable[[dict[str, Any]], None] | None = None,
+        on_status: Callable[[SessionStatus], None] | None = None,
         each_step: Sequence[Callable[[float], None]] = (),
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._recorded_loop = parts.source, parts.recorded_loop
         self._sequencer, self._stimuli, self._commands = parts.sequencer, parts.stimuli, parts.commands
-        self._session_log, self._status_sheet = parts.session_log, parts.status_sheet
+        self._session_log, self._status_builder = parts.session_log, parts.status_builder
         self._clock = clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
         self._hop_waiter = HopWaiter(
@@ -172,8 +171,8 @@ class Engine:
     def _send_status(self, now_s: float) -> None:
         if self._on_status is None and not self._session_log.is_watched:
             return
-        status = self._status_sheet.fill(now_s)
-        self._session_log.send_status(json.dumps(status, sort_keys=True))
+        status = self._status_builder.build(now_s)
+        self._session_log.send_status(status.to_json())
         if self._on_status is None:
             return
         try:

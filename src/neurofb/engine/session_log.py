@@ -25,6 +25,7 @@ from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.loop.loop import Output
 from neurofb.lsl.matching import StreamInfo
+from neurofb.recording.disk_state import RecorderState
 from neurofb.recording.sample_map import SampleMap
 from neurofb.recording.writer import Recorder
 from neurofb.stimulation.driver import STATES, Reading
@@ -126,10 +127,9 @@ class SessionLog:
         self.n_received = self.n_missing = 0
         self._streams = {name: recorder.add_stream(header) for name, header in _headers(columns).items()}
 
-    @property
-    def n_bytes(self) -> int:
-        """How much has been given to the disk."""
-        return self._recorder.n_bytes
+    def recorder_state(self, now_s: float) -> RecorderState:
+        """Return how the recording is; never waits for the disk."""
+        return self._recorder.state(now_s)
 
     # -- samples and what is made of them ----------------------------------------------------------------------
 

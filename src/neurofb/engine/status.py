@@ -1,25 +1,41 @@
-"""How a session is, as one document: all that a screen needs to draw itself, also when it comes late.
+"""The one place where the status of a session is made (see ``neurofb.status``).
 
-In: the parts of the session, asked when the document is due. Out: a plain dict that JSON holds. Kept: the newest
-feedback sample.
+In: the parts of the session, asked when the status is due. Out: a ``SessionStatus``. Kept: the summary of latency,
+which is made anew every two seconds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from neurofb.acquisition.source import Source
-from neurofb.engine.latency import summary_ms
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
-from neurofb.events import plain
 from neurofb.feedback.feedback import FeedbackSample
+from neurofb.status import (
+    BlockSummary,
+    ChannelStatus,
+    EndStatus,
+    FeatureStatus,
+    FeedbackStatus,
+    HeatStatus,
+    LatencyStatus,
+    PhaseStatus,
+    PromptStatus,
+    RatingStatus,
+    RecordingStatus,
+    SessionStatus,
+    StepStatus,
+    StreamStatus,
+    TimelinePhase,
+)
 
 N_RATINGS = 20
 LATENCY_EVERY_S = 2.0
@@ -27,35 +43,26 @@ LATENCY_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What stays the same through a session.
+    """The part of the status that stays the same through a session."""
 
-    Attributes
-    ----------
-    uid, participant, protocol, title : str
-    mode : str
-        How the participant meets the feedback.
-    neutral : float
-        The level where none is earned.
-    stream : str
-        The EEG stream's name.
-    recording : Path
-    budget : float
-        What one place on the skin may have.
-    """
-
+    #: The session's.
     uid: str
     participant: str
     protocol: str
     title: str
+    #: How the participant meets the feedback.
     mode: str
+    #: The level where none is earned.
     neutral: float
+    #: The EEG stream's name.
     stream: str
     recording: Path
+    #: The dose that one place on the skin may have.
     budget: float
 
 
-class StatusSheet:
-    """Fills in the status document.
+class StatusBuilder:
+    """Makes the status of a session.
 
     Parameters
     ----------
@@ -75,181 +82,189 @@ class StatusSheet:
     ) -> None:
         self._heading, self._source, self._looped = heading, source, looped
         self._conductor, self._stimuli, self._journal = conductor, stimuli, journal
-        self._latency: dict[str, float] | None = None
+        self._latency: LatencyStatus | None = None
         self._latency_at_s = float("-inf")
 
-    def fill(self, now_s: float) -> dict[str, Any]:
-        """Return the document."""
+    def build(self, now_s: float) -> SessionStatus:
+        """Return the status at ``now_s`` on the engine's clock."""
         heading, conductor = self._heading, self._conductor
-        start_s, planned_s = conductor.start_s, conductor.timeline.duration_s
+        planned_s = conductor.timeline.duration_s
         left_s = max(0.0, conductor.left_s(now_s))
-        document = {
-            "session": heading.uid,
-            "participant": heading.participant,
-            "protocol": heading.protocol,
-            "title": heading.title,
-            "state": conductor.session.state,
-            "now_s": now_s - start_s,
-            "clock_s": now_s,
-            "progress": 1.0 - left_s / planned_s if planned_s > 0 else 1.0,
-            "left_s": left_s,
-            "phase": self._phase(),
-            "step": self._step(),
-            "timeline": [
-                {"name": each.name, "kind": each.kind, "start_s": each.onset_s, "duration_s": each.duration_s}
+        return SessionStatus(
+            session=heading.uid,
+            participant=heading.participant,
+            protocol=heading.protocol,
+            title=heading.title,
+            state=conductor.session.state,
+            now_s=now_s - conductor.start_s,
+            clock_s=now_s,
+            progress=1.0 - left_s / planned_s if planned_s > 0 else 1.0,
+            left_s=left_s,
+            phase=self._phase(),
+            step=self._step(),
+            timeline=tuple(
+                TimelinePhase(each.name, each.kind, each.onset_s, each.duration_s)
                 for each in conductor.timeline.phases
-            ],
-            "feedback": self._feedback(),
-            "prompt": self._prompt(),
-            "heat": self._heat(),
-            "ratings": self._ratings(),
-            "channels": self._channels(),
-            "features": {
-                name: {"value": value.value, "usable": value.usable, "why": value.why}
+            ),
+            feedback=self._feedback(),
+            prompt=self._prompt(),
+            heat=self._heat(),
+            ratings=tuple(
+                RatingStatus(each.prompt.scale.name, each.prompt.trial, each.prompt.level, each.value)
+                for each in conductor.prompting.ratings[-N_RATINGS:]
+            ),
+            channels=self._channels(),
+            features={
+                name: FeatureStatus(_known(value.value), value.usable, value.why)
                 for name, value in self._looped.newest.items()
             },
-            "latency_ms": self._latency_ms(now_s),
-            "stream": self._stream(),
-            "recording": {"path": str(heading.recording), "bytes": self._journal.n_bytes, "ok": True},
-            "message": conductor.message,
-            "ended": self._ended(),
-        }
-        filled: dict[str, Any] = plain(document)
-        return filled
+            latency_ms=self._latency_ms(now_s),
+            stream=self._stream(),
+            recording=self._recording(now_s),
+            message=conductor.message,
+            ended=None if conductor.ended is None else EndStatus(*conductor.ended),
+        )
 
-    def _latency_ms(self, now_s: float) -> dict[str, float] | None:
-        """Return the account of latency, which takes a millisecond, anew every two seconds."""
+    def _latency_ms(self, now_s: float) -> LatencyStatus | None:
+        """Return the summary of latency, which takes a millisecond, anew every two seconds."""
         if now_s >= self._latency_at_s:
             self._latency_at_s = now_s + LATENCY_EVERY_S
-            self._latency = summary_ms(self._journal.ages_s, self._filter_s)
+            filter_s = 0.0 if self._looped.last is None else self._looped.last.delay_s
+            self._latency = latency_ms(self._journal.ages_s, filter_s)
         return self._latency
 
-    @property
-    def _filter_s(self) -> float:
-        return 0.0 if self._looped.last is None else self._looped.last.delay_s
-
-    def _phase(self) -> dict[str, Any] | None:
+    def _phase(self) -> PhaseStatus | None:
         conductor = self._conductor
         phase = conductor.phase
         if phase is None:
             return None
         start_s = conductor.phase_due_s - conductor.start_s
-        return {
-            "name": phase.name,
-            "kind": phase.kind,
-            "text": phase.text,
-            "index": phase.index,
-            "n": len(conductor.timeline.phases),
-            "start_s": start_s,
-            "end_s": start_s + phase.duration_s + conductor.extended_s,
-            "eyes": phase.eyes,
-            "sound": phase.sound,
-            "waits": phase.waits,
-            "summary": self._summary(),
-        }
+        return PhaseStatus(
+            name=phase.name,
+            kind=phase.kind,
+            text=phase.text,
+            index=phase.index,
+            n=len(conductor.timeline.phases),
+            start_s=start_s,
+            end_s=start_s + phase.duration_s + conductor.extended_s,
+            eyes=phase.eyes,
+            sound=phase.sound,
+            waits=phase.waits,
+            summary=self._summary(),
+        )
 
-    def _summary(self) -> dict[str, Any] | None:
+    def _summary(self) -> BlockSummary | None:
         block = self._conductor.last_block
         if not block:
             return None
         success = block["success"]
-        share = success["above"] / success["values"] if success["values"] else math.nan
-        return {"success": share, "rewarded": block["rewarded"]}
+        share = success["above"] / success["values"] if success["values"] else None
+        return BlockSummary(share, block["rewarded"])
 
-    def _step(self) -> dict[str, Any] | None:
+    def _step(self) -> StepStatus | None:
         conductor = self._conductor
         step = conductor.step_on
         if step is None:
             return None
         start_s = conductor.step_due_s - conductor.start_s
-        return {
-            "kind": step.kind,
-            "level": step.level,
-            "trial": step.trial,
-            "n_trials": step.n_trials,
-            "start_s": start_s,
-            "end_s": start_s + step.duration_s,
-        }
+        return StepStatus(
+            step.kind, step.level, step.trial, step.n_trials, start_s, start_s + step.duration_s
+        )
 
-    def _feedback(self) -> dict[str, Any]:
+    def _feedback(self) -> FeedbackStatus:
         on, sample = self._conductor.block is not None, self._looped.last
         if sample is None or not on:
             sample = FeedbackSample(
                 -1, math.nan, math.nan, math.nan, self._heading.neutral, False, False, "", math.nan, 0.0
             )
-        return {
-            "on": on,
-            "mode": self._heading.mode,
-            "level": sample.level,
-            "reward": sample.reward,
-            "usable": sample.usable,
-            "why": sample.why,
-            "value": sample.value,
-            "z": sample.z,
-            "threshold": sample.threshold,
-            "success_index": sample.success_index,
-        }
+        return FeedbackStatus(
+            on=on,
+            mode=self._heading.mode,
+            level=_known(sample.level),
+            reward=sample.reward,
+            usable=sample.usable,
+            why=sample.why,
+            value=_known(sample.value),
+            z=_known(sample.z),
+            threshold=_known(sample.threshold),
+            success_index=_known(sample.success_index),
+        )
 
-    def _prompt(self) -> dict[str, Any] | None:
+    def _prompt(self) -> PromptStatus | None:
         prompt = self._conductor.prompting.open_prompt
         if prompt is None:
             return None
         scale = prompt.scale
-        return {
-            "id": prompt.id,
-            "scale": scale.name,
-            "kind": scale.kind,
-            "question": scale.question,
-            "low": scale.low,
-            "high": scale.high,
-            "choices": list(scale.choices),
-            "due_s": prompt.due_s - self._conductor.start_s,
-        }
+        return PromptStatus(
+            id=prompt.id,
+            scale=scale.name,
+            kind=scale.kind,
+            question=scale.question,
+            low=scale.low,
+            high=scale.high,
+            choices=tuple(scale.choices),
+            due_s=prompt.due_s - self._conductor.start_s,
+        )
 
-    def _heat(self) -> dict[str, Any] | None:
-        stimuli = self._stimuli
+    def _heat(self) -> HeatStatus | None:
+        stimuli, calibration = self._stimuli, self._conductor.calibration
         if stimuli is None or stimuli.last is None:
             return None
-        return {
-            "site": stimuli.site,
-            "target_c": stimuli.last.target_c,
-            "measured_c": stimuli.last.measured_c,
-            "state": stimuli.last.state,
-            "used": stimuli.heater.used(),
-            "limit": self._heading.budget,
-            "button": self._conductor.calibration is not None and self._conductor.calibration.limits_on,
-        }
+        return HeatStatus(
+            site=stimuli.site,
+            target_c=_known(stimuli.last.target_c),
+            measured_c=_known(stimuli.last.measured_c),
+            state=stimuli.last.state,
+            used=stimuli.heater.used(),
+            limit=self._heading.budget,
+            button=calibration is not None and calibration.limits_on,
+        )
 
-    def _ratings(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "scale": each.prompt.scale.name,
-                "trial": each.prompt.trial,
-                "level": each.prompt.level,
-                "value": each.value,
-            }
-            for each in self._conductor.prompting.ratings[-N_RATINGS:]
-        ]
-
-    def _channels(self) -> dict[str, Any]:
+    def _channels(self) -> dict[str, ChannelStatus]:
         pipeline = self._looped.loop.pipeline
         out = pipeline.channels_out
         return {
-            label: {"state": state.state, "why": state.why, "out": label in out}
+            label: ChannelStatus(state.state, state.why, label in out)
             for label, state in pipeline.channel_states.items()
         }
 
-    def _stream(self) -> dict[str, Any]:
-        return {
-            "name": self._heading.stream,
-            "state": self._source.state,
-            "rate_hz": self._source.rate_hz,
-            "received": self._journal.n_received,
-            "missing": self._journal.n_missing,
-        }
+    def _stream(self) -> StreamStatus:
+        return StreamStatus(
+            name=self._heading.stream,
+            state=self._source.state,
+            rate_hz=self._source.rate_hz,
+            received=self._journal.n_received,
+            missing=self._journal.n_missing,
+        )
 
-    def _ended(self) -> Mapping[str, str] | None:
-        if self._conductor.ended is None:
-            return None
-        kind, message = self._conductor.ended
-        return {"outcome": kind, "message": message}
+    def _recording(self, now_s: float) -> RecordingStatus:
+        state = self._journal.recorder_state(now_s)
+        return RecordingStatus(
+            path=str(self._heading.recording),
+            bytes=state.n_bytes,
+            ok=state.is_ok,
+            why=state.why,
+            write_age_s=state.write_age_s,
+            sync_age_s=state.sync_age_s,
+            queued_bytes=state.queued_bytes,
+            free_bytes=state.free_bytes,
+        )
+
+
+def latency_ms(ages_s: Iterable[float], filter_s: float) -> LatencyStatus | None:
+    """Return median and 99th percentile of the ages of feedback, and the declared delay of the filters.
+
+    None where there is no age yet.
+    """
+    ages = np.fromiter(ages_s, dtype=np.float64)
+    ages = ages[np.isfinite(ages)]
+    if not len(ages):
+        return None
+    median, p99 = np.percentile(ages, (50, 99)) * 1000
+    return LatencyStatus(round(float(median), 3), round(float(p99), 3), round(1000 * filter_s, 1))
+
+
+def _known(value: float) -> float | None:
+    """Return a number, None where it is NaN or infinite: a status says that as null."""
+    value = float(value)
+    return value if math.isfinite(value) else None

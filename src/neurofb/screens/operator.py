@@ -1,4 +1,4 @@
-"""The operator's window: draws ``models.operator_view``; every button is a command of the engine."""
+"""The operator's window: draws ``views.operator``; every button is a command of the engine."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.bars import BudgetBars, TimelineBar
 from neurofb.screens.widgets.eeg_sweep import SPAN_S, EegSweep
 from neurofb.screens.widgets.head_map import HeadMap
-from neurofb.screens.widgets.plots import CoursePlot
-from neurofb.views.operator import Line, Sheet, event_lines, session_start_s, sheet
-from neurofb.views.session_client import Snapshot
+from neurofb.screens.widgets.plots import HistoryPlot
+from neurofb.views.operator import Line, OperatorView, event_lines, operator_view, session_start_s
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 FRAME_MS = 16
@@ -34,7 +34,7 @@ COMMANDS = ("continue", "pause", "mark", "end", "stop")
 
 
 class Session(Protocol):
-    """What the window asks of a session: ``bridge.Bridge`` gives it."""
+    """What the window asks of a session; ``views.session_client.SessionClient`` in earnest."""
 
     uid: str
 
@@ -46,8 +46,8 @@ class Session(Protocol):
         """Return EEG since the last call, how much was dropped, labels and rate."""
         ...
 
-    def course(self, name: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
-        """Return the last minute of something."""
+    def history(self, name: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+        """Return columns, times and values of the last minute of a stream."""
         ...
 
     def events(self) -> list[Any]:
@@ -62,13 +62,13 @@ class Session(Protocol):
         """Ask to stop."""
         ...
 
-    def is_heard(self) -> bool:
-        """Return whether the session receives."""
+    def has_listeners(self) -> bool:
+        """Return whether the session receives commands."""
         ...
 
 
 class OperatorScreen(QWidget):
-    """Qt view of the ``Sheet`` model, the EEG and the last minute.
+    """Qt view of the ``OperatorView`` model, the EEG and the last minute.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class OperatorScreen(QWidget):
         super().__init__()
         self._session, self._say, self._theme = session, wording, theme
         self._n_frames = 0
-        self.sheet = Sheet(session.uid, None)
+        self.view = OperatorView(session.uid, None)
         self.setWindowTitle(wording("operator.title"))
         self.setStyleSheet(style_sheet(theme))
         self.resize(1440, 900)
@@ -94,8 +94,8 @@ class OperatorScreen(QWidget):
         self.events = QListWidget()
         self.events.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.events.setWordWrap(True)
-        self.course = CoursePlot(theme, ("z", "threshold", "level"), wording("operator.course"))
-        self.temperature = CoursePlot(theme, ("measured_c", "target_c"), wording("operator.temperature"))
+        self.history = HistoryPlot(theme, ("z", "threshold", "level"), wording("operator.course"))
+        self.temperature = HistoryPlot(theme, ("measured_c", "target_c"), wording("operator.temperature"))
         self.eeg_title = QLabel()
         self.note = QLineEdit()
         self.note.setPlaceholderText(wording("operator.mark_hint"))
@@ -122,11 +122,11 @@ class OperatorScreen(QWidget):
 
     def _refresh(self) -> None:
         snapshot = self._session.snapshot()
-        self.sheet = found = sheet(
+        self.view = found = operator_view(
             snapshot,
             self._say,
             uid=self._session.uid,
-            heard=self._session.is_heard(),
+            has_listeners=self._session.has_listeners(),
             dropped=self.eeg.n_dropped,
         )
         self.title.setText(found.title)
@@ -142,8 +142,8 @@ class OperatorScreen(QWidget):
         scale = self._say("operator.eeg_scale", uv=f"{self.eeg.scale_uv:g}", span=f"{SPAN_S:g}")
         self.eeg_title.setText(f"{self._say('operator.eeg')}   {scale}   (Ctrl + −)")
         self._show_events(event_lines(self._session.events(), session_start_s(snapshot.status)))
-        self.course.show_course(self._session.course("status"))
-        self.temperature.show_course(self._session.course("stimulus"))
+        self.history.show_history(self._session.history("status"))
+        self.temperature.show_history(self._session.history("stimulus"))
         self._show_buttons(found)
 
     # -- parts -------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class OperatorScreen(QWidget):
             self._named("contact", self.head), self.advice, self.bars, self._named("ratings", self.ratings)
         )
         left.setStretch(0, 1)
-        middle = self._column(self.eeg_title, self.eeg, self.course)
+        middle = self._column(self.eeg_title, self.eeg, self.history)
         middle.setStretch(1, 3)
         middle.setStretch(2, 2)
         right = self._column(self.lines, self.temperature, self._named("events", self.events))
@@ -213,7 +213,7 @@ class OperatorScreen(QWidget):
         return button
 
     def _pause(self) -> None:
-        self._session.send("resume" if self.sheet.is_paused else "pause")
+        self._session.send("resume" if self.view.is_paused else "pause")
 
     def _mark(self) -> None:
         text = self.note.text().strip()
@@ -221,7 +221,7 @@ class OperatorScreen(QWidget):
             self._session.send("mark", text=text)
             self.note.clear()
 
-    def _show_buttons(self, found: Sheet) -> None:
+    def _show_buttons(self, found: OperatorView) -> None:
         self.buttons["pause"].setText(self._say("operator.resume" if found.is_paused else "operator.pause"))
         for name, button in self.buttons.items():
             wanted = "resume" if name == "pause" and found.is_paused else name

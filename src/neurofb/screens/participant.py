@@ -1,4 +1,4 @@
-"""The participant's window: draws ``models.participant_view`` and turns keys and points into commands."""
+"""The participant's window: draws ``views.participant`` and turns keys and points into commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neurofb.screens.widgets.question import MIDDLE, Places, draw_question, plac
 from neurofb.screens.widgets.scene import NOTE, Landscape, draw_scene, draw_text, with_alpha
 from neurofb.views.participant import ParticipantView, Picture
 from neurofb.views.rating import Action, Answer
-from neurofb.views.session_client import Snapshot
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 FRAME_MS = 16
@@ -35,7 +35,7 @@ _STOPS = (Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspac
 
 
 class Session(Protocol):
-    """What the window asks of a session: ``bridge.Bridge`` gives it."""
+    """What the window asks of a session; ``views.session_client.SessionClient`` in earnest."""
 
     uid: str
 
@@ -115,7 +115,7 @@ class ParticipantScreen(QWidget):
     def question_places(self) -> Places:
         """Where the parts of a question are."""
         prompt = self.view.rating.prompt
-        n = len(prompt["choices"]) if prompt is not None and self.view.rating.kind == "probe" else 0
+        n = len(prompt.choices) if prompt is not None and self.view.rating.kind == "probe" else 0
         return places(self.width(), self.height(), n)
 
     # -- drawing -----------------------------------------------------------------------------------------------

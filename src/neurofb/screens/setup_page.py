@@ -1,4 +1,4 @@
-"""The page before a session: draws ``models.setup_view`` and gives back which stream and device were chosen."""
+"""The page before a session: draws ``views.setup`` and gives back which stream and device were chosen."""
 
 from __future__ import annotations
 

@@ -97,21 +97,21 @@ def run(
     from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SessionClient
 
     app = _application()
-    bridge = SessionClient(
+    client = SessionClient(
         session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR
     )
     screen: Any
     if kind == "participant":
         from neurofb.screens.participant import ParticipantScreen
 
-        screen = ParticipantScreen(bridge, wording, theme(dark), breaths_per_min)
+        screen = ParticipantScreen(client, wording, theme(dark), breaths_per_min)
         screen.resize(1280, 720)
     else:
         from neurofb.screens.operator import OperatorScreen
 
-        screen = OperatorScreen(bridge, wording, theme(dark))
+        screen = OperatorScreen(client, wording, theme(dark))
     _step_back()
-    bridge.start()
+    client.start()
     screen.start()
     if kind == "participant" and full_screen:
         screen.showFullScreen()
@@ -120,7 +120,7 @@ def run(
     try:
         return _executed(app)
     finally:
-        bridge.close()
+        client.close()
 
 
 def run_setup(protocol: str | None = None, *, language: str = "en", dark: bool = True) -> Chosen | None:

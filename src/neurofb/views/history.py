@@ -1,7 +1,7 @@
 """The last minute of a few numbers, and the last seconds of EEG, each in a fixed amount of memory.
 
-In: rows as they come. Out: what a screen draws. Old rows make room for new ones: a screen that draws too slowly
-misses frames, and nothing piles up.
+In: rows and samples as they come. Out: arrays to draw. Kept: the newest alone; old rows make room for new ones, so a
+screen that draws too slowly misses frames, and nothing piles up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from neurofb.chunk import FloatArray
 
 
-class Course:
+class RingBuffer:
     """The newest rows of a numeric stream.
 
     Parameters
@@ -31,7 +31,7 @@ class Course:
         self._n_seen = 0
 
     def add(self, times_s: FloatArray, values: FloatArray) -> None:
-        """Take in rows, shape (n, n_columns), and their times in seconds."""
+        """Add rows, shape (n, n_columns), and their times in seconds."""
         kept = min(len(times_s), len(self._times_s))
         if not kept:
             return
@@ -55,12 +55,12 @@ class Course:
 
 
 class PendingEeg:
-    """EEG that came and was not drawn yet, at most so much of it; what is too much is dropped and counted.
+    """EEG that was received and not drawn yet; the oldest is dropped and counted where more than a limit waits.
 
     Parameters
     ----------
     n_samples : int
-        How much may wait.
+        The limit.
     """
 
     def __init__(self, n_samples: int) -> None:
@@ -70,7 +70,7 @@ class PendingEeg:
         self.n_dropped = 0
 
     def add(self, samples_uv: FloatArray) -> None:
-        """Take in samples, shape (n_samples, n_channels), in µV."""
+        """Add samples, shape (n_samples, n_channels), in µV."""
         self._blocks.append(samples_uv)
         self._n += len(samples_uv)
         while self._n > self._limit:
@@ -78,16 +78,16 @@ class PendingEeg:
             self._n -= len(oldest)
             self.n_dropped += len(oldest)
 
-    def take(self, n_channels: int) -> tuple[FloatArray, int]:
-        """Return what waits, in one array, and how many samples were dropped before it."""
+    def pop(self, n_channels: int) -> tuple[FloatArray, int]:
+        """Return the samples that wait, shape (n_samples, n_channels), and how many were dropped before them."""
         blocks, dropped = list(self._blocks), self.n_dropped
         self._blocks.clear()
         self._n, self.n_dropped = 0, 0
         return (np.concatenate(blocks) if blocks else np.empty((0, n_channels))), dropped
 
 
-class Sweep:
-    """EEG as columns of the screen: for each column and channel the least and the greatest value in it.
+class SweepEnvelope:
+    """EEG as columns of pixels: the least and the greatest value of each channel in each column.
 
     The screen sweeps: a column is written once, and stays until the sweep comes round again. So a frame costs as much
     as what is new in it, not as much as what is seen.
@@ -114,7 +114,7 @@ class Sweep:
         self.head = 0
 
     def add(self, samples_uv: FloatArray, n_dropped: int = 0) -> list[int]:
-        """Take in samples, shape (n, n_channels), after some that were dropped; give the columns that changed."""
+        """Add samples, shape (n, n_channels), after some that were dropped; return the columns that changed."""
         self._n_seen += n_dropped
         n = len(samples_uv)
         if not n:
@@ -144,7 +144,7 @@ class Sweep:
         return between
 
     def _levels(self, samples_uv: FloatArray) -> FloatArray:
-        """Return what to take away from each channel, so that it stays on its line: a slow mean, for display only."""
+        """Return the slow mean of each channel, which is subtracted for display, so that it stays on its line."""
         present = np.where(np.isnan(samples_uv).all(axis=0), 0.0, 1.0)
         mean = np.nan_to_num(
             np.nansum(samples_uv, axis=0) / np.maximum(1, (~np.isnan(samples_uv)).sum(axis=0))

@@ -1,6 +1,7 @@
 """What the operator sees, as data: lines, tones, pieces of a timeline, bars of a budget, advice.
 
-In: a ``Snapshot``. Out: a ``Sheet``. It shows the feedback as it was delivered; nothing here reads or shows the arm.
+In: a ``Snapshot``. Out: an ``OperatorView``, which a window or a terminal draws. It shows the
+feedback as it was delivered; nothing here reads or shows the arm.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofb import messages
+from neurofb.format import clock, number, signed
+from neurofb.status import (
+    ChannelStatus,
+    FeatureStatus,
+    FeedbackStatus,
+    HeatStatus,
+    RatingStatus,
+    RecordingStatus,
+    SessionStatus,
+    StepStatus,
+    StreamStatus,
+)
 from neurofb.views.contact_advice import Tone, advice, tone
-from neurofb.views.session_client import Snapshot, Status
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 #: Of a site's budget: from here on it is worth a look.
@@ -60,7 +73,7 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class OperatorView:
     """Everything the operator's screen shows in words.
 
     Attributes
@@ -93,7 +106,9 @@ class Sheet:
     is_paused: bool = False
 
 
-def sheet(snapshot: Snapshot, wording: Wording, *, uid: str, heard: bool = True, dropped: int = 0) -> Sheet:
+def operator_view(
+    snapshot: Snapshot, wording: Wording, *, uid: str, has_listeners: bool = True, dropped: int = 0
+) -> OperatorView:
     """Return what the operator sees now.
 
     Parameters
@@ -102,27 +117,27 @@ def sheet(snapshot: Snapshot, wording: Wording, *, uid: str, heard: bool = True,
     wording : Wording
     uid : str
         The session's own.
-    heard : bool
+    has_listeners : bool
         Whether the session receives this screen's commands.
     dropped : int
         Samples that were not drawn.
     """
     status = snapshot.status
-    banner = _banner(snapshot, wording, uid, heard)
+    banner = _banner(snapshot, wording, uid, has_listeners)
     if status is None:
-        return Sheet(uid, banner)
-    return Sheet(
-        title=f"{status['title']} · {status['participant']}",
+        return OperatorView(uid, banner)
+    return OperatorView(
+        title=f"{status.title} · {status.participant}",
         banner=banner,
         lines=tuple(_lines(status, wording, dropped)),
         pieces=pieces(status),
         at=_at(status, snapshot.status_age_s),
-        bars=tuple(_bars(status["heat"], wording)),
-        contacts=tuple(_contacts(status["channels"], wording)),
+        bars=tuple(_bars(status.heat, wording)),
+        contacts=tuple(_contacts(status.channels, wording)),
         advice=tuple(_advice(status, wording)),
-        ratings=tuple(_rating(each, wording) for each in reversed(status["ratings"][-RATINGS_SHOWN:])),
+        ratings=tuple(_rating(each, wording) for each in reversed(status.ratings[-RATINGS_SHOWN:])),
         enabled=_enabled(snapshot),
-        is_paused=status["state"] == "paused",
+        is_paused=status.state == "paused",
     )
 
 
@@ -132,229 +147,216 @@ def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> l
     for event in list(reversed(events))[:EVENTS_SHOWN]:
         message = str(event.get("message") or event.get("kind", ""))
         time_s = event.get("time_s")
-        known = start_s is not None and isinstance(time_s, int | float)
-        when = (
-            clock(float(time_s) - start_s) if known and start_s is not None and time_s is not None else "–:––"
-        )
+        is_known = start_s is not None and isinstance(time_s, int | float) and abs(time_s) < 1e12
+        when = clock(float(time_s or 0.0) - (start_s or 0.0)) if is_known else "–:––"
         lines.append(f"{when}  {message}")
     return lines
 
 
-def session_start_s(status: Status | None) -> float | None:
+def session_start_s(status: SessionStatus | None) -> float | None:
     """Return when the session began, on LSL's clock."""
-    return None if status is None else float(status["clock_s"]) - float(status["now_s"])
+    return None if status is None else status.clock_s - status.now_s
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds, ``3:07``."""
-    whole = round(max(0.0, seconds))
-    return f"{whole // 60}:{whole % 60:02d}"
-
-
-def number(value: Any, digits: int = 2, *, signed: bool = False) -> str:
-    """Return a number that may be unknown."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    return f"{float(value):+.{digits}f}" if signed else f"{float(value):.{digits}f}"
-
-
-def _banner(snapshot: Snapshot, wording: Wording, uid: str, heard: bool) -> Line | None:
+def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool) -> Line | None:
     status = snapshot.status
     name = wording("operator.screen")
     if status is None:
         return Line(name, wording("operator.waiting_never", uid=uid), "attention")
     if snapshot.is_over:
-        message = (status["ended"] or {}).get("message") or wording.known("state", status["state"])
-        return Line(name, wording("operator.ended", message=message), "plain")
+        message = (status.ended.message if status.ended else "") or wording.known("state", status.state)
+        words = wording("operator.ended", message=message)
+        if not status.recording.ok:
+            return Line(name, f"{_recording(status.recording, wording).text}   {words}", "bad")
+        return Line(name, words, "plain")
     if messages.STATUS in snapshot.missing:
         return Line(name, wording("operator.waiting_session", age=round(snapshot.status_age_s)), "bad")
-    if not status["recording"]["ok"]:
-        return Line(name, wording("operator.recording_bad"), "bad")
+    if not status.recording.ok:
+        return Line(name, _recording(status.recording, wording).text, "bad")
     if snapshot.missing:
         return Line(name, wording("operator.waiting_stream", stream=", ".join(snapshot.missing)), "attention")
-    if snapshot.unheard:
-        return Line(name, wording("operator.unheard", commands=", ".join(snapshot.unheard)), "attention")
-    if not heard:
+    if snapshot.unconfirmed:
+        return Line(name, wording("operator.unheard", commands=", ".join(snapshot.unconfirmed)), "attention")
+    if not has_listeners:
         return Line(name, wording("operator.nobody_hears"), "attention")
-    return Line(name, status["message"]) if status["message"] else None
+    return Line(name, status.message) if status.message else None
 
 
-def _lines(status: Status, wording: Wording, dropped: int) -> list[Line]:
-    state = status["state"]
+def _lines(status: SessionStatus, wording: Wording, dropped: int) -> list[Line]:
+    state = status.state
     words = wording.known("state", state)
-    if status["left_s"] is not None:
-        words += "   " + wording("operator.left", clock=clock(status["left_s"]))
+    if status.left_s is not None:
+        words += "   " + wording("operator.left", clock=clock(status.left_s))
     tones: dict[str, Tone] = {"running": "good", "paused": "attention", "stopping": "bad", "aborted": "bad"}
     lines = [Line(wording("operator.session"), words, tones.get(state, "plain"))]
-    phase, step = status["phase"], status["step"]
+    phase, step = status.phase, status.step
     if phase is not None:
-        text = f"{phase['index'] + 1}/{phase['n']}  {phase['name']}"
-        if phase["end_s"] is not None:
-            text += "   " + wording("operator.left", clock=clock(phase["end_s"] - status["now_s"]))
+        text = f"{phase.index + 1}/{phase.n}  {phase.name}"
+        if phase.end_s is not None:
+            text += "   " + wording("operator.left", clock=clock(phase.end_s - status.now_s))
         lines.append(Line(wording("operator.phase"), text))
     if step is not None:
         lines.append(Line(wording("operator.now"), _step(step, wording)))
-    lines.append(_feedback(status["feedback"], wording))
-    lines += _features(status["features"], wording)
-    lines += [_heat(status["heat"], wording), _stream(status["stream"], wording)]
-    latency = status["latency_ms"]
+    lines.append(_feedback(status.feedback, wording))
+    lines += _features(status.features, wording)
+    lines += [_heat(status.heat, wording), _stream(status.stream, wording)]
+    latency = status.latency_ms
     if latency is not None:
-        given = {key: number(latency[key], 1) for key in ("median", "p99")} | {
-            "filter": number(latency["filter"], 0)
-        }
-        lines.append(Line(wording("operator.latency"), wording("operator.latency_line", **given)))
-    lines.append(_recording(status["recording"], wording))
+        words = wording(
+            "operator.latency_line",
+            median=number(latency.median, 1),
+            p99=number(latency.p99, 1),
+            filter=number(latency.filter, 0),
+        )
+        lines.append(Line(wording("operator.latency"), words))
+    lines.append(_recording(status.recording, wording))
     if dropped:
         lines.append(Line(wording("operator.screen"), wording("operator.dropped", n=dropped), "attention"))
     return lines
 
 
-def _step(step: Mapping[str, Any], wording: Wording) -> str:
-    name = wording.known("step", step["kind"])
-    if step["level"]:
-        name += f" ({wording.known('level', step['level'])})"
-    if not step["n_trials"]:
+def _step(step: StepStatus, wording: Wording) -> str:
+    name = wording.known("step", step.kind)
+    if step.level:
+        name += f" ({wording.known('level', step.level)})"
+    if not step.n_trials:
         return name
-    return wording("operator.trial", step=name, trial=step["trial"], n=step["n_trials"])
+    return wording("operator.trial", step=name, trial=step.trial, n=step.n_trials)
 
 
-def _feedback(feedback: Mapping[str, Any], wording: Wording) -> Line:
+def _feedback(feedback: FeedbackStatus, wording: Wording) -> Line:
     name = wording("operator.feedback")
-    if not feedback["on"]:
+    if not feedback.on:
         return Line(name, wording("operator.feedback_off"))
-    if not feedback["usable"]:
-        return Line(name, wording("operator.feedback_none", why=feedback["why"] or "–"), "attention")
+    if not feedback.usable:
+        return Line(name, wording("operator.feedback_none", why=feedback.why or "–"), "attention")
     text = wording(
         "operator.feedback_on",
-        level=number(feedback["level"]),
-        z=number(feedback["z"], signed=True),
-        threshold=number(feedback["threshold"], signed=True),
+        level=number(feedback.level),
+        z=signed(feedback.z),
+        threshold=signed(feedback.threshold),
     )
-    if feedback["reward"]:
+    if feedback.reward:
         text += "   ● " + wording("operator.feedback_reward")
-    if feedback["success_index"] is not None:
-        text += "   " + wording("operator.success", percent=round(100 * feedback["success_index"]))
+    if feedback.success_index is not None:
+        text += "   " + wording("operator.success", percent=round(100 * feedback.success_index))
     return Line(name, text, "good")
 
 
-def _features(features: Mapping[str, Mapping[str, Any]], wording: Wording) -> list[Line]:
+def _features(features: Mapping[str, FeatureStatus], wording: Wording) -> list[Line]:
     return [
         Line(
             wording("operator.features") if i == 0 else "",
-            f"{name.replace('_', ' ')}: {number(each['value'])}"
-            + ("" if each["usable"] else f"   – {each['why']}"),
-            "plain" if each["usable"] else "attention",
+            f"{name.replace('_', ' ')}: {number(each.value)}" + ("" if each.usable else f"   – {each.why}"),
+            "plain" if each.usable else "attention",
         )
         for i, (name, each) in enumerate(features.items())
     ]
 
 
-def _heat(heat: Mapping[str, Any] | None, wording: Wording) -> Line:
+def _heat(heat: HeatStatus | None, wording: Wording) -> Line:
     name = wording("operator.heat")
     if heat is None:
         return Line(name, wording("operator.no_heat"))
     text = wording(
         "operator.heat_line",
-        measured=number(heat["measured_c"], 1),
-        target=number(heat["target_c"], 1),
-        state=heat["state"],
-        site=heat["site"] or wording("operator.no_site"),
+        measured=number(heat.measured_c, 1),
+        target=number(heat.target_c, 1),
+        state=heat.state,
+        site=heat.site or wording("operator.no_site"),
     )
     tones: dict[str, Tone] = {"baseline": "plain", "off": "plain", "aborted": "bad", "fault": "bad"}
-    return Line(name, text, tones.get(heat["state"], "attention"))
+    return Line(name, text, tones.get(heat.state, "attention"))
 
 
-def _stream(stream: Mapping[str, Any], wording: Wording) -> Line:
-    state = stream["state"]
+def _stream(stream: StreamStatus, wording: Wording) -> Line:
+    state = stream.state
     words = wording.known("stream", state)
     text = wording(
         "operator.stream_line",
-        name=stream["name"],
+        name=stream.name,
         state=words,
-        received=stream["received"],
-        missing=stream["missing"],
+        received=stream.received,
+        missing=stream.missing,
     )
     return Line(wording("operator.stream"), text, "good" if state == "flowing" else "bad")
 
 
-def _recording(recording: Mapping[str, Any], wording: Wording) -> Line:
+def _recording(recording: RecordingStatus, wording: Wording) -> Line:
     name = wording("operator.recording")
-    if not recording["ok"]:
-        return Line(name, wording("operator.recording_bad"), "bad")
-    return Line(name, wording("operator.recording_ok", megabytes=number(recording["bytes"] / 1e6, 1)), "good")
+    if not recording.ok:
+        why = f": {recording.why}" if recording.why else ""
+        return Line(name, wording("operator.recording_bad") + why, "bad")
+    return Line(name, wording("operator.recording_ok", megabytes=number(recording.bytes / 1e6, 1)), "good")
 
 
-def pieces(status: Status) -> tuple[Piece, ...]:
+def pieces(status: SessionStatus) -> tuple[Piece, ...]:
     """Return the phases of the timeline as shares of its length."""
-    timeline = status["timeline"]
+    timeline = status.timeline
     whole_s = _whole_s(status)
-    current = status["phase"]["index"] if status["phase"] is not None else None
+    current = status.phase.index if status.phase is not None else None
     return tuple(
         Piece(
-            each["name"],
-            each["kind"],
-            each["start_s"] / whole_s,
-            (each["start_s"] + (each["duration_s"] or 0.0)) / whole_s,
+            each.name,
+            each.kind,
+            each.start_s / whole_s,
+            (each.start_s + (each.duration_s or 0.0)) / whole_s,
             i == current,
         )
         for i, each in enumerate(timeline)
-        if each["start_s"] is not None
+        if each.start_s is not None
     )
 
 
-def _whole_s(status: Status) -> float:
-    ends = [
-        each["start_s"] + (each["duration_s"] or 0.0)
-        for each in status["timeline"]
-        if each["start_s"] is not None
-    ]
+def _whole_s(status: SessionStatus) -> float:
+    ends = [each.start_s + (each.duration_s or 0.0) for each in status.timeline if each.start_s is not None]
     return float(max([1e-9, *ends]))
 
 
-def _at(status: Status, age_s: float) -> float | None:
-    if not status["timeline"]:
+def _at(status: SessionStatus, age_s: float) -> float | None:
+    if not status.timeline:
         return None
-    moves = age_s if status["state"] == "running" and math.isfinite(age_s) else 0.0
-    return float(min(1.0, max(0.0, (status["now_s"] + moves) / _whole_s(status))))
+    moves = age_s if status.state == "running" and math.isfinite(age_s) else 0.0
+    return float(min(1.0, max(0.0, (status.now_s + moves) / _whole_s(status))))
 
 
-def _bars(heat: Mapping[str, Any] | None, wording: Wording) -> list[Bar]:
+def _bars(heat: HeatStatus | None, wording: Wording) -> list[Bar]:
     if heat is None:
         return []
     bars = []
-    for site, used in heat["used"].items():
-        share = used / heat["limit"] if heat["limit"] else 1.0
+    for site, used in heat.used.items():
+        share = used / heat.limit if heat.limit else 1.0
         bar_tone: Tone = "bad" if share >= 1.0 else "attention" if share >= NEARLY_USED else "good"
         text = wording("operator.budget", site=site, percent=round(100 * share))
         bars.append(Bar(text, min(1.0, share), bar_tone))
     return bars
 
 
-def _contacts(channels: Mapping[str, Mapping[str, Any]], wording: Wording) -> list[Contact]:
+def _contacts(channels: Mapping[str, ChannelStatus], wording: Wording) -> list[Contact]:
     return [
         Contact(
             label,
-            each["state"],
-            wording.known("quality", "out" if each["out"] else each["state"]),
-            tone(each["state"], out=each["out"]),
+            each.state,
+            wording.known("quality", "out" if each.out else each.state),
+            tone(each.state, out=each.out),
         )
         for label, each in channels.items()
     ]
 
 
-def _advice(status: Status, wording: Wording) -> list[str]:
-    channels = status["channels"]
-    lines = advice({label: each["state"] for label, each in channels.items()}, wording)
+def _advice(status: SessionStatus, wording: Wording) -> list[str]:
+    channels = status.channels
+    lines = advice({label: each.state for label, each in channels.items()}, wording)
     lines += [
         wording("advice.out", label=label)
         for label, each in channels.items()
-        if each["out"] and each["state"] == "ok"
+        if each.out and each.state == "ok"
     ]
     return lines or ([wording("operator.all_good")] if channels else [])
 
 
-def _rating(rating: Mapping[str, Any], wording: Wording) -> str:
-    value = rating["value"]
+def _rating(rating: RatingStatus, wording: Wording) -> str:
+    value = rating.value
     shown = (
         wording("operator.no_answer")
         if value is None
@@ -362,9 +364,9 @@ def _rating(rating: Mapping[str, Any], wording: Wording) -> str:
         if isinstance(value, str)
         else f"{value:.0f}"
     )
-    level = f" ({wording.known('level', rating['level'])})" if rating["level"] else ""
-    trial = "–" if rating["trial"] is None else rating["trial"]
-    return wording("operator.rating_line", scale=rating["scale"], trial=trial, level=level, value=shown)
+    level = f" ({wording.known('level', rating.level)})" if rating.level else ""
+    trial = "–" if rating.trial is None else rating.trial
+    return wording("operator.rating_line", scale=rating.scale, trial=trial, level=level, value=shown)
 
 
 def _enabled(snapshot: Snapshot) -> frozenset[str]:
@@ -373,10 +375,10 @@ def _enabled(snapshot: Snapshot) -> frozenset[str]:
     if status is None or snapshot.is_over:
         return frozenset(enabled)
     enabled |= {"end"}
-    if status["state"] == "paused":
+    if status.state == "paused":
         enabled |= {"resume"}
-    elif status["state"] == "running":
+    elif status.state == "running":
         enabled |= {"pause"}
-    if status["phase"] is not None and status["phase"]["waits"]:
+    if status.phase is not None and status.phase.waits:
         enabled |= {"continue"}
     return frozenset(enabled)

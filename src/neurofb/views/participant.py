@@ -11,17 +11,17 @@ something technical).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from neurofb import messages
+from neurofb.status import BlockSummary, FeedbackStatus, PhaseStatus, PromptStatus, SessionStatus
 from neurofb.views.flash_limits import Faded, Slow
 from neurofb.views.rating import Rating
-from neurofb.views.session_client import Snapshot, Status
+from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
-OutletFormat = Literal["feedback", "neutral", "waiting"]
+Look = Literal["feedback", "neutral", "waiting"]
 BREATHS_PER_MIN = 6.0
 #: Of the last row of feedback: an older one is no feedback.
 FEEDBACK_AGE_S = 1.0
@@ -81,7 +81,7 @@ class Picture:
     over : bool
     """
 
-    look: OutletFormat = "waiting"
+    look: Look = "waiting"
     calm: float = 0.5
     filled: float = 0.0
     dotted: float = 1.0
@@ -129,7 +129,7 @@ class ParticipantView:
         self._proceed: Faded[bool] = Faded(False, False)
         self._hint: Faded[str] = Faded("", "")
         self._block: int | None = None
-        self._prompt: Mapping[str, Any] | None = None
+        self._prompt: PromptStatus | None = None
         self._last_s: float | None = None
         self._stop_s: float | None = None
 
@@ -143,7 +143,7 @@ class ParticipantView:
         self._last_s = snapshot.now_s
         status = snapshot.status
         self._ask_what_is_wanted(
-            status["prompt"] if status is not None and not snapshot.is_over else None, elapsed_s
+            status.prompt if status is not None and not snapshot.is_over else None, elapsed_s
         )
         look, level, reward = _feedback(snapshot)
         asks = self.rating.is_open
@@ -152,7 +152,7 @@ class ParticipantView:
         self._sign.become(Sign() if asks else self._wanted_sign(status), elapsed_s)
         self._note.become(self._wanted_note(snapshot, look), elapsed_s)
         heat = _is_hot(status)
-        waits = status is not None and bool(status["phase"] and status["phase"]["waits"]) and not asks
+        waits = status is not None and bool(status.phase and status.phase.waits) and not asks
         self._proceed.become(waits, elapsed_s)
         self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
         return Picture(
@@ -177,84 +177,82 @@ class ParticipantView:
             hint_opacity=self._hint.opacity,
             heat=heat,
             button=_has_button(status),
-            eyes_closed=status is not None and bool(status["phase"] and status["phase"]["eyes"] == "closed"),
+            eyes_closed=status is not None and bool(status.phase and status.phase.eyes == "closed"),
             over=snapshot.is_over,
         )
 
-    def _ask_what_is_wanted(self, prompt: Mapping[str, Any] | None, elapsed_s: float) -> None:
+    def _ask_what_is_wanted(self, prompt: PromptStatus | None, elapsed_s: float) -> None:
         """Bring a question in, or out; one that is on its way out is still seen, but not answered any more."""
-        is_wanted = prompt is not None and prompt["id"] not in self.rating.answered
-        self._ask.become(str(prompt["id"]) if prompt is not None and is_wanted else "", elapsed_s)
-        if prompt is not None and str(prompt["id"]) == self._ask.content:
+        is_wanted = prompt is not None and prompt.id not in self.rating.answered
+        self._ask.become(str(prompt.id) if prompt is not None and is_wanted else "", elapsed_s)
+        if prompt is not None and str(prompt.id) == self._ask.content:
             self._prompt = prompt
         shown = self._prompt if self._ask.content else None
-        is_same = shown is not None and prompt is not None and shown["id"] == prompt["id"]
+        is_same = shown is not None and prompt is not None and shown.id == prompt.id
         self.rating.ask(shown, is_closed=not is_same)
 
     def _wanted_words(self, snapshot: Snapshot) -> Words:
         status = snapshot.status
         if self._stop_s is not None and (status is None or not snapshot.is_over):
-            unheard = "stop" in snapshot.unheard and snapshot.now_s - self._stop_s > UNHEARD_S
+            unheard = "stop" in snapshot.unconfirmed and snapshot.now_s - self._stop_s > UNHEARD_S
             return Words(
                 self._say("participant.stopping"), self._say("participant.stop_unheard") if unheard else ""
             )
         if status is None:
             return Words()
         if snapshot.is_over:
-            done = status["state"] == "finished" or (status["ended"] or {}).get("outcome") == "finished"
+            done = status.state == "finished" or (
+                status.ended is not None and status.ended.outcome == "finished"
+            )
             early = "participant.aborted" if self._stop_s is None else "participant.stopped"
             key = "participant.ended" if done else early
             return Words(self._say(key), self._say("participant.thanks"))
-        if status["state"] == "paused":
+        if status.state == "paused":
             return Words(self._say("participant.paused"), self._say("participant.paused_text"))
-        phase = status["phase"]
+        phase = status.phase
         if phase is None:
             return Words()
-        if self._is_after_block(status):
-            return Words(self._say("participant.summary"), self._summary(phase["summary"]))
-        if status["step"] is not None and status["step"]["kind"] in SIGNS:
+        if self._is_after_block(phase, status.feedback):
+            return Words(self._say("participant.summary"), self._summary(phase.summary))
+        if status.step is not None and status.step.kind in SIGNS:
             return Words()  # a sign speaks for itself
         hint = self._say("participant.button_hint") if _has_button(status) else ""
-        closed = self._say("participant.eyes_closed") if phase["eyes"] == "closed" else ""
-        return Words(closed, "\n".join(filter(None, [phase["text"], hint])))
+        closed = self._say("participant.eyes_closed") if phase.eyes == "closed" else ""
+        return Words(closed, "\n".join(filter(None, [phase.text, hint])))
 
-    def _is_after_block(self, status: Status) -> bool:
+    def _is_after_block(self, phase: PhaseStatus, feedback: FeedbackStatus) -> bool:
         """Return whether this is the phase after a block, to be summed up; a summary stays in the status for long."""
-        phase, feedback = status["phase"], status["feedback"]
-        if feedback["on"]:
-            self._block = phase["index"]
-        elif self._block is not None and phase["index"] > self._block + 1:
+        if feedback.on:
+            self._block = phase.index
+        elif self._block is not None and phase.index > self._block + 1:
             self._block = None
-        is_due = self._block is not None and not feedback["on"] and feedback["mode"] == "summary"
-        return is_due and phase["summary"] is not None
+        is_due = self._block is not None and not feedback.on and feedback.mode == "summary"
+        return is_due and phase.summary is not None
 
-    def _summary(self, summary: dict[str, Any]) -> str:
-        success = summary.get("success")
-        return (
-            ""
-            if success is None
-            else self._say("participant.summary_share", percent=round(10 * success) * 10)
-        )
+    def _summary(self, summary: BlockSummary | None) -> str:
+        if summary is None or summary.success is None:
+            return ""
+        return self._say("participant.summary_share", percent=round(10 * summary.success) * 10)
 
-    def _wanted_sign(self, status: Status | None) -> Sign:
-        step = status["step"] if status is not None and status["state"] == "running" else None
-        if step is None or step["kind"] not in SIGNS:
+    def _wanted_sign(self, status: SessionStatus | None) -> Sign:
+        step = status.step if status is not None and status.state == "running" else None
+        if step is None or step.kind not in SIGNS:
             return Sign()
-        kind = step["kind"]
+        kind = step.kind
         if kind == "cue":
-            level = self._say.known("level", step["level"])
+            level = self._say.known("level", step.level)
             return Sign(kind, self._say("sign.cue", level=level) if level else self._say("sign.cue_plain"))
         return Sign(kind, self._say(f"sign.{kind}"))
 
-    def _wanted_note(self, snapshot: Snapshot, look: OutletFormat) -> str:
+    def _wanted_note(self, snapshot: Snapshot, look: Look) -> str:
         status = snapshot.status
         if snapshot.is_over:
             return ""
         if messages.STATUS in snapshot.missing or status is None:
             return self._say("participant.waiting_session")
-        if status["stream"]["state"] in ("lost", "waiting"):
+        if status.stream.state in ("lost", "waiting"):
             return self._say("participant.waiting_eeg")
-        if not status["feedback"]["on"] or status["feedback"]["mode"] != "continuous":
+        if not status.feedback.on or status.feedback.mode != "continuous":
             return ""
         if messages.FEEDBACK in snapshot.missing:
             return self._say("participant.waiting_feedback")
@@ -266,46 +264,42 @@ class ParticipantView:
         return self._note.opacity
 
 
-def _feedback(snapshot: Snapshot) -> tuple[OutletFormat, float, bool]:
+def _feedback(snapshot: Snapshot) -> tuple[Look, float, bool]:
     """Return what the shape means now, the level and the reward: of the feedback stream while it is fresh."""
     status = snapshot.status
     if status is None or messages.STATUS in snapshot.missing:
         return "waiting", 0.5, False
-    given = status["feedback"]
-    if not given["on"] or given["mode"] != "continuous" or status["state"] != "running":
+    given = status.feedback
+    if not given.on or given.mode != "continuous" or status.state != "running":
         return "neutral", 0.5, False
     if messages.FEEDBACK in snapshot.missing:
         return "waiting", 0.5, False
     row = snapshot.feedback
-    fresh = row is not None and snapshot.now_s - row["came_s"] < FEEDBACK_AGE_S
-    if row is not None and fresh:
+    level, usable, reward = given.level, given.usable, given.reward
+    if row is not None and snapshot.now_s - row["came_s"] < FEEDBACK_AGE_S:
         level, usable, reward = row["level"], row["usable"] >= 0.5, row["reward"] >= 0.5
-    else:
-        level, usable, reward = given["level"], bool(given["usable"]), bool(given["reward"])
     if not usable or level is None or not math.isfinite(level):
         return "neutral", 0.5, False
-    return "feedback", float(level), reward
+    return "feedback", level, reward
 
 
-def _is_hot(status: Status | None) -> bool:
+def _is_hot(status: SessionStatus | None) -> bool:
     if status is None:
         return False
-    heat, step = status["heat"], status["step"]
-    return bool(heat and heat["state"] in HOT) or bool(step and step["kind"] == "heat")
+    heat, step = status.heat, status.step
+    return bool(heat and heat.state in HOT) or bool(step and step.kind == "heat")
 
 
-def _has_button(status: Status | None) -> bool:
+def _has_button(status: SessionStatus | None) -> bool:
     """Return whether the space key means "now it hurts": in the method of limits, and nowhere else."""
-    heat = status["heat"] if status is not None else None
-    return bool(heat and heat.get("button"))
+    heat = status.heat if status is not None else None
+    return bool(heat and heat.button)
 
 
-def _left(status: Status | None, age_s: float) -> float | None:
+def _left(status: SessionStatus | None, age_s: float) -> float | None:
     """Return how much of a sign's time is left, 0–1."""
-    step = status["step"] if status is not None else None
-    if status is None or step is None or step["kind"] not in SIGNS or step["end_s"] is None:
+    step = status.step if status is not None else None
+    if status is None or step is None or step.kind not in SIGNS or step.start_s is None or step.end_s is None:
         return None
-    long_s = step["end_s"] - step["start_s"]
-    return (
-        float(min(1.0, max(0.0, (step["end_s"] - status["now_s"] - age_s) / long_s))) if long_s > 0 else None
-    )
+    long_s = step.end_s - step.start_s
+    return float(min(1.0, max(0.0, (step.end_s - status.now_s - age_s) / long_s))) if long_s > 0 else None

@@ -6,9 +6,10 @@ answer; two buttons are enough: one moves on and begins anew after the end, the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from neurofb.status import PromptStatus
 
 Kind = Literal["vas", "probe", "text"]
 Action = Literal["less", "more", "much less", "much more", "next", "confirm", "decline"]
@@ -33,8 +34,7 @@ class Rating:
 
     Attributes
     ----------
-    prompt : mapping or None
-        As in the status.
+    prompt : PromptStatus or None
     value : float or None
         The place on the line, 0–100; None while nothing is chosen.
     choice : int or None
@@ -44,7 +44,7 @@ class Rating:
     """
 
     def __init__(self) -> None:
-        self.prompt: Mapping[str, Any] | None = None
+        self.prompt: PromptStatus | None = None
         self.answered: set[str] = set()
         self._is_closed = False
         self._clear()
@@ -59,15 +59,15 @@ class Rating:
         """What is asked for; a probe without choices is a line."""
         if self.prompt is None:
             return None
-        kind: str = self.prompt["kind"]
+        kind: str = self.prompt.kind
         if kind == "text":
             return "text"
-        return "probe" if self.prompt["choices"] else "vas"
+        return "probe" if self.prompt.choices else "vas"
 
     @property
     def is_open(self) -> bool:
         """Whether there is a question without an answer yet."""
-        return self.prompt is not None and not self._is_closed and self.prompt["id"] not in self.answered
+        return self.prompt is not None and not self._is_closed and self.prompt.id not in self.answered
 
     @property
     def is_answer(self) -> bool:
@@ -79,10 +79,10 @@ class Rating:
         }
         return self.kind is not None and chosen[self.kind]
 
-    def ask(self, prompt: Mapping[str, Any] | None, *, is_closed: bool = False) -> None:
+    def ask(self, prompt: PromptStatus | None, *, is_closed: bool = False) -> None:
         """Show a prompt, or none; the same one again changes nothing. One that is closed is seen, not answered."""
         self._is_closed = is_closed
-        if (prompt and prompt["id"]) != (self.prompt and self.prompt["id"]):
+        if (prompt and prompt.id) != (self.prompt and self.prompt.id):
             self._clear()
         self.prompt = prompt
 
@@ -93,7 +93,7 @@ class Rating:
 
     def choose(self, index: int) -> None:
         """Choose one of several."""
-        if self.is_open and self.prompt is not None and 0 <= index < len(self.prompt["choices"]):
+        if self.is_open and self.prompt is not None and 0 <= index < len(self.prompt.choices):
             self.choice = index
 
     def write(self, text: str) -> None:
@@ -120,13 +120,13 @@ class Rating:
         if self.kind == "text":
             return self.text.strip()
         if self.kind == "probe":
-            return str(self.prompt["choices"][self.choice or 0])
+            return str(self.prompt.choices[self.choice or 0])
         return float(self.value or 0.0)
 
     def _answer(self, value: float | str | None) -> Answer:
         assert self.prompt is not None
-        self.answered.add(self.prompt["id"])
-        return Answer(self.prompt["id"], value)
+        self.answered.add(self.prompt.id)
+        return Answer(self.prompt.id, value)
 
     def _move(self, action: Action) -> None:
         if action == "next":
@@ -142,7 +142,7 @@ class Rating:
 
     def _turn(self, action: Action) -> None:
         assert self.prompt is not None
-        n = len(self.prompt["choices"])
+        n = len(self.prompt.choices)
         if self.choice is None:
             self.choice = n - 1 if action in ("less", "much less") else 0
         elif action == "next":

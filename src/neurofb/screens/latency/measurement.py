@@ -158,7 +158,7 @@ def _clicks(test: DelayTest, pattern: Pattern, clock: Clock) -> FloatArray:
     from neurofb.screens.sound.player import SilentDevice, device_of, open_player
 
     clicks, said = Clicks(), list[str]()
-    player = open_player(clicks, clock, device=device_of(test.device), say=said.append)
+    player = open_player(clicks, clock, device=device_of(test.device), echo=said.append)
     if isinstance(player, SilentDevice):
         raise StreamMissing(f"the delay of sound cannot be measured without sound. {' '.join(said)}")
     return click_through(player, clicks, pattern, clock)

@@ -176,7 +176,7 @@ def open_player(
     *,
     device: str | int | None = None,
     silent: bool = False,
-    say: Callable[[str], None] = print,
+    echo: Callable[[str], None] = print,
     load: Callable[[], Any] | None = None,
 ) -> Player:
     """Return a player: the sound device, or with a notice the stand-in where there is none.
@@ -189,7 +189,7 @@ def open_player(
         Which; if it was named and is not there, that is an error and no stand-in.
     silent : bool
         True for the stand-in in any case.
-    say : callable
+    echo : callable
         Takes the notice.
     load : callable, optional
         Gives the package ``sounddevice``.
@@ -212,7 +212,7 @@ def open_player(
         if device is not None:
             raise
         why = str(error)
-    say(f"NO SOUND: {why}\nThe session's sound runs on in silence, on its clock; nobody hears it")
+    echo(f"NO SOUND: {why}\nThe session's sound runs on in silence, on its clock; nobody hears it")
     return SilentDevice(renderer, clock)
 
 

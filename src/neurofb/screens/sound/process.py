@@ -1,16 +1,16 @@
 """The sound of a session: a process of its own that subscribes to it and plays, as the screens show.
 
-In: what a session with a uid says over LSL. Out: sound, and words on the terminal. A session runs without it: when it
-starts late it catches up with the next status document, and when it dies the session goes on.
+In: status and feedback of the session with a uid, over LSL. Out: sound, and words on the terminal. A session runs
+without it: when it starts late it catches up with the next status, and when it dies the session goes on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from neurofb.clock import Clock
 from neurofb.screens.sound.player import Player, open_player
 from neurofb.screens.sound.score import Score
 from neurofb.screens.sound.soundscape import RATE_HZ, Soundscape
+from neurofb.status import SessionStatus
 
 if TYPE_CHECKING:
     from neurofb.views.session_client import SessionClient
@@ -32,130 +33,136 @@ WAITING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a session said since the last look.
+class Received:
+    """Everything that came from a session since the last pull."""
 
-    Attributes
-    ----------
-    statuses : sequence of mapping
-        Status documents.
-    rows : sequence of (float, float, float)
-        Level, reward, usable.
-    """
-
-    statuses: Sequence[Mapping[str, Any]] = ()
+    statuses: Sequence[SessionStatus] = ()
+    #: Level, reward, usable.
     rows: Sequence[tuple[float, float, float]] = ()
 
 
-class Ear(Protocol):
-    """What listens to a session, without ever waiting for it."""
+class Inlet(Protocol):
+    """Receives a session, without ever waiting for it."""
 
-    def take(self) -> Heard:
-        """Return what came since the last call."""
+    def pull(self) -> Received:
+        """Return everything that came since the last call."""
         ...
 
     def close(self) -> None:
-        """Stop listening."""
+        """End the connection."""
         ...
 
 
-class SessionEar:
-    """Listens to a session over LSL through a ``SessionClient``, whose thread waits for streams.
+class SessionInlet:
+    """Receives a session over LSL through a ``SessionClient``, whose thread waits for streams.
 
     Parameters
     ----------
-    bridge : SessionClient
+    client : SessionClient
         With ``WANTED`` streams; started here.
     """
 
-    def __init__(self, bridge: SessionClient) -> None:
-        self._bridge = bridge
-        self._status: Mapping[str, Any] | None = None
+    def __init__(self, client: SessionClient) -> None:
+        self._client = client
+        self._status: SessionStatus | None = None
         self._row_s = -math.inf
-        bridge.start()
+        client.start()
 
-    def take(self) -> Heard:
-        """Return what came since the last call; of several status documents the newest alone."""
-        snapshot = self._bridge.snapshot()
+    def pull(self) -> Received:
+        """Return everything that came since the last call; of several statuses the newest alone."""
+        snapshot = self._client.snapshot()
         statuses = (
             [snapshot.status] if snapshot.status is not None and snapshot.status is not self._status else []
         )
         self._status = snapshot.status
         if snapshot.feedback is None or snapshot.feedback["time_s"] <= self._row_s:
-            return Heard(statuses)
-        columns, times_s, values = self._bridge.course("feedback")
+            return Received(statuses)
+        columns, times_s, values = self._client.history("feedback")
         new = np.asarray(times_s) > self._row_s
-        # What was there before this process heard anything is the past: it is not played after.
+        # Rows from before this process received anything are the past: they are not played after.
         new[:-1] &= self._row_s > -math.inf
         self._row_s = float(times_s[-1])
         wanted = [columns.index(name) for name in ("level", "reward", "usable")]
-        return Heard(statuses, [(row[0], row[1], row[2]) for row in values[new][:, wanted].tolist()])
+        return Received(statuses, [(row[0], row[1], row[2]) for row in values[new][:, wanted].tolist()])
 
     def close(self) -> None:
-        """Stop listening."""
-        self._bridge.close()
+        """End the connection."""
+        self._client.close()
 
 
 class SessionSound:
-    """A session's ear, score and player, stepped together.
+    """A session's inlet, score and player, stepped together.
 
     Parameters
     ----------
-    ear : Ear
+    inlet : Inlet
     score : Score
     player : Player
     clock : Clock
-    say : callable
+    echo : callable
         Takes lines for the terminal.
     """
 
     def __init__(
-        self, ear: Ear, score: Score, player: Player, clock: Clock, say: Callable[[str], None] = print
+        self, inlet: Inlet, score: Score, player: Player, clock: Clock, echo: Callable[[str], None] = print
     ) -> None:
-        self._ear, self._score, self._player, self._clock, self._say = ear, score, player, clock, say
-        self._heard_s = clock.now_s()
+        self._inlet, self._score, self._player, self._clock, self._echo = inlet, score, player, clock, echo
+        self._came_s = clock.now_s()
         self._waiting = False
         self._ends_s: float | None = None
 
     def step(self) -> bool:
-        """Hear, order, play; give whether to go on."""
+        """Receive, order, play; return whether to go on."""
         now_s = self._clock.now_s()
-        heard = self._ear.take()
-        for document in heard.statuses:
-            self._score.status(document, now_s)
-        for level, reward, usable in heard.rows:
-            self._score.feedback(level, reward, usable, now_s)
+        received = self._inlet.pull()
+        for status in received.statuses:
+            self._score.play_status(status, now_s)
+        for level, reward, usable in received.rows:
+            self._score.play_feedback(level, reward, usable, now_s)
         self._score.step(now_s)
         self._player.step()
-        self._mind(bool(heard.statuses or heard.rows), now_s)
+        self._report_silence(bool(received.statuses or received.rows), now_s)
         if self._score.over and self._ends_s is None:
             self._ends_s = now_s + LINGER_S
         return self._ends_s is None or now_s < self._ends_s
 
-    def _mind(self, came: bool, now_s: float) -> None:
+    def _report_silence(self, came: bool, now_s: float) -> None:
         if came:
             if self._waiting:
-                self._say("the session is there")
-            self._heard_s, self._waiting = now_s, False
-        elif now_s - self._heard_s > WAITING_S and not self._waiting and not self._score.over:
+                self._echo("the session is there")
+            self._came_s, self._waiting = now_s, False
+        elif now_s - self._came_s > WAITING_S and not self._waiting and not self._score.over:
             self._waiting = True
-            self._say(
+            self._echo(
                 f"waiting for the session: nothing heard for {WAITING_S:g} s. Is it running, and its uid right?"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class SoundOptions:
+    """How a session sounds."""
+
+    #: Of the soundscape.
+    seed: int = 0
+    #: 0 to 1, of the full loudness.
+    volume: float = 1.0
+    #: Which sound device; None for the system's own.
+    device: str | int | None = None
+    #: Whether nothing is played.
+    silent: bool = False
+    #: Whether rewards ring.
+    rewards: bool = True
+    #: The folder of recorded instructions.
+    speech: Path | None = None
 
 
 def run(
     uid: str,
     clock: Clock,
+    options: SoundOptions = SoundOptions(),
     *,
-    seed: int = 0,
-    volume: float = 1.0,
-    device: str | int | None = None,
-    silent: bool = False,
-    rewards: bool = True,
-    speech: Path | None = None,
-    say: Callable[[str], None] = print,
-    ear: Ear | None = None,
+    echo: Callable[[str], None] = print,
+    inlet: Inlet | None = None,
 ) -> None:
     """Play a session until it ends.
 
@@ -164,28 +171,17 @@ def run(
     uid : str
         The session's.
     clock : Clock
-    seed : int
-        Of the soundscape.
-    volume : float
-        0 to 1, of the full loudness.
-    device : str or int or None
-        Which sound device; None for the system's own.
-    silent : bool
-        True for none.
-    rewards : bool
-        Whether rewards ring.
-    speech : Path or None
-        The folder of recorded instructions.
-    say : callable
+    options : SoundOptions
+    echo : callable
         Takes lines for the terminal.
-    ear : Ear, optional
-        What listens; LSL by default.
+    inlet : Inlet, optional
+        Where the session comes from; LSL by default.
     """
-    soundscape = Soundscape(seed, RATE_HZ, volume)
-    score = Score(soundscape, rewards=rewards, speech=speech, say=say)
-    player = open_player(soundscape, clock, device=device, silent=silent, say=say)
-    ear = ear or _ear_of(uid, clock)
-    session = SessionSound(ear, score, player, clock, say)
+    soundscape = Soundscape(options.seed, RATE_HZ, options.volume)
+    score = Score(soundscape, rewards=options.rewards, speech=options.speech, echo=echo)
+    player = open_player(soundscape, clock, device=options.device, silent=options.silent, echo=echo)
+    inlet = inlet or _lsl_inlet(uid, clock)
+    session = SessionSound(inlet, score, player, clock, echo)
     player.start()
     due_s = clock.now_s()
     try:
@@ -194,29 +190,26 @@ def run(
             clock.wait_until(due_s)
     finally:
         player.stop()
-        ear.close()
+        inlet.close()
 
 
-def _ear_of(uid: str, clock: Clock) -> Ear:
+def _lsl_inlet(uid: str, clock: Clock) -> Inlet:
     from neurofb.views.session_client import SessionClient  # loads LSL, which an audition does without
 
-    return SessionEar(SessionClient(uid, "sound", clock, WANTED))
+    return SessionInlet(SessionClient(uid, "sound", clock, WANTED))
 
 
 def audition(
     clock: Clock,
+    options: SoundOptions = SoundOptions(),
     *,
-    seed: int = 0,
-    volume: float = 1.0,
-    device: str | int | None = None,
-    silent: bool = False,
     length_s: float = 12.0,
-    say: Callable[[str], None] = print,
+    echo: Callable[[str], None] = print,
 ) -> None:
     """Play the soundscape from level 0 to 1 with a bell and a chime, to set the loudness at the headphones by."""
-    soundscape = Soundscape(seed, RATE_HZ, volume)
-    player = open_player(soundscape, clock, device=device, silent=silent, say=say)
-    say("set the headphones so that this is comfortable and soft; in the session nothing is louder")
+    soundscape = Soundscape(options.seed, RATE_HZ, options.volume)
+    player = open_player(soundscape, clock, device=options.device, silent=options.silent, echo=echo)
+    echo("set the headphones so that this is comfortable and soft; in the session nothing is louder")
     start_s = clock.now_s()
     soundscape.ring("phase")
     player.start()

@@ -1,20 +1,20 @@
-"""From what a session says to what is heard: status documents and feedback in, a soundscape's orders out.
+"""From the status and feedback of a session to sound: statuses and rows in, a soundscape's orders out.
 
-In: the documents of ``neurofb-status`` and the rows of ``neurofb-feedback``, as they come. Kept: what was heard of
-last, to tell what is new. What cannot be understood, or does not come any more, leaves the neutral sound: that there
-is no feedback now is no failure, and does not sound like one.
+In: the status and the rows of ``neurofb-feedback``, as they come. Kept: the phase, prompt and state of the last status,
+to detect what is new. A value that is not known, or does not come any more, leaves the neutral sound: that there is no
+feedback now is no failure, and does not sound like one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from neurofb.errors import NeurofbError
 from neurofb.screens.sound.soundscape import Soundscape
 from neurofb.screens.sound.wav_file import read_speech
+from neurofb.status import OVER, PhaseStatus, SessionStatus
 
 #: Without anything new for so long, the sound is neutral; the engine's own limit is 1 s, and it says so in time.
 STALE_S = 1.0
@@ -37,7 +37,7 @@ class Score:
         Whether rewards ring bells; the level is heard in any case. Some who meditate begin to strive for them.
     speech : Path or None
         The folder of recorded instructions that phases name; None for chimes alone.
-    say : callable
+    echo : callable
         Takes a line for the terminal.
     """
 
@@ -47,60 +47,62 @@ class Score:
         *,
         rewards: bool = True,
         speech: Path | None = None,
-        say: Callable[[str], None] = print,
+        echo: Callable[[str], None] = print,
     ) -> None:
-        self._sound, self._rewards, self._folder, self._say = soundscape, rewards, speech, say
-        self._phase: Any = None
-        self._prompt: Any = None
+        self._sound, self._rewards, self._folder, self._echo = soundscape, rewards, speech, echo
+        self._phase: tuple[int, str] | None = None
+        self._prompt: str | None = None
         self._state = ""
-        self._heard_s = self._row_s = -math.inf
+        self._came_s = self._row_s = -math.inf
         self._open = self._rewarded = self._neutral = self._gone = False
 
     @property
     def over(self) -> bool:
         """Whether the session said that it has ended."""
-        return self._state in ("finished", "aborted")
+        return self._state in OVER
 
-    def status(self, document: Mapping[str, Any], now_s: float) -> None:
-        """Take a status document that came at ``now_s``."""
-        self._heard_s = now_s
+    def play_status(self, status: SessionStatus, now_s: float) -> None:
+        """Order the sounds of a status that came at ``now_s``."""
+        self._came_s = now_s
         if self._gone:
             self._gone = False
             self._sound.silence(self._state in QUIET_STATES)
-        self._take_state(str(document.get("state") or ""))
-        self._take_phase(_table(document.get("phase")), document.get("now_s"))
-        prompt = _table(document.get("prompt")).get("id")
+        self._play_state(status.state)
+        if status.phase is not None:
+            self._play_phase(status.phase, status.now_s)
+        prompt = None if status.prompt is None else status.prompt.id
         if prompt is not None and prompt != self._prompt and self._state not in QUIET_STATES:
             self._sound.ring("question")
         self._prompt = prompt
-        feedback = _table(document.get("feedback"))
-        self._open = feedback.get("on") is True and feedback.get("mode", "continuous") == "continuous"
+        feedback = status.feedback
+        self._open = feedback.on and feedback.mode == "continuous"
         if not self._open or now_s - self._row_s > ROWS_STALE_S:
-            self._follow(feedback.get("level"), feedback.get("reward"), feedback.get("usable"))
+            level = math.nan if feedback.level is None else feedback.level
+            self._follow(level, reward=feedback.reward, usable=feedback.usable)
 
-    def feedback(self, level: float, reward: float, usable: float, now_s: float) -> None:
-        """Take a row of the feedback stream that came at ``now_s``."""
-        self._row_s = self._heard_s = now_s
-        self._follow(level, reward, usable)
+    def play_feedback(self, level: float, reward: float, usable: float, now_s: float) -> None:
+        """Order the sound of a row of the feedback stream that came at ``now_s``."""
+        self._row_s = self._came_s = now_s
+        self._follow(level, reward=reward > 0.5, usable=usable > 0.5)
 
     def step(self, now_s: float) -> None:
         """Look whether anything still comes; to be called a few times a second."""
-        silent_s = now_s - self._heard_s
+        silent_s = now_s - self._came_s
         if silent_s > STALE_S:
             self._rewarded = False
             self._rest()
-        if silent_s > GONE_S and not self._gone and self._heard_s > -math.inf and not self.over:
+        if silent_s > GONE_S and not self._gone and self._came_s > -math.inf and not self.over:
             self._gone = True
             self._sound.silence(True)
 
-    def _follow(self, level: Any, reward: Any, usable: Any) -> None:
-        good = self._open and _true(usable) and _number(level)
+    def _follow(self, level: float, *, reward: bool, usable: bool) -> None:
+        good = self._open and usable and math.isfinite(level)
         if good:
             self._neutral = False
-            self._sound.follow(float(level), True)
+            self._sound.follow(level, True)
         else:
             self._rest()
-        rewarded = good and _true(reward)
+        rewarded = good and reward
         # The beginning of a reward rings, not its being there.
         if rewarded and not self._rewarded and self._rewards:
             self._sound.ring("reward")
@@ -111,7 +113,7 @@ class Score:
             self._neutral = True
             self._sound.neutral()
 
-    def _take_state(self, state: str) -> None:
+    def _play_state(self, state: str) -> None:
         if state == self._state:
             return
         was, self._state = self._state, state
@@ -124,35 +126,22 @@ class Score:
             self._sound.hush()
             self._sound.ring("end")
 
-    def _take_phase(self, phase: Mapping[str, Any], session_s: Any) -> None:
-        key = (phase.get("index"), phase.get("name"))
-        if not phase or key == self._phase:
+    def _play_phase(self, phase: PhaseStatus, session_s: float) -> None:
+        key, is_first = (phase.index, phase.name), self._phase is None
+        if key == self._phase:
             return
-        began_s, is_first = phase.get("start_s"), self._phase is None
         self._phase = key
-        late = is_first and _number(session_s) and _number(began_s) and session_s - began_s > LATE_S
+        late = is_first and phase.start_s is not None and session_s - phase.start_s > LATE_S
         self._sound.hush()
         if self._state not in QUIET_STATES and not late:
-            self._sound.ring("instruction" if phase.get("kind") == "instruction" else "phase")
-            self._speak(phase.get("sound"))
+            self._sound.ring("instruction" if phase.kind == "instruction" else "phase")
+            self._speak(phase.sound)
 
-    def _speak(self, sound: Any) -> None:
-        """Return what a phase names if it is a recording; words stay words, the chime has rung for them."""
-        if self._folder is None or not isinstance(sound, str) or not sound.lower().endswith(".wav"):
+    def _speak(self, sound: str | None) -> None:
+        """Play the recording that a phase names; where it names words, the chime has rung for them."""
+        if self._folder is None or sound is None or not sound.lower().endswith(".wav"):
             return
         try:
-            self._sound.say(read_speech(self._folder / sound, self._sound.rate_hz))
+            self._sound.speak(read_speech(self._folder / sound, self._sound.rate_hz))
         except NeurofbError as error:
-            self._say(f"no spoken instruction, a chime instead: {error}")
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _true(value: Any) -> bool:
-    return value is True or (_number(value) and value > 0.5)
+            self._echo(f"no spoken instruction, a chime instead: {error}")

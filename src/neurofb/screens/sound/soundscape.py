@@ -120,10 +120,10 @@ class Soundscape:
                 f"nothing called {name!r} can ring; there are: reward, {', '.join(self._chimes)}"
             )
 
-    def say(self, samples: FloatArray, at: int | None = None) -> None:
+    def speak(self, samples: FloatArray, at: int | None = None) -> None:
         """Play a recording after what chimes now; the loops are lowered and no bells ring meanwhile."""
         ready = parts.speech(samples, self.rate_hz)
-        self._ask(at, lambda now: self._say(ready, now))
+        self._ask(at, lambda now: self._speak(ready, now))
 
     def hush(self, at: int | None = None) -> None:
         """Let recordings end, softly, before they are over."""
@@ -184,7 +184,7 @@ class Soundscape:
         self._voices.append(_Voice(self._chimes[name], start))
         self._chime_free = start + len(self._chimes[name])
 
-    def _say(self, ready: FloatArray, now: int) -> None:
+    def _speak(self, ready: FloatArray, now: int) -> None:
         lead = math.ceil(SPEECH_LEAD_S * self.rate_hz / BLOCK) * BLOCK
         start = max(now + lead, self._chime_free, self._speech_end)
         self._voices.append(_Voice(ready, start, True))

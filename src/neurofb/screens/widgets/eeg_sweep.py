@@ -1,4 +1,4 @@
-"""Draws a ``Sweep``: EEG that is written once from left to right and stays until the sweep comes round again."""
+"""Draws a ``SweepEnvelope``: EEG written once from left to right, which stays until the sweep comes round again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neurofb.chunk import FloatArray
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.scene import font, with_alpha
 from neurofb.views.contact_advice import GLYPHS, Tone
-from neurofb.views.history import Sweep
+from neurofb.views.history import SweepEnvelope
 
 SPAN_S = 8.0
 SCALES_UV = (10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
@@ -23,7 +23,7 @@ _LABELS_PX = 74
 
 
 class EegSweep(QWidget):
-    """Qt view of the ``Sweep`` model; a channel whose contact is bad is drawn in its tone, with its sign.
+    """Qt view of the ``SweepEnvelope`` model; a channel whose contact is bad is drawn in its tone, with its sign.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class EegSweep(QWidget):
         self._labels: tuple[str, ...] = ()
         self._rate_hz = 0.0
         self._scale = 2
-        self._sweep: Sweep | None = None
+        self._sweep: SweepEnvelope | None = None
         self._pixmap: QPixmap | None = None
         self._states: Mapping[str, tuple[str, Tone]] = {}
         self.n_dropped = 0
@@ -78,7 +78,7 @@ class EegSweep(QWidget):
     def _begin(self) -> None:
         if self._labels and self.width() > _LABELS_PX + 16:
             columns = self.width() - _LABELS_PX
-            self._sweep = Sweep(len(self._labels), self._rate_hz, SPAN_S, columns)
+            self._sweep = SweepEnvelope(len(self._labels), self._rate_hz, SPAN_S, columns)
             self._pixmap = QPixmap(columns, max(1, self.height()))
             self._pixmap.fill(QColor(self._theme.panel))
 
@@ -98,7 +98,7 @@ class EegSweep(QWidget):
             self._draw_columns(self._sweep, self._pixmap, [(head + 1 + i) % n for i in range(n)])
             self.update()
 
-    def _draw_columns(self, sweep: Sweep, pixmap: QPixmap, columns: list[int]) -> None:
+    def _draw_columns(self, sweep: SweepEnvelope, pixmap: QPixmap, columns: list[int]) -> None:
         """Wipe some columns and draw a stroke from least to greatest in each, joined to the column before."""
         painter = QPainter(pixmap)
         ground = QColor(self._theme.panel)

@@ -13,7 +13,7 @@ SPAN_S = 60.0
 _DASH, _DOT = Qt.PenStyle.DashLine, Qt.PenStyle.DotLine
 
 
-class CoursePlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
+class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """Qt view of a ``Course``: each column a curve, told apart by its line as well as by its colour.
 
     Parameters
@@ -52,9 +52,9 @@ class CoursePlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
             self.plot(pen=pyqtgraph.mkPen(colour, width=2, style=style)) for _, _, (colour, style) in named
         ]
 
-    def show_course(self, course: tuple[tuple[str, ...], FloatArray, FloatArray]) -> None:
-        """Draw the rows of a course against how long ago they were."""
-        names, times_s, rows = course
+    def show_history(self, history: tuple[tuple[str, ...], FloatArray, FloatArray]) -> None:
+        """Draw rows against how long ago they were."""
+        names, times_s, rows = history
         if not len(times_s):
             return
         ago_s = times_s - times_s[-1]

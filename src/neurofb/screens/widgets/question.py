@@ -66,7 +66,7 @@ def draw_question(
     painter.fillRect(veil, with_alpha(theme.sky_top, 0.55 * opacity))
     ink, faint = with_alpha(theme.ink, opacity), with_alpha(theme.faint, opacity)
     box = QRectF(width * 0.08, height * 0.08, width * 0.84, height * 0.17)
-    draw_text(painter, box, rating.prompt["question"], height * HEADLINE, ink, bold=True)
+    draw_text(painter, box, rating.prompt.question, height * HEADLINE, ink, bold=True)
     hint = f"rating.hint_{rating.kind}"
     if rating.kind == "vas":
         _draw_line(painter, rating, where, theme, opacity)
@@ -91,8 +91,8 @@ def _draw_line(painter: QPainter, rating: Rating, where: Places, theme: Theme, o
     below = line.top() + height * 0.05
     low = QRectF(line.left() - where.width * 0.06, below, half, height * 0.14)
     high = QRectF(line.right() + where.width * 0.06 - half, below, half, height * 0.14)
-    draw_text(painter, low, rating.prompt["low"], height * TEXT, ink, align=LEFT)
-    draw_text(painter, high, rating.prompt["high"], height * TEXT, ink, align=RIGHT)
+    draw_text(painter, low, rating.prompt.low, height * TEXT, ink, align=LEFT)
+    draw_text(painter, high, rating.prompt.high, height * TEXT, ink, align=RIGHT)
     if rating.value is None:
         return
     x, y, size = line.left() + line.width() * rating.value / GREATEST, line.top(), height * 0.035
@@ -114,7 +114,7 @@ def _draw_line(painter: QPainter, rating: Rating, where: Places, theme: Theme, o
 
 def _draw_choices(painter: QPainter, rating: Rating, where: Places, theme: Theme, opacity: float) -> None:
     assert rating.prompt is not None
-    for i, (box, text) in enumerate(zip(where.choices, rating.prompt["choices"], strict=True)):
+    for i, (box, text) in enumerate(zip(where.choices, rating.prompt.choices, strict=True)):
         chosen = i == rating.choice
         painter.setPen(
             QPen(with_alpha(theme.accent if chosen else theme.faint, opacity), where.height * 0.005)

@@ -1,0 +1,104 @@
+"""The status as the engine makes it: the real state of the recording reaches the operator's banner."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from session_parts import run
+
+from neurofb.recording import disk_state
+from neurofb.status import SessionStatus
+from neurofb.views.operator import operator_view
+from neurofb.views.snapshot import Snapshot
+from neurofb.views.texts import Wording
+
+#: A simulated session in a folder, in a process that may not write more than so much into a file (0: as much as it
+#: wants); each status goes to standard output as it goes to LSL.
+SESSION = """
+import resource, signal, sys
+from pathlib import Path
+from neurofb.clock import ManualClock
+from neurofb.engine.assembly import Hooks, assemble
+from neurofb.engine.planning import Asked, plan_session
+folder, limit = Path(sys.argv[1]), int(sys.argv[2])
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+plan = plan_session(Asked("demo", "simulated", "P01", seed=1, data=folder, simulate=True))
+show = Hooks(on_status=lambda status: print(status.to_json()))
+sys.exit(assemble(plan, ManualClock(1000.0), show, publish=False).engine.run().exit_code)
+"""
+
+
+def statuses_of_a_session(folder: Path, limit: int = 0) -> tuple[int, list[SessionStatus]]:
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION, folder, str(limit)], capture_output=True, text=True, timeout=100
+    )
+    return done.returncode, [SessionStatus.from_json(line) for line in done.stdout.splitlines()]
+
+
+def banner(status: SessionStatus) -> str:
+    found = operator_view(Snapshot(100.0, status, 0.1), Wording("en"), uid=status.session).banner
+    return "" if found is None else found.text
+
+
+def test_recording_is_ok_on_a_disk_that_works(tmp_path):
+    ran = run(tmp_path)
+    assert all(each["recording"]["ok"] for each in ran.statuses)
+    last = ran.statuses[-1]["recording"]
+    assert last["why"] == ""
+    assert last["free_bytes"] > disk_state.LEAST_FREE_BYTES
+    assert 0 <= last["queued_bytes"] <= last["bytes"]
+
+
+def test_failed_write_reaches_the_banner(tmp_path):
+    code, statuses = statuses_of_a_session(tmp_path, limit=300_000)
+    assert code == 3
+    assert statuses[0].recording.ok
+    assert banner(statuses[0]) != "THE RECORDING FAILS"
+    last = statuses[-1]
+    assert not last.recording.ok
+    assert banner(last).startswith("THE RECORDING FAILS: File too large")
+    assert "bytes are safe on the disk" in banner(last)
+
+
+def test_full_file_system_reaches_the_banner_before_and_when_it_is_full(tmp_path):
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None:
+        pytest.skip("needs root to mount a small file system")
+    if subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path], capture_output=True
+    ).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        code, statuses = statuses_of_a_session(tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert code == 3
+    running = [banner(each) for each in statuses if each.state == "running"]
+    assert any(
+        each == "THE RECORDING FAILS: 0 MB are free on the disk; needed are 100 MB" for each in running
+    )
+    assert banner(statuses[-1]).startswith("THE RECORDING FAILS: No space left on device")
+
+
+def test_little_free_space_reaches_the_banner(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_state, "LEAST_FREE_BYTES", 10**18)
+    ran = run(tmp_path)
+    assert ran.outcome.exit_code == 0
+    shown = [banner(SessionStatus.from_json(json.dumps(each))) for each in ran.statuses]
+    assert any(text.startswith("THE RECORDING FAILS") and "MB are free" in text for text in shown)
+
+
+def test_deleted_recording_reaches_the_banner(tmp_path):
+    def prepare(assembled):
+        assembled.folder.recording.unlink()
+
+    ran = run(tmp_path, prepare=prepare)
+    assert banner(SessionStatus.from_json(json.dumps(ran.statuses[-1]))).startswith(
+        "THE RECORDING FAILS: the file"
+    )
