@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from scipy import signal
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownFile, WrongFile, nearest
@@ -56,15 +58,10 @@ def _samples(data: bytes, width: int) -> FloatArray:
     return padded.view("<i4")[:, 0] / 2.0**31
 
 
-def _at_rate(x: FloatArray, from_hz: float, to_hz: float) -> FloatArray:
-    """Return ``x`` at another rate: its spectrum cut or filled up, after silence that keeps the ends apart."""
-    if from_hz == to_hz:
+def _at_rate(x: FloatArray, from_hz: int, to_hz: float) -> FloatArray:
+    """Return ``x`` at another rate, in whole hertz; silence is before and after it."""
+    ratio = Fraction(round(to_hz), from_hz)
+    if ratio == 1:
         return x
-    # A length whose Fourier transform is quick, and that makes a whole number of samples at either rate.
-    n = -(-(len(x) + round(0.1 * from_hz)) // int(from_hz)) * int(from_hz)
-    m = round(n * to_hz / from_hz)
-    spectrum = np.fft.rfft(x, n)
-    out = np.zeros(m // 2 + 1, complex)
-    k = min(len(spectrum), len(out))
-    out[:k] = spectrum[:k]
-    return np.asarray(np.fft.irfft(out, m)[: round(len(x) * to_hz / from_hz)] * (m / n))
+    resampled = signal.resample_poly(x, ratio.numerator, ratio.denominator)
+    return np.asarray(resampled, dtype=np.float64)[: round(len(x) * ratio)]
