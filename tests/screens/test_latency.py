@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsl_senders import unique
+from screen_parts import SimulatedChannel
 
 from neurofb.clock import ManualClock
 from neurofb.commands.latency import guide_and_measure
@@ -22,7 +23,6 @@ from neurofb.screens.latency.marks import (
     LEAST_GAP_S,
     Clicks,
     Pattern,
-    Simulated,
     click,
 )
 from neurofb.screens.latency.measurement import DelayTest
@@ -56,7 +56,7 @@ def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, 
 
     Where delays differ by more than a sample, their median is that of a single mark, and as exact as that.
     """
-    simulated = Simulated(
+    simulated = SimulatedChannel(
         kind, delay_s, jitter_s, noise=noise, drift=drift, missed=0.05, inverted=inverted, seed=seed
     )
     samples, stamps_s, marks_s, true_s = recorded(simulated, rate_hz=rate_hz, seed=seed)
@@ -72,7 +72,7 @@ def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_1000_hz_a_strong_noise_still_gives_the_median_within_a_millisecond(kind):
     for seed in range(5):
-        simulated = Simulated(kind, 0.048, 0.003, noise=0.25, drift=1.0, missed=0.05, seed=seed)
+        simulated = SimulatedChannel(kind, 0.048, 0.003, noise=0.25, drift=1.0, missed=0.05, seed=seed)
         samples, stamps_s, marks_s, true_s = recorded(simulated, seed=seed)
         found = find_delays(samples, stamps_s, marks_s, kind)
         assert abs(found.median_s - np.nanmedian(true_s)) <= 1e-3
@@ -80,7 +80,7 @@ def test_at_1000_hz_a_strong_noise_still_gives_the_median_within_a_millisecond(k
 
 
 def test_mains_and_a_flickering_backlight_do_not_mislead():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.033))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.033))
     with_mains = samples + 40 * np.sin(2 * np.pi * 50 * stamps_s)
     assert find_delays(with_mains, stamps_s, marks_s, "screen").median_s == pytest.approx(0.033, abs=1e-3)
     flickering = np.where((samples > 350) & (stamps_s * 240 % 1 < 0.5), 100.0, 0.0)
@@ -88,14 +88,14 @@ def test_mains_and_a_flickering_backlight_do_not_mislead():
 
 
 def test_a_slow_screen_counts_from_half_way():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.05, noise=0.0))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.05, noise=0.0))
     slow = np.convolve(samples, np.ones(20) / 20)[: len(samples)]  # 20 ms from dark to bright
     slow[:20] = slow[20]
     assert find_delays(slow, stamps_s, marks_s, "screen").median_s == pytest.approx(0.06, abs=1e-3)
 
 
 def test_gaps_nan_and_marks_outside_are_missed_and_nothing_else():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.04), n_marks=40)
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.04), n_marks=40)
     samples[10_000:10_100] = np.nan
     keep = (stamps_s < marks_s[20] - 0.1) | (stamps_s > marks_s[20] + 0.3)
     keep &= stamps_s < marks_s[38]
@@ -116,37 +116,37 @@ NOISE = np.random.default_rng(5)
         lambda t: np.cumsum(NOISE.standard_normal(len(t))),
         lambda t: np.sin(2 * np.pi * 50 * t),
         lambda t: (t % 1 < 0.5) * 1.0,
-        lambda t: recorded(Simulated("screen"), seed=77)[0][: len(t)],
+        lambda t: recorded(SimulatedChannel("screen"), seed=77)[0][: len(t)],
     ],
     ids=["noise", "walk", "mains", "blinking", "another pattern"],
 )
 def test_marks_that_are_not_there_are_refused(kind, other):
-    _, stamps_s, marks_s, _ = recorded(Simulated(kind), seed=3, n_marks=40)
+    _, stamps_s, marks_s, _ = recorded(SimulatedChannel(kind), seed=3, n_marks=40)
     with pytest.raises(WrongStream, match=r"marks cannot be found .*stands out from chance.*\?"):
         find_delays(other(stamps_s[:20_000]), stamps_s[:20_000], marks_s, kind)
 
 
 def test_a_delay_beyond_what_is_looked_for_is_refused():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.9))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.9))
     with pytest.raises(WrongStream, match="no delay from 0 to 600 ms"):
         find_delays(samples, stamps_s, marks_s, "screen")
 
 
 def test_marks_before_they_were_ordered_mean_a_wrong_clock():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.02))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.02))
     with pytest.raises(WrongStream, match=r"8\d ms before they were ordered.*LSL's clock"):
         find_delays(samples, stamps_s - 0.1, marks_s, "screen")
 
 
 def test_mostly_missed_marks_are_refused():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.02))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.02))
     samples[stamps_s > marks_s[25] - 0.1] = samples[0]
     with pytest.raises(WrongStream, match=r"marks (cannot be found|can be told apart)"):
         find_delays(samples, stamps_s, marks_s, "screen")
 
 
 def test_what_does_not_belong_together_is_refused_in_words():
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen"))
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen"))
     with pytest.raises(WrongInput, match=r"'screen' or 'sound', found 'smell'"):
         find_delays(samples, stamps_s, marks_s, "smell")
     with pytest.raises(WrongShape, match="a stamp for each sample"):
@@ -220,7 +220,7 @@ def test_a_click_has_as_much_push_as_pull_and_the_same_samples_in_any_blocks():
 
 
 def test_results_are_stored_beside_each_other(tmp_path):
-    samples, stamps_s, marks_s, _ = recorded(Simulated("screen", 0.05, missed=0.1), n_marks=20)
+    samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.05, missed=0.1), n_marks=20)
     document = find_delays(samples, stamps_s, marks_s, "screen").document({"stream": "Photo"})
     paths = [store(tmp_path, document) for _ in range(3)]
     assert [path.name for path in paths] == ["latency.json", "latency_2.json", "latency_3.json"]
@@ -262,7 +262,7 @@ def photodiode():
         start_s = clock.now_s() - pattern.length_s - 5.0
         marks_s = start_s + 1.0 + pattern.offsets_s
         stamps_s = np.arange(start_s, marks_s[-1] + 2.0, 1e-3)
-        light, _ = Simulated("screen", 0.042, missed=0.05, inverted=True).record(
+        light, _ = SimulatedChannel("screen", 0.042, missed=0.05, inverted=True).record(
             stamps_s, marks_s, pattern.on_s
         )
         outlet.push(np.column_stack([np.zeros(len(light)), light]), stamps_s)

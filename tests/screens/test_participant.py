@@ -9,13 +9,13 @@ pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage
+from screen_parts import most_changes_per_s
 from stand_in import prompt, status
 
 from neurofb import messages
 from neurofb.lsl.inlet import LslClock
 from neurofb.screens.participant import ParticipantScreen
 from neurofb.screens.theme import DARK, LIGHT
-from neurofb.views.flash_limits import most_changes_per_s
 from neurofb.views.session_client import FOR_PARTICIPANT, SessionClient
 from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording

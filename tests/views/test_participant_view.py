@@ -5,18 +5,12 @@ import random
 from string import Formatter
 
 import pytest
+from screen_parts import most_changes_per_s, relative_luminance
 from stand_in import prompt, status
 
 from neurofb import messages
 from neurofb.errors import UnknownName
-from neurofb.views.flash_limits import (
-    FADE_S,
-    LIMIT_PER_S,
-    Faded,
-    Slow,
-    most_changes_per_s,
-    relative_luminance,
-)
+from neurofb.views.flash_limits import FADE_S, LIMIT_PER_S, Faded, Slow
 from neurofb.views.participant import ParticipantView, Words
 from neurofb.views.rating import Rating
 from neurofb.views.snapshot import Snapshot

@@ -1,4 +1,4 @@
-"""What keeps the participant's screen from flashing: numbers that move slowly, words that fade, and how to count.
+"""Limits that keep the participant's screen from flashing: numbers that move slowly, words that fade.
 
 The law: in no second does any part of the screen change its brightness more than three times. A change is a swing of
 a tenth of the whole range or more, the size that the general flash threshold of WCAG 2.2 (success criterion 2.3.1)
@@ -11,7 +11,7 @@ counts; it counts pairs, we count each. It holds by construction, whatever is re
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,8 +19,6 @@ from typing import Generic, TypeVar
 LIMIT_PER_S = 0.4
 #: From invisible to visible; away and back again is 0.9 s, two changes.
 FADE_S = 0.45
-#: A swing of this much of the range from black to white is a change.
-CHANGE = 0.1
 #: A frame that comes late does not catch up at once: that would be a jump.
 LONGEST_FRAME_S = 0.1
 
@@ -84,34 +82,3 @@ class Faded(Generic[Content]):
             self.opacity = 0.0 if wanted == self.nothing else step
         else:
             self.opacity = min(1.0, self.opacity + step)
-
-
-def relative_luminance(red: float, green: float, blue: float) -> float:
-    """Return the relative luminance, 0–1, of an sRGB colour with parts 0–255 (WCAG 2.2)."""
-
-    def linear(part: float) -> float:
-        share = part / 255.0
-        return share / 12.92 if share <= 0.04045 else float(((share + 0.055) / 1.055) ** 2.4)
-
-    return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
-
-
-def most_changes_per_s(times_s: Sequence[float], luminances: Sequence[float], size: float = CHANGE) -> int:
-    """Return the largest number of changes in any second.
-
-    A change is complete when the luminance has moved by ``size`` from its last turning point.
-    """
-    moments: list[float] = []
-    low = high = luminances[0]
-    direction = 0
-    for time_s, value in zip(times_s, luminances, strict=True):
-        low, high = min(low, value), max(high, value)
-        if direction <= 0 and value - low >= size:
-            moments.append(time_s)
-            direction, high, low = 1, value, value
-        elif direction >= 0 and high - value >= size:
-            moments.append(time_s)
-            direction, high, low = -1, value, value
-    return max(
-        (sum(1 for other in moments if 0 <= other - first < 1.0 - 1e-9) for first in moments), default=0
-    )

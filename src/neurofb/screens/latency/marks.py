@@ -1,12 +1,10 @@
-"""What the latency test shows and plays: marks at moments that nothing else in a recording coincides with.
+"""The marks of the latency test: moments that nothing else in a recording coincides with, and the click that sounds.
 
-In: a seed. Out: when each mark comes and how long it lasts, the click that sounds, and, to try it all without
-hardware, what a photodiode or a cable from the loudspeaker would record of them.
+In: a seed. Out: when each mark comes and how long it lasts; samples of the click.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -99,59 +97,3 @@ class Clicks:
         out[:n] = self._left[:n]
         out[n:] = 0.0
         self._left = self._left[n:]
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """A recorded channel that is not there: what a photodiode or a cable gives.
-
-    Attributes
-    ----------
-    kind : str
-        ``screen`` or ``sound``.
-    delay_s, jitter_s : float
-        From a mark to its being seen or heard: the mean and the SD.
-    noise : float
-        SD of white noise, as a share of a mark's size.
-    drift : float
-        How far it wanders within a minute, in sizes of a mark.
-    missed : float
-        Share of the marks that are not seen at all.
-    inverted : bool
-        Whether light gives less, not more.
-    size : float
-        Of a mark, in the channel's unit.
-    seed : int
-    """
-
-    kind: str = "screen"
-    delay_s: float = 0.05
-    jitter_s: float = 0.0
-    noise: float = 0.02
-    drift: float = 0.0
-    missed: float = 0.0
-    inverted: bool = False
-    size: float = 100.0
-    seed: int = 0
-
-    def record(
-        self, stamps_s: FloatArray, marks_s: FloatArray, on_s: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the channel at each stamp, and each mark's true delay in seconds, NaN for those not seen."""
-        rng = np.random.default_rng(self.seed)
-        delays_s = np.maximum(0.0, rng.normal(self.delay_s, self.jitter_s, len(marks_s)))
-        unseen = rng.permutation(len(marks_s))[: math.floor(self.missed * len(marks_s))]
-        delays_s[unseen] = np.nan
-        x = np.zeros(len(stamps_s))
-        for begin_s, lasts_s in zip(marks_s + delays_s, on_s, strict=True):
-            if math.isnan(begin_s):
-                continue
-            if self.kind == "screen":
-                x[(stamps_s >= begin_s) & (stamps_s < begin_s + lasts_s)] = 1.0
-            else:
-                x[(stamps_s >= begin_s) & (stamps_s < begin_s + CLICK_S)] = -1.0
-                x[(stamps_s >= begin_s) & (stamps_s < begin_s + CLICK_S / 2)] = 1.0
-        past_s = stamps_s - stamps_s[0]
-        x = -x if self.inverted else x
-        x += self.drift * np.sin(2 * np.pi * past_s / 60 + 1) + self.noise * rng.standard_normal(len(x))
-        return self.size * (x + 3.0), delays_s
