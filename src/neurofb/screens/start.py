@@ -1,4 +1,4 @@
-"""Opens a screen, or says in words why it cannot: no Qt, no display, no session.
+"""Opens a screen, or raises an error that names the reason: no Qt, no display, no session.
 
 Nothing of Qt is imported before it is known to be there.
 
@@ -20,7 +20,9 @@ from neurofb import messages
 from neurofb.errors import NeurofbError, StreamMissing, WrongInput, nearest
 
 if TYPE_CHECKING:
+    from neurofb.views.session_client import SessionClient
     from neurofb.views.setup import Chosen
+    from neurofb.views.texts import Wording
 
 KINDS = ("participant", "operator", "setup")
 LOOK_S = 3.0
@@ -60,7 +62,7 @@ def run(
     full_screen: bool = True,
     breaths_per_min: float = 6.0,
 ) -> int:
-    """Show the participant's or the operator's screen until its window is closed; give the exit code.
+    """Show the participant's or the operator's screen until its window is closed; return the exit code.
 
     Parameters
     ----------
@@ -92,24 +94,12 @@ def run(
 
     wording = Wording(language)
     session = find_session(uid)
-    from neurofb.lsl.inlet import LslClock
-    from neurofb.screens.theme import theme
-    from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SessionClient
-
     app = _application()
-    client = SessionClient(
-        session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR
-    )
-    screen: Any
+    client = _client(session, kind)
     if kind == "participant":
-        from neurofb.screens.participant import ParticipantScreen
-
-        screen = ParticipantScreen(client, wording, theme(dark), breaths_per_min)
-        screen.resize(1280, 720)
+        screen = _participant_screen(client, wording, breaths_per_min, dark=dark)
     else:
-        from neurofb.screens.operator import OperatorScreen
-
-        screen = OperatorScreen(client, wording, theme(dark))
+        screen = _operator_screen(client, wording, dark=dark)
     _step_back()
     client.start()
     screen.start()
@@ -123,8 +113,35 @@ def run(
         client.close()
 
 
+def _client(session: str, kind: str) -> SessionClient:
+    from neurofb.lsl.inlet import LslClock
+    from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SessionClient
+
+    return SessionClient(
+        session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR
+    )
+
+
+def _participant_screen(
+    client: SessionClient, wording: Wording, breaths_per_min: float, *, dark: bool
+) -> Any:
+    from neurofb.screens.participant import ParticipantScreen
+    from neurofb.screens.theme import theme
+
+    screen = ParticipantScreen(client, wording, theme(dark), breaths_per_min)
+    screen.resize(1280, 720)
+    return screen
+
+
+def _operator_screen(client: SessionClient, wording: Wording, *, dark: bool) -> Any:
+    from neurofb.screens.operator import OperatorScreen
+    from neurofb.screens.theme import theme
+
+    return OperatorScreen(client, wording, theme(dark))
+
+
 def run_setup(protocol: str | None = None, *, language: str = "en", dark: bool = True) -> Chosen | None:
-    """Show the page before a session; give what was chosen, None if nothing was.
+    """Show the page before a session; return the stream and device that were chosen, None if none was.
 
     Raises
     ------
@@ -186,7 +203,7 @@ def sessions_seen(uid: str | None, wait_s: float) -> list[str]:
 
 
 def check_display(environment: Mapping[str, str] | None = None) -> None:
-    """Return what is missing for a window, before Qt ends the program without a word.
+    """Check that a window can be shown, before Qt ends the program without a word.
 
     Raises
     ------
