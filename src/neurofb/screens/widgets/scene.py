@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import (
@@ -94,62 +95,66 @@ def _hill(width: int, height: int, row: int) -> QPainterPath:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Where the shape is, in pixels, and how visible, 0–1."""
+
+    centre: QPointF
+    radius: float
+    opacity: float
+
+
 def draw_scene(
     painter: QPainter, picture: Picture, theme: Theme, width: int, height: int, now_s: float
 ) -> None:
     """Draw the shape, its light on the water, the sign and the words."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     centre = QPointF(width / 2, height * CENTRE_Y)
-    radius = height * RADIUS * (0.93 + 0.14 * picture.breath)
-    outline = _outline(centre, radius, (1.0 - picture.calm) * picture.filled, now_s)
-    shown = picture.scene_opacity * (1.0 - 0.6 * picture.sign_opacity * bool(picture.sign.kind))
-    _draw_light(painter, picture, theme, centre, radius, shown)
-    _draw_water(painter, picture, theme, width, height, radius, shown, now_s)
-    _draw_shape(painter, picture, theme, outline, centre, radius, shown, height)
+    shape = _Shape(
+        centre,
+        height * RADIUS * (0.93 + 0.14 * picture.breath),
+        picture.scene_opacity * (1.0 - 0.6 * picture.sign_opacity * bool(picture.sign.kind)),
+    )
+    _draw_light(painter, picture, theme, shape)
+    _draw_water(painter, picture, theme, shape, height, now_s)
+    _draw_shape(painter, picture, theme, shape, height, now_s)
     if picture.sign.kind and picture.sign_opacity > 0:
         _draw_sign(painter, picture, theme, centre, height)
     _draw_words(painter, picture, theme, width, height)
 
 
-def _outline(centre: QPointF, radius: float, restless: float, now_s: float) -> QPolygonF:
+def _outline(shape: _Shape, restless: float, now_s: float) -> QPolygonF:
     points = []
     for i in range(_POINTS):
         angle = 2 * math.pi * i / _POINTS
         wave = sum(
             share * math.sin(around * angle + 2 * math.pi * turns * now_s) for around, share, turns in _WAVES
         )
-        r = radius * (1.0 + _WAVE_HEIGHT * restless * wave)
-        points.append(QPointF(centre.x() + r * math.cos(angle), centre.y() + r * math.sin(angle)))
+        r = shape.radius * (1.0 + _WAVE_HEIGHT * restless * wave)
+        points.append(QPointF(shape.centre.x() + r * math.cos(angle), shape.centre.y() + r * math.sin(angle)))
     return QPolygonF(points)
 
 
-def _draw_light(
-    painter: QPainter, picture: Picture, theme: Theme, centre: QPointF, radius: float, shown: float
-) -> None:
+def _draw_light(painter: QPainter, picture: Picture, theme: Theme, shape: _Shape) -> None:
     """Draw a halo that grows a little with calm, and with reward."""
-    strength = picture.filled * shown * (0.10 + 0.08 * picture.calm + 0.14 * picture.glow)
+    strength = picture.filled * shape.opacity * (0.10 + 0.08 * picture.calm + 0.14 * picture.glow)
     if strength <= 0.003:
         return
-    reach = radius * 1.9
-    halo = QRadialGradient(centre, reach)
+    reach = shape.radius * 1.9
+    halo = QRadialGradient(shape.centre, reach)
     halo.setColorAt(0.45, with_alpha(theme.shape, strength))
     halo.setColorAt(1.0, with_alpha(theme.shape, 0.0))
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(halo)
-    painter.drawEllipse(centre, reach, reach)
+    painter.drawEllipse(shape.centre, reach, reach)
 
 
 def _draw_shape(
-    painter: QPainter,
-    picture: Picture,
-    theme: Theme,
-    outline: QPolygonF,
-    centre: QPointF,
-    radius: float,
-    shown: float,
-    height: int,
+    painter: QPainter, picture: Picture, theme: Theme, shape: _Shape, height: int, now_s: float
 ) -> None:
-    body = QRadialGradient(centre, radius * 1.25)
+    shown = shape.opacity
+    outline = _outline(shape, (1.0 - picture.calm) * picture.filled, now_s)
+    body = QRadialGradient(shape.centre, shape.radius * 1.25)
     body.setColorAt(0.0, with_alpha(theme.shape_core, 0.62 * picture.filled * shown))
     body.setColorAt(1.0, with_alpha(theme.shape, 0.5 * picture.filled * shown))
     painter.setPen(Qt.PenStyle.NoPen)
@@ -169,28 +174,21 @@ def _draw_shape(
 
 
 def _draw_water(
-    painter: QPainter,
-    picture: Picture,
-    theme: Theme,
-    width: int,
-    height: int,
-    radius: float,
-    shown: float,
-    now_s: float,
+    painter: QPainter, picture: Picture, theme: Theme, shape: _Shape, height: int, now_s: float
 ) -> None:
     """Draw the light of the shape on the water: still when it is calm, broken when it is not."""
     # Words stand on the water: it is dark below them.
     has_words = bool(picture.words.headline or picture.words.text)
     covered = max(picture.words_opacity * has_words, picture.sign_opacity * bool(picture.sign.words))
-    strength = 0.30 * picture.filled * shown * (1.0 - covered)
+    strength = 0.30 * picture.filled * shape.opacity * (1.0 - covered)
     if strength <= 0.003:
         return
     rows = 9
     for row in range(rows):
         depth = (row + 0.6) / rows
         y = height * (HORIZON + (0.985 - HORIZON) * depth * 0.55)
-        half = radius * (0.95 - 0.55 * depth)
-        drift = (1.0 - picture.calm) * radius * 0.35 * math.sin(2 * math.pi * 0.07 * now_s + 1.7 * row)
+        half = shape.radius * (0.95 - 0.55 * depth)
+        drift = (1.0 - picture.calm) * shape.radius * 0.35 * math.sin(2 * math.pi * 0.07 * now_s + 1.7 * row)
         half *= 1.0 - (1.0 - picture.calm) * 0.45 * (
             0.5 + 0.5 * math.sin(2.1 * row + 2 * math.pi * 0.09 * now_s)
         )
@@ -202,7 +200,7 @@ def _draw_water(
                 Qt.PenCapStyle.RoundCap,
             )
         )
-        middle = width / 2 + drift
+        middle = shape.centre.x() + drift
         painter.drawLine(QPointF(middle - half, y), QPointF(middle + half, y))
 
 

@@ -1,0 +1,59 @@
+"""The picture at the terminal: the operator's view, drawn by a process that nothing can end."""
+
+import io
+import json
+
+from rich.console import Console
+from stand_in import prompt, status, status_document
+
+from neurofb.commands import terminal_view
+
+
+def drawn(typed="", **known):
+    console = Console(width=110, file=io.StringIO())
+    console.print(terminal_view.draw(status(**known), typed))
+    return console.file.getvalue()
+
+
+def test_picture_has_the_lines_of_the_operators_view():
+    shown = drawn()
+    for words in (
+        "Mindfulness and heat · p01",
+        "running   7:10 left",
+        "4/6  training 2",
+        "level 0.50   z +0.40   threshold +0.10",
+        "32.1 °C, target 32.0 °C",
+        "left forearm: 31 % of its budget",
+        "Muse: flowing, 80000 samples, 0 missing",
+        "TP9 AF7 AF8 TP10",
+        "███████████████░░░░",
+        "Esc or s: STOP   p: pause",
+    ):
+        assert words in shown, words
+
+
+def test_picture_shows_a_failing_recording():
+    shown = drawn(recording={"ok": False, "why": "No space left on device"})
+    assert "THE RECORDING FAILS: No space left on device" in shown
+
+
+def test_picture_shows_the_open_question_and_what_is_typed():
+    shown = drawn("47", prompt=prompt(), state="paused", phase={"waits": True})
+    assert "How intense was it?  47" in shown
+    assert "c: continue" in shown
+    assert "p: resume" in shown
+
+
+def test_picture_with_less():
+    nothing = {"heat": None, "phase": None, "step": None, "timeline": [], "left_s": None, "progress": None}
+    assert "no stimulator" in drawn(**nothing, latency_ms=None, feedback={"on": False, "level": None})
+
+
+def test_line_that_is_no_status_leaves_the_picture(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        terminal_view, "draw", lambda status, typed: shown.append((status.state, typed)) or ""
+    )
+    good = f"{json.dumps('1')}\t{json.dumps(status_document())}\n"
+    terminal_view.main(io.StringIO(f"{{broken\n{good}\tnothing\n\n{json.dumps('2')}\t[]\n{good}"))
+    assert shown == [("running", "1"), ("running", "1")]
