@@ -11,7 +11,7 @@ neurofb-features     every feature's value and usable flag                      
 neurofb-feedback     level, reward, usable, value, threshold, age_s                    the hop rate
 neurofb-stimulus     target and measured temperature, state, site                      that of the stimulator
 neurofb-events       JSON documents as they are recorded: ``events.Event``             when something happens
-neurofb-status       JSON: all a screen needs to draw itself, also when it comes late  5 Hz
+neurofb-status       JSON: ``status.SessionStatus``, all that a screen needs           5 Hz
 neurofb-commands     JSON documents from screens and others to the engine              when somebody acts
 ==================== ================================================================= ==========================
 """

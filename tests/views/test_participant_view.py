@@ -134,7 +134,7 @@ def test_during_heat_more_keys_stop_and_the_method_of_limits_has_a_button():
 
 def test_a_stop_that_nobody_hears_says_what_to_do():
     view = ParticipantView(WORDING)
-    view.stop_asked(0.0)
+    view.note_stop(0.0)
     assert settle(view, 0.9, status=status(), unconfirmed=("stop",)).words.text == ""
     assert (
         "take your arm away" in settle(view, start_s=1.0, status=status(), unconfirmed=("stop",)).words.text

@@ -39,7 +39,7 @@ class Session(Protocol):
     uid: str
 
     def snapshot(self) -> Snapshot:
-        """Return what is known now."""
+        """Return the newest snapshot."""
         ...
 
     def pop_eeg(self) -> tuple[FloatArray, int, tuple[str, ...], float]:
@@ -59,7 +59,7 @@ class Session(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ask to stop."""
+        """Send a stop."""
         ...
 
     def has_listeners(self) -> bool:
@@ -79,7 +79,7 @@ class OperatorScreen(QWidget):
 
     def __init__(self, session: Session, wording: Wording, theme: Theme) -> None:
         super().__init__()
-        self._session, self._say, self._theme = session, wording, theme
+        self._session, self._wording, self._theme = session, wording, theme
         self._n_frames = 0
         self.view = OperatorView(session.uid, None)
         self.setWindowTitle(wording("operator.title"))
@@ -124,7 +124,7 @@ class OperatorScreen(QWidget):
         snapshot = self._session.snapshot()
         self.view = found = operator_view(
             snapshot,
-            self._say,
+            self._wording,
             uid=self._session.uid,
             has_listeners=self._session.has_listeners(),
             dropped=self.eeg.n_dropped,
@@ -139,8 +139,8 @@ class OperatorScreen(QWidget):
         self.eeg.show_states(states)
         self.advice.setText("\n".join(found.advice))
         self.ratings.setText("\n".join(found.ratings) or "–")
-        scale = self._say("operator.eeg_scale", uv=f"{self.eeg.scale_uv:g}", span=f"{SPAN_S:g}")
-        self.eeg_title.setText(f"{self._say('operator.eeg')}   {scale}   (Ctrl + −)")
+        scale = self._wording("operator.eeg_scale", uv=f"{self.eeg.scale_uv:g}", span=f"{SPAN_S:g}")
+        self.eeg_title.setText(f"{self._wording('operator.eeg')}   {scale}   (Ctrl + −)")
         self._show_events(event_lines(self._session.events(), session_start_s(snapshot.status)))
         self.history.show_history(self._session.history("status"))
         self.temperature.show_history(self._session.history("stimulus"))
@@ -197,14 +197,14 @@ class OperatorScreen(QWidget):
         box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
-        title = QLabel(self._say(f"operator.{name}"))
+        title = QLabel(self._wording(f"operator.{name}"))
         title.setObjectName("name")
         column.addWidget(title)
         column.addWidget(widget, 1)
         return box
 
     def _button(self, name: str) -> QPushButton:
-        button = QPushButton(self._say(f"operator.{name}"))
+        button = QPushButton(self._wording(f"operator.{name}"))
         button.setObjectName(name)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         actions = {"stop": self._session.stop, "mark": self._mark, "pause": self._pause}
@@ -222,7 +222,9 @@ class OperatorScreen(QWidget):
             self.note.clear()
 
     def _show_buttons(self, found: OperatorView) -> None:
-        self.buttons["pause"].setText(self._say("operator.resume" if found.is_paused else "operator.pause"))
+        self.buttons["pause"].setText(
+            self._wording("operator.resume" if found.is_paused else "operator.pause")
+        )
         for name, button in self.buttons.items():
             wanted = "resume" if name == "pause" and found.is_paused else name
             button.setEnabled(wanted in found.enabled)
@@ -248,9 +250,9 @@ class OperatorScreen(QWidget):
         return f"<table cellspacing='2'>{''.join(rows)}</table>"
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Let the window go, and say how it comes back: the session does not depend on it."""
+        """Close the window and print how to open it again: the session does not depend on it."""
         self._timer.stop()
-        print(self._say("operator.closed", uid=self._session.uid), flush=True)
+        print(self._wording("operator.closed", uid=self._session.uid), flush=True)
         super().closeEvent(event)
 
 

@@ -40,7 +40,7 @@ class Session(Protocol):
     uid: str
 
     def snapshot(self) -> Snapshot:
-        """Return what is known now."""
+        """Return the newest snapshot."""
         ...
 
     def send(self, name: str) -> None:
@@ -48,7 +48,7 @@ class Session(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ask to stop."""
+        """Send a stop."""
         ...
 
     def rate(self, prompt: str, value: float | str | None) -> None:
@@ -72,7 +72,7 @@ class ParticipantScreen(QWidget):
         self, session: Session, wording: Wording, theme: Theme, breaths_per_min: float = 6.0
     ) -> None:
         super().__init__()
-        self._session, self._say, self._theme = session, wording, theme
+        self._session, self._wording, self._theme = session, wording, theme
         self.view = ParticipantView(wording, breaths_per_min)
         self.picture = Picture()
         self._now_s = 0.0
@@ -90,7 +90,7 @@ class ParticipantScreen(QWidget):
         self._timer.start(FRAME_MS)
 
     def tick(self) -> None:
-        """Take in what is known now, and draw it."""
+        """Draw the newest snapshot."""
         snapshot = self._session.snapshot()
         self._now_s = snapshot.now_s
         self.picture = self.view.look(snapshot)
@@ -128,7 +128,7 @@ class ParticipantScreen(QWidget):
         draw_scene(painter, picture, theme, width, height, self._now_s)
         if self.view.rating.prompt is not None:
             draw_question(
-                painter, self.view.rating, self.question_places, theme, self._say, picture.ask_opacity
+                painter, self.view.rating, self.question_places, theme, self._wording, picture.ask_opacity
             )
         if picture.note:
             note = QRectF(width * 0.03, height * 0.02, width * 0.94, height * 0.06)
@@ -148,9 +148,9 @@ class ParticipantScreen(QWidget):
         painter.setBrush(with_alpha(self._theme.accent, 0.22))
         painter.drawRoundedRect(box, box.height() / 4, box.height() / 4)
         ink, top = with_alpha(self._theme.ink, 1.0), box.adjusted(0, 0, 0, -box.height() * 0.36)
-        draw_text(painter, top, self._say(key), box.height() * 0.42, ink, bold=True, align=MIDDLE)
+        draw_text(painter, top, self._wording(key), box.height() * 0.42, ink, bold=True, align=MIDDLE)
         low = box.adjusted(0, box.height() * 0.6, 0, -box.height() * 0.06)
-        draw_text(painter, low, self._say(hint), box.height() * 0.24, ink, align=MIDDLE)
+        draw_text(painter, low, self._wording(hint), box.height() * 0.24, ink, align=MIDDLE)
 
     def _draw_stop(self, painter: QPainter) -> None:
         box, theme = self.stop_area, self._theme
@@ -162,7 +162,7 @@ class ParticipantScreen(QWidget):
         ink = with_alpha(theme.stop_ink, 1.0)
         top = box.adjusted(0, 0, 0, -box.height() * 0.34)
         draw_text(
-            painter, top, self._say("participant.stop"), box.height() * 0.44, ink, bold=True, align=MIDDLE
+            painter, top, self._wording("participant.stop"), box.height() * 0.44, ink, bold=True, align=MIDDLE
         )
         low = box.adjusted(box.width() * 0.03, box.height() * 0.6, -box.width() * 0.03, -box.height() * 0.06)
         ink = with_alpha(theme.stop_ink, self.picture.hint_opacity)
@@ -171,9 +171,9 @@ class ParticipantScreen(QWidget):
     # -- keys and points ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ask to stop: no question is asked back."""
+        """Send a stop, without asking back."""
         self._stop_pressed = True
-        self.view.stop_asked(self._session.snapshot().now_s)
+        self.view.note_stop(self._session.snapshot().now_s)
         self._session.stop()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -278,8 +278,8 @@ class ParticipantScreen(QWidget):
         return super().eventFilter(watched, event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Let the window go, and say how it comes back: the session does not depend on it."""
+        """Close the window and print how to open it again: the session does not depend on it."""
         self._timer.stop()
         if not self.picture.over:
-            print(self._say("participant.closed", uid=self._session.uid), flush=True)
+            print(self._wording("participant.closed", uid=self._session.uid), flush=True)
         super().closeEvent(event)

@@ -1,4 +1,4 @@
-"""The page before a session: draws ``views.setup`` and gives back which stream and device were chosen."""
+"""The page before a session: draws ``views.setup`` and returns the stream and device that were chosen."""
 
 from __future__ import annotations
 
@@ -71,13 +71,14 @@ class SetupPage(QWidget):
         source_for: Callable[[StreamQuery], Source] = open_stream,
     ) -> None:
         super().__init__()
-        self._say, self._theme, self._protocol = wording, theme, protocol
+        self._wording, self._theme, self._protocol = wording, theme, protocol
         self._look, self._source_for = look, source_for
         self._results: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._busy = False
         self._streams: list[StreamInfo] = []
         self.check: ContactCheck | None = None
         self.chosen: Chosen | None = None
+        self._candidate: Chosen | None = None
         self.setWindowTitle(wording("setup.title"))
         self.setStyleSheet(style_sheet(theme))
         self.resize(1000, 640)
@@ -107,21 +108,21 @@ class SetupPage(QWidget):
 
     def look(self) -> None:
         """Look for streams in a thread."""
-        self.status.setText(self._say("setup.looking"))
+        self.status.setText(self._wording("setup.looking"))
         self._aside(self._look, self._found)
 
     def connect_stream(self) -> None:
         """Open the chosen stream in a thread, and check its contact from then on."""
         index = self.streams.currentIndex()
         if not 0 <= index < len(self._streams):
-            self.problems.setText(self._say("setup.problem_no_stream"))
+            self.problems.setText(self._wording("setup.problem_no_stream"))
             return
         self._close_check()
         name = self.devices.currentData()
         device = load_profile(name) if name else None
-        self._choosing = Chosen(query_of(self._streams[index], device), device)
-        check = ContactCheck(self._source_for(self._choosing.query), device, self._say, self._protocol)
-        self.status.setText(self._say("setup.connecting"))
+        self._candidate = Chosen(query_of(self._streams[index], device), device)
+        check = ContactCheck(self._source_for(self._candidate.query), device, self._wording, self._protocol)
+        self.status.setText(self._wording("setup.connecting"))
 
         def opened() -> ContactCheck:
             check.start()
@@ -130,15 +131,15 @@ class SetupPage(QWidget):
         self._aside(opened, self._opened)
 
     def proceed(self) -> None:
-        """Return what was chosen, if it can be used."""
+        """Keep the choice and close the page, if the protocol can use the stream."""
         if self.check is not None and self.check.may_proceed:
-            self.chosen = self._choosing
+            self.chosen = self._candidate
             self._close_check()
             self.done.emit()
             self.close()
 
     def tick(self) -> None:
-        """Take in what threads found and what the stream sent, and draw it."""
+        """Read results of threads and samples of the stream, and draw them."""
         while not self._results.empty():
             take, result = self._results.get()
             self._busy = False
@@ -170,7 +171,7 @@ class SetupPage(QWidget):
             self.streams.addItem(
                 f"{facts.name}  ·  {facts.n_channels} ch, {facts.rate_hz:g} Hz  ·  {facts.hostname}"
             )
-        self.status.setText("" if self._streams else self._say("setup.none"))
+        self.status.setText("" if self._streams else self._wording("setup.none"))
 
     def _stream_chosen(self, index: int) -> None:
         if 0 <= index < len(self._streams):
@@ -192,12 +193,12 @@ class SetupPage(QWidget):
         self.head.show_states(check.contacts(), check.positions)
         lines = check.advice()
         good = check.n_quarters >= 4 and not lines
-        self.advice.setText(self._say("setup.good") if good else "\n".join(f"• {line}" for line in lines))
-        told = "\n".join([self._say("setup.refused"), *(f"■ {each}" for each in problems)])
+        self.advice.setText(self._wording("setup.good") if good else "\n".join(f"• {line}" for line in lines))
+        told = "\n".join([self._wording("setup.refused"), *(f"■ {each}" for each in problems)])
         self.problems.setText(told if problems else "")
 
     def _button(self, name: str, action: Callable[[], object]) -> QPushButton:
-        button = QPushButton(self._say(f"setup.{name}"))
+        button = QPushButton(self._wording(f"setup.{name}"))
         button.clicked.connect(lambda: action())
         return button
 
@@ -208,7 +209,7 @@ class SetupPage(QWidget):
         for row, (name, widget, button) in enumerate(
             (("stream", self.streams, self.look_button), ("device", self.devices, self.connect_button))
         ):
-            label = QLabel(self._say(f"setup.{name}"))
+            label = QLabel(self._wording(f"setup.{name}"))
             label.setObjectName("name")
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1, 1, 2)

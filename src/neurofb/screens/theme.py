@@ -1,4 +1,4 @@
-"""Colours, as data: dark and light. Nothing is told by colour alone; shapes, signs and words say the same.
+"""Colours, as data: dark and light. Nothing depends on colour alone: shapes, signs and words carry the same.
 
 The tones follow Okabe and Ito's palette, which people of all kinds of colour vision tell apart. The background stays
 the same whatever happens, so that nothing large can change its brightness.

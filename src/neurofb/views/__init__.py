@@ -1,1 +1,1 @@
-"""What the screens show, as plain data made from what a session publishes. Nothing here knows Qt."""
+"""Models of every front end (window, terminal), as plain data made from a session's streams. No Qt."""

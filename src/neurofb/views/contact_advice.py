@@ -1,7 +1,7 @@
-"""What to do about an electrode, in words for the hands: "AF7 flat: press the sensor above the left eyebrow".
+"""Advice on electrode contact, such as "AF7 flat: press the sensor above the left eyebrow".
 
-In: the state of each channel as ``dsp.quality`` gives it. Out: a line for each thing to do, the worst first; what all
-channels share is one thing, not many.
+In: the state of each channel from ``dsp.quality``. Out: a line for each thing to do, the worst first; one line for a
+problem that all channels share.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ GLYPHS: Mapping[str, str] = {
 
 
 def tone(state: str, *, out: bool = False) -> Tone:
-    """Return how bad a state is: features can live with mains that all channels share, and with nothing else."""
+    """Return the tone of a channel's state; line noise and noise are tolerable, and only they."""
     if out:
         return "bad"
     return {"ok": "good", "line noise": "attention", "noisy": "attention"}.get(state, "bad")  # type: ignore[return-value]
 
 
 def advice_for(label: str, state: str, wording: Wording, position: str | None = None) -> str:
-    """Return what to do about one channel; empty if nothing.
+    """Return the advice for one channel; empty if none is needed.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def advice_for(label: str, state: str, wording: Wording, position: str | None = 
 def advice(
     states: Mapping[str, str], wording: Wording, positions: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Return what to do, the worst first."""
+    """Return the advice for all channels, the worst first."""
     lines = []
     for wrong in WORST_FIRST:
         labels = [label for label, state in states.items() if state == wrong]

@@ -39,7 +39,7 @@ class Slow:
         self.value, self._limit_per_s = value, limit_per_s
 
     def follow(self, wanted: float, elapsed_s: float) -> float:
-        """Move towards ``wanted`` for some seconds, and give where it is then."""
+        """Move towards ``wanted`` for some seconds; return where it is then."""
         step = self._limit_per_s * min(max(elapsed_s, 0.0), LONGEST_FRAME_S)
         wanted = min(1.0, max(0.0, wanted))
         self.value += min(step, max(-step, wanted - self.value))

@@ -1,4 +1,4 @@
-"""What the operator sees, as data: lines, tones, pieces of a timeline, bars of a budget, advice.
+"""The operator's view, as data: lines, tones, pieces of a timeline, bars of a budget, advice.
 
 In: a ``Snapshot``. Out: an ``OperatorView``, which a window or a terminal draws. It shows the
 feedback as it was delivered; nothing here reads or shows the arm.
@@ -35,7 +35,7 @@ RATINGS_SHOWN, EVENTS_SHOWN = 8, 40
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A name and what there is to say; the tone says how to look at it."""
+    """A name and a text; the tone says how urgent it is."""
 
     name: str
     text: str
@@ -55,7 +55,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How much of a site's budget is used, 0–1, and in words."""
+    """The used share of a site's budget, 0–1, and its text."""
 
     text: str
     share: float
@@ -109,7 +109,7 @@ class OperatorView:
 def operator_view(
     snapshot: Snapshot, wording: Wording, *, uid: str, has_listeners: bool = True, dropped: int = 0
 ) -> OperatorView:
-    """Return what the operator sees now.
+    """Return the operator's view of a snapshot.
 
     Parameters
     ----------

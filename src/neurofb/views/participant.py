@@ -1,7 +1,7 @@
-"""What the participant sees: from what is known of the session to a picture, without Qt.
+"""The participant's view: from a snapshot of the session to a picture, without Qt.
 
 In: a ``Snapshot`` for each frame. Out: a ``Picture``. Kept: how calm, how present and how visible things are, because
-they move slowly (see ``luminance``).
+they move slowly (see ``flash_limits``).
 
 Three looks must not be taken for each other: *feedback* (a filled shape, the smoother the calmer), *no feedback now*
 (an open ring that breathes on: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words:
@@ -117,7 +117,7 @@ class ParticipantView:
     """
 
     def __init__(self, wording: Wording, breaths_per_min: float = BREATHS_PER_MIN) -> None:
-        self._say = wording
+        self._wording = wording
         self._breath_s = 60.0 / breaths_per_min
         self.rating = Rating()
         self._calm, self._filled, self._dotted = Slow(0.5), Slow(0.0), Slow(1.0)
@@ -133,8 +133,8 @@ class ParticipantView:
         self._last_s: float | None = None
         self._stop_s: float | None = None
 
-    def stop_asked(self, now_s: float) -> None:
-        """Know that the participant has asked to stop."""
+    def note_stop(self, now_s: float) -> None:
+        """Note that the participant has asked to stop."""
         self._stop_s = now_s if self._stop_s is None else self._stop_s
 
     def look(self, snapshot: Snapshot) -> Picture:
@@ -173,7 +173,7 @@ class ParticipantView:
             ask_opacity=self._ask.opacity,
             proceed=waits,
             proceed_opacity=self._proceed.opacity,
-            stop_hint=self._say(self._hint.content) if self._hint.content else "",
+            stop_hint=self._wording(self._hint.content) if self._hint.content else "",
             hint_opacity=self._hint.opacity,
             heat=heat,
             button=_has_button(status),
@@ -196,7 +196,8 @@ class ParticipantView:
         if self._stop_s is not None and (status is None or not snapshot.is_over):
             unheard = "stop" in snapshot.unconfirmed and snapshot.now_s - self._stop_s > UNHEARD_S
             return Words(
-                self._say("participant.stopping"), self._say("participant.stop_unheard") if unheard else ""
+                self._wording("participant.stopping"),
+                self._wording("participant.stop_unheard") if unheard else "",
             )
         if status is None:
             return Words()
@@ -206,18 +207,18 @@ class ParticipantView:
             )
             early = "participant.aborted" if self._stop_s is None else "participant.stopped"
             key = "participant.ended" if done else early
-            return Words(self._say(key), self._say("participant.thanks"))
+            return Words(self._wording(key), self._wording("participant.thanks"))
         if status.state == "paused":
-            return Words(self._say("participant.paused"), self._say("participant.paused_text"))
+            return Words(self._wording("participant.paused"), self._wording("participant.paused_text"))
         phase = status.phase
         if phase is None:
             return Words()
         if self._is_after_block(phase, status.feedback):
-            return Words(self._say("participant.summary"), self._summary(phase.summary))
+            return Words(self._wording("participant.summary"), self._summary(phase.summary))
         if status.step is not None and status.step.kind in SIGNS:
             return Words()  # a sign speaks for itself
-        hint = self._say("participant.button_hint") if _has_button(status) else ""
-        closed = self._say("participant.eyes_closed") if phase.eyes == "closed" else ""
+        hint = self._wording("participant.button_hint") if _has_button(status) else ""
+        closed = self._wording("participant.eyes_closed") if phase.eyes == "closed" else ""
         return Words(closed, "\n".join(filter(None, [phase.text, hint])))
 
     def _is_after_block(self, phase: PhaseStatus, feedback: FeedbackStatus) -> bool:
@@ -232,7 +233,7 @@ class ParticipantView:
     def _summary(self, summary: BlockSummary | None) -> str:
         if summary is None or summary.success is None:
             return ""
-        return self._say("participant.summary_share", percent=round(10 * summary.success) * 10)
+        return self._wording("participant.summary_share", percent=round(10 * summary.success) * 10)
 
     def _wanted_sign(self, status: SessionStatus | None) -> Sign:
         step = status.step if status is not None and status.state == "running" else None
@@ -240,23 +241,25 @@ class ParticipantView:
             return Sign()
         kind = step.kind
         if kind == "cue":
-            level = self._say.known("level", step.level)
-            return Sign(kind, self._say("sign.cue", level=level) if level else self._say("sign.cue_plain"))
-        return Sign(kind, self._say(f"sign.{kind}"))
+            level = self._wording.known("level", step.level)
+            return Sign(
+                kind, self._wording("sign.cue", level=level) if level else self._wording("sign.cue_plain")
+            )
+        return Sign(kind, self._wording(f"sign.{kind}"))
 
     def _wanted_note(self, snapshot: Snapshot, look: Look) -> str:
         status = snapshot.status
         if snapshot.is_over:
             return ""
         if messages.STATUS in snapshot.missing or status is None:
-            return self._say("participant.waiting_session")
+            return self._wording("participant.waiting_session")
         if status.stream.state in ("lost", "waiting"):
-            return self._say("participant.waiting_eeg")
+            return self._wording("participant.waiting_eeg")
         if not status.feedback.on or status.feedback.mode != "continuous":
             return ""
         if messages.FEEDBACK in snapshot.missing:
-            return self._say("participant.waiting_feedback")
-        return self._say("participant.no_feedback") if look == "neutral" else ""
+            return self._wording("participant.waiting_feedback")
+        return self._wording("participant.no_feedback") if look == "neutral" else ""
 
     @property
     def note_opacity(self) -> float:
@@ -265,7 +268,7 @@ class ParticipantView:
 
 
 def _feedback(snapshot: Snapshot) -> tuple[Look, float, bool]:
-    """Return what the shape means now, the level and the reward: of the feedback stream while it is fresh."""
+    """Return the look of the shape, the level and the reward: of the feedback stream while it is fresh."""
     status = snapshot.status
     if status is None or messages.STATUS in snapshot.missing:
         return "waiting", 0.5, False

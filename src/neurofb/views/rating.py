@@ -1,4 +1,4 @@
-"""A question to the participant and the answer as it takes form: a place on a line, one of several, or free words.
+"""The open question to the participant and its answer: a place on a line, one of several choices, or free words.
 
 In: the prompt of a status, keys and points. Out: the answer, once. A line begins empty, so that nothing suggests an
 answer; two buttons are enough: one moves on and begins anew after the end, the other says that it fits.
@@ -23,7 +23,7 @@ LONGEST_TEXT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the participant says to a prompt; None for no answer."""
+    """The participant's answer to a prompt; None for no answer."""
 
     prompt: str
     value: float | str | None
@@ -56,7 +56,7 @@ class Rating:
 
     @property
     def kind(self) -> Kind | None:
-        """What is asked for; a probe without choices is a line."""
+        """The kind of answer; a probe without choices is a line."""
         if self.prompt is None:
             return None
         kind: str = self.prompt.kind
@@ -97,12 +97,12 @@ class Rating:
             self.choice = index
 
     def write(self, text: str) -> None:
-        """Take the free words as they now are."""
+        """Replace the free words."""
         if self.is_open and self.kind == "text":
             self.text = text[:LONGEST_TEXT]
 
     def act(self, action: Action) -> Answer | None:
-        """Do what a key asks; give the answer if this was it."""
+        """Apply the action of a key; return the answer if it is confirmed or declined."""
         if not self.is_open or self.prompt is None:
             return None
         if action == "decline":

@@ -1,18 +1,18 @@
 """Before a session: which stream, which device, and whether the contact is good enough for the protocol.
 
 In: the streams that are seen, a ``Source`` that is open. Out: the state of each channel, what to do about it in words,
-and every reason why it cannot go on yet. Kept: one quarter of a second of samples. No Qt.
+and every reason why the session cannot begin yet. Kept: one quarter of a second of samples. No Qt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurofb.acquisition.source import Source
-from neurofb.chunk import Chunk
+from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import Hops
 from neurofb.dsp.quality import ChannelQuality, ChannelState
@@ -59,7 +59,7 @@ def fitting_device(facts: StreamInfo) -> str | None:
 
 
 def query_of(facts: StreamInfo, device: DeviceProfile | None) -> StreamQuery:
-    """Return what finds this stream again, today and after its program was started anew."""
+    """Return the query that finds this stream again, also after its program was restarted."""
     conditions = [f"name='{facts.name}'"]
     if facts.source_id:
         conditions.append(f"source_id='{facts.source_id}'")
@@ -86,8 +86,29 @@ def protocol_needs(
     return [Need(name, channels) for name, channels in needs.items()], []
 
 
+class _Quarters:
+    """Samples of a quarter of a second, and the quality of the channels in it."""
+
+    def __init__(self, n_samples: int, n_channels: int, rate_hz: float, quality: ChannelQuality) -> None:
+        self.length_s = n_samples / rate_hz
+        self._samples_uv = np.full((n_samples, n_channels), np.nan)
+        self._n = 0
+        self._quality = quality
+
+    def push(self, samples_uv: FloatArray) -> Iterator[Sequence[ChannelState]]:
+        """Add samples; return the states of the channels for each quarter that they fill."""
+        at = 0
+        while at < len(samples_uv):
+            n = min(len(self._samples_uv) - self._n, len(samples_uv) - at)
+            self._samples_uv[self._n : self._n + n] = samples_uv[at : at + n]
+            self._n, at = self._n + n, at + n
+            if self._n == len(self._samples_uv):
+                self._n = 0
+                yield self._quality.process(self._samples_uv)
+
+
 class ContactCheck:
-    """Looks at a stream until the contact is good.
+    """Checks the contact of a stream until it is good.
 
     Parameters
     ----------
@@ -102,15 +123,14 @@ class ContactCheck:
     def __init__(
         self, source: Source, device: DeviceProfile | None, wording: Wording, protocol: str | None = None
     ) -> None:
-        self._source, self._device, self._say, self._protocol = source, device, wording, protocol
-        self._quality: ChannelQuality | None = None
+        self._source, self._device, self._wording, self._protocol = source, device, wording, protocol
+        self._quarters: _Quarters | None = None
         self._refusals: list[str] = []
         self.needs: list[Need] = []
         self.states: dict[str, ChannelState] = {}
         self.positions: Mapping[str, str] = {}
         self.good_s = 0.0
         self.n_quarters = 0
-        self._n_filled = 0
 
     def start(self) -> None:
         """Open the stream; errors are those of the source."""
@@ -119,34 +139,23 @@ class ContactCheck:
         montage = Montage.of(self._device) if self._device is not None else Montage(source.labels)
         self.positions = dict(zip(montage.labels, montage.positions, strict=True))
         hops = Hops.at(source.rate_hz)
-        n = hops.hop * hops.slow
-        self._quarter_s = n / source.rate_hz
-        self._quarter = np.full((n, len(source.labels)), np.nan)
-        self._quality = ChannelQuality(
-            len(source.labels), source.rate_hz, n, montage.limits, montage.converter
-        )
+        n, n_channels = hops.hop * hops.slow, len(source.labels)
+        quality = ChannelQuality(n_channels, source.rate_hz, n, montage.limits, montage.converter)
+        self._quarters = _Quarters(n, n_channels, source.rate_hz, quality)
         self.needs, self._refusals = protocol_needs(self._protocol, self._device, source.rate_hz)
 
     def step(self, timeout_s: float = 0.0) -> None:
-        """Take in what came."""
-        chunk = self._source.pull(timeout_s).chunk
-        self.push(chunk)
+        """Read the samples that came."""
+        self.push(self._source.pull(timeout_s).chunk)
 
     def push(self, chunk: Chunk) -> None:
-        """Take in samples; a quarter that is full is judged."""
-        x, at = chunk.samples, 0
-        while at < len(x) and self._quality is not None:
-            n = min(len(self._quarter) - self._n_filled, len(x) - at)
-            self._quarter[self._n_filled : self._n_filled + n] = x[at : at + n]
-            self._n_filled, at = self._n_filled + n, at + n
-            if self._n_filled == len(self._quarter):
-                self._n_filled = 0
-                self._judge(self._quality.process(self._quarter))
-
-    def _judge(self, states: Sequence[ChannelState]) -> None:
-        self.states = dict(zip(self._source.labels, states, strict=True))
-        self.n_quarters += 1
-        self.good_s = 0.0 if self._bad_places() else self.good_s + self._quarter_s
+        """Add samples; check the contact whenever a quarter of a second is full."""
+        if self._quarters is None:
+            return
+        for states in self._quarters.push(chunk.samples):
+            self.states = dict(zip(self._source.labels, states, strict=True))
+            self.n_quarters += 1
+            self.good_s = 0.0 if self._bad_places() else self.good_s + self._quarters.length_s
 
     def _bad_places(self) -> list[str]:
         """Return every place without one good channel, in words."""
@@ -156,24 +165,24 @@ class ContactCheck:
             inside = [label for label in need.channels if label in self.states]
             if inside and all(self.states[label].bad for label in inside):
                 lines += [
-                    self._say(
+                    self._wording(
                         "setup.problem_bad",
                         label=label,
-                        state=self._say.known("quality", self.states[label].state),
+                        state=self._wording.known("quality", self.states[label].state),
                     )
                     for label in inside
                 ]
         return list(dict.fromkeys(lines))
 
     def problems(self) -> list[str]:
-        """Return every reason why it cannot go on; empty when it can."""
+        """Return every reason why the session cannot begin; empty when it can."""
         if self._refusals:
             return list(self._refusals)
         if self._source.state in ("lost", "stale") or not self.n_quarters:
-            return [self._say("setup.problem_silent")]
+            return [self._wording("setup.problem_silent")]
         bad = self._bad_places()
         if not bad and self.good_s < SETTLED_S:
-            return [self._say("setup.problem_unsettled", s=f"{SETTLED_S:g}", found=f"{self.good_s:.1f}")]
+            return [self._wording("setup.problem_unsettled", s=f"{SETTLED_S:g}", found=f"{self.good_s:.1f}")]
         return bad
 
     @property
@@ -182,9 +191,9 @@ class ContactCheck:
         return not self.problems()
 
     def advice(self) -> list[str]:
-        """Return what to do, the worst first."""
+        """Return the advice for all channels, the worst first."""
         states = {label: state.state for label, state in self.states.items()}
-        return advice(states, self._say, self.positions)
+        return advice(states, self._wording, self.positions)
 
     def contacts(self) -> dict[str, tuple[str, Tone]]:
         """Return state and tone of each channel."""
@@ -194,12 +203,12 @@ class ContactCheck:
         }
 
     def status(self) -> str:
-        """Return how the stream is, in a line."""
+        """Return the state of the stream, in a line."""
         if self._source.state in ("lost", "stale"):
-            return self._say("setup.lost")
+            return self._wording("setup.lost")
         if not self.n_quarters:
-            return self._say("setup.waits")
-        return self._say("setup.checking") if self.n_quarters < 4 else ""
+            return self._wording("setup.waits")
+        return self._wording("setup.checking") if self.n_quarters < 4 else ""
 
     def close(self) -> None:
         """Close the stream."""

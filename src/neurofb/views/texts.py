@@ -1,4 +1,4 @@
-"""What the screens say: texts by key, in a language, from ``screens/texts/*.toml``."""
+"""Texts of the front ends by key, in a language, from ``views/languages/*.toml``."""
 
 from __future__ import annotations
 

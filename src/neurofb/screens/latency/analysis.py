@@ -41,7 +41,7 @@ LEAST_FOUND = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delays:
-    """What a latency test found.
+    """The result of a latency test.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Delays:
         return float(low), float(high)
 
     def document(self, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return it as JSON can hold it, times in ms, with what else is to be said about it first."""
+        """Return the result as JSON can hold it, times in ms, after the entries of ``about``."""
         low_s, high_s = self.quartiles_s
         found_ms = 1e3 * self.found_s
         return {
@@ -251,7 +251,7 @@ def _smoothed(x: FloatArray, m: int) -> FloatArray:
 
 
 def _steps(x: FloatArray, m: int) -> FloatArray:
-    """Give, for each sample, the mean of the ``m`` from it on less that of the ``m`` before it; 0 at the ends."""
+    """Return, for each sample, the mean of the ``m`` from it on less that of the ``m`` before it; 0 at the ends."""
     sums = np.concatenate([[0.0], np.cumsum(x)])
     steps = np.zeros(len(x))
     if len(x) > 2 * m:

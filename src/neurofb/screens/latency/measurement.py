@@ -34,7 +34,7 @@ Present = Callable[[Pattern, Clock], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class DelayTest:
-    """What is measured: marks of ``kind``, recorded by a channel of a stream."""
+    """The settings of a test: marks of ``kind``, recorded by a channel of a stream."""
 
     kind: Literal["screen", "sound"] = "screen"
     stream: str = ""
@@ -74,7 +74,7 @@ class RecordedChannel:
         self._lsl(lambda: self._inlet.open(OPEN_TIMEOUT_S))
         self._correction_s = self._lsl(lambda: self._inlet.correction_s(CORRECTION_TIMEOUT_S))
 
-    def take_until(self, time_s: float, clock: Clock) -> tuple[FloatArray, FloatArray]:
+    def read_until(self, time_s: float, clock: Clock) -> tuple[FloatArray, FloatArray]:
         """Return all samples since it was opened, up to a time on LSL's clock, and their stamps.
 
         Raises
@@ -102,7 +102,7 @@ class RecordedChannel:
 
 
 def column_of(facts: StreamInfo, channel: str | None) -> tuple[int, str]:
-    """Return where a channel stands, and what it is called."""
+    """Return the column and the label of a channel."""
     names = facts.labels or tuple(str(i + 1) for i in range(facts.n_channels))
     if channel is None:
         if facts.n_channels > 1:
@@ -119,7 +119,7 @@ def column_of(facts: StreamInfo, channel: str | None) -> tuple[int, str]:
 
 
 def click_through(player: Player, clicks: Clicks, pattern: Pattern, clock: Clock) -> FloatArray:
-    """Play a pattern as clicks and give when each was ordered, on the clock."""
+    """Play a pattern as clicks; return when each was ordered, on the clock."""
     player.start()
     start_s = clock.now_s() + 0.5
     marks_s = []
@@ -141,7 +141,7 @@ def click_through(player: Player, clicks: Clicks, pattern: Pattern, clock: Clock
 
 
 def presenter(test: DelayTest) -> Present:
-    """Return what presents the marks; what is missing for it is said now, before anything is recorded."""
+    """Return the function that presents the marks; errors come now, before anything is recorded."""
     if test.kind == "screen":
         try:
             from neurofb.screens.latency.patch import show
@@ -165,7 +165,7 @@ def _clicks(test: DelayTest, pattern: Pattern, clock: Clock) -> FloatArray:
 
 
 def measure(test: DelayTest, clock: Clock, present: Present) -> dict[str, Any]:
-    """Record, present, find; give the document of the result."""
+    """Record, present and find the marks; return the document of the result."""
     if not test.stream:
         raise WrongInput("say which stream records the marks, as --stream NAME; `neurofb streams` lists them")
     if test.session_folder is not None and not test.session_folder.is_dir():
@@ -177,7 +177,7 @@ def measure(test: DelayTest, clock: Clock, present: Present) -> dict[str, Any]:
         raise WrongInput(
             f"the test was ended after {len(marks_s)} marks; {FEWEST_MARKS} are the least to say anything"
         )
-    samples, stamps_s = recorded.take_until(float(marks_s[-1]) + LONGEST_S + AFTER_S, clock)
+    samples, stamps_s = recorded.read_until(float(marks_s[-1]) + LONGEST_S + AFTER_S, clock)
     delays = find_delays(samples, stamps_s, marks_s, test.kind)
     about = {
         "what": "delay from ordering a mark to its being seen or heard, of screen or sound alone",

@@ -124,7 +124,7 @@ class PatchWindow(QWidget):
 
 
 def show(pattern: Pattern, clock: Clock, corner: str = CORNERS[0], *, at_once: bool = False) -> FloatArray:
-    """Show a pattern and give when each mark was ordered; fewer than it has if somebody ended it.
+    """Show a pattern; return when each mark was ordered; fewer than it has if somebody ended it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How loud a sound is, and how loud any sound of ours may be.
+"""Loudness of a sound, and the limits for every sound of ours.
 
 In: samples of full scale 1. Out: peak, largest jump from sample to sample, loudness as ITU-R BS.1770-5 weighs it.
 All limits are of the digital signal: how loud that is at the ear is set once, at the headphones, with the sound that

@@ -1,4 +1,4 @@
-"""What the soundscape is made of: loops of noise and drone, bells and chimes, all made once from a seed.
+"""The parts of the soundscape: loops of noise and drone, bells and chimes, all made once from a seed.
 
 In: a seed and a rate. Out: arrays that are only mixed afterwards, so that what is heard can be bounded before it is
 played: each part's peak, jump and loudness are fixed here (``BUDGETS``), and the mix can be no more than their sum.

@@ -1,4 +1,4 @@
-"""Where a sound goes: to a sound device, or to a stand-in that renders on a clock and can be listened to.
+"""Players of sound: a sound device, or a stand-in that renders on a clock and can be listened to.
 
 Both pull from a renderer (``render_into``); the device from a thread of its own, in which nothing is allocated that
 grows and nothing is waited for.
@@ -21,7 +21,7 @@ PIECE = 4096
 
 
 class Renderer(Protocol):
-    """What makes samples."""
+    """A source of samples."""
 
     rate_hz: float
 
@@ -31,14 +31,14 @@ class Renderer(Protocol):
 
 
 class Player(Protocol):
-    """What plays them."""
+    """A sink of samples."""
 
     def start(self) -> None:
         """Begin to play."""
         ...
 
     def step(self) -> None:
-        """Do what is due; raise if it does not play any more."""
+        """Play what is due; raise if the device has stopped."""
         ...
 
     def stop(self) -> None:
@@ -47,7 +47,7 @@ class Player(Protocol):
 
 
 class SilentDevice:
-    """A sound device that is none: it renders what would have been heard, when it would have been.
+    """A stand-in for a sound device: it renders the samples that would have been heard, at the same times.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class SilentDevice:
 
     @property
     def heard(self) -> NDArray[np.float32]:
-        """What would have been heard, shape (n_samples,); the first sample at the clock's time of ``start``."""
+        """The samples that would have been heard, shape (n_samples,); the first at the clock's time of ``start``."""
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
 
     def start(self) -> None:
@@ -138,7 +138,7 @@ class DevicePlayer:
         self._stream.start()
 
     def step(self) -> None:
-        """Look whether it still plays.
+        """Check that the device still plays.
 
         Raises
         ------
@@ -217,7 +217,7 @@ def open_player(
 
 
 def device_of(text: str | None) -> str | int | None:
-    """Return a device as words on the command line mean it: a number counts, anything else is a part of its name."""
+    """Return the device that a text of the command line names: by its number, or by a part of its name."""
     if text is None:
         return None
     if not text.strip():

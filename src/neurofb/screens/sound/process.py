@@ -1,4 +1,4 @@
-"""The sound of a session: a process of its own that subscribes to it and plays, as the screens show.
+"""The sound of a session: a process of its own that subscribes to the session and plays it.
 
 In: status and feedback of the session with a uid, over LSL. Out: sound, and words on the terminal. A session runs
 without it: when it starts late it catches up with the next status, and when it dies the session goes on.

@@ -58,7 +58,7 @@ class Score:
 
     @property
     def over(self) -> bool:
-        """Whether the session said that it has ended."""
+        """Whether the session has ended."""
         return self._state in OVER
 
     def play_status(self, status: SessionStatus, now_s: float) -> None:
@@ -86,7 +86,7 @@ class Score:
         self._follow(level, reward=reward > 0.5, usable=usable > 0.5)
 
     def step(self, now_s: float) -> None:
-        """Look whether anything still comes; to be called a few times a second."""
+        """Fade to neutral, then to silence, when nothing new comes; to be called a few times a second."""
         silent_s = now_s - self._came_s
         if silent_s > STALE_S:
             self._rewarded = False

@@ -96,13 +96,13 @@ class Soundscape:
     # What may be asked; each from sample ``at`` on, at the latest one block later; None for as soon as can be.
 
     def follow(self, level: float, usable: bool, at: int | None = None) -> None:
-        """Let the loops follow a level 0–1; not usable, or no number: the neutral sound."""
+        """Move the loops to a level 0–1; to the neutral sound if it is not usable, or no number."""
         good = usable and math.isfinite(level)
         gains = parts.blend(level) if good else parts.NEUTRAL
         self._ask(at, lambda _: self._aim(gains))
 
     def neutral(self, at: int | None = None) -> None:
-        """Let the sound say nothing about feedback."""
+        """Move the loops to the neutral sound."""
         self.follow(math.nan, False, at)
 
     def silence(self, silent: bool, at: int | None = None) -> None:
@@ -126,7 +126,7 @@ class Soundscape:
         self._ask(at, lambda now: self._speak(ready, now))
 
     def hush(self, at: int | None = None) -> None:
-        """Let recordings end, softly, before they are over."""
+        """Fade recordings out before they are over."""
         self._ask(at, self._hush)
 
     def render_into(self, out: FloatArray) -> None:
@@ -229,7 +229,7 @@ class Soundscape:
         return any(voice.spoken and voice.start - lead <= now for voice in self._voices)
 
     def _move_gains(self) -> None:
-        """Go on for a block: the solution of τ²x″ + 2τx′ + x = target from where the last one ended."""
+        """Move the gains by a block: the solution of τ²x″ + 2τx′ + x = target from where the last one ended."""
         away = self._gain - self._target
         slope = self._speed + away / self._tau
         np.multiply(self._decay, away[:, None], out=self._gains)

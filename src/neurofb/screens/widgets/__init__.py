@@ -1,1 +1,1 @@
-"""Qt parts that draw the models. They compute places on the screen and nothing else."""
+"""Qt parts that draw the views. They compute places on the screen and nothing else."""

@@ -12,7 +12,7 @@ from neurofb.views.operator import Bar, Piece
 
 
 class TimelineBar(QWidget):
-    """Qt view of ``Sheet.pieces`` and ``Sheet.at``."""
+    """Qt view of ``OperatorView.pieces`` and ``OperatorView.at``."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class TimelineBar(QWidget):
         self.setFixedHeight(46)
 
     def show_pieces(self, pieces: tuple[Piece, ...], at: float | None) -> None:
-        """Take in the phases and where the session is."""
+        """Show the phases and where the session is."""
         self._pieces, self._at = pieces, at
         self.update()
 
@@ -56,7 +56,7 @@ class TimelineBar(QWidget):
 
 
 class BudgetBars(QWidget):
-    """Qt view of ``Sheet.bars``."""
+    """Qt view of ``OperatorView.bars``."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class BudgetBars(QWidget):
         self._bars: tuple[Bar, ...] = ()
 
     def show_bars(self, bars: tuple[Bar, ...]) -> None:
-        """Take in the budgets."""
+        """Show the budgets."""
         if bars != self._bars:
             self._bars = bars
             self.setFixedHeight(24 * len(bars) + 2)

@@ -55,13 +55,13 @@ class EegSweep(QWidget):
         self._redraw()
 
     def show_states(self, states: Mapping[str, tuple[str, Tone]]) -> None:
-        """Take in how each channel is."""
+        """Show the state of each channel."""
         if dict(states) != dict(self._states):
             self._states = dict(states)
             self.update(QRectF(0, 0, _LABELS_PX, self.height()).toRect())
 
     def add(self, samples_uv: FloatArray, n_dropped: int, labels: tuple[str, ...], rate_hz: float) -> None:
-        """Draw what is new."""
+        """Draw new samples."""
         if not labels or rate_hz <= 0:
             return
         if (labels, rate_hz) != (self._labels, self._rate_hz):
@@ -83,7 +83,7 @@ class EegSweep(QWidget):
             self._pixmap.fill(QColor(self._theme.panel))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Begin anew at another width, draw anew at another height."""
+        """Clear the sweep at another width, redraw it at another height."""
         if self._sweep is not None and self._sweep.n_columns == self.width() - _LABELS_PX:
             self._pixmap = QPixmap(self._sweep.n_columns, max(1, self.height()))
             self._redraw()

@@ -28,7 +28,7 @@ class HeadMap(QWidget):
     def show_states(
         self, states: Mapping[str, tuple[str, Tone]], positions: Mapping[str, str] | None = None
     ) -> None:
-        """Take in how each channel is; ``positions`` are 10-05 names where labels are none."""
+        """Show the state of each channel; ``positions`` are 10-05 names where labels are none."""
         if tuple(states) != tuple(self._states) or (positions or {}) != self._positions:
             self._positions = dict(positions or {})
             names = {label: self._positions.get(label, label) for label in states}

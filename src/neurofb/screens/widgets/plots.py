@@ -14,7 +14,7 @@ _DASH, _DOT = Qt.PenStyle.DashLine, Qt.PenStyle.DotLine
 
 
 class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
-    """Qt view of a ``Course``: each column a curve, told apart by its line as well as by its colour.
+    """Qt view of a ``RingBuffer``: each column a curve, told apart by its line as well as by its colour.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Draws a ``Rating`` on the participant's screen, and says what a point on it means."""
+"""Draws a ``Rating`` on the participant's screen, and maps points on it to answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIDDLE = Qt.AlignmentFlag.AlignCenter
 
 @dataclass(slots=True)
 class Places:
-    """Where things are, in pixels."""
+    """Places of the parts, in pixels."""
 
     width: int
     height: int
@@ -38,7 +38,7 @@ class Places:
 
 
 def places(width: int, height: int, n_choices: int = 0) -> Places:
-    """Return where things are in a window of this size."""
+    """Return the places in a window of this size."""
     row = min(0.105, 0.40 / max(1, n_choices))
     return Places(
         width,
@@ -57,7 +57,7 @@ def places(width: int, height: int, n_choices: int = 0) -> Places:
 def draw_question(
     painter: QPainter, rating: Rating, where: Places, theme: Theme, wording: Wording, opacity: float
 ) -> None:
-    """Draw the question, what can be answered, and what was chosen so far."""
+    """Draw the question, the possible answers and the present choice."""
     if rating.prompt is None or opacity <= 0.0:
         return
     width, height = where.width, where.height
