@@ -103,13 +103,6 @@ def test_the_bar_is_printed_on_a_terminal(monkeypatch, capsys, tmp_path):
     assert "^ stimulus" in shown
 
 
-@pytest.mark.parametrize(
-    "seconds, shown", [(0, "0:00"), (65, "1:05"), (65.5, "1:05.5"), (59.97, "1:00"), (1200, "20:00")]
-)
-def test_times_as_people_read_them(seconds, shown):
-    assert check.clock(seconds) == shown
-
-
 def test_a_phase_that_waits_lasts_at_most_its_time(called, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(

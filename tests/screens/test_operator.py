@@ -121,7 +121,7 @@ def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, known, qtb
     ]
 
 
-def test_words_are_those_of_the_sheet(screen, known):
+def test_window_shows_the_words_of_the_operator_view(screen, known):
     see(screen, known, channels={"AF7": {"state": "flat", "why": "", "out": False}}, message="a message <b>")
     assert screen.title.text() == "Mindfulness and heat · p01"
     assert screen.banner.text() == "a message <b>"

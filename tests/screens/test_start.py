@@ -148,7 +148,7 @@ def test_a_screen_opens_and_closes(request, monkeypatch, session, capsys, kind):
     assert f"neurofb screen {kind} --session {session.uid}" in capsys.readouterr().out
 
 
-def test_models_and_bridge_know_no_qt():
+def test_views_load_no_qt():
     code = (
         "import sys, pkgutil, importlib, neurofb.views.session_client, neurofb.screens.start, neurofb.views as m\n"
         "for each in pkgutil.iter_modules(m.__path__): importlib.import_module(f'neurofb.views.{each.name}')\n"

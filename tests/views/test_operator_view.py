@@ -26,7 +26,7 @@ def line(found, name):
     return next(each for each in found.lines if each.name == name)
 
 
-def test_a_running_session():
+def test_operator_view_of_a_running_session():
     found = seen()
     assert found.title == "Mindfulness and heat · p01"
     assert line(found, "session").text == "running   7:10 left"
@@ -43,7 +43,7 @@ def test_a_running_session():
     assert found.enabled == {"stop", "mark", "end", "pause"}
 
 
-def test_the_timeline_is_shares_of_the_whole():
+def test_timeline_pieces_are_shares_of_its_length():
     found = seen()
     assert [round(each.begins * 742) for each in found.pieces] == [0, 60, 180, 240, 420, 660]
     assert found.pieces[-1].ends == 1.0
@@ -51,7 +51,7 @@ def test_the_timeline_is_shares_of_the_whole():
     assert found.at == pytest.approx(312.1 / 742)
 
 
-def test_the_budget_of_each_site():
+def test_bars_show_the_used_budget_of_each_site():
     found = seen({"heat": {"used": {"a": 0.31, "b": 0.85, "c": 1.2}}})
     assert [(each.share, each.tone) for each in found.bars] == [
         (0.31, "good"),
@@ -77,11 +77,11 @@ def test_the_budget_of_each_site():
         ),
     ],
 )
-def test_what_must_be_read_first(known, more, said):
+def test_banner_shows_the_most_urgent(known, more, said):
     assert said in seen(known, **more).banner.text
 
 
-def test_before_the_first_status():
+def test_operator_view_before_the_first_status():
     found = operator_view(Snapshot(0.0), WORDING, uid="abc")
     assert found.banner.text == "waiting for the session abc: nothing has come from it yet"
     assert found.enabled == {"stop", "mark"}
@@ -96,11 +96,11 @@ def test_before_the_first_status():
         ({"state": "preparing"}, {"end"}),
     ],
 )
-def test_commands_that_make_sense(known, more):
+def test_enabled_commands_by_state(known, more):
     assert seen(known).enabled == {"stop", "mark"} | more
 
 
-def test_no_feedback_says_why_and_unknown_numbers_are_dashes():
+def test_feedback_line_gives_the_reason_and_dashes_for_unknown_numbers():
     found = seen({"feedback": {"usable": False, "why": "AF7 is flat"}})
     assert (line(found, "feedback").text, line(found, "feedback").tone) == (
         "none now: AF7 is flat",
@@ -111,7 +111,7 @@ def test_no_feedback_says_why_and_unknown_numbers_are_dashes():
     assert line(seen({"feedback": {"on": False}}), "feedback").text == "none in this phase"
 
 
-def test_a_session_with_less():
+def test_operator_view_without_heat_phase_or_latency():
     found = seen(
         {"heat": None, "latency_ms": None, "phase": None, "step": None, "timeline": [], "left_s": None}
     )
@@ -119,7 +119,7 @@ def test_a_session_with_less():
     assert (found.bars, found.pieces, found.at) == ((), (), None)
 
 
-def test_no_answer_and_free_text_among_the_ratings():
+def test_ratings_without_answer_and_with_free_text():
     ratings = [
         {"scale": "intensity", "trial": 2, "level": None, "value": None},
         {"scale": "words", "trial": None, "level": None, "value": "a tingle"},
@@ -127,7 +127,7 @@ def test_no_answer_and_free_text_among_the_ratings():
     assert seen({"ratings": ratings}).ratings == ("words, trial –: a tingle", "intensity, trial 2: no answer")
 
 
-def test_the_arm_is_never_shown():
+def test_operator_view_never_shows_the_arm():
     """Whatever a status or an event carries about it."""
     found = seen({"arm": "sham-xyz", "feedback": {"arm": "sham-xyz", "source": "sham-xyz"}})
     assert "sham-xyz" not in repr(found)
@@ -137,13 +137,13 @@ def test_the_arm_is_never_shown():
     assert lines == ["0:01  started"]
 
 
-def test_events_newest_first_with_their_time_in_the_session():
+def test_event_lines_are_newest_first_with_session_time():
     events = [{"kind": "a", "message": "one", "time_s": 8000.0}, {"kind": "b", "message": "", "time_s": None}]
     start_s = session_start_s(status(clock_s=8100.0, now_s=130.0))
     assert event_lines(events, start_s) == ["–:––  b", "0:30  one"]
 
 
-def test_dropped_samples_are_said():
+def test_dropped_samples_have_a_line():
     assert any("12 samples not drawn" in each.text for each in seen(dropped=12).lines)
 
 
@@ -157,7 +157,7 @@ def test_advice_names_the_place():
     assert advice_for("AF7", "ok", WORDING) == ""
 
 
-def test_every_state_has_advice_a_sign_and_a_word_in_every_language():
+def test_every_channel_state_has_advice_glyph_and_word_in_every_language():
     for language in ("en", "de"):
         wording = Wording(language)
         for state in WORST_FIRST:
@@ -167,7 +167,7 @@ def test_every_state_has_advice_a_sign_and_a_word_in_every_language():
     assert len(set(GLYPHS.values())) == len(GLYPHS)
 
 
-def test_the_worst_first_and_what_all_share_once():
+def test_advice_is_worst_first_and_one_line_for_a_shared_problem():
     found = advice({"Fz": "noisy", "Cz": "detached", "Pz": "ok"}, WORDING)
     assert [each.split()[0] for each in found] == ["Cz", "Fz"]
     assert advice({"Fz": "line noise", "Cz": "line noise"}, WORDING)[0].startswith("all electrodes hum")
@@ -195,17 +195,17 @@ def test_the_worst_first_and_what_all_share_once():
         ("EEG 7", "unknown"),
     ],
 )
-def test_places_in_words(label, place):
+def test_place_key_of_an_electrode(label, place):
     assert place_key(label) == f"place.{place}"
 
 
-def test_channels_that_are_no_place_stand_below_the_head():
+def test_channel_without_a_place_stands_below_the_head():
     places = places_2d(["Cz", "what", "ever"])
     assert places["Cz"] == (0.0, 0.0)
     assert places["what"][1] == places["ever"][1] == -1.3
 
 
-def test_every_place_of_the_10_05_system_has_words():
+def test_every_10_05_position_has_words():
     names = [f"{row}{c}" for row in ROWS for c in ("z", *range(1, 11), "5h", "6h")]
     for name in filter(is_position, names):
         assert place_key(name).split(".")[1] in {k.split(".")[1] for k in WORDING.keys()}  # noqa: SIM118

@@ -54,7 +54,7 @@ def test_feedback_no_feedback_and_waiting_look_different():
     assert "waiting for the session" in waiting.note
 
 
-def test_no_feedback_never_lets_the_shape_look_like_success_or_failure():
+def test_unusable_feedback_looks_like_neither_success_nor_failure():
     view = ParticipantView(WORDING)
     settle(view, status=status(), feedback=row(1.0, 0, reward=1.0))
     picture = settle(view, start_s=4.0, status=status(), feedback=row(1.0, 0, usable=0.0, reward=1.0))
@@ -62,12 +62,12 @@ def test_no_feedback_never_lets_the_shape_look_like_success_or_failure():
 
 
 @pytest.mark.parametrize("mode", ["summary", "instruction"])
-def test_other_modes_show_no_level(mode):
+def test_level_is_hidden_in_other_modes(mode):
     picture = settle(ParticipantView(WORDING), status=status(feedback={"mode": mode}), feedback=row(1.0, 0))
     assert (picture.look, picture.calm, picture.note) == ("neutral", 0.5, "")
 
 
-def test_old_feedback_gives_way_to_the_status():
+def test_stale_feedback_row_gives_way_to_the_status():
     view = ParticipantView(WORDING)
     old = {**row(1.0, 0), "came_s": -100.0}
     picture = None
@@ -76,12 +76,12 @@ def test_old_feedback_gives_way_to_the_status():
     assert picture.calm == 0.0
 
 
-def test_a_level_that_is_not_known_is_neutral():
+def test_unknown_level_is_neutral():
     picture = settle(ParticipantView(WORDING), status=status(feedback={"level": None, "usable": True}))
     assert picture.look == "neutral"
 
 
-def test_a_summary_comes_after_the_block_and_goes_with_the_next_phase_but_one():
+def test_summary_follows_its_block_until_the_next_phase_but_one():
     view, summary = ParticipantView(WORDING), {"success": 0.61, "rewarded": 31}
 
     def seen(start_s, index, on, **phase):
@@ -116,13 +116,13 @@ def test_a_summary_comes_after_the_block_and_goes_with_the_next_phase_but_one():
         ({"kind": "rest"}, ""),
     ],
 )
-def test_signs_say_what_comes(step, words):
+def test_sign_of_each_step(step, words):
     picture = settle(ParticipantView(WORDING), status=status(step=step))
     assert picture.sign.words == words
     assert bool(words) == (picture.sign_opacity == 1.0 and picture.left is not None)
 
 
-def test_during_heat_more_keys_stop_and_the_method_of_limits_has_a_button():
+def test_heat_and_button_flags_of_the_picture():
     quiet = settle(ParticipantView(WORDING), status=status())
     hot = settle(ParticipantView(WORDING), status=status(heat={"state": "rising"}))
     limits = settle(ParticipantView(WORDING), status=status(heat={"button": True}))
@@ -132,7 +132,7 @@ def test_during_heat_more_keys_stop_and_the_method_of_limits_has_a_button():
     assert "Press Space" in limits.words.text
 
 
-def test_a_stop_that_nobody_hears_says_what_to_do():
+def test_unconfirmed_stop_tells_the_participant_what_to_do():
     view = ParticipantView(WORDING)
     view.note_stop(0.0)
     assert settle(view, 0.9, status=status(), unconfirmed=("stop",)).words.text == ""
@@ -154,16 +154,16 @@ def test_a_stop_that_nobody_hears_says_what_to_do():
         ({"phase": {"eyes": "closed"}}, "Close your eyes."),
     ],
 )
-def test_words_for_states(changes, headline):
+def test_words_for_each_state(changes, headline):
     assert settle(ParticipantView(WORDING), status=status(**changes)).words.headline == headline
 
 
-def test_german():
+def test_picture_in_german():
     picture = settle(ParticipantView(Wording("de_AT.UTF-8")), status=status(step={"kind": "relief"}))
     assert picture.sign.words == "Es ist vorbei: loslassen"
 
 
-def test_languages_say_the_same_things():
+def test_languages_have_the_same_keys_and_fields():
     assert languages() == ("de", "en")
     keys = {language: Wording(language).keys() for language in languages()}
     assert keys["de"].keys() == keys["en"].keys()
@@ -180,7 +180,7 @@ def test_languages_say_the_same_things():
 # -- never more than three changes of brightness a second ------------------------------------------------------
 
 
-def test_changes_are_counted():
+def test_most_changes_per_s_counts_swings():
     times_s = [i / 60 for i in range(120)]
     assert most_changes_per_s(times_s, [0.5] * 120) == 0
     assert most_changes_per_s(times_s, [i / 120 for i in range(120)]) == 1  # one long rise is one change
@@ -191,7 +191,7 @@ def test_changes_are_counted():
     assert relative_luminance(0, 0, 0) == 0.0
 
 
-def test_what_moves_slowly_and_what_fades_cannot_flash():
+def test_slow_and_faded_cannot_flash():
     slow, faded = Slow(0.5), Faded("a", "")
     values, opacities = [], []
     for i in range(600):
@@ -204,13 +204,13 @@ def test_what_moves_slowly_and_what_fades_cannot_flash():
     assert 2 / (2 * FADE_S) <= 3  # away and back are two changes
 
 
-def test_a_frame_that_comes_late_does_not_jump():
+def test_late_frame_does_not_jump():
     slow = Slow(0.0)
     assert slow.follow(1.0, 30.0) <= LIMIT_PER_S * 0.1
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_that_can_be_received_makes_the_picture_flash(seed):
+def test_picture_does_not_flash_whatever_is_received(seed):
     """Every status another scene, every level another extreme: no part of the picture changes too often."""
     rng = random.Random(seed)
     scenes = [
@@ -265,7 +265,7 @@ def asked(kind="vas", **changes):
     return rating
 
 
-def test_a_line_begins_empty_and_cannot_be_confirmed_so():
+def test_empty_vas_cannot_be_confirmed():
     rating = asked()
     assert (rating.value, rating.is_answer, rating.act("confirm")) == (None, False, None)
     rating.act("more")
@@ -279,7 +279,7 @@ def test_a_line_begins_empty_and_cannot_be_confirmed_so():
     assert rating.act("confirm") is None
 
 
-def test_a_point_and_the_ends_of_the_line():
+def test_vas_value_of_a_point_stays_on_the_line():
     rating = asked()
     rating.point(1.7)
     assert rating.value == 100.0
@@ -289,7 +289,7 @@ def test_a_point_and_the_ends_of_the_line():
     assert rating.value == 12.3
 
 
-def test_two_buttons_are_enough():
+def test_vas_is_answered_with_two_buttons():
     rating = asked()
     for _ in range(3):
         rating.act("next")
@@ -303,7 +303,7 @@ def test_two_buttons_are_enough():
     assert probe.act("confirm").value == "with the breath"
 
 
-def test_a_probe_gives_its_words_and_text_its_text():
+def test_probe_answers_its_choice_and_text_its_words():
     probe = asked("probe")
     probe.act("less")
     assert probe.act("confirm").value == "nowhere"
@@ -319,11 +319,11 @@ def test_a_probe_gives_its_words_and_text_its_text():
     assert asked("probe", choices=[]).kind == "vas"
 
 
-def test_nobody_has_to_answer():
+def test_declined_prompt_is_answered_with_none():
     assert asked().act("decline").value is None
 
 
-def test_the_next_question_begins_anew_and_the_same_does_not():
+def test_next_prompt_clears_the_answer_and_the_same_keeps_it():
     rating = asked()
     rating.point(0.5)
     rating.ask(status(prompt=prompt()).prompt)
@@ -334,7 +334,7 @@ def test_the_next_question_begins_anew_and_the_same_does_not():
     assert (rating.kind, rating.act("more"), rating.is_open) == (None, None, False)
 
 
-def test_a_question_makes_the_rest_step_back():
+def test_open_question_dims_the_rest():
     view = ParticipantView(WORDING)
     picture = settle(view, status=status(prompt=prompt(), step={"kind": "heat"}))
     assert (picture.asks, picture.ask_opacity, picture.sign, picture.words) == (

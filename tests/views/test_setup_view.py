@@ -37,7 +37,7 @@ def run(check, seconds):
         check.step()
 
 
-def test_streams_that_may_be_eeg_come_first_and_ours_not_at_all():
+def test_eeg_streams_come_first_and_our_own_are_left_out():
     seen = [
         facts("markers", value_format="string"),
         facts("slow", rate_hz=0.0),
@@ -48,7 +48,7 @@ def test_streams_that_may_be_eeg_come_first_and_ours_not_at_all():
     assert [each.name for each in eeg_streams(seen)] == ["Muse", "other"]
 
 
-def test_the_device_that_fits_and_the_query_that_finds_it_again():
+def test_fitting_device_and_query_of_a_stream():
     assert fitting_device(facts()) in ("muse-2", "muse-s", "muse-2016", "muse")
     assert fitting_device(facts("odd", ("a", "b"), 777.0)) is None
     query = query_of(facts(), MUSE)
@@ -56,7 +56,7 @@ def test_the_device_that_fits_and_the_query_that_finds_it_again():
     assert query.predicate == "name='Muse' and source_id='id of Muse' and hostname='lab'"
 
 
-def test_good_contact_for_some_seconds_may_go_on(check):
+def test_contact_check_passes_after_settled_contact(check):
     assert check.problems() == ["no samples come"]
     run(check, SETTLED_S - 0.5)
     assert check.problems()[0].startswith("contact has to be good for 3 s; so far 2.")
@@ -66,7 +66,7 @@ def test_good_contact_for_some_seconds_may_go_on(check):
     assert check.contacts()["AF7"] == ("ok", "good")
 
 
-def test_a_bad_electrode_is_advised_and_a_place_without_any_is_refused(check, source):
+def test_bad_electrode_has_advice_and_place_without_a_good_one_is_refused(check, source):
     check.needs = [Need("frontal", ("AF7", "AF8"))]
     source.flat = {"AF7"}
     run(check, 5)
@@ -82,7 +82,7 @@ def test_a_bad_electrode_is_advised_and_a_place_without_any_is_refused(check, so
     assert check.may_proceed
 
 
-def test_a_stream_that_is_lost_is_refused_and_said(check, source):
+def test_lost_stream_is_refused_with_words(check, source):
     run(check, 5)
     source.state, source.sends = "lost", False
     check.step()
@@ -90,7 +90,7 @@ def test_a_stream_that_is_lost_is_refused_and_said(check, source):
     assert check.status().startswith("The stream is lost")
 
 
-def test_what_the_protocol_cannot_use_is_refused_with_its_reason(monkeypatch, source):
+def test_device_that_the_protocol_cannot_use_is_refused_with_its_reason(monkeypatch, source):
     assert protocol_needs(None, MUSE, 256.0) == ([], [])
     monkeypatch.setattr(
         setup, "protocol_needs", lambda *given: ([], [f"{given[0]} needs Fz at {given[2]:g} Hz"])
@@ -101,7 +101,7 @@ def test_what_the_protocol_cannot_use_is_refused_with_its_reason(monkeypatch, so
     assert check.problems() == ["mine needs Fz at 256 Hz"]
 
 
-def test_a_protocol_of_ours_says_its_places_or_its_problems():
+def test_protocol_needs_are_places_or_problems():
     from neurofb.protocol.bundled import protocol_names
 
     if not protocol_names():
@@ -111,7 +111,7 @@ def test_a_protocol_of_ours_says_its_places_or_its_problems():
         assert bool(needs) != bool(problems), name
 
 
-def test_a_stream_without_a_profile_is_judged_by_its_own_labels():
+def test_stream_without_a_profile_is_checked_by_its_own_labels():
     source = PretendedSource(("Fz", "Cz"), 500.0)
     check = ContactCheck(source, None, WORDING)
     check.start()

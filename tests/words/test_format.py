@@ -32,7 +32,9 @@ def test_clock_in_minutes_and_seconds(seconds, shown):
     assert clock(seconds) == shown
 
 
-@pytest.mark.parametrize("seconds, shown", [(65, "1:05"), (65.5, "1:05.5"), (59.97, "1:00")])
+@pytest.mark.parametrize(
+    "seconds, shown", [(0, "0:00"), (65, "1:05"), (65.5, "1:05.5"), (59.97, "1:00"), (1200, "20:00")]
+)
 def test_clock_with_tenths_where_there_are_any(seconds, shown):
     assert clock(seconds, tenths=True) == shown
 

@@ -13,6 +13,7 @@ import click
 from neurofb.commands.options import AS_JSON, DEVICE, SESSION
 from neurofb.commands.tables import show_table
 from neurofb.errors import WrongFile
+from neurofb.format import clock
 
 if TYPE_CHECKING:
     from neurofb.protocol.checks.check import Report
@@ -92,8 +93,9 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     """Return a row for each phase, as ``TIMELINE_HEADER`` names its cells."""
     return [
         (
-            clock(phase.onset_s),
-            ("≤ " if phase.waits else "≈ " if phase.kind == "calibration" else "") + clock(phase.duration_s),
+            clock(phase.onset_s, tenths=True),
+            ("≤ " if phase.waits else "≈ " if phase.kind == "calibration" else "")
+            + clock(phase.duration_s, tenths=True),
             phase.name,
             phase.kind.replace("_", " "),
             phase.eyes,
@@ -141,7 +143,7 @@ def totals(report: Report) -> str:
     ratings = sum(step.kind == "rating" for step in timeline.steps)
     trained_s = sum(phase.duration_s for phase in timeline.phases if phase.feedback is not None)
     return (
-        f"in all: {at_most}{clock(timeline.duration_s)}, {clock(trained_s)} with feedback, "
+        f"in all: {at_most}{clock(timeline.duration_s, tenths=True)}, {clock(trained_s, tenths=True)} with feedback, "
         f"{len(timeline.heats)} stimuli, {ratings} questions"
     )
 
@@ -213,13 +215,6 @@ def _step_documents(timeline: Timeline) -> Iterator[dict[str, Any]]:
             "target_c": None if step.profile is None else step.profile.target_c,
             "scale": None if step.scales is None else step.scales[0].name,
         }
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds: 1:05, or 1:05.5 where there are tenths."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    return f"{minutes}:{rest // 10:02d}" + (f".{rest % 10}" if rest % 10 else "")
 
 
 def bar(timeline: Timeline, width: int = BAR_WIDTH) -> tuple[list[tuple[str, str]], str]:
