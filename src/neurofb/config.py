@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
@@ -122,6 +122,7 @@ _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _TABLE = re.compile(rf"^\s*\[\s*({_DOTTED})\s*\]\s*(?:#.*)?$")
 _ROW = re.compile(rf"^\s*\[\[\s*({_DOTTED})\s*\]\]\s*(?:#.*)?$")
 _VALUE = re.compile(rf"^\s*({_DOTTED})\s*=")
+_FAULT = re.compile(r"(?P<name>\w+)@(?P<start>[\d.]+)(?:\+(?P<duration>-?[\d.]+))?(?::(?P<value>[\w.-]+))?")
 
 
 def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
@@ -130,6 +131,27 @@ def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
     return PydanticCustomError(
         "several", "{text}", {"text": "; ".join(t for _, t in found), "problems": found}
     )
+
+
+class FaultText(NamedTuple):
+    """A fault as somebody wrote it, in pieces that are still text; None for a piece that is not there.
+
+    ``name@start``, ``name@start+duration`` and ``name@start+duration:value`` have a start, ``name=value`` has none.
+    """
+
+    name: str
+    value: str | None
+    start: str | None = None
+    duration: str | None = None
+
+
+def parse_fault(text: str) -> FaultText | None:
+    """Return the pieces of a fault; None if it is written otherwise."""
+    name, equals, value = text.partition("=")
+    if equals:
+        return FaultText(name, value)
+    found = _FAULT.fullmatch(text)
+    return None if found is None else FaultText(**found.groupdict())
 
 
 def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile] = WrongFile) -> Model:

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from neurofb.clock import ManualClock
-from neurofb.stimulation.drivers.faults import parse_heat_faults
-from neurofb.stimulation.drivers.simulated import SimulatedThermode
+from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
 

@@ -12,7 +12,7 @@ from stimulation_parts import SITE, START_S, Bench, share_per_s
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat, WrongInput
 from neurofb.stimulation.client import LocalClient, StimulatorClient, open_stimulator
 from neurofb.stimulation.driver import Capabilities, Reading
-from neurofb.stimulation.drivers.faults import KINDS
+from neurofb.stimulation.drivers.simulated import FAULTS as KINDS
 from neurofb.stimulation.drivers.simulated import RISE_C_PER_S
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard

@@ -6,8 +6,13 @@ import pytest
 
 from neurofb.clock import ManualClock
 from neurofb.errors import StimulatorMissing, UnknownName, UnsafeHeat, WrongInput
-from neurofb.stimulation.drivers.faults import HeatFault, parse_heat_faults
-from neurofb.stimulation.drivers.simulated import LAG_S, MAX_C, SimulatedThermode
+from neurofb.stimulation.drivers.simulated import (
+    LAG_S,
+    MAX_C,
+    HeatFault,
+    SimulatedThermode,
+    parse_heat_faults,
+)
 from neurofb.stimulation.heat_profile import HeatProfile
 
 PROFILE = HeatProfile(47.0, 2.0)

@@ -28,7 +28,7 @@ from neurofb.recording.provenance import text_hash
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
 from neurofb.stimulation.client import check_kind
-from neurofb.stimulation.drivers.faults import parse_heat_faults
+from neurofb.stimulation.drivers.simulated import parse_heat_faults
 
 
 @dataclass(frozen=True, slots=True)

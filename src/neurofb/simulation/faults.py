@@ -7,13 +7,13 @@ Times are in seconds since the headset was started. On the command line a fault 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
+from neurofb.config import FaultText, parse_fault
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.simulation.artifacts import Artifact, ArtifactKind, BadContact, ContactKind
 from neurofb.simulation.pulses import random_stream
@@ -76,7 +76,6 @@ STEADY: Mapping[str, str] = {
     "interval": "interval_s",
     "dc": "dc_spread_uv",
 }
-_FORM = re.compile(r"(?P<kind>\w+)@(?P<at>[\d.]+)(?:\+(?P<last>-?[\d.]+))?(?::(?P<channel>[\w-]+))?")
 HOW = (
     "write stall@10+2 (at 10 s for 2 s), loss@10+0.5, disconnect@30+5, jump@20+0.4 (by 0.4 s), "
     "saturation@5+1:AF7, off@5+3:AF7, noisy@5+3:AF7, flat@5+3:AF7, blink@3, saccade@3, jaw@3+1, sweat@3+60, "
@@ -113,11 +112,13 @@ def parse_faults(texts: Sequence[str]) -> FaultPlan:
     contacts: list[BadContact] = []
     steady: dict[str, float] = {}
     for text in texts:
-        kind, equals, value = text.partition("=")
-        if equals:
-            steady |= _steady(text, kind, value)
+        found = parse_fault(text)
+        if found is None:
+            raise WrongInput(f"the fault {text!r} cannot be read; {HOW}")
+        if found.start is None:
+            steady |= _steady(text, found.name, found.value or "")
             continue
-        fault = _timed(text)
+        fault = _timed(text, found, found.start)
         if isinstance(fault, Artifact):
             artifacts.append(fault)
         elif isinstance(fault, BadContact):
@@ -133,15 +134,12 @@ def _steady(text: str, kind: str, value: str) -> dict[str, float]:
     return {STEADY[kind]: _number(text, value)}
 
 
-def _timed(text: str) -> Fault | Artifact | BadContact:
-    found = _FORM.fullmatch(text)
-    if found is None:
-        raise WrongInput(f"the fault {text!r} cannot be read; {HOW}")
-    kind, channel = found["kind"], found["channel"]
+def _timed(text: str, found: FaultText, start: str) -> Fault | Artifact | BadContact:
+    kind, channel = found.name, found.value
     if kind not in _TIMED:
         raise UnknownName(f"no fault {kind!r} as in {text!r}; {nearest(kind, _TIMED)}; {HOW}")
-    at_s = _number(text, found["at"])
-    lasting = None if found["last"] is None else _number(text, found["last"])
+    at_s = _number(text, start)
+    lasting = None if found.duration is None else _number(text, found.duration)
     if kind in _ARTIFACTS:
         usual_s = _ARTIFACTS[kind]
         return Artifact(cast(ArtifactKind, kind), at_s, usual_s if lasting is None else lasting)

@@ -1,13 +1,13 @@
 """What the engine holds of a stimulator: a guard it steps itself, or one in a process of its own.
 
 On a manual clock, in simulations and tests, ``LocalClient`` is enough. With a person under the probe it is
-``WatchdogClient``: the guard must outlive the engine. ``open_heater`` makes either.
+``WatchdogClient``: the guard must outlive the engine. ``open_stimulator`` makes either.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,15 +16,19 @@ from neurofb.clock import Clock
 from neurofb.errors import SafetyStop, UnknownName, UnsafeHeat, nearest
 from neurofb.events import Event
 from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver, Ticket
-from neurofb.stimulation.drivers.faults import parse_heat_faults
-from neurofb.stimulation.drivers.simulated import SimulatedThermode
+from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.pipe import WatchdogPipe
 
-#: The stimulators there are.
-KINDS = ("simulated",)
+
+def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriver:
+    return SimulatedThermode(clock, seed, parse_heat_faults(faults))
+
+
+#: The stimulators there are, and what makes the driver of each from a clock, a seed and faults.
+DRIVERS: Mapping[str, Callable[[Clock, int, Sequence[str]], StimulatorDriver]] = {"simulated": _simulated}
 #: How often the watchdog is told that the engine lives; a tenth of what it waits for.
 BEAT_S = 0.05
 #: A watchdog that sends nothing for so long (it sends readings 50 times a second) can no longer be relied on.
@@ -36,8 +40,8 @@ _N_CLOCK_QUESTIONS = 16
 
 def check_kind(kind: str) -> None:
     """Refuse a stimulator that does not exist."""
-    if kind not in KINDS:
-        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, KINDS)}; say which with --thermode")
+    if kind not in DRIVERS:
+        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, DRIVERS)}; say which with --thermode")
 
 
 def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = ()) -> StimulatorDriver:
@@ -49,7 +53,7 @@ def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = 
         If there is none of that kind.
     """
     check_kind(kind)
-    return SimulatedThermode(clock, seed, parse_heat_faults(faults))
+    return DRIVERS[kind](clock, seed, faults)
 
 
 class StimulatorClient(Protocol):
@@ -149,7 +153,7 @@ class WatchdogClient:
     Parameters
     ----------
     kind, envelope, seed, faults, used :
-        As for ``open_heater``.
+        As for ``open_stimulator``.
     clock : Clock
         The engine's clock, which its thread reads as well: any clock that is safe to read from threads.
     log : Path, optional
@@ -282,7 +286,7 @@ def open_stimulator(
     Parameters
     ----------
     kind : str
-        One of ``KINDS``.
+        One of ``DRIVERS``.
     envelope : Envelope
         The limits.
     clock : Clock
@@ -290,7 +294,7 @@ def open_stimulator(
     seed : int
         Of a simulated device's noise.
     faults : sequence of str
-        What goes wrong with a simulated device, as ``heat_faults.parse_heat_faults`` reads it.
+        What goes wrong with a simulated device, as ``drivers.simulated.parse_heat_faults`` reads it.
     local : bool
         True for a guard in this process, which the clock may be manual for; False for a watchdog.
     used : mapping of str to float, optional

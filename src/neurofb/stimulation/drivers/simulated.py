@@ -18,11 +18,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
 
 from neurofb.clock import Clock
-from neurofb.errors import StimulatorMissing, UnsafeHeat, WrongInput
+from neurofb.config import parse_fault
+from neurofb.errors import StimulatorMissing, UnknownName, UnsafeHeat, WrongInput, nearest
 from neurofb.stimulation.driver import Capabilities, Reading, State, Ticket
-from neurofb.stimulation.drivers.faults import HeatFault
 from neurofb.stimulation.heat_profile import Course, HeatProfile
 
 LAG_S = 0.1
@@ -34,6 +36,72 @@ RISE_C_PER_S, COOL_C_PER_S = 70.0, 40.0
 COOLANT_C, PASSIVE_S = 20.0, 1.0
 
 _STEP_S = 0.005
+
+HeatFaultKind = Literal["stuck", "runaway", "deaf_runaway", "lost", "wrong_readback", "stale"]
+
+#: Faults by name, and what each does.
+FAULTS: dict[str, str] = {
+    "stuck": "the probe stays as it is; only cutting the power lets it cool",
+    "runaway": "the probe heats with full power whatever is commanded, until the power is cut",
+    "deaf_runaway": "the same, and it does not hear the abort: the device's own cut-off ends it",
+    "lost": "nothing comes from the device and nothing reaches it",
+    "wrong_readback": "the probe is as commanded, what is read is off by so many °C",
+    "stale": "the same old reading comes again and again",
+}
+HOW = (
+    "write stuck@12.5 (from 12.5 s on), runaway@3+2 (at 3 s for 2 s), deaf_runaway@3, lost@5+1, stale@6+3, or "
+    "wrong_readback@4+10:-2 (reads 2 °C too low)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeatFault:
+    """A fault: its kind, its start and duration in s since ``connect``, and by how many °C a wrong reading is off."""
+
+    kind: HeatFaultKind
+    at_s: float
+    lasts_s: float = math.inf
+    by_c: float = 3.0
+
+    def is_on(self, t_s: float) -> bool:
+        """Return whether it is there, ``t_s`` seconds after the start."""
+        return self.at_s <= t_s < self.at_s + self.lasts_s
+
+
+def parse_heat_faults(texts: Sequence[str]) -> tuple[HeatFault, ...]:
+    """Read faults as they are given on the command line; without a duration a fault stays.
+
+    Raises
+    ------
+    WrongInput
+        If one cannot be read; the message shows how to write it.
+    """
+    return tuple(_parse_heat_fault(text) for text in texts)
+
+
+def _parse_heat_fault(text: str) -> HeatFault:
+    found = parse_fault(text)
+    if found is None or found.start is None or (found.duration or "").startswith("-"):
+        raise WrongInput(f"the thermode's fault {text!r} cannot be read; {HOW}")
+    if found.name not in FAULTS:
+        raise UnknownName(f"no thermode fault {found.name!r}; {nearest(found.name, FAULTS)}; {HOW}")
+    if found.value is not None and found.name != "wrong_readback":
+        raise WrongInput(f"only wrong_readback has a value in °C: found {text!r}; {HOW}")
+    try:
+        numbers = [
+            None if each is None else float(each) for each in (found.start, found.duration, found.value)
+        ]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(each is None or math.isfinite(each) for each in numbers):
+        raise WrongInput(f"the thermode's fault {text!r} has something that is no number; {HOW}")
+    at_s, lasts_s, by_c = numbers
+    return HeatFault(
+        cast(HeatFaultKind, found.name),
+        at_s or 0.0,
+        math.inf if lasts_s is None else lasts_s,
+        3.0 if by_c is None else by_c,
+    )
 
 
 class SimulatedThermode:
