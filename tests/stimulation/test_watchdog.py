@@ -246,13 +246,13 @@ ENGINE = """
     from pathlib import Path
     from neurofb.stimulation.envelope import Envelope
     from neurofb.stimulation.heat_profile import HeatProfile
-    from neurofb.stimulation.client import open_heater
+    from neurofb.stimulation.client import open_stimulator
 
     class SteadyClock:
         def now_s(self):
             return time.monotonic()
 
-    heater = open_heater(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
+    heater = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
     heater.connect()
     heater.fire(heater.arm(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm"), time.monotonic() + 0.05)
     while True:
