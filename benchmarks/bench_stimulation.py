@@ -31,7 +31,7 @@ import sys, time
 from pathlib import Path
 from benchmarks.bench_stimulation import PLATEAU, SteadyClock, opened, until
 heater = opened(Path(sys.argv[1]))
-heater.fire(heater.arm(PLATEAU, "arm"), time.monotonic() + 0.05)
+heater.schedule(PLATEAU, "arm", time.monotonic() + 0.05)
 until(heater, "heat_plateau")
 print("plateau", flush=True)
 while True:
@@ -127,7 +127,7 @@ def until(heater: WatchdogClient, kind: str) -> Event:
 
 def stopped(heater: WatchdogClient, site: str) -> tuple[float, float, float]:
     """Give the ms from schedule to onset, and from a stop to commanded baseline and to the probe at baseline."""
-    heater.fire(heater.arm(PLATEAU, site), time.monotonic() + 0.05)
+    heater.schedule(PLATEAU, site, time.monotonic() + 0.05)
     details = until(heater, "heat_fired").details
     until(heater, "heat_plateau")
     stop_s = time.monotonic()

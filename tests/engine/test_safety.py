@@ -337,7 +337,7 @@ def test_two_ratings_of_ninety_in_a_row_end_calibration(tmp_path, monkeypatch):
 
 def test_abort_by_watchdog_ends_session(tmp_path):
     def prepare(assembled):
-        heater, act = assembled.engine._stimuli.heater, assembled.engine._each_step[0]
+        heater, act = assembled.engine._stimuli._client, assembled.engine._each_step[0]
 
         def losing_trust(now_s):
             act(now_s)
@@ -357,7 +357,7 @@ def test_probe_not_back_at_baseline_is_in_the_outcome(tmp_path):
         def close():
             raise SafetyStop("the probe is not back at baseline after 10 s: switch it off")
 
-        assembled.engine._stimuli.heater.close = close
+        assembled.engine._stimuli._client.close = close
 
     ran = run(tmp_path, [(5, command("end"))], prepare=prepare)
     assert ran.outcome.exit_code == 4

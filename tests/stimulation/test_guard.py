@@ -418,7 +418,7 @@ def test_the_self_test_says_what_is_wrong():
 def test_the_public_surface_cannot_raise_a_target():
     """A new word must be said here: one that cannot start or raise heat, or that only the schedule has."""
     words = {name for name in vars(Guard) if not name.startswith("_")}
-    schedule = {"connect", "self_test", "arm", "fire", "reset", "close"}
+    schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close"}
     lowering = {"lower", "end", "abort"}
     looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot"}
     assert words == schedule | lowering | looking
@@ -432,7 +432,8 @@ def test_a_local_heater_is_the_guard():
     assert isinstance(heater, LocalClient)
     assert heater.connect().simulated
     assert heater.self_test() == []
-    heater.fire(heater.arm(PROFILE, SITE), bench.clock.now_s() + 0.1)
+    number = heater.schedule(PROFILE, SITE, bench.clock.now_s() + 0.1)
+    assert [(answer.number, answer.refusal) for answer in heater.pop_replies()] == [(number, "")]
     for _ in range(900):
         bench.clock.advance(0.01)
         heater.beat()

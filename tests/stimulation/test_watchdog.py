@@ -11,11 +11,13 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 from stimulation_parts import SITE, Bench
 
-from neurofb.errors import SafetyStop, StimulatorMissing, UnknownName, UnsafeHeat, WrongInput
+from neurofb.errors import SafetyStop, StimulatorMissing, UnknownName, WrongInput
+from neurofb.stimulation import pipe
 from neurofb.stimulation.client import WatchdogClient, make_driver, open_stimulator
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
@@ -25,6 +27,11 @@ from neurofb.stimulation.watchdog import EngineClock, Watchdog
 PROFILE = HeatProfile(46.0, 0.3, rise_c_per_s=40.0, return_c_per_s=40.0)
 LONG = HeatProfile(45.0, 60.0, rise_c_per_s=40.0, return_c_per_s=40.0)
 PATIENCE_S = 30.0
+#: How far the two clocks may be apart: a ramp of 8 °C/s moves by 0.4 °C in that time, less than a stimulus may deviate.
+CLOCK_S = 0.05
+#: What no call of the engine's thread may take, whatever the watchdog does. It takes a tenth of a ms; on a machine that
+#: is busy a thread may stand for longer.
+WAITS_S = 0.2
 
 
 class SteadyClock:
@@ -68,10 +75,25 @@ def until(heater, kind, beating=True):
     pytest.fail(f"no {kind}; there were {[event.kind for event in heater.seen]}")
 
 
-def fire(heater, profile=LONG, in_s=0.05):
-    ticket = heater.arm(profile, SITE)
-    heater.fire(ticket, time.monotonic() + in_s)
-    return ticket
+def answer(heater, number):
+    """Wait for the answer to a request, as an engine that steps; give why it was refused, "" if it was not."""
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        heater.beat()
+        for found in heater.pop_replies():
+            if found.number == number:
+                return found.refusal
+        time.sleep(0.005)
+    return pytest.fail(f"no answer to request {number}")
+
+
+def schedule(heater, profile=LONG, site=SITE, in_s=0.05):
+    """Ask for a stimulus; give why it was refused, "" if it was not."""
+    return answer(heater, heater.schedule(profile, site, time.monotonic() + in_s))
+
+
+def fire(heater, profile=LONG):
+    assert schedule(heater, profile) == ""
 
 
 def log_until(path, kind):
@@ -93,9 +115,7 @@ def test_a_stimulus_through_the_process(opened):
     assert heater.self_test() == []
     assert heater.used() == {SITE: 0.25}
     at_s = time.monotonic() + 0.1
-    ticket = heater.arm(PROFILE, SITE)
-    assert (ticket.profile, ticket.site) == (PROFILE, SITE)
-    heater.fire(ticket, at_s)
+    assert answer(heater, heater.schedule(PROFILE, SITE, at_s)) == ""
     until(heater, "heat_ended")
     kinds = [event.kind for event in heater.seen]
     assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
@@ -105,30 +125,41 @@ def test_a_stimulus_through_the_process(opened):
     readings = heater.readings()
     assert max(reading.measured_c for reading in readings) == pytest.approx(46.0, abs=0.3)
     assert [r.time_s for r in readings] == sorted(r.time_s for r in readings)
-    assert abs(readings[-1].time_s - time.monotonic()) < PATIENCE_S
     assert 0.25 < heater.used()[SITE] < 0.25 + 2 * dose(PROFILE)
 
 
 def test_what_the_guard_refuses_is_refused_here(opened):
     heater = opened()
-    with pytest.raises(UnsafeHeat, match="50 °C is asked; at most 49 °C is allowed"):
-        heater.arm(HeatProfile(50.0, 1.0), SITE)
+    assert "50 °C is asked; at most 49 °C is allowed" in schedule(heater, HeatProfile(50.0, 1.0))
+    assert "50 °C is asked" in until(heater, "heat_refused").message
     with pytest.raises(WrongInput, match="lowered by more than 0 °C"):
         heater.lower(-1.0)
     fire(heater)
     until(heater, "heat_plateau")
-    with pytest.raises(UnsafeHeat, match="another stimulus is on"):
-        heater.arm(PROFILE, SITE)
-    heater.lower(2.0)
+    assert "another stimulus is on" in schedule(heater, PROFILE)
+    assert answer(heater, heater.lower(2.0)) == ""
     assert until(heater, "heat_lowered").details["by_c"] == 2.0
 
 
-def test_a_used_ticket_is_refused_in_an_event(opened):
+def test_request_that_is_read_too_late_is_refused(opened):
     heater = opened()
-    ticket = fire(heater, PROFILE)
-    until(heater, "heat_ended")
-    heater.fire(ticket, time.monotonic() + 60.0)
-    assert "a ticket is good for once" in until(heater, "heat_refused").message
+    late_s = time.monotonic() - 0.5
+    number = heater._request("schedule", late_s, profile=asdict(PROFILE), site=SITE, at_s=late_s)
+    assert "s too late" in answer(heater, number)
+    assert "s too late" in until(heater, "heat_refused").message
+
+
+def test_readings_are_on_the_engines_clock(opened):
+    """The quickest of many readings says how far the clocks are apart; a slow machine only makes others older."""
+    heater = opened()
+    ages_s = []
+    end_s = time.monotonic() + PATIENCE_S
+    while len(ages_s) < 50 and time.monotonic() < end_s:
+        heater.beat()
+        ages_s += [time.monotonic() - reading.time_s for reading in heater.readings()]
+        time.sleep(0.002)
+    assert len(ages_s) >= 50
+    assert -CLOCK_S <= min(ages_s) <= CLOCK_S
 
 
 def test_abort_from_another_thread_then_reset(opened):
@@ -138,10 +169,9 @@ def test_abort_from_another_thread_then_reset(opened):
     threading.Thread(target=heater.abort, args=("stop key",)).start()
     assert until(heater, "heat_aborted").details["why"] == "stop key"
     assert "stop key" in until(heater, "heat_ended").message
-    with pytest.raises(UnsafeHeat, match="the schedule must reset it"):
-        heater.arm(PROFILE, "right forearm")
-    heater.reset()
-    heater.arm(PROFILE, "right forearm")
+    assert "the schedule must reset it" in schedule(heater, PROFILE, "right forearm")
+    assert answer(heater, heater.reset()) == ""
+    assert schedule(heater, PROFILE, "right forearm") == ""
 
 
 def test_end_goes_on_with_the_next(opened):
@@ -150,7 +180,7 @@ def test_end_goes_on_with_the_next(opened):
     until(heater, "heat_plateau")
     heater.end("button")
     until(heater, "heat_ended")
-    heater.arm(PROFILE, "right forearm")
+    assert schedule(heater, PROFILE, "right forearm") == ""
 
 
 def test_a_heartbeat_that_stops_ends_the_heat(opened):
@@ -168,7 +198,7 @@ def test_without_heat_a_silent_engine_is_no_alarm(opened):
     while time.monotonic() < end_s:
         time.sleep(0.05)
     assert heater.pop_events() == []
-    heater.arm(PROFILE, SITE)
+    assert schedule(heater, PROFILE) == ""
 
 
 @pytest.mark.parametrize(
@@ -218,7 +248,7 @@ def test_a_watchdog_that_is_killed_is_noticed(opened):
     with pytest.raises(SafetyStop, match="watchdog is gone|has said nothing"):
         until(heater, "never")
     with pytest.raises(SafetyStop, match="take the probe off the skin"):
-        heater.arm(PROFILE, SITE)
+        heater.schedule(PROFILE, SITE, time.monotonic())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -230,6 +260,124 @@ def test_a_watchdog_that_hangs_is_noticed(opened):
             until(heater, "never")
     finally:
         os.kill(heater.pid, signal.SIGCONT)
+
+
+UNANSWERING = """
+import json, sys, threading, time
+from dataclasses import asdict
+from neurofb.stimulation.driver import Capabilities
+
+unanswered, reads = MODE
+lock = threading.Lock()
+
+def send(document):
+    with lock:
+        print(json.dumps(document), flush=True)
+
+def send_readings():
+    while True:
+        send({"readings": [[time.monotonic(), 32.0, 32.0, "baseline"]]})
+        time.sleep(0.02)
+
+threading.Thread(target=send_readings, daemon=True).start()
+for line in sys.stdin:
+    request = json.loads(line)
+    do = request["do"]
+    if do == "close":
+        break
+    if do not in unanswered:
+        value = {"clock": time.monotonic(), "connect": asdict(Capabilities("x", 50.0, 70.0, 40.0, 40.0, 0.1))}
+        send({"id": request["id"], "value": value.get(do)})
+    if do == "connect" and not reads:
+        sys.stdin.readline()
+        threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def unanswering(monkeypatch):
+    """Give a function that opens a client whose watchdog sends readings, but does not answer, or not even read."""
+    opened = []
+
+    def give(unanswered=(), reads=True):
+        code = UNANSWERING.replace("MODE", repr((unanswered, reads)))
+        monkeypatch.setattr(pipe, "COMMAND", (sys.executable, "-c", code))
+        opened.append(open_stimulator(envelope=Envelope(), clock=SteadyClock()))
+        opened[-1].connect()
+        opened[-1].seen = []
+        return opened[-1]
+
+    yield give
+    for each in opened:
+        os.kill(each.pid, signal.SIGKILL)
+        each.close()
+
+
+def longest_s(*calls):
+    """Make calls; give how long the longest took."""
+    taken_s = []
+    for call in calls:
+        start_s = time.monotonic()
+        call()
+        taken_s.append(time.monotonic() - start_s)
+    return max(taken_s)
+
+
+def requests(heater):
+    """Every request of a session, and everything that the engine reads in each step."""
+    return (
+        heater.beat,
+        lambda: heater.schedule(PROFILE, SITE, time.monotonic() + 0.1),
+        lambda: heater.lower(1.0),
+        lambda: heater.end("button"),
+        lambda: heater.abort("stop key"),
+        heater.reset,
+        heater.pop_replies,
+        heater.pop_events,
+        heater.readings,
+        heater.used,
+    )
+
+
+@pytest.mark.parametrize("do", ["schedule", "lower", "reset", "beat"])
+def test_request_without_an_answer_does_not_block_and_stops_the_session(unanswering, do):
+    heater = unanswering(unanswered=(do,))
+    assert longest_s(*requests(heater)) < WAITS_S
+    with pytest.raises(SafetyStop, match=f"has not answered '{do}' in time: switch the stimulator off"):
+        until(heater, "never")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_watchdog_that_is_stopped_blocks_no_request(opened):
+    heater = opened()
+    os.kill(heater.pid, signal.SIGSTOP)
+    try:
+        assert longest_s(*requests(heater)) < WAITS_S
+        with pytest.raises(SafetyStop, match="has said nothing for|has not answered 'schedule'"):
+            until(heater, "never")
+    finally:
+        os.kill(heater.pid, signal.SIGCONT)
+    end_s = time.monotonic() + PATIENCE_S
+    while not (found := heater.pop_replies()) and time.monotonic() < end_s:
+        time.sleep(0.005)
+    assert "s too late" in found[0].refusal
+    assert "heat_fired" not in [event.kind for event in heater.pop_events()]
+
+
+def test_full_pipe_blocks_no_request_and_is_a_fault(unanswering):
+    heater = unanswering(reads=False)
+    sent = []
+
+    def fill():
+        for _ in range(
+            2000
+        ):  # the pipe takes some dozen of these, and the queue before it no more than it may
+            sent.append(longest_s(lambda: heater.end("x" * 1000)))
+
+    with pytest.raises(SafetyStop, match="reads nothing any more: switch the stimulator off"):
+        fill()
+    assert len(sent) >= pipe.MOST_UNSENT
+    assert max(sent) < WAITS_S
 
 
 def test_an_engine_that_was_busy_does_not_blame_the_watchdog(opened):
@@ -254,7 +402,7 @@ ENGINE = """
 
     heater = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
     heater.connect()
-    heater.fire(heater.arm(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm"), time.monotonic() + 0.05)
+    heater.schedule(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm", time.monotonic() + 0.05)
     while True:
         heater.beat()
         if any(event.kind == "heat_plateau" for event in heater.pop_events()):

@@ -25,9 +25,10 @@ from neurofb.xdf.stream import XdfStream
 LEDGER = "heat-ledger.json"
 #: In the settings of a run: what its account began with.
 BEFORE = "heat_used_before"
-#: After the last reading on the disk a stimulus may have gone on: for what was not written yet, and for the watchdog.
+#: After the last reading on the disk a stimulus may have gone on: for what was not written yet, 0.3 s, and until the
+#: watchdog missed the engine, 0.5 s (``watchdog.HEARTBEAT_S``). Assumed: a fifth of a second on top.
 UNKNOWN_S = 1.0
-#: A probe above this was in the middle of something.
+#: A probe above this was in the middle of a stimulus: 1 °C above the warmest baseline that an envelope allows.
 WARM_C = 36.0
 
 

@@ -19,7 +19,7 @@ from neurofb.protocol.ratings import Rating, Scale
 from neurofb.protocol.stop_rules import Action
 from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest, PainCalibration
 
-#: From being armed to its start; enough for the device to be ready.
+#: From being asked for to its start. Assumed: arming takes milliseconds (34 ms on old firmware of a TCS II).
 LEAD_S = 0.5
 
 _Waits = Literal["nothing", "stimulus", "answer", "interval"]
@@ -85,6 +85,8 @@ class HeatCalibration:
         for event in self._stimuli.pop_events():
             if self._waits == "stimulus" and event.kind in ("heat_ended", "heat_aborted", "heat_refused"):
                 self._stimulus_over(event, now_s)
+        if self._waits == "stimulus" and self._stimuli.pop_refusal():
+            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
         if self._waits == "interval" and now_s >= self._next_s and not self._is_held:
             self._go_on(now_s)
 
@@ -132,15 +134,16 @@ class HeatCalibration:
             self._finish()
             return
         self._pressed_c = None
-        if self._stimuli.prepare(self._request.profile, self._site, now_s + LEAD_S):
+        self._stimuli.schedule(self._request.profile, self._site, now_s + LEAD_S)
+        if self._stimuli.pop_refusal():
+            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
+        else:
             self._waits = "stimulus"
             self._n += 1
-        else:
-            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
 
     def _stimulus_over(self, event: Event, now_s: float) -> None:
         assert self._request is not None
-        self._stimuli.fired()
+        self._stimuli.forget()
         # What ends early without the button was no whole stimulus, and says nothing.
         kind = "cut" if event.details.get("early") and self._pressed_c is None else event.kind
         if self._request.kind == "limits":

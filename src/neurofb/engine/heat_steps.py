@@ -1,7 +1,7 @@
-"""Heat in the timeline: the next stimulus armed a little ahead of its time, and less of it when it hurts too much.
+"""Heat in the timeline: the next stimulus asked for a little ahead of its time, and less of it when it hurts too much.
 
-In: the schedule, the time, ratings. Out: stimuli with their due times, events. A stimulus that is not given, for
-whatever reason, is told; its time passes all the same.
+In: the schedule, the time, ratings. Out: stimuli with their due times, events. Kept: nothing but the stop rules. A
+stimulus that is not given, for whatever reason, is an event; its time passes all the same.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from neurofb.protocol.ratings import Rating
 from neurofb.protocol.schedule import Schedule
 from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import Step
-
-#: A stimulus whose time has passed by more than this is left out, as the guard would not start it either.
-LATE_S = 1.0
+from neurofb.stimulation.guard import LATE_S
 
 
 class HeatSteps:
@@ -45,18 +43,33 @@ class HeatSteps:
         self._stimuli, self._looped, self.rules, self._journal = stimuli, looped, rules, journal
         self._tell = tell
 
-    def arm(self, schedule: Schedule[Step], now_s: float) -> None:
-        """Arm the stimulus that comes next, if its time is near."""
+    def ask(self, schedule: Schedule[Step], now_s: float) -> None:
+        """Ask for the stimulus that comes next, if its time is near; leave it out if it is late or refused."""
         step, due_s = schedule.upcoming, schedule.next_due_s
         if step is None or step.kind != "heat" or self._stimuli is None or self._stimuli.is_armed:
             return
-        if due_s - now_s > LEAD_S or step.profile is None or step.site is None:
+        if self._stimuli.pop_refusal():
+            self._leave_out(schedule, "it was refused", now_s)
+            return
+        if self._stimuli.is_unanswered or due_s - now_s > LEAD_S or step.profile is None or step.site is None:
             return
         if now_s - due_s > LATE_S:
             self._stimuli.is_given = False
             self._leave_out(schedule, f"its time was {now_s - due_s:.1f} s ago", now_s)
-        elif not self._stimuli.prepare(step.profile, step.site, max(due_s, now_s)):
+            return
+        self._stimuli.schedule(step.profile, step.site, max(due_s, now_s))
+        if self._stimuli.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
+
+    def is_waiting(self, schedule: Schedule[Step]) -> bool:
+        """Return whether the guard has not answered yet for the stimulus that comes next."""
+        step = schedule.upcoming
+        return (
+            step is not None
+            and step.kind == "heat"
+            and self._stimuli is not None
+            and self._stimuli.is_unanswered
+        )
 
     def _leave_out(self, schedule: Schedule[Step], why: str, now_s: float) -> None:
         step = schedule.upcoming
@@ -70,13 +83,13 @@ class HeatSteps:
         schedule.skip_trial()
 
     def onset(self) -> None:
-        """The time of the stimulus that was armed has come."""
+        """Tell the loop that the time of the stimulus has come."""
         if self._stimuli is not None:
-            self._stimuli.fired()
+            self._stimuli.forget()
         self._looped.do("heat_onset")
 
     def may_ask(self, step: Step, now_s: float) -> bool:
-        """Return whether a question about a stimulus makes sense: not if it was not given; then that is told."""
+        """Return whether to ask about a stimulus; one that was not given is not asked about, and an event says so."""
         if step.trial is None or self._stimuli is None or self._stimuli.is_given:
             return True
         names = ", ".join(scale.name for scale in step.scales or ())

@@ -114,7 +114,7 @@ class Sequencer:
     @property
     def next_due_s(self) -> float:
         """When the sequencer must be asked again at the latest."""
-        return self.schedule.next_due_s
+        return float("inf") if self._heat.is_waiting(self.schedule) else self.schedule.next_due_s
 
     def step(self, now_s: float) -> None:
         """Run what is due by now."""
@@ -127,11 +127,13 @@ class Sequencer:
             self._apply_rating(rating, now_s)
         if self.calibration is not None and self.calibration.is_on:
             self._calibrate(now_s)
-        self._heat.arm(self.schedule, now_s)
+        self._heat.ask(self.schedule, now_s)
         if self._ends_baseline() and self.schedule.next_due_s - now_s < AHEAD_S:
             self._recorded_loop.start_trial_fit()
         while now_s >= self.schedule.next_due_s and not self._is_over:
-            self._heat.arm(self.schedule, now_s)  # a phase may begin with heat
+            self._heat.ask(self.schedule, now_s)  # a phase may begin with heat
+            if self._heat.is_waiting(self.schedule):
+                return  # the guard answers, or a fault ends the session; until then the loop goes on
             if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
                 continue
             due = self.schedule.take(now_s)

@@ -215,7 +215,7 @@ class StatusBuilder:
             target_c=_known(stimuli.last.target_c),
             measured_c=_known(stimuli.last.measured_c),
             state=stimuli.last.state,
-            used=stimuli.heater.used(),
+            used=stimuli.used,
             limit=self._heading.budget,
             button=calibration is not None and calibration.limits_on,
         )

@@ -1,25 +1,27 @@
-"""Heat as the schedule asks for it: armed a little ahead, fired on time by the watchdog, never from outside.
+"""Heat as the schedule asks for it: asked for a little ahead, armed and fired on time by the guard, never from outside.
 
-In: profiles with their due times, the stimulator's readings and events. Out: both in the journal. Kept: what is armed,
-the newest reading, and the first fault that was told.
+In: profiles with their due times, the stimulator's answers, readings and events. Out: the last two in the session log.
+Kept: what is asked for or armed, the newest reading, and the first fault. The engine's thread never waits here for
+another process, but in ``close``: a request is sent, and what becomes of it comes with a later ``step``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from neurofb.clock import Clock
 from neurofb.engine.session_log import SessionLog
-from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat
+from neurofb.errors import SafetyStop, StimulatorMissing
 from neurofb.events import Event
 from neurofb.stimulation.client import StimulatorClient
-from neurofb.stimulation.driver import Reading, Ticket
+from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C
 
-#: A stimulus is armed so long before its time, if there is that much.
+#: A stimulus is asked for so long before its time, if there is that much. Assumed: a thousand times what arming takes.
 LEAD_S = 1.0
-#: A probe that is not at baseline by then after the end is in the record as it is.
+#: A probe that is not at baseline by then after the end is in the record as it is. Assumed: twice ``guard.RETURN_S``.
 COOLING_S = 3.0
 
 
@@ -28,74 +30,125 @@ class StimulusController:
 
     Parameters
     ----------
-    heater : StimulatorClient
-    journal : SessionLog
+    client : StimulatorClient
+    log : SessionLog
     clock : Clock
     on_reading : callable, optional
         Called with each reading: a simulated head feels it.
+
+    Attributes
+    ----------
+    site : str or None
+        Where the stimulus is that was armed last.
+    last : Reading or None
+        The newest.
+    fault : str
+        Why the session must end; "" if it need not.
+    is_given : bool
+        Whether the stimulus that was asked for last has begun.
     """
 
     def __init__(
         self,
-        heater: StimulatorClient,
-        journal: SessionLog,
+        client: StimulatorClient,
+        log: SessionLog,
         clock: Clock,
         on_reading: Callable[[Reading], None] | None = None,
     ) -> None:
-        self._clock = clock
-        self.heater, self._journal, self.on_reading = heater, journal, on_reading
+        self._client, self._log, self._clock, self._on_reading = client, log, clock, on_reading
         self.site: str | None = None
         self.last: Reading | None = None
         self.fault = ""
         self.highest_c = float("-inf")
-        self.events: list[Event] = []
-        self._ticket: Ticket | None = None
-        #: Whether the stimulus that was prepared last has begun.
         self.is_given = False
-        self._is_aborting = self._is_closed = False
+        self._events: list[Event] = []
+        #: The request that is not answered yet, and its site.
+        self._asked: tuple[int, str] | None = None
+        self._is_armed = self._is_aborting = self._is_closed = self._is_lost = False
+        self._refusal = ""
+
+    # -- the next stimulus -------------------------------------------------------------------------------------
+
+    def schedule(self, profile: HeatProfile, site: str, at_s: float) -> None:
+        """Ask for a stimulus at ``at_s``; a later step knows whether it is armed or refused."""
+        self.is_given = False
+        self._refusal = ""
+        self._asked = self._client.schedule(profile, site, at_s), site
+        self._read_answers()
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the guard has not answered yet."""
+        return self._asked is not None
 
     @property
     def is_armed(self) -> bool:
         """Whether the next stimulus is armed and has its time."""
-        return self._ticket is not None
+        return self._is_armed
 
-    def prepare(self, profile: HeatProfile, site: str, at_s: float) -> bool:
-        """Arm a stimulus and give it its time; False if it is refused, which the record then says."""
-        self.is_given = False
-        try:
-            ticket = self.heater.arm(profile, site)
-            self.heater.fire(ticket, at_s)
-        except UnsafeHeat:
-            return False  # the guard has said why, in an event
-        self._ticket, self.site, self.highest_c = ticket, site, float("-inf")
-        return True
+    def pop_refusal(self) -> str:
+        """Return why the stimulus that was asked for last is refused; "" if it is not, or on the second call."""
+        refusal, self._refusal = self._refusal, ""
+        return refusal
 
-    def fired(self) -> None:
-        """Forget the ticket: its time has come."""
-        self._ticket = None
+    def forget(self) -> None:
+        """Forget what is asked for or armed: its time has come, or it is to come no more."""
+        self._asked, self._is_armed, self._refusal = None, False, ""
+
+    def _read_answers(self) -> None:
+        for answer in self._client.pop_replies():
+            asked = self._asked  # once: an abort in another thread forgets it
+            if asked is None or answer.number != asked[0]:
+                continue
+            self._asked, self._refusal = None, answer.refusal
+            if not answer.refusal:
+                self._is_armed, self.site, self.highest_c = True, asked[1], float("-inf")
+
+    # -- what goes on ------------------------------------------------------------------------------------------
 
     @property
     def used(self) -> dict[str, float]:
-        """What each place on the skin has had, as a share of the contact-burn line."""
-        return self.heater.used()
+        """The dose of each site, as a fraction of the contact-burn limit."""
+        return self._client.used()
 
     def step(self) -> None:
-        """Let the guard know that the engine lives, and take what it says."""
-        self.heater.beat()
-        self._take_in()
+        """Send a heartbeat to the guard; read its answers, readings and events.
 
-    def _take_in(self) -> None:
-        readings = self.heater.readings()
+        Raises
+        ------
+        SafetyStop
+            If the guard cannot be relied on any more; an event says so first.
+        """
+        try:
+            self._client.beat()
+        except (SafetyStop, StimulatorMissing) as error:
+            self._read()
+            if not self._is_lost:
+                self._is_lost = True
+                self._log_lost(str(error))
+            raise
+        self._read()
+
+    def _log_lost(self, message: str) -> None:
+        details: dict[str, Any] = {"cause": message, "site": self.site or ""}
+        asked = self._asked
+        if asked is not None:
+            message = f"{message}. The stimulus at {asked[1]!r} is not given"
+        self._log.log("heat_fault", message, time_s=self._clock.now_s(), **details)
+
+    def _read(self) -> None:
+        self._read_answers()
+        readings = self._client.readings()
         if readings:
             self.last = readings[-1]
             self.highest_c = max(self.highest_c, *(each.measured_c for each in readings))
-            self._journal.write_readings(readings, self.site)
-            if self.on_reading is not None:
+            self._log.write_readings(readings, self.site)
+            if self._on_reading is not None:
                 for each in readings:
-                    self.on_reading(each)
-        for event in self.heater.pop_events():
-            self._journal.log_event(event)
-            self.events.append(event)
+                    self._on_reading(each)
+        for event in self._client.pop_events():
+            self._log.log_event(event)
+            self._events.append(event)
             self.is_given = self.is_given or event.kind == "heat_fired"
             # An abort that nobody here asked for: the watchdog did not trust this program, or the device.
             unasked = event.kind == "heat_aborted" and not self._is_aborting
@@ -103,49 +156,57 @@ class StimulusController:
                 self.fault = event.message
 
     def pop_events(self) -> list[Event]:
-        """Return what the stimulator did since the last call."""
-        events, self.events = self.events, []
+        """Return the stimulator's events since the last call."""
+        events, self._events = self._events, []
         return events
 
-    def end(self, why: str) -> None:
-        """End a stimulus in order; nothing happens if there is none."""
-        self._ticket = None
-        self.heater.end(why)
-
-    def abort(self, why: str) -> None:
-        """End everything at once; whatever goes wrong with it is a fault, not an error."""
-        self._is_aborting, self._ticket = True, None
-        if self._is_closed:
-            return
-        try:
-            self.heater.abort(why)
-        except (SafetyStop, StimulatorMissing) as error:
-            self.fault = self.fault or str(error)
-
-    @staticmethod
-    def _is_cool(reading: Reading) -> bool:
-        """Return whether the probe is at the commanded temperature, and that is no stimulus."""
-        return (
-            reading.state in ("baseline", "aborted", "off")
-            and reading.measured_c <= reading.target_c + AT_BASELINE_C
-        )
+    # -- less of it --------------------------------------------------------------------------------------------
 
     def lower(self, by_c: float) -> None:
         """Lower this stimulus and all later ones."""
-        self.heater.lower(by_c)
+        self._client.lower(by_c)
 
-    def close(self) -> None:
-        """Stay until the probe is at baseline, record that, and let the device go."""
+    def end(self, why: str) -> None:
+        """End a stimulus in order; nothing happens if there is none."""
+        self.forget()
+        self._client.end(why)
+
+    def abort(self, why: str) -> None:
+        """End everything at once, from any thread; whatever goes wrong with it is a fault, not an error."""
+        self._is_aborting = True
+        self.forget()
+        if self._is_closed:
+            return
         try:
-            until_s = self._clock.now_s() + COOLING_S
-            asked_s = self._clock.now_s()
-            while self._clock.now_s() < until_s:
-                self.step()
-                if self.last is not None and self.last.time_s > asked_s and self._is_cool(self.last):
-                    break
-                self._clock.wait_until(self._clock.now_s() + 0.01)
-            self._is_closed = True  # a stop that comes from now on has nothing left to end
-            self.heater.close()
-            self._take_in()  # what it said last
+            self._client.abort(why)
         except (SafetyStop, StimulatorMissing) as error:
             self.fault = self.fault or str(error)
+
+    def close(self) -> None:
+        """Wait until the probe is at baseline, record that, and let the device go, whatever fails before."""
+        for close in (self._cool, self._let_go):
+            try:
+                close()
+            except (SafetyStop, StimulatorMissing) as error:
+                self.fault = self.fault or str(error)
+
+    def _cool(self) -> None:
+        asked_s = self._clock.now_s()
+        while self._clock.now_s() < asked_s + COOLING_S:
+            self.step()
+            if self.last is not None and self.last.time_s > asked_s and _is_cool(self.last):
+                break
+            self._clock.wait_until(self._clock.now_s() + 0.01)
+
+    def _let_go(self) -> None:
+        self._is_closed = True  # a stop that comes from now on has nothing left to end
+        self._client.close()
+        self._read()  # what was sent last
+
+
+def _is_cool(reading: Reading) -> bool:
+    """Return whether the probe is at the commanded temperature, and that is no stimulus."""
+    return (
+        reading.state in ("baseline", "aborted", "off")
+        and reading.measured_c <= reading.target_c + AT_BASELINE_C
+    )

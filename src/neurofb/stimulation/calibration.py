@@ -32,9 +32,10 @@ __all__ = [
     "save_calibration",
 ]
 
-#: A temperature is never set so far above what was tried, nor corrected upwards by more, in °C.
+#: A temperature is never set so far above what was tried, nor corrected upwards by more, in °C. Assumed: two steps of
+#: the default ladder.
 MOST_UP_C = 1.0
-#: Steps in which temperatures are set, in °C; finer than any thermode holds.
+#: Steps in which temperatures are set, in °C: the TCS II takes tenths (mpcoll/pytcsii, the device's help text).
 STEP_C = 0.1
 
 Kind = Literal["limits", "ladder", "verify"]

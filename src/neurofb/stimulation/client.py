@@ -6,21 +6,20 @@ On a manual clock, in simulations and tests, ``LocalClient`` is enough. With a p
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from neurofb.clock import Clock
-from neurofb.errors import SafetyStop, UnknownName, UnsafeHeat, nearest
+from neurofb.errors import NeurofbError, SafetyStop, UnknownName, nearest
 from neurofb.events import Event
-from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver, Ticket
+from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.envelope import Envelope, SiteLedger
-from neurofb.stimulation.guard import Guard
+from neurofb.stimulation.guard import Guard, check_lowering
 from neurofb.stimulation.heat_profile import HeatProfile
-from neurofb.stimulation.pipe import WatchdogPipe
+from neurofb.stimulation.pipe import OFF, WatchdogPipe
 
 
 def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriver:
@@ -29,12 +28,20 @@ def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriv
 
 #: The stimulators there are, and what makes the driver of each from a clock, a seed and faults.
 DRIVERS: Mapping[str, Callable[[Clock, int, Sequence[str]], StimulatorDriver]] = {"simulated": _simulated}
-#: How often the watchdog is told that the engine lives; a tenth of what it waits for.
+#: How often the watchdog is told that the engine lives; a tenth of what it waits for, ``watchdog.HEARTBEAT_S``.
 BEAT_S = 0.05
-#: A watchdog that sends nothing for so long (it sends readings 50 times a second) can no longer be relied on.
+#: A watchdog that sends nothing for so long, or does not answer a heartbeat, can no longer be relied on. Assumed: 50
+#: of its readings, and what a reading may be old at most (``Envelope.stale_s``).
 SILENT_S = 1.0
-#: How long a stimulus may take to end when the device is let go.
+#: How long an answer is waited for at least. Assumed: it takes a few ms, and so long does the watchdog trust an
+#: engine that is silent.
+ANSWER_S = 0.5
+#: What speaks against the watchdog must hold for so long: its answer may lie in the pipe. Assumed: 50 steps.
+DOUBT_S = 0.25
+#: How long the device may take to be at baseline when it is let go. Assumed: a passive return takes 1.5 s
+#: (``guard.RETURN_S``), and this is several of them.
 END_S = 10.0
+#: The fastest of so many answers has the offset of the clocks. Assumed: one of them is not held up.
 _N_CLOCK_QUESTIONS = 16
 
 
@@ -56,8 +63,20 @@ def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = 
     return DRIVERS[kind](clock, seed, faults)
 
 
+class Reply(NamedTuple):
+    """What became of a request that was sent to the guard."""
+
+    number: int
+    #: Why it was refused; "" if it was not.
+    refusal: str
+
+
 class StimulatorClient(Protocol):
-    """What the engine may ask. Only ``arm`` and ``fire`` lead to heat, and only the schedule calls them."""
+    """What the engine may ask. Only ``schedule`` leads to heat, and only the protocol's schedule calls it.
+
+    ``connect``, ``self_test`` and ``close`` wait for the device. Nothing else waits: requests return a number, and
+    ``pop_replies`` returns what became of each.
+    """
 
     def connect(self) -> Capabilities:
         """Open the device at baseline."""
@@ -67,16 +86,15 @@ class StimulatorClient(Protocol):
         """Return what is wrong with the device; nothing: an empty list."""
         ...
 
-    def arm(self, profile: HeatProfile, site: str) -> Ticket:
-        """Prepare a stimulus; raises ``UnsafeHeat`` with every reason if it may not be."""
+    def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
+        """Ask for a stimulus at ``at_s`` on the engine's clock; return the number of the request.
+
+        The guard's answer is an event, ``heat_armed`` or ``heat_refused``, and a ``Reply`` with that number.
+        """
         ...
 
-    def fire(self, ticket: Ticket, at_s: float) -> None:
-        """Start it at ``at_s`` on the engine's clock; if it may not be then, a ``heat_refused`` event says why."""
-        ...
-
-    def lower(self, by_c: float) -> None:
-        """Lower what is on, what is armed and all later stimuli."""
+    def lower(self, by_c: float) -> int:
+        """Lower what is on, what is armed and all later stimuli; return the number of the request."""
         ...
 
     def end(self, why: str) -> None:
@@ -87,12 +105,16 @@ class StimulatorClient(Protocol):
         """Go to baseline at once; nothing more until ``reset``."""
         ...
 
-    def reset(self) -> None:
-        """Allow stimuli again after an abort, at baseline; for the schedule only."""
+    def reset(self) -> int:
+        """Allow stimuli again after an abort, at baseline; for the schedule only; return the number of the request."""
         ...
 
     def beat(self) -> None:
-        """Say that the engine is alive; to be called in every step, every 0.2 s at least."""
+        """Send a heartbeat of the engine; to be called in every step, every 0.2 s at least."""
+        ...
+
+    def pop_replies(self) -> list[Reply]:
+        """Return the replies since the last call."""
         ...
 
     def readings(self) -> list[Reading]:
@@ -104,7 +126,7 @@ class StimulatorClient(Protocol):
         ...
 
     def used(self) -> dict[str, float]:
-        """Return what each place on the skin has had."""
+        """Return the dose of each site, as a fraction of the contact-burn limit."""
         ...
 
     def close(self) -> None:
@@ -125,30 +147,55 @@ class LocalClient:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._n_requests = 0
+        self._replies: list[Reply] = []
         self.connect = guard.connect
         self.self_test = guard.self_test
-        self.arm = guard.arm
-        self.lower = guard.lower
         self.end = guard.end
         self.abort = guard.abort
-        self.reset = guard.reset
         self.beat = guard.step
         self.readings = guard.readings
         self.pop_events = guard.pop_events
         self.used = guard.used
         self.close = guard.close
 
-    def fire(self, ticket: Ticket, at_s: float) -> None:
-        """Start an armed stimulus at ``at_s``, at once if that is now; a refusal is an event, as in a process."""
-        with contextlib.suppress(UnsafeHeat):
-            self._guard.fire(ticket, at_s)
-        self._guard.step()
+    def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
+        """Ask for a stimulus at ``at_s``, at once if that is now; its answer is there when this returns."""
+        number = self._request(lambda: self._guard.schedule(profile, site, at_s))
+        if not self._replies[-1].refusal:
+            self._guard.step()
+        return number
+
+    def lower(self, by_c: float) -> int:
+        """Lower what is on, what is armed and all later stimuli."""
+        check_lowering(by_c)
+        return self._request(lambda: self._guard.lower(by_c))
+
+    def reset(self) -> int:
+        """Allow stimuli again after an abort, at baseline."""
+        return self._request(self._guard.reset)
+
+    def pop_replies(self) -> list[Reply]:
+        """Return the replies since the last call."""
+        found, self._replies = self._replies, []
+        return found
+
+    def _request(self, action: Callable[[], None]) -> int:
+        self._n_requests += 1
+        refusal = ""
+        try:
+            action()
+        except NeurofbError as error:
+            refusal = str(error)
+        self._replies.append(Reply(self._n_requests, refusal))
+        return self._n_requests
 
 
 class WatchdogClient:
     """A guard in a process of its own, which ends all heat when this one dies.
 
-    ``abort`` may be called from any thread, and waits for nothing. All else belongs to the engine's thread.
+    ``abort`` may be called from any thread; all else belongs to the engine's thread, which waits for the process in
+    ``connect``, ``self_test`` and ``close`` only. ``beat`` raises when the process is silent, or owes an answer.
 
     Parameters
     ----------
@@ -183,6 +230,10 @@ class WatchdogClient:
         }
         self._pipe = WatchdogPipe(clock)
         self._beat_s = clock.now_s()
+        #: By number: what was asked, and until when its answer is waited for.
+        self._unanswered: dict[int, tuple[str, float]] = {}
+        self._replies: list[Reply] = []
+        self._doubted_s: float | None = None
 
     def connect(self) -> Capabilities:
         """Start the process, agree on the time, and open the device at baseline."""
@@ -194,49 +245,57 @@ class WatchdogClient:
         """Return what is wrong with the device; nothing: an empty list."""
         return list(self._pipe.ask("self_test"))
 
-    def arm(self, profile: HeatProfile, site: str) -> Ticket:
-        """Prepare a stimulus; raises ``UnsafeHeat`` with every reason if it may not be."""
-        content = self._pipe.ask("arm", profile=asdict(profile), site=site)
-        return Ticket(content["number"], HeatProfile(**content["profile"]), content["site"])
+    def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
+        """Ask for a stimulus at ``at_s``: answered before its time, or not given.
 
-    def fire(self, ticket: Ticket, at_s: float) -> None:
-        """Start it at ``at_s``; if it may not be then, a ``heat_refused`` event says why."""
-        self._pipe.tell("fire", ticket=asdict(ticket), at_s=at_s)
+        One that is asked for at its time, or shortly before, has ``ANSWER_S``.
+        """
+        by_s = max(at_s, self._clock.now_s() + ANSWER_S)
+        return self._request("schedule", by_s, profile=asdict(profile), site=site, at_s=at_s)
 
-    def lower(self, by_c: float) -> None:
+    def lower(self, by_c: float) -> int:
         """Lower what is on, what is armed and all later stimuli."""
-        self._pipe.ask("lower", by_c=by_c)
+        check_lowering(by_c)
+        return self._request("lower", self._clock.now_s() + ANSWER_S, by_c=by_c)
 
     def end(self, why: str) -> None:
         """End what is on or armed, in order; the next stimulus may follow."""
-        self._pipe.tell("end", why=why)
+        self._pipe.send("end", why=why)
 
     def abort(self, why: str) -> None:
         """Go to baseline at once; from any thread."""
-        self._pipe.tell("abort", why=why)
+        self._pipe.send("abort", why=why)
 
-    def reset(self) -> None:
+    def reset(self) -> int:
         """Allow stimuli again after an abort, at baseline; for the schedule only."""
-        self._pipe.ask("reset")
+        return self._request("reset", self._clock.now_s() + ANSWER_S)
 
     def beat(self) -> None:
-        """Say that the engine is alive, and see that the watchdog is.
+        """Send a heartbeat, and check that the watchdog reads and answers.
 
         Raises
         ------
         SafetyStop
-            If it is not; then nothing guards the device any more but its own cut-off.
+            If it does not; then nothing guards the device any more but its own cut-off.
         """
-        silent_s = self._pipe.silent_s(SILENT_S)
+        self._read_answers()
         now_s = self._clock.now_s()
-        if silent_s > SILENT_S:
-            raise SafetyStop(
-                f"the watchdog has said nothing for {silent_s:.1f} s; it should say something 50 times "
-                "a second: switch the stimulator off at its power switch, take the probe off the skin"
-            )
+        found = self._doubt(now_s)
+        if not found:
+            self._doubted_s = None
+        elif self._doubted_s is None:
+            self._doubted_s = now_s  # where this process was busy, what was sent meanwhile lies in the pipe
+        elif now_s - self._doubted_s >= DOUBT_S:
+            raise SafetyStop(f"{found}: {OFF}")
         if now_s - self._beat_s >= BEAT_S:
             self._beat_s = now_s
-            self._pipe.tell("beat")
+            self._request("beat", now_s + SILENT_S)
+
+    def pop_replies(self) -> list[Reply]:
+        """Return the replies since the last call."""
+        self._read_answers()
+        found, self._replies = self._replies, []
+        return found
 
     def readings(self) -> list[Reading]:
         """Return the readings since the last call."""
@@ -247,7 +306,7 @@ class WatchdogClient:
         return [Event(**each) for each in self._pipe.pop_events()]
 
     def used(self) -> dict[str, float]:
-        """Return what each place on the skin has had, as of half a second ago."""
+        """Return the dose of each site, as of half a second ago."""
         return dict(self._pipe.used or self._opening["used"])
 
     def close(self) -> None:
@@ -258,6 +317,25 @@ class WatchdogClient:
     def pid(self) -> int | None:
         """The watchdog's process, None before ``connect``."""
         return self._pipe.pid
+
+    def _request(self, do: str, answer_by_s: float, **content: Any) -> int:
+        number = self._pipe.send(do, answer_by_s=answer_by_s, **content)
+        self._unanswered[number] = do, answer_by_s
+        return number
+
+    def _read_answers(self) -> None:
+        for answer in self._pipe.pop_answers():
+            do, _ = self._unanswered.pop(answer["id"], ("beat", 0.0))
+            if do != "beat":
+                self._replies.append(Reply(answer["id"], answer.get("message", "")))
+
+    def _doubt(self, now_s: float) -> str:
+        """Return why the watchdog can no longer be relied on; "" if it can."""
+        silent_s = now_s - self._pipe.heard_s
+        if silent_s > SILENT_S:
+            return f"the watchdog has said nothing for {silent_s:.1f} s; it should say something 50 times a second"
+        late = next((do for do, by_s in self._unanswered.values() if now_s > by_s), "")
+        return f"the watchdog has not answered {late!r} in time" if late else ""
 
     def _offset_s(self) -> float:
         """Return this clock minus the watchdog's; the answer that came fastest tells it best."""
@@ -281,7 +359,7 @@ def open_stimulator(
     used: Mapping[str, float] | None = None,
     log: Path | None = None,
 ) -> StimulatorClient:
-    """Return a heater, not connected yet.
+    """Return the client of a stimulator, not connected yet.
 
     Parameters
     ----------
@@ -298,7 +376,7 @@ def open_stimulator(
     local : bool
         True for a guard in this process, which the clock may be manual for; False for a watchdog.
     used : mapping of str to float, optional
-        What each place on the skin has had before in this session.
+        The dose of each site before, in this session.
     log : Path, optional
         Where a watchdog writes its events.
 

@@ -27,7 +27,7 @@ from neurofb.stimulation.heat_profile import (
 
 #: A planned dose is counted with this on top, and with what it costs to end it at once: so a stimulus that was planned
 #: up to the limit is not ended in its last moment because the probe reads a little high, and one that must be ended
-#: there still keeps the limit.
+#: there still keeps the limit. Assumed: a probe that reads 0.03 °C too high at 49 °C, as much as a reading's noise.
 RESERVE = 0.02
 
 _Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -33,12 +33,22 @@ from neurofb.stimulation.heat_profile import Course, HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, ProbeModel
 from neurofb.stimulation.thermal_dose import DoseTracker, EventBuffer
 
-#: A guard that was not called for so long while heat was on does not know what happened meanwhile.
+#: A guard that was not called for so long while heat was on does not know what happened meanwhile. Assumed: half the
+#: age at which a reading ends a stimulus (``Envelope.stale_s``), and 250 of its steps.
 GAP_S = 0.5
-#: After an abort the probe is to be at baseline within this; later is a fault of its own.
+#: After an abort the probe is to be at baseline within this; later is a fault of its own. Assumed, for a device that
+#: cools by 13 °C/s or more: from 50 °C to 1 °C above 32 °C; slower ones need a longer time (the TCS II and the Pathway
+#: are driven at 8 to 10 °C/s too).
 RETURN_S = 1.5
-#: A stimulus whose time has passed by more than this is not started any more.
+#: A stimulus whose time has passed by more than this is not started any more. Assumed: the age at which a reading is
+#: too old (``Envelope.stale_s``); what was true when it was asked for need not be true later.
 LATE_S = 1.0
+
+
+def check_lowering(by_c: float) -> None:
+    """Refuse a number that does not lower a target."""
+    if not (by_c > 0 and math.isfinite(by_c)):
+        raise WrongInput(f"a target can be lowered by more than 0 °C; asked to lower it by {by_c!r} °C")
 
 
 class Guard:
@@ -146,6 +156,33 @@ class Guard:
             self._refuse("the stimulus cannot start then: " + "; ".join(found))
         self._due_s = at_s
 
+    def schedule(self, profile: HeatProfile, site: str, at_s: float, answer_by_s: float = math.inf) -> None:
+        """Arm a stimulus and give it its time; what may not start then does not stay armed.
+
+        Parameters
+        ----------
+        profile : HeatProfile
+        site : str
+        at_s : float
+            When it starts, in s on the clock.
+        answer_by_s : float
+            Whoever asked does not wait for longer: a request that is read later is refused.
+
+        Raises
+        ------
+        UnsafeHeat
+            With every reason.
+        """
+        late_s = self._clock.now_s() - answer_by_s
+        if late_s > 0:
+            self._refuse(f"the stimulus at {site!r} is refused: it was read {late_s:.2f} s too late")
+        ticket = self.arm(profile, site)
+        try:
+            self.fire(ticket, at_s)
+        except UnsafeHeat:
+            self.end("it was refused")
+            raise
+
     def reset(self) -> None:
         """Allow stimuli again after an abort, at baseline; for the schedule only, never for what comes from outside.
 
@@ -172,8 +209,7 @@ class Guard:
         WrongInput
             If ``by_c`` is not above 0.
         """
-        if not (by_c > 0 and math.isfinite(by_c)):
-            raise WrongInput(f"a target can be lowered by more than 0 °C; asked to lower it by {by_c!r} °C")
+        check_lowering(by_c)
         self._lowered_c += by_c
         self._say("heat_lowered", f"this and all later stimuli are {by_c:g} °C lower", by_c=by_c)
         if self._course is not None and self._leaving_s is None:

@@ -15,12 +15,15 @@ from typing import Literal
 
 from neurofb.errors import WrongInput
 
-#: No temperature above this can be asked for anywhere in neurofb.
+#: No temperature above this can be asked for anywhere in neurofb: where quantitative sensory testing cuts off
+#: (PMC7211210, Table 2).
 ABSOLUTE_CAP_C = 50.0
-#: No ramp can be steeper: the fastest contact thermode in use (CHEPS) heats by 70 °C/s.
+#: No ramp can be steeper: CHEPS heats by 70 °C/s at most (README of ilalena/TSA-external-control).
 STEEPEST_C_PER_S = 70.0
+#: The longest plateau of a Pathway program (Medoc's manual, DC 00054).
 LONGEST_PLATEAU_S = 600.0
 
+#: The line ``exp(113.4 - 28.3 ln T)`` s: Springborg et al. 2021, Fig. 2.
 _OFFSET, _POWER = 113.4, 28.3
 
 Phase = Literal["rising", "plateau", "returning", "ended"]
@@ -47,7 +50,11 @@ def ramp_dose(from_c: float, to_c: float, c_per_s: float) -> float:
 
 
 def leaving_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
-    """Return what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s."""
+    """Return what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s.
+
+    Both are assumed: 10 °C/s is the fastest ramp that clients of a Pathway use (cosanlab/pymedoc), half a degree is
+    within what the guard lets a probe deviate.
+    """
     return ramp_dose(temperature_c + 0.5, baseline_c, 10.0)
 
 

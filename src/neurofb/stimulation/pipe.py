@@ -1,4 +1,9 @@
-"""The engine's end of the pipe to the watchdog: starts the process, tells, asks, and sorts what comes back."""
+"""The engine's end of the pipe to the watchdog: starts the process, sends requests, and sorts what comes back.
+
+In: requests, lines from the watchdog. Out: the same requests as lines, answers, events, readings. Kept: what is not
+written yet. Two threads read and write; only the start (``ask``) and ``close`` wait for the process, for so long at
+most as they say. If the watchdog reads nothing any more, requests wait in this process, and too many are a fault.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from neurofb import errors
 from neurofb.clock import Clock
 from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 
-#: How long an answer is waited for; it takes less than a ms when all is well, and a start half a second.
-ANSWER_S = 10.0
-_LOOK_S = 0.25
+#: How long the start waits for an answer. Assumed: it takes half a second, and many times that on a loaded machine.
+START_S = 10.0
+#: So many requests that the watchdog has not read are a fault. Assumed: the heartbeats of 10 s, when the pipe is full.
+MOST_UNSENT = 200
 
-#: As ``nice`` counts, where the system allows it: nothing of ours comes before the watchdog.
+#: As ``nice`` counts, where the system allows it: nothing of ours comes before the watchdog. Assumed: not the highest.
 PRIORITY = -15
+#: What is started; the watchdog's module.
+COMMAND = (sys.executable, "-m", "neurofb.stimulation.watchdog")
 
 OFF = "switch the stimulator off at its power switch and take the probe off the skin"
 
@@ -46,7 +54,7 @@ def write_line(descriptor: int, document: dict[str, Any]) -> None:
 
 
 class WatchdogPipe:
-    """A watchdog process and the two ends of its pipes. ``tell`` may be called from any thread.
+    """A watchdog process and the two ends of its pipes. ``send`` may be called from any thread, and does not wait.
 
     Parameters
     ----------
@@ -56,37 +64,35 @@ class WatchdogPipe:
     Attributes
     ----------
     heard_s : float
-        When the watchdog last said anything, on that clock.
+        When the watchdog last sent anything, on that clock.
     used : dict or None
-        What each place on the skin has had, as it said last.
+        The dose of each site, as the watchdog sent it last.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._readings: queue.Queue[list[Any]] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._spoke = threading.Event()
+        self._unsent: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._readings: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self._reader: threading.Thread | None = None
+        self._is_gone = False
         self.heard_s = clock.now_s()
         self.used: dict[str, float] | None = None
 
     def start(self) -> None:
         """Start the process, away from this terminal's Ctrl-C, and wait until it answers."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "neurofb.stimulation.watchdog"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
         )
         if hasattr(os, "setpriority"):
             with contextlib.suppress(OSError):  # an ordinary user may not; the watchdog runs all the same
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, PRIORITY)
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
+        threading.Thread(target=self._write, args=(self._process.stdin,), daemon=True).start()
         self.ask("clock")
 
     @property
@@ -94,34 +100,34 @@ class WatchdogPipe:
         """The process, None before it is started."""
         return None if self._process is None else self._process.pid
 
-    def tell(self, do: str, **content: Any) -> None:
-        """Send a request and wait for nothing; from any thread.
+    def send(self, do: str, **content: Any) -> int:
+        """Send a request and return its number, which its answer has too.
 
         Raises
         ------
         SafetyStop
-            If the watchdog is gone.
+            If the watchdog is gone, or has read nothing for long.
         """
-        process = self._process
-        if process is None or process.stdin is None:
+        if self._process is None:
             raise StimulatorMissing("the stimulator's watchdog is not running; connect it first")
-        try:
-            with self._lock:
-                write_line(process.stdin.fileno(), {"do": do, **content})
-        except (OSError, ValueError):
-            raise _gone() from None
+        if self._is_gone:
+            raise _gone()
+        if self._unsent.qsize() >= MOST_UNSENT:
+            raise SafetyStop(f"the stimulator's watchdog reads nothing any more: {OFF}")
+        number = next(self._ids)
+        self._unsent.put({"do": do, "id": number, **content})
+        return number
 
     def ask(self, do: str, **content: Any) -> Any:
-        """Send a request and give its answer, or raise the error that the watchdog met.
+        """Send a request, wait and return its answer, or raise the error that the watchdog met; for the start only.
 
         Raises
         ------
         StimulatorMissing
             If there is no answer.
         """
-        number = next(self._ids)
-        self.tell(do, id=number, **content)
-        until_s = self._clock.now_s() + ANSWER_S
+        number = self.send(do, **content)
+        until_s = self._clock.now_s() + START_S
         while (left_s := until_s - self._clock.now_s()) > 0:
             try:
                 answer = self._answers.get(timeout=left_s)
@@ -132,18 +138,12 @@ class WatchdogPipe:
             if answer.get("gone"):
                 raise _gone()
         raise StimulatorMissing(
-            f"the stimulator's watchdog did not answer {do!r} in {ANSWER_S:g} s; see that the device is on: {OFF}"
+            f"the stimulator's watchdog did not answer {do!r} in {START_S:g} s; see that the device is on: {OFF}"
         )
 
-    def silent_s(self, limit_s: float) -> float:
-        """Return for how long nothing was heard; beyond ``limit_s`` only after one more look.
-
-        Where this process itself was busy, what was said meanwhile lies in the pipe.
-        """
-        if self._clock.now_s() - self.heard_s > limit_s:
-            self._spoke.clear()
-            self._spoke.wait(_LOOK_S)
-        return self._clock.now_s() - self.heard_s
+    def pop_answers(self) -> list[dict[str, Any]]:
+        """Return the answers since the last call: each has an ``id``, and an ``error`` and ``message`` if it is no."""
+        return [answer for answer in _drained(self._answers) if "id" in answer]
 
     def pop_events(self) -> list[dict[str, Any]]:
         """Return the events since the last call."""
@@ -154,41 +154,46 @@ class WatchdogPipe:
         return _drained(self._readings)
 
     def close(self, wait_s: float) -> None:
-        """Let the watchdog go; it ends when the probe is at baseline.
+        """Let the watchdog go, and wait; it ends when the probe is at baseline.
 
         Raises
         ------
         SafetyStop
-            If it is not there within ``wait_s``.
+            If it is not there within ``wait_s``; ``close`` may be called again then.
         """
-        process, self._process = self._process, None
-        if process is None or process.stdin is None or process.stdout is None:
+        process = self._process
+        if process is None:
             return
-        with contextlib.suppress(OSError, ValueError), self._lock:
-            write_line(process.stdin.fileno(), {"do": "close"})
-        process.stdin.close()
+        self._unsent.put({"do": "close"})
+        self._unsent.put(None)
         try:
             process.wait(wait_s)
         except subprocess.TimeoutExpired:
             raise SafetyStop(f"the probe is not back at baseline after {wait_s:g} s: {OFF}") from None
-        self._reader.join(ANSWER_S)
-        process.stdout.close()
+        self._process = None
+        if self._reader is not None:
+            self._reader.join(START_S)
 
-    def _read(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in read_lines(self._process.stdout.fileno()):
-            self.heard_s = self._clock.now_s()
-            self._spoke.set()
-            document = json.loads(line)
-            if "readings" in document:
-                self._readings.put(document["readings"])
-            elif "event" in document:
-                self._events.put(document["event"])
-            elif "used" in document:
-                self.used = document["used"]
-            else:
-                self._answers.put(document)
+    def _write(self, stdin: IO[bytes]) -> None:
+        """Write requests until the last, then close the pipe: its end tells the watchdog that nobody is here."""
+        with contextlib.suppress(OSError), stdin:  # a watchdog that is gone has closed its end
+            while (document := self._unsent.get()) is not None:
+                write_line(stdin.fileno(), document)
+
+    def _read(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            for line in read_lines(stdout.fileno()):
+                self.heard_s = self._clock.now_s()
+                document = json.loads(line)
+                if "readings" in document:
+                    self._readings.put(document["readings"])
+                elif "event" in document:
+                    self._events.put(document["event"])
+                elif "used" in document:
+                    self.used = document["used"]
+                else:
+                    self._answers.put(document)
+        self._is_gone = True
         self._answers.put({"gone": True})
 
 
@@ -208,7 +213,7 @@ def _value(answer: dict[str, Any]) -> Any:
     raise (kind if is_ours else StimulatorMissing)(answer["message"])
 
 
-def _drained(items: queue.Queue[Any]) -> list[Any]:
+def _drained(items: queue.SimpleQueue[Any]) -> list[Any]:
     """Return all that is in a queue."""
     found = []
     with contextlib.suppress(queue.Empty):

@@ -12,17 +12,23 @@ import math
 from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.envelope import Envelope
 
-#: A probe that reads this much above the cap is aborted at once: well above the noise, well below a degree.
+#: A probe that reads this much above the cap is aborted at once. Assumed: fifteen times the noise of the
+#: simulated readings, well below a degree.
 CAP_TOLERANCE_C = 0.3
-#: A probe within this of its baseline, or below, is at baseline: no heat.
+#: A probe within this of its baseline, or below, is at baseline: no heat. Assumed: as far as it may deviate
+#: (``Envelope.deviation_c``); at 36 °C, 1 °C above the warmest baseline, the contact-burn line lies at 45 h.
 AT_BASELINE_C = 1.0
-#: What a stimulus starts and ends on: a reading of at most this age.
+#: What a stimulus starts and ends on: a reading of at most this age. Assumed: five readings at the guard's 50 Hz, in
+#: which a ramp of 8 °C/s moves by less than a degree; a device that is read more seldom cannot start.
 FRESH_S = 0.1
-#: So much hotter than it should be is not waited for: twice what is allowed for a second.
+#: So much hotter than it should be is not waited for: a multiple of ``Envelope.deviation_c``. Assumed: at 49 instead
+#: of 47 °C the contact-burn line comes three times as soon, and a probe that only lags reads cooler than it should.
 AT_ONCE = 2.0
-#: What no thermode reads: such a number comes from the link or a broken sensor.
+#: What no thermode in use reads: such a number comes from the link or a broken sensor. Medoc's range is 0 to 55 °C
+#: (Pathway manual), a TCS II without its probe reads above 65 °C (WhitmireLab/StimControl); the margins are assumed.
 COLDEST_C, HOTTEST_C = -10.0, 70.0
-#: A reading may be this far ahead of the clock, which two clocks that were compared can be.
+#: A reading may be this far ahead of the clock. Assumed: the clocks of two processes that were compared are 0.05 s
+#: apart at most (a test holds it), and a device's clock as much again.
 AHEAD_S = 0.1
 
 

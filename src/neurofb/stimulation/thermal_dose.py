@@ -15,8 +15,9 @@ from neurofb.stimulation.driver import Reading, Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.heat_profile import HeatProfile, leaving_dose
 
+#: From one reading that is kept to the next: 50 Hz. Assumed: a ramp of 8 °C/s moves by 0.16 °C between two of them.
 READING_S = 0.02
-#: A minute of readings, if nobody takes them.
+#: A minute of readings, if nobody reads them. Assumed; dropped readings are no loss for the guard, which has its own.
 _MOST_READINGS = 3000
 
 

@@ -29,18 +29,21 @@ from typing import Any
 from neurofb.errors import NeurofbError
 from neurofb.events import Event
 from neurofb.stimulation.client import make_driver
-from neurofb.stimulation.driver import Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.pipe import read_lines, write_line
 
+#: From one step of the guard to the next while there is heat. Assumed: the fastest ramp, 70 °C/s, moves by 0.14 °C.
 TICK_S = 0.002
-#: While nothing is armed or on.
+#: The same while nothing is armed or on. Assumed: a quarter of a reading's 0.02 s.
 IDLE_TICK_S = 0.005
+#: An engine that sends nothing for so long is gone, or hangs. Assumed: ten of its heartbeats (``client.BEAT_S``); at
+#: 49 °C half a second is 2 % of the contact-burn line.
 HEARTBEAT_S = 0.5
+#: How often the doses are sent. Assumed: as often as somebody looks; the guard itself does not depend on it.
 USED_S = 0.5
-#: A device that is not at baseline by then is left to its own cut-off.
+#: A device that is not at baseline by then is left to its own cut-off. Assumed: any device cools in that time.
 STAY_S = 60.0
 
 _ON = ("armed", "rising", "plateau", "returning")
@@ -233,10 +236,9 @@ class Watchdog:
                 return guard.end(request["why"])
             case "lower":
                 return guard.lower(request["by_c"])
-            case "fire":
-                return guard.fire(_ticket(request["ticket"]), request["at_s"])
-            case "arm":
-                return asdict(guard.arm(HeatProfile(**request["profile"]), request["site"]))
+            case "schedule":
+                profile = HeatProfile(**request["profile"])
+                return guard.schedule(profile, request["site"], request["at_s"], request["answer_by_s"])
             case "reset":
                 return guard.reset()
             case "connect":
@@ -261,10 +263,6 @@ class Watchdog:
         if self._clock.now_s() - self._used_s >= USED_S:
             self._used_s = self._clock.now_s()
             self._lines.send({"used": self._guard.used()})
-
-
-def _ticket(content: Request) -> Ticket:
-    return Ticket(content["number"], HeatProfile(**content["profile"]), content["site"])
 
 
 def _opening(lines: Lines) -> Request | None:

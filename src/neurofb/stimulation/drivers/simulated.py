@@ -27,14 +27,20 @@ from neurofb.errors import StimulatorMissing, UnknownName, UnsafeHeat, WrongInpu
 from neurofb.stimulation.driver import Capabilities, Reading, State, Ticket
 from neurofb.stimulation.heat_profile import Course, HeatProfile
 
-LAG_S = 0.1
-SKIN_LAG_S = 0.3
+#: Assumed: the time constants of the probe behind its command, and of the skin behind the probe.
+LAG_S, SKIN_LAG_S = 0.1, 0.3
+#: Assumed: the noise of a reading, standard deviation.
 NOISE_C = 0.02
+#: Assumed: where the device cuts its own power: half a degree above ``ABSOLUTE_CAP_C``.
 MAX_C = 50.5
+#: Assumed: after so long without a word from the computer the device aborts; few real ones do (see the how-to).
 LINK_S = 0.5
+#: CHEPS, by the README of ilalena/TSA-external-control.
 RISE_C_PER_S, COOL_C_PER_S = 70.0, 40.0
+#: Assumed: what a probe without power cools to, and how fast.
 COOLANT_C, PASSIVE_S = 20.0, 1.0
 
+#: Assumed: the step of its physics, a twentieth of the probe's time constant.
 _STEP_S = 0.005
 
 HeatFaultKind = Literal["stuck", "runaway", "deaf_runaway", "lost", "wrong_readback", "stale"]
