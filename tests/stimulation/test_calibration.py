@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from neurofb.config import checked
 from neurofb.errors import WrongFile, WrongInput
-from neurofb.stimulation.calibrated import calibration_path
 from neurofb.stimulation.calibration import (
     Answer,
     CalibratedHeat,
     CalibrationSettings,
     PainCalibration,
+    calibration_path,
     load_calibration,
     save_calibration,
 )

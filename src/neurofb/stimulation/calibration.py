@@ -1,36 +1,34 @@
-"""Which temperatures hurt one participant as much as a protocol asks: limits, a ladder, a line, and a second look.
+"""Temperatures that hurt one participant as much as a protocol asks: limits, a ladder, a line, and a second look.
 
-In: answers to stimuli. Out: the next stimulus to be given, and in the end temperatures. Kept: all answers. It knows no
-clock and no device; who gives the stimuli goes through the guard like everybody.
+In: answers to stimuli. Out: the next stimulus, and in the end temperatures. Kept: all answers. Nothing here has a clock
+or a device; the stimuli go through the guard like all others.
 
 First the method of limits: slow ramps, each ended by the participant with a button; the mean is the threshold. Then
 a ladder of short stimuli upwards around it, ended early at a high rating; a straight line through the ratings; the
 temperature of each asked rating from the line; and each temperature given again several times. A rating that was not
 given is missing, it is not zero. At a later visit only the last part is done, with the stored temperatures.
+
+What was found is kept for the next visit: a file ``<data>/sourcedata/neurofb/sub-<participant>/heat-<site>.json`` holds
+every version, the newest last; a new visit appends, nothing is overwritten.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from neurofb.errors import WrongInput
-from neurofb.stimulation.calibrated import CalibratedHeat, load_calibration, save_calibration
-from neurofb.stimulation.calibration_settings import CalibrationSettings
+from pydantic import Field, ValidationError
+
+from neurofb.config import Positive, Table
+from neurofb.errors import WrongFile, WrongInput
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile
-
-__all__ = [
-    "Answer",
-    "CalibratedHeat",
-    "CalibrationSettings",
-    "HeatRequest",
-    "PainCalibration",
-    "load_calibration",
-    "save_calibration",
-]
 
 #: A temperature is never set so far above what was tried, nor corrected upwards by more, in °C. Assumed: two steps of
 #: the default ladder.
@@ -39,6 +37,127 @@ MOST_UP_C = 1.0
 STEP_C = 0.1
 
 Kind = Literal["limits", "ladder", "verify"]
+
+_Count = Annotated[int, Field(strict=True, ge=1, le=20)]
+_Points = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=100)]
+
+
+class CalibrationSettings(Table):
+    """How a protocol finds each participant's temperatures."""
+
+    limits_n: _Count = Field(default=3, description="how many slow ramps find the threshold: 1 to 20")
+    limits_c_per_s: Annotated[Positive, Field(le=4.0)] = Field(
+        default=1.0, description="how steep they are, in °C/s: up to 4, so that the button can follow"
+    )
+    ladder_n: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
+        default=8, description="how many stimuli the ladder has at most: 3 to 20"
+    )
+    ladder_step_c: Annotated[Positive, Field(le=1.0)] = Field(
+        default=0.5, description="from one to the next, in °C: up to 1"
+    )
+    ladder_below_c: Annotated[float, Field(strict=True, ge=0.0, le=5.0)] = Field(
+        default=1.0, description="how far below the threshold it starts, in °C: 0 to 5"
+    )
+    plateau_s: Annotated[Positive, Field(le=60.0)] = Field(
+        default=5.0, description="how long its stimuli are, in s; those of the protocol should be alike"
+    )
+    stop_rating: _Points = Field(
+        default=80.0, description="the rating, 0 to 100, at which nothing hotter is tried"
+    )
+    least_answers: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
+        default=4, description="the fewest ratings that a line is drawn through: 3 to 20"
+    )
+    verify_n: _Count = Field(default=3, description="how many times each temperature is given again: 1 to 20")
+    tolerance: _Points = Field(
+        default=10.0, description="how far their mean may be from the asked rating, in points"
+    )
+
+
+class CalibratedHeat(Table):
+    """Temperatures for asked pain ratings, one participant, one place, one date."""
+
+    participant: str = Field(description="the pseudonym")
+    site: str = Field(description="the place on the skin")
+    date: str = Field(description="the date of the calibration, as it was given")
+    plateau_s: float = Field(description="how long each stimulus was, in s: pain grows with it")
+    slope: float = Field(description="rating points per °C")
+    intercept: float = Field(description="rating points at 0 °C: rating = intercept + slope × T")
+    threshold_c: float | None = Field(
+        default=None, description="the heat pain threshold by limits, in °C, if it was measured"
+    )
+    temperatures: dict[float, float] = Field(description="°C for each asked rating")
+    verified: dict[float, float] = Field(
+        default_factory=dict, description="mean rating of each temperature that was tried again and agreed"
+    )
+    notes: tuple[str, ...] = Field(default=(), description="what a person should know about it")
+    answers: tuple[tuple[str, float, float | None], ...] = Field(
+        default=(), description="every stimulus: kind, °C, rating; null for no answer"
+    )
+
+
+def calibration_path(data: Path, participant: str, site: str) -> Path:
+    """Return the file of a participant and a place.
+
+    Raises
+    ------
+    WrongInput
+        If one of the two cannot be part of a file name.
+    """
+    if re.fullmatch(r"[A-Za-z0-9]+", participant) is None:
+        raise WrongInput(f"a participant's code has letters and digits only; found {participant!r}")
+    name = re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-")
+    if not name:
+        raise WrongInput(f"a place on the skin needs a name with letters or digits; found {site!r}")
+    return data / "sourcedata" / "neurofb" / f"sub-{participant}" / f"heat-{name}.json"
+
+
+def load_calibration(data: Path, participant: str, site: str) -> CalibratedHeat | None:
+    """Return the newest calibration of a participant at a place; None if there is none.
+
+    Raises
+    ------
+    WrongFile
+        If the file is there and cannot be read.
+    """
+    versions = _versions(calibration_path(data, participant, site))
+    return next((each for each in reversed(versions) if each.site == site), None)
+
+
+def save_calibration(data: Path, found: CalibratedHeat) -> Path:
+    """Append a calibration to those of its participant and place; give the file.
+
+    Raises
+    ------
+    WrongFile
+        If what is there cannot be read: then it stays as it is.
+    """
+    path = calibration_path(data, found.participant, found.site)
+    versions = [*_versions(path), found]
+    text = json.dumps(
+        {"versions": [each.model_dump(mode="json") for each in versions]}, indent=1, ensure_ascii=False
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A whole new file beside the old one takes its place at once: a crash leaves one of the two, whole.
+    beside = path.with_suffix(".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    return path
+
+
+def _versions(path: Path) -> list[CalibratedHeat]:
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return [CalibratedHeat.model_validate(each) for each in content["versions"]]
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise WrongFile(
+            f"{path} is no file of heat calibrations ({type(error).__name__}: {str(error).splitlines()[0]}); it was "
+            "left as it is: repair it, or move it away and calibrate again"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
