@@ -57,16 +57,16 @@ class SteadyClock:
 def rows(short: bool) -> Iterator[dict[str, Any]]:
     """Give the rows one by one."""
     start_s = time.monotonic()
-    heater = opened()
+    client = opened()
     started_s = time.monotonic() - start_s
     stops_ms, homes_ms, onsets_ms = [], [], []
     n_stops = 5 if short else 40
     for number in range(n_stops):
-        onset_ms, stop_ms, home_ms = stopped(heater, f"place {number}")
+        onset_ms, stop_ms, home_ms = stopped(client, f"place {number}")
         onsets_ms.append(onset_ms)
         stops_ms.append(stop_ms)
         homes_ms.append(home_ms)
-    heater.close()
+    client.close()
     yield row(
         "stop key to commanded baseline, median",
         statistics.median(stops_ms),
@@ -108,33 +108,33 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
 
 def opened(log: Path | None = None) -> WatchdogClient:
     """Give a heater with its watchdog, at baseline."""
-    heater = WatchdogClient("simulated", Envelope(), SteadyClock(), log=log)
-    heater.connect()
-    return heater
+    client = WatchdogClient("simulated", Envelope(), SteadyClock(), log=log)
+    client.connect()
+    return client
 
 
-def until(heater: WatchdogClient, kind: str) -> Event:
+def until(client: WatchdogClient, kind: str) -> Event:
     """Step like an engine until something happens; give it."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
-        heater.beat()
-        for event in heater.pop_events():
+        client.beat()
+        for event in client.pop_events():
             if event.kind == kind:
                 return event
         time.sleep(0.002)
     raise RuntimeError(f"no {kind} within {PATIENCE_S:g} s")
 
 
-def stopped(heater: WatchdogClient, site: str) -> tuple[float, float, float]:
+def stopped(client: WatchdogClient, site: str) -> tuple[float, float, float]:
     """Give the ms from schedule to onset, and from a stop to commanded baseline and to the probe at baseline."""
-    heater.schedule(PLATEAU, site, time.monotonic() + 0.05)
-    details = until(heater, "heat_fired").details
-    until(heater, "heat_plateau")
+    client.schedule(PLATEAU, site, time.monotonic() + 0.05)
+    details = until(client, "heat_fired").details
+    until(client, "heat_plateau")
     stop_s = time.monotonic()
-    heater.abort("stop key")
-    commanded_s = until(heater, "heat_aborted").time_s
-    home_s = until(heater, "heat_ended").time_s
-    heater.reset()
+    client.abort("stop key")
+    commanded_s = until(client, "heat_aborted").time_s
+    home_s = until(client, "heat_ended").time_s
+    client.reset()
     onset_s = details["fired_s"] - details["scheduled_s"]
     return 1e3 * onset_s, 1e3 * (commanded_s - stop_s), 1e3 * (home_s - stop_s)
 

@@ -301,17 +301,17 @@ def test_calibration_stays_below_temperature_rated_too_much():
     """A protocol whose ladder goes on up to 100: a rating of 92 ends it, and all later stimuli are cooler."""
     finding = calibration(stop_rating=100.0, least_answers=3)
     finding.next()
-    finding.take(Answer(None, 44.0))
+    finding.add_answer(Answer(None, 44.0))
     for rating in (20.0, 30.0, 40.0, 92.0):
         hot_c = finding.next().profile.target_c
         if rating > 90:
             finding.not_above(hot_c - 1.0)
-        finding.take(Answer(rating, hot_c))
+        finding.add_answer(Answer(rating, hot_c))
     given = []
     while (request := finding.next()) is not None:
         assert request.kind == "verify"
         given.append(request.profile.target_c)
-        finding.take(Answer(30.0, given[-1]))
+        finding.add_answer(Answer(30.0, given[-1]))
     assert given
     assert max(given) <= hot_c - 1.0 + 1e-9
     assert max(finding.result().temperatures.values()) <= hot_c - 1.0 + 1e-9
@@ -337,12 +337,12 @@ def test_two_ratings_of_ninety_in_a_row_end_calibration(tmp_path, monkeypatch):
 
 def test_abort_by_watchdog_ends_session(tmp_path):
     def prepare(assembled):
-        heater, act = assembled.engine._stimuli._client, assembled.engine._each_step[0]
+        client, act = assembled.engine._stimuli._client, assembled.engine._each_step[0]
 
         def losing_trust(now_s):
             act(now_s)
             if START_S + 49 < now_s < START_S + 49.03:
-                heater.abort("nothing was heard from the engine for 0.51 s")
+                client.abort("nothing was heard from the engine for 0.51 s")
 
         assembled.engine._each_step = (losing_trust,)
 
@@ -457,10 +457,10 @@ def test_silent_stimulator_leaves_no_folder(tmp_path):
 
 def test_watchdog_continues_without_its_log(tmp_path):
     log = Log(tmp_path / "no such folder" / "log.jsonl")
-    log.note({"kind": "heat_plateau"})
+    log.write({"kind": "heat_plateau"})
     log.finish()
     written = Log(tmp_path / "log.jsonl")
-    written.note({"kind": "heat_plateau"})
+    written.write({"kind": "heat_plateau"})
     written.finish()
     assert json.loads((tmp_path / "log.jsonl").read_text()) == {"kind": "heat_plateau"}
 

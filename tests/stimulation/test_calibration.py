@@ -59,7 +59,7 @@ def calibration(pains=(20.0, 40.0), stored=None, envelope=None, **settings):
 
 def carry_out(made, person):
     while (request := made.next()) is not None:
-        made.take(person.answer(request))
+        made.add_answer(person.answer(request))
     return made
 
 
@@ -189,7 +189,7 @@ def test_nobody_presses():
     made = calibration()
     for _ in range(3):
         made.next()
-        made.take(Answer(None, None))
+        made.add_answer(Answer(None, None))
     assert made.next().kind == "ladder"
     assert made.next().profile.target_c <= 48.0
 
@@ -197,7 +197,7 @@ def test_nobody_presses():
 def test_an_aborted_ramp_ends_the_calibration():
     made = calibration()
     made.next()
-    made.take(Answer(None, None, aborted=True))
+    made.add_answer(Answer(None, None, aborted=True))
     assert made.next() is None
     with pytest.raises(WrongInput, match="a ramp was aborted before the threshold was found"):
         made.result()
@@ -220,9 +220,9 @@ def test_a_lowered_stimulus_is_entered_as_what_it_was():
     made = calibration(ladder_below_c=0.0)
     person = Person()
     for _ in range(3):
-        made.take(person.answer(made.next()))
+        made.add_answer(person.answer(made.next()))
     made.next()
-    made.take(Answer(0.0, 43.0))
+    made.add_answer(Answer(0.0, 43.0))
     person.n = 3
     found = carry_out(made, person).result()
     assert found.answers[3] == ("ladder", 43.0, 0.0)
@@ -280,10 +280,10 @@ def test_asked_ratings_that_cannot_be(pains, match):
 def test_answers_that_cannot_be():
     made = calibration()
     with pytest.raises(WrongInput, match="there is no stimulus to be answered"):
-        made.take(Answer(10.0, 45.0))
+        made.add_answer(Answer(10.0, 45.0))
     made.next()
     with pytest.raises(WrongInput, match="a rating is from 0 to 100, or none; found 101"):
-        made.take(Answer(101.0, 45.0))
+        made.add_answer(Answer(101.0, 45.0))
     with pytest.raises(WrongInput, match="not done: its part 'limits' goes on"):
         made.result()
 

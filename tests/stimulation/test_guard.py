@@ -426,22 +426,22 @@ def test_the_public_surface_cannot_raise_a_target():
 
 def test_a_local_heater_is_the_guard():
     bench = Bench()
-    heater: StimulatorClient = open_stimulator(
+    client: StimulatorClient = open_stimulator(
         envelope=Envelope(), clock=bench.clock, seed=3, local=True, used={SITE: 0.1}
     )
-    assert isinstance(heater, LocalClient)
-    assert heater.connect().simulated
-    assert heater.self_test() == []
-    number = heater.schedule(PROFILE, SITE, bench.clock.now_s() + 0.1)
-    assert [(answer.number, answer.refusal) for answer in heater.pop_replies()] == [(number, "")]
+    assert isinstance(client, LocalClient)
+    assert client.connect().simulated
+    assert client.self_test() == []
+    number = client.schedule(PROFILE, SITE, bench.clock.now_s() + 0.1)
+    assert [(answer.number, answer.refusal) for answer in client.pop_replies()] == [(number, "")]
     for _ in range(900):
         bench.clock.advance(0.01)
-        heater.beat()
-    kinds = [event.kind for event in heater.pop_events()]
+        client.beat()
+    kinds = [event.kind for event in client.pop_events()]
     assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
-    assert heater.used()[SITE] == pytest.approx(0.1 + dose(PROFILE), rel=0.05)
-    assert all(isinstance(reading, Reading) for reading in heater.readings())
-    heater.close()
+    assert client.used()[SITE] == pytest.approx(0.1 + dose(PROFILE), rel=0.05)
+    assert all(isinstance(reading, Reading) for reading in client.readings())
+    client.close()
 
 
 # What nobody thought of.

@@ -46,54 +46,54 @@ class SteadyClock:
 @pytest.fixture
 def opened(tmp_path):
     """Give a function that opens a heater with a watchdog; all are closed in the end."""
-    heaters = []
+    clients = []
 
     def give(**how):
-        heater = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=tmp_path / "log.jsonl", **how)
-        heaters.append(heater)
-        assert heater.connect().simulated
-        heater.seen = []
-        return heater
+        client = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=tmp_path / "log.jsonl", **how)
+        clients.append(client)
+        assert client.connect().simulated
+        client.seen = []
+        return client
 
     yield give
-    for heater in heaters:
-        heater.close()
+    for client in clients:
+        client.close()
 
 
-def until(heater, kind, beating=True):
+def until(client, kind, beating=True):
     """Wait for an event, as an engine that steps; give it."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         if beating:
-            heater.beat()
-        new = heater.pop_events()
-        heater.seen += new
+            client.beat()
+        new = client.pop_events()
+        client.seen += new
         for event in new:
             if event.kind == kind:
                 return event
         time.sleep(0.005)
-    pytest.fail(f"no {kind}; there were {[event.kind for event in heater.seen]}")
+    pytest.fail(f"no {kind}; there were {[event.kind for event in client.seen]}")
 
 
-def answer(heater, number):
+def answer(client, number):
     """Wait for the answer to a request, as an engine that steps; give why it was refused, "" if it was not."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
-        heater.beat()
-        for found in heater.pop_replies():
+        client.beat()
+        for found in client.pop_replies():
             if found.number == number:
                 return found.refusal
         time.sleep(0.005)
     return pytest.fail(f"no answer to request {number}")
 
 
-def schedule(heater, profile=LONG, site=SITE, in_s=0.05):
+def schedule(client, profile=LONG, site=SITE, in_s=0.05):
     """Ask for a stimulus; give why it was refused, "" if it was not."""
-    return answer(heater, heater.schedule(profile, site, time.monotonic() + in_s))
+    return answer(client, client.schedule(profile, site, time.monotonic() + in_s))
 
 
-def fire(heater, profile=LONG):
-    assert schedule(heater, profile) == ""
+def fire(client, profile=LONG):
+    assert schedule(client, profile) == ""
 
 
 def log_until(path, kind):
@@ -109,157 +109,157 @@ def log_until(path, kind):
     return pytest.fail(f"no {kind} in the log")
 
 
-def test_a_stimulus_through_the_process(opened):
-    heater = opened(seed=5, used={SITE: 0.25})
-    assert isinstance(heater, WatchdogClient)
-    assert heater.self_test() == []
-    assert heater.used() == {SITE: 0.25}
+def test_stimulus_through_the_process_is_given_on_time(opened):
+    client = opened(seed=5, used={SITE: 0.25})
+    assert isinstance(client, WatchdogClient)
+    assert client.self_test() == []
+    assert client.used() == {SITE: 0.25}
     at_s = time.monotonic() + 0.1
-    assert answer(heater, heater.schedule(PROFILE, SITE, at_s)) == ""
-    until(heater, "heat_ended")
-    kinds = [event.kind for event in heater.seen]
+    assert answer(client, client.schedule(PROFILE, SITE, at_s)) == ""
+    until(client, "heat_ended")
+    kinds = [event.kind for event in client.seen]
     assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
-    fired = heater.seen[1]
+    fired = client.seen[1]
     assert fired.details["scheduled_s"] == at_s
     assert fired.details["fired_s"] >= at_s
-    readings = heater.readings()
+    readings = client.readings()
     assert max(reading.measured_c for reading in readings) == pytest.approx(46.0, abs=0.3)
     assert [r.time_s for r in readings] == sorted(r.time_s for r in readings)
-    assert 0.25 < heater.used()[SITE] < 0.25 + 2 * dose(PROFILE)
+    assert 0.25 < client.used()[SITE] < 0.25 + 2 * dose(PROFILE)
 
 
-def test_what_the_guard_refuses_is_refused_here(opened):
-    heater = opened()
-    assert "50 °C is asked; at most 49 °C is allowed" in schedule(heater, HeatProfile(50.0, 1.0))
-    assert "50 °C is asked" in until(heater, "heat_refused").message
+def test_refusal_by_the_guard_is_a_reply_and_an_event(opened):
+    client = opened()
+    assert "50 °C is asked; at most 49 °C is allowed" in schedule(client, HeatProfile(50.0, 1.0))
+    assert "50 °C is asked" in until(client, "heat_refused").message
     with pytest.raises(WrongInput, match="lowered by more than 0 °C"):
-        heater.lower(-1.0)
-    fire(heater)
-    until(heater, "heat_plateau")
-    assert "another stimulus is on" in schedule(heater, PROFILE)
-    assert answer(heater, heater.lower(2.0)) == ""
-    assert until(heater, "heat_lowered").details["by_c"] == 2.0
+        client.lower(-1.0)
+    fire(client)
+    until(client, "heat_plateau")
+    assert "another stimulus is on" in schedule(client, PROFILE)
+    assert answer(client, client.lower(2.0)) == ""
+    assert until(client, "heat_lowered").details["by_c"] == 2.0
 
 
 def test_request_that_is_read_too_late_is_refused(opened):
-    heater = opened()
+    client = opened()
     late_s = time.monotonic() - 0.5
-    number = heater._request("schedule", late_s, profile=asdict(PROFILE), site=SITE, at_s=late_s)
-    assert "s too late" in answer(heater, number)
-    assert "s too late" in until(heater, "heat_refused").message
+    number = client._request("schedule", late_s, profile=asdict(PROFILE), site=SITE, at_s=late_s)
+    assert "s too late" in answer(client, number)
+    assert "s too late" in until(client, "heat_refused").message
 
 
 def test_readings_are_on_the_engines_clock(opened):
     """The quickest of many readings says how far the clocks are apart; a slow machine only makes others older."""
-    heater = opened()
+    client = opened()
     ages_s = []
     end_s = time.monotonic() + PATIENCE_S
     while len(ages_s) < 50 and time.monotonic() < end_s:
-        heater.beat()
-        ages_s += [time.monotonic() - reading.time_s for reading in heater.readings()]
+        client.beat()
+        ages_s += [time.monotonic() - reading.time_s for reading in client.readings()]
         time.sleep(0.002)
     assert len(ages_s) >= 50
     assert -CLOCK_S <= min(ages_s) <= CLOCK_S
 
 
-def test_abort_from_another_thread_then_reset(opened):
-    heater = opened()
-    fire(heater)
-    until(heater, "heat_plateau")
-    threading.Thread(target=heater.abort, args=("stop key",)).start()
-    assert until(heater, "heat_aborted").details["why"] == "stop key"
-    assert "stop key" in until(heater, "heat_ended").message
-    assert "the schedule must reset it" in schedule(heater, PROFILE, "right forearm")
-    assert answer(heater, heater.reset()) == ""
-    assert schedule(heater, PROFILE, "right forearm") == ""
+def test_abort_from_another_thread_forbids_heat_until_reset(opened):
+    client = opened()
+    fire(client)
+    until(client, "heat_plateau")
+    threading.Thread(target=client.abort, args=("stop key",)).start()
+    assert until(client, "heat_aborted").details["why"] == "stop key"
+    assert "stop key" in until(client, "heat_ended").message
+    assert "the schedule must reset it" in schedule(client, PROFILE, "right forearm")
+    assert answer(client, client.reset()) == ""
+    assert schedule(client, PROFILE, "right forearm") == ""
 
 
-def test_end_goes_on_with_the_next(opened):
-    heater = opened()
-    fire(heater)
-    until(heater, "heat_plateau")
-    heater.end("button")
-    until(heater, "heat_ended")
-    assert schedule(heater, PROFILE, "right forearm") == ""
+def test_next_stimulus_is_armed_after_an_orderly_end(opened):
+    client = opened()
+    fire(client)
+    until(client, "heat_plateau")
+    client.end("button")
+    until(client, "heat_ended")
+    assert schedule(client, PROFILE, "right forearm") == ""
 
 
-def test_a_heartbeat_that_stops_ends_the_heat(opened):
-    heater = opened()
-    fire(heater)
-    until(heater, "heat_plateau")
-    event = until(heater, "heat_aborted", beating=False)
+def test_watchdog_ends_the_heat_of_an_engine_without_heartbeat(opened):
+    client = opened()
+    fire(client)
+    until(client, "heat_plateau")
+    event = until(client, "heat_aborted", beating=False)
     assert "nothing was heard from the engine for 0.5" in event.message
-    until(heater, "heat_ended", beating=False)
+    until(client, "heat_ended", beating=False)
 
 
-def test_without_heat_a_silent_engine_is_no_alarm(opened):
-    heater = opened()
+def test_silent_engine_is_no_alarm_without_heat(opened):
+    client = opened()
     end_s = time.monotonic() + 1.0
     while time.monotonic() < end_s:
         time.sleep(0.05)
-    assert heater.pop_events() == []
-    assert schedule(heater, PROFILE) == ""
+    assert client.pop_events() == []
+    assert schedule(client, PROFILE) == ""
 
 
 @pytest.mark.parametrize(
     "fault", ["lost@0.4+0.4", "wrong_readback@0.4+1.2:5", "runaway@0.4+3", "stale@0.4+1.6"]
 )
-def test_faults_in_the_real_process(opened, fault):
-    heater = opened(faults=(fault,))
-    fire(heater)
-    until(heater, "heat_fault")
-    until(heater, "heat_ended")
-    assert "heat_aborted" in [event.kind for event in heater.seen]
+def test_fault_of_the_device_ends_the_heat(opened, fault):
+    client = opened(faults=(fault,))
+    fire(client)
+    until(client, "heat_fault")
+    until(client, "heat_ended")
+    assert "heat_aborted" in [event.kind for event in client.seen]
 
 
-def test_closing_ends_a_stimulus_first(opened, tmp_path):
-    heater = opened()
-    fire(heater)
-    until(heater, "heat_plateau")
-    heater.close()
+def test_close_ends_a_stimulus_first(opened, tmp_path):
+    client = opened()
+    fire(client)
+    until(client, "heat_plateau")
+    client.close()
     log = log_until(tmp_path / "log.jsonl", "watchdog_ended")
     assert log["heat_aborted"]["time_s"] <= log["heat_ended"]["time_s"] <= log["watchdog_ended"]["time_s"]
-    heater.close()
+    client.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_sigterm_ends_in_order_and_ctrl_c_not_at_all(opened, tmp_path):
-    heater = opened()
-    os.kill(heater.pid, signal.SIGINT)
-    fire(heater)
-    until(heater, "heat_plateau")
-    os.kill(heater.pid, signal.SIGTERM)
+def test_sigterm_ends_the_watchdog_in_order_and_ctrl_c_does_not(opened, tmp_path):
+    client = opened()
+    os.kill(client.pid, signal.SIGINT)
+    fire(client)
+    until(client, "heat_plateau")
+    os.kill(client.pid, signal.SIGTERM)
     log = log_until(tmp_path / "log.jsonl", "watchdog_ended")
     assert "SIGTERM" in log["heat_aborted"]["message"]
     assert "heat_ended" in log
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_it_is_in_a_session_of_its_own(opened):
+def test_watchdog_runs_in_a_session_of_its_own(opened):
     assert os.getsid(opened().pid) != os.getsid(0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_watchdog_that_is_killed_is_noticed(opened):
-    heater = opened()
-    fire(heater)
-    until(heater, "heat_plateau")
-    os.kill(heater.pid, signal.SIGKILL)
+def test_client_raises_when_the_watchdog_is_killed(opened):
+    client = opened()
+    fire(client)
+    until(client, "heat_plateau")
+    os.kill(client.pid, signal.SIGKILL)
     with pytest.raises(SafetyStop, match="watchdog is gone|has said nothing"):
-        until(heater, "never")
+        until(client, "never")
     with pytest.raises(SafetyStop, match="take the probe off the skin"):
-        heater.schedule(PROFILE, SITE, time.monotonic())
+        client.schedule(PROFILE, SITE, time.monotonic())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_watchdog_that_hangs_is_noticed(opened):
-    heater = opened()
-    os.kill(heater.pid, signal.SIGSTOP)
+def test_client_raises_when_the_watchdog_hangs(opened):
+    client = opened()
+    os.kill(client.pid, signal.SIGSTOP)
     try:
         with pytest.raises(SafetyStop, match="has said nothing for .*switch the stimulator off"):
-            until(heater, "never")
+            until(client, "never")
     finally:
-        os.kill(heater.pid, signal.SIGCONT)
+        os.kill(client.pid, signal.SIGCONT)
 
 
 UNANSWERING = """
@@ -323,56 +323,56 @@ def longest_s(*calls):
     return max(taken_s)
 
 
-def requests(heater):
+def requests(client):
     """Every request of a session, and everything that the engine reads in each step."""
     return (
-        heater.beat,
-        lambda: heater.schedule(PROFILE, SITE, time.monotonic() + 0.1),
-        lambda: heater.lower(1.0),
-        lambda: heater.end("button"),
-        lambda: heater.abort("stop key"),
-        heater.reset,
-        heater.pop_replies,
-        heater.pop_events,
-        heater.readings,
-        heater.used,
+        client.beat,
+        lambda: client.schedule(PROFILE, SITE, time.monotonic() + 0.1),
+        lambda: client.lower(1.0),
+        lambda: client.end("button"),
+        lambda: client.abort("stop key"),
+        client.reset,
+        client.pop_replies,
+        client.pop_events,
+        client.readings,
+        client.used,
     )
 
 
 @pytest.mark.parametrize("do", ["schedule", "lower", "reset", "beat"])
 def test_request_without_an_answer_does_not_block_and_stops_the_session(unanswering, do):
-    heater = unanswering(unanswered=(do,))
-    assert longest_s(*requests(heater)) < WAITS_S
+    client = unanswering(unanswered=(do,))
+    assert longest_s(*requests(client)) < WAITS_S
     with pytest.raises(SafetyStop, match=f"has not answered '{do}' in time: switch the stimulator off"):
-        until(heater, "never")
+        until(client, "never")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_watchdog_that_is_stopped_blocks_no_request(opened):
-    heater = opened()
-    os.kill(heater.pid, signal.SIGSTOP)
+    client = opened()
+    os.kill(client.pid, signal.SIGSTOP)
     try:
-        assert longest_s(*requests(heater)) < WAITS_S
+        assert longest_s(*requests(client)) < WAITS_S
         with pytest.raises(SafetyStop, match="has said nothing for|has not answered 'schedule'"):
-            until(heater, "never")
+            until(client, "never")
     finally:
-        os.kill(heater.pid, signal.SIGCONT)
+        os.kill(client.pid, signal.SIGCONT)
     end_s = time.monotonic() + PATIENCE_S
-    while not (found := heater.pop_replies()) and time.monotonic() < end_s:
+    while not (found := client.pop_replies()) and time.monotonic() < end_s:
         time.sleep(0.005)
     assert "s too late" in found[0].refusal
-    assert "heat_fired" not in [event.kind for event in heater.pop_events()]
+    assert "heat_fired" not in [event.kind for event in client.pop_events()]
 
 
 def test_full_pipe_blocks_no_request_and_is_a_fault(unanswering):
-    heater = unanswering(reads=False)
+    client = unanswering(reads=False)
     sent = []
 
     def fill():
         for _ in range(
             2000
         ):  # the pipe takes some dozen of these, and the queue before it no more than it may
-            sent.append(longest_s(lambda: heater.end("x" * 1000)))
+            sent.append(longest_s(lambda: client.end("x" * 1000)))
 
     with pytest.raises(SafetyStop, match="reads nothing any more: switch the stimulator off"):
         fill()
@@ -380,13 +380,13 @@ def test_full_pipe_blocks_no_request_and_is_a_fault(unanswering):
     assert max(sent) < WAITS_S
 
 
-def test_an_engine_that_was_busy_does_not_blame_the_watchdog(opened):
+def test_client_looks_again_before_it_blames_the_watchdog(opened):
     """What was said while this process could not listen lies in the pipe: it is looked at before any alarm."""
-    heater = opened()
-    heater._pipe.heard_s -= 100.0
-    heater.beat()
-    fire(heater, PROFILE)
-    until(heater, "heat_ended")
+    client = opened()
+    client._pipe.heard_s -= 100.0
+    client.beat()
+    fire(client, PROFILE)
+    until(client, "heat_ended")
 
 
 ENGINE = """
@@ -412,7 +412,7 @@ ENGINE = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_an_engine_that_is_killed_mid_plateau_leaves_no_heat(tmp_path):
+def test_watchdog_ends_the_heat_of_a_killed_engine(tmp_path):
     log = tmp_path / "log.jsonl"
     engine = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(ENGINE), str(log)], stdout=subprocess.PIPE, text=True
@@ -427,7 +427,7 @@ def test_an_engine_that_is_killed_mid_plateau_leaves_no_heat(tmp_path):
     assert found["watchdog_ended"]["why"].startswith("the engine is gone")
 
 
-def test_a_failure_of_its_own_ends_the_heat(tmp_path):
+def test_watchdog_that_fails_ends_the_heat(tmp_path):
     bench = Bench()
     bench.fire(LONG)
     bench.run(2.0)
@@ -437,7 +437,7 @@ def test_a_failure_of_its_own_ends_the_heat(tmp_path):
     assert "a bug" in (tmp_path / "log.jsonl").read_text("utf-8")
 
 
-def test_it_starts_light():
+def test_watchdog_loads_nothing_heavy():
     """A safety process that loads half of science starts late; NumPy, LSL and MNE are none of its business."""
     code = "import sys, neurofb.stimulation.watchdog; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -445,21 +445,21 @@ def test_it_starts_light():
     assert loaded.isdisjoint({"numpy", "scipy", "pylsl", "mne", "rich", "click"})
 
 
-def test_the_clock_of_the_engine():
+def test_engine_clock_has_the_offset():
     clock = EngineClock(100.0)
     before_s = time.monotonic()
     clock.wait_until(clock.now_s() + 0.01)
     assert before_s + 100.01 <= clock.now_s()
 
 
-def test_what_there_is_not():
+def test_unknown_stimulator_and_fault_are_refused():
     with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: simulated"):
         open_stimulator("oven", envelope=Envelope(), clock=SteadyClock())
     with pytest.raises(UnknownName, match="no stimulator 'oven'"):
         make_driver("oven", SteadyClock())
     with pytest.raises(WrongInput, match="the thermode's fault 'x' cannot be read"):
         open_stimulator(envelope=Envelope(), clock=SteadyClock(), faults=("x",))
-    heater = open_stimulator(envelope=Envelope(), clock=SteadyClock())
+    client = open_stimulator(envelope=Envelope(), clock=SteadyClock())
     with pytest.raises(StimulatorMissing, match="watchdog is not running; connect it first"):
-        heater.abort("stop")
-    heater.close()
+        client.abort("stop")
+    client.close()

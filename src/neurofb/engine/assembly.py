@@ -84,7 +84,7 @@ class _Opened:
     source: Source
     head: Head | None
     folder: SessionFolder
-    heater: StimulatorClient | None
+    client: StimulatorClient | None
     loop: Loop
     recorder: Recorder
 
@@ -144,16 +144,16 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
             f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
         )
     folder = _made_folder(plan, undo)
-    heater = _open_heater(plan, clock, folder.path / WATCHDOG_LOG)
-    if heater is not None:
-        undo.callback(heater.close)
+    client = _open_stimulator(plan, clock, folder.path / WATCHDOG_LOG)
+    if client is not None:
+        undo.callback(client.close)
     is_manual = isinstance(clock, ManualClock)
     uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
     loop = Loop(_loop_settings(plan, source), plan.fitted, plan.baselines)
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
-    return _Opened(uid, source, head, folder, heater, loop, recorder)
+    return _Opened(uid, source, head, folder, client, loop, recorder)
 
 
 def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder:
@@ -176,13 +176,13 @@ def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder
     return folder
 
 
-def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient | None:
+def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient | None:
     """Return the stimulator at baseline, tested; None for a protocol without heat."""
     heat = plan.protocol.heat
     if heat is None:
         return None
     is_manual = isinstance(clock, ManualClock)
-    heater = open_stimulator(
+    client = open_stimulator(
         plan.asked.thermode,
         envelope=heat.envelope,
         clock=clock,
@@ -192,14 +192,14 @@ def _open_heater(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient
         used=plan.used,
         log=log,
     )
-    heater.connect()
-    found = heater.self_test()
+    client.connect()
+    found = client.self_test()
     if found:
-        heater.close()
+        client.close()
         raise StimulatorMissing(
             f"the stimulator is not ready: {'; '.join(found)}. The session was not started"
         )
-    return heater
+    return client
 
 
 def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, publish: bool) -> Assembled:
@@ -208,9 +208,9 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     recorded_loop = RecordedLoop(loop, session_log, at_once=isinstance(clock, ManualClock))
     participant = None if opened.head is None else simulated_participant(plan, uid, opened.head)
     stimuli = None
-    if opened.heater is not None:
+    if opened.client is not None:
         on_reading = None if participant is None else participant.feel
-        stimuli = StimulusController(opened.heater, session_log, clock, on_reading)
+        stimuli = StimulusController(opened.client, session_log, clock, on_reading)
     listeners = [
         *([] if participant is None else [participant]),
         *_listeners(hooks, uid, stimuli, publish=publish),
@@ -242,7 +242,7 @@ def _session_log(
     units = {name: measure.unit for name, measure in loop.measures.items()}
     publisher = None
     if publish:
-        hop_hz, stimulus = loop.pipeline.hops.fast_hz, opened.heater is not None
+        hop_hz, stimulus = loop.pipeline.hops.fast_hz, opened.client is not None
         publisher = Publisher(opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus)
     columns = LogColumns(source.stream_info, source.eeg_columns, units, heat.sites if heat else ())
     return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event)

@@ -1,8 +1,9 @@
-"""What each place on the skin has had in earlier runs of the same session, also in those that broke off.
+"""The dose of each site in earlier runs of the same session, also in those that broke off.
 
-In: the folders of a participant's session. Out: shares of the contact-burn line by site. A run that ended left its
-account; of one that did not, or whose account cannot be read, it is made again from the recorded temperatures, with
-what the watchdog needed to end a stimulus and what the disk had not got yet on top. In doubt it is more, never less.
+In: the folders of a participant's session. Out: fractions of the contact-burn limit by site. A run that ended left its
+doses in a file; of one that did not, or whose file cannot be read, they are computed again from the recorded
+temperatures, with what the watchdog needed to end a stimulus and what the disk had not got yet on top. In doubt it is
+more, never less.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from neurofb.errors import UnknownFile, WrongFile
 from neurofb.messages import EVENTS, STIMULUS, STIMULUS_COLUMNS
 from neurofb.recording.folder import RECORDING, SETTINGS
 from neurofb.stimulation.envelope import SiteLedger
-from neurofb.stimulation.heat_profile import leaving_dose
+from neurofb.stimulation.heat_profile import abort_dose
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
 LEDGER = "heat-ledger.json"
-#: In the settings of a run: what its account began with.
+#: In the settings of a run: the doses that it began with.
 BEFORE = "heat_used_before"
 #: After the last reading on the disk a stimulus may have gone on: for what was not written yet, 0.3 s, and until the
 #: watchdog missed the engine, 0.5 s (``watchdog.HEARTBEAT_S``). Assumed: a fifth of a second on top.
@@ -33,12 +34,12 @@ WARM_C = 36.0
 
 
 def used_before(data: Path, participant: str, visit: str) -> dict[str, float]:
-    """Return what each place has had in earlier runs.
+    """Return the dose of each site in earlier runs.
 
     Raises
     ------
     WrongFile
-        If a run left neither an account nor a recording that can be read.
+        If a run left neither its doses nor a recording that can be read.
     """
     used: dict[str, float] = {}
     for folder in sorted((data / "sourcedata" / "neurofb").glob(f"sub-{participant}_ses-{visit}_*")):
@@ -48,7 +49,7 @@ def used_before(data: Path, participant: str, visit: str) -> dict[str, float]:
 
 
 def used_in(folder: Path) -> dict[str, float]:
-    """Return what one run added, by site."""
+    """Return the dose that one run added, by site."""
     settings = _document(folder / SETTINGS)
     if settings is not None and settings.get("heat", True) is None:
         return {}
@@ -68,7 +69,7 @@ def used_in(folder: Path) -> dict[str, float]:
 
 
 def recorded_in(file: XdfFile) -> dict[str, float]:
-    """Return what each place has had by the recorded temperatures: the hotter of commanded and measured, always."""
+    """Return the dose of each site by the recorded temperatures: the hotter of commanded and measured, always."""
     try:
         stream = file.stream(STIMULUS)
     except UnknownFile:
@@ -90,7 +91,7 @@ def recorded_in(file: XdfFile) -> dict[str, float]:
         asked = sites[int(site[-1])], float(hottest_c[-1])
     if asked is not None:
         place, most_c = asked
-        used[place] = used.get(place, 0.0) + SiteLedger().add(place, UNKNOWN_S, most_c) + leaving_dose(most_c)
+        used[place] = used.get(place, 0.0) + SiteLedger().add(place, UNKNOWN_S, most_c) + abort_dose(most_c)
     return used
 
 
@@ -119,7 +120,7 @@ def _sites(stream: XdfStream) -> list[str]:
 
 
 def _document(path: Path) -> dict[str, object] | None:
-    """Return what a file says; None if it is not there, or broken off."""
+    """Return the content of a file; None if it is not there, or broken off."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

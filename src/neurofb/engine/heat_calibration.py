@@ -49,14 +49,14 @@ class HeatCalibration:
         scale: Scale,
         site: str,
         interval_s: float,
-        stimuli: StimulusController,
+        stimulator: StimulusController,
         prompting: Prompting,
-        journal: SessionLog,
+        log: SessionLog,
         on_done: Callable[[CalibratedHeat], None],
     ) -> None:
         self._calibration, self._scale, self._site = calibration, scale, site
-        self._interval_s, self._stimuli, self._prompting = interval_s, stimuli, prompting
-        self._journal, self._on_done = journal, on_done
+        self._interval_s, self._stimulator, self._prompting = interval_s, stimulator, prompting
+        self._log, self._on_done = log, on_done
         self._request: HeatRequest | None = None
         self._waits: _Waits = "nothing"
         self._next_s = 0.0
@@ -81,19 +81,19 @@ class HeatCalibration:
         self._waits, self._next_s = "interval", now_s
 
     def step(self, now_s: float) -> None:
-        """Go on with whatever has happened."""
-        for event in self._stimuli.pop_events():
+        """Follow the stimulator's events, and ask for the next stimulus when it is time."""
+        for event in self._stimulator.pop_events():
             if self._waits == "stimulus" and event.kind in ("heat_ended", "heat_aborted", "heat_refused"):
                 self._stimulus_over(event, now_s)
-        if self._waits == "stimulus" and self._stimuli.pop_refusal():
+        if self._waits == "stimulus" and self._stimulator.pop_refusal():
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
         if self._waits == "interval" and now_s >= self._next_s and not self._is_held:
-            self._go_on(now_s)
+            self._schedule_next(now_s)
 
     def pause(self) -> None:
-        """Return nothing until ``resume``; a stimulus that is armed or on ends, and is given again afterwards, whole.
+        """Ask for nothing until ``resume``; a stimulus that is armed or on ends, and is given again afterwards, whole.
 
-        What came of its first part is no answer: a ramp that a pause has ended was not ended by the button, and did
+        The first part gives no answer: a ramp that a pause has ended was not ended by the button, and did
         not reach its top.
         """
         if not self.is_on:
@@ -118,24 +118,24 @@ class HeatCalibration:
         """The participant says "now it hurts": the temperature is read and returns."""
         if not self.limits_on:
             raise WrongInput("the button means something while the temperature rises only")
-        last = self._stimuli.last
+        last = self._stimulator.last
         self._pressed_c = None if last is None else last.measured_c
-        self._stimuli.end("button")
+        self._stimulator.end("button")
 
     def rated(self, rating: Rating, now_s: float) -> None:
         """Take the answer to the stimulus."""
         if self._waits == "answer":
             value = rating.value if isinstance(rating.value, float) else None
-            self._answered(Answer(rating=value, reached_c=self._stimuli.highest_c, aborted=False), now_s)
+            self._answered(Answer(rating=value, reached_c=self._stimulator.highest_c, aborted=False), now_s)
 
-    def _go_on(self, now_s: float) -> None:
+    def _schedule_next(self, now_s: float) -> None:
         self._request = self._calibration.next()
         if self._request is None:
             self._finish()
             return
         self._pressed_c = None
-        self._stimuli.schedule(self._request.profile, self._site, now_s + LEAD_S)
-        if self._stimuli.pop_refusal():
+        self._stimulator.schedule(self._request.profile, self._site, now_s + LEAD_S)
+        if self._stimulator.pop_refusal():
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
         else:
             self._waits = "stimulus"
@@ -143,7 +143,7 @@ class HeatCalibration:
 
     def _stimulus_over(self, event: Event, now_s: float) -> None:
         assert self._request is not None
-        self._stimuli.forget()
+        self._stimulator.forget()
         # What ends early without the button was no whole stimulus, and says nothing.
         kind = "cut" if event.details.get("early") and self._pressed_c is None else event.kind
         if self._request.kind == "limits":
@@ -157,7 +157,7 @@ class HeatCalibration:
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
 
     def _answered(self, answer: Answer, now_s: float) -> None:
-        self._calibration.take(answer)
+        self._calibration.add_answer(answer)
         self._waits, self._next_s = "interval", now_s + self._interval_s
 
     def _finish(self) -> None:
@@ -165,5 +165,5 @@ class HeatCalibration:
         self.found = result.temperatures
         self.is_on = False
         words = ", ".join(f"{celsius:.1f} °C for {k:g}" for k, celsius in result.temperatures.items())
-        self._journal.log("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
+        self._log.log("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
         self._on_done(result)

@@ -34,31 +34,36 @@ class HeatSteps:
 
     def __init__(
         self,
-        stimuli: StimulusController | None,
-        looped: RecordedLoop,
+        stimulator: StimulusController | None,
+        loop: RecordedLoop,
         rules: StopRules,
-        journal: SessionLog,
-        tell: Callable[[str], None],
+        log: SessionLog,
+        show: Callable[[str], None],
     ) -> None:
-        self._stimuli, self._looped, self.rules, self._journal = stimuli, looped, rules, journal
-        self._tell = tell
+        self._stimulator, self._loop, self.rules, self._log = stimulator, loop, rules, log
+        self._show = show
 
     def ask(self, schedule: Schedule[Step], now_s: float) -> None:
         """Ask for the stimulus that comes next, if its time is near; leave it out if it is late or refused."""
         step, due_s = schedule.upcoming, schedule.next_due_s
-        if step is None or step.kind != "heat" or self._stimuli is None or self._stimuli.is_armed:
+        if step is None or step.kind != "heat" or self._stimulator is None or self._stimulator.is_armed:
             return
-        if self._stimuli.pop_refusal():
+        if self._stimulator.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
             return
-        if self._stimuli.is_unanswered or due_s - now_s > LEAD_S or step.profile is None or step.site is None:
+        if (
+            self._stimulator.is_unanswered
+            or due_s - now_s > LEAD_S
+            or step.profile is None
+            or step.site is None
+        ):
             return
         if now_s - due_s > LATE_S:
-            self._stimuli.is_given = False
+            self._stimulator.is_given = False
             self._leave_out(schedule, f"its time was {now_s - due_s:.1f} s ago", now_s)
             return
-        self._stimuli.schedule(step.profile, step.site, max(due_s, now_s))
-        if self._stimuli.pop_refusal():
+        self._stimulator.schedule(step.profile, step.site, max(due_s, now_s))
+        if self._stimulator.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
 
     def is_waiting(self, schedule: Schedule[Step]) -> bool:
@@ -67,46 +72,46 @@ class HeatSteps:
         return (
             step is not None
             and step.kind == "heat"
-            and self._stimuli is not None
-            and self._stimuli.is_unanswered
+            and self._stimulator is not None
+            and self._stimulator.is_unanswered
         )
 
     def _leave_out(self, schedule: Schedule[Step], why: str, now_s: float) -> None:
         step = schedule.upcoming
         assert step is not None
         message = f"a stimulus is left out, trial {step.trial} goes on without it: {why}"
-        self._tell(message)
-        self._journal.log(
-            "heat_left_out", message, self._looped.loop.next_index, now_s,
+        self._show(message)
+        self._log.log(
+            "heat_left_out", message, self._loop.loop.next_index, now_s,
             phase=step.phase, trial=step.trial, level=step.level, site=step.site, due_s=schedule.next_due_s,
         )  # fmt: skip
         schedule.skip_trial()
 
     def onset(self) -> None:
         """Tell the loop that the time of the stimulus has come."""
-        if self._stimuli is not None:
-            self._stimuli.forget()
-        self._looped.do("heat_onset")
+        if self._stimulator is not None:
+            self._stimulator.forget()
+        self._loop.do("heat_onset")
 
     def may_ask(self, step: Step, now_s: float) -> bool:
         """Return whether to ask about a stimulus; one that was not given is not asked about, and an event says so."""
-        if step.trial is None or self._stimuli is None or self._stimuli.is_given:
+        if step.trial is None or self._stimulator is None or self._stimulator.is_given:
             return True
         names = ", ".join(scale.name for scale in step.scales or ())
-        self._journal.log(
+        self._log.log(
             "prompt_left_out", f"{names}: not asked, as the stimulus was not given",
-            self._looped.loop.next_index, now_s, phase=step.phase, trial=step.trial, level=step.level,
+            self._loop.loop.next_index, now_s, phase=step.phase, trial=step.trial, level=step.level,
         )  # fmt: skip
         return False
 
     def rated(self, rating: Rating, now_s: float, do: Callable[[Action], None]) -> None:
         """Follow the stop rules: ``do`` what they ask for."""
         for action in self.rules.take(rating):
-            self._tell(action.message)
-            self._journal.log(
+            self._show(action.message)
+            self._log.log(
                 f"heat_rule_{action.kind}",
                 action.message,
-                self._looped.loop.next_index,
+                self._loop.loop.next_index,
                 now_s,
                 by_c=action.by_c,
             )

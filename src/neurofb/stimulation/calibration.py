@@ -171,7 +171,7 @@ class HeatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of it: the rating and the temperature that was reached, each None if there was none."""
+    """The answer to a stimulus: the rating and the temperature that was reached, each None if there was none."""
 
     rating: float | None
     reached_c: float | None
@@ -179,7 +179,7 @@ class Answer:
 
 
 class PainCalibration:
-    """One calibration, stimulus by stimulus: ``next``, give it, ``take`` the answer, until ``next`` gives None.
+    """One calibration, stimulus by stimulus: ``next`` and ``add_answer``, until ``next`` returns None.
 
     Parameters
     ----------
@@ -257,8 +257,8 @@ class PainCalibration:
             self._pending = self._request(self._kind)
         return self._pending
 
-    def take(self, answer: Answer) -> None:
-        """Take what came of the stimulus that ``next`` gave.
+    def add_answer(self, answer: Answer) -> None:
+        """Add the answer to the stimulus that ``next`` returned.
 
         Raises
         ------
@@ -286,7 +286,7 @@ class PainCalibration:
             self._after_try(answer)
 
     def not_above(self, celsius: float) -> None:
-        """Give, and find, nothing hotter from now on: what was rated there was too much."""
+        """Ask for, and find, nothing hotter from now on: it was rated as too much."""
         self._highest_c = max(self._baseline_c, min(self._highest_c, celsius))
         self._temperatures = {pain: self._cooler(pain, c) for pain, c in self._temperatures.items()}
         self._is_too_hot = True
@@ -298,7 +298,7 @@ class PainCalibration:
         return round(self._highest_c, 2)
 
     def give_up(self, why: str) -> None:
-        """End without a result; an answer that is still to come changes nothing."""
+        """End without a result; an answer that comes later changes nothing."""
         self._fail(why)
 
     def result(self) -> CalibratedHeat:

@@ -1,9 +1,9 @@
-"""The limits around every heat stimulus, and the account of what each place on the skin has had.
+"""The limits of every heat stimulus, and the dose that each place on the skin has had.
 
 A protocol may draw them closer (``Envelope.loosened_by`` finds where it does not); nothing widens them beyond the
-bounds below. Where the numbers come from: ``heat`` for the contact-burn line; half of it for one contact, the whole
-for one place in a session without credit for recovery, 49 °C, 8 s and 30–35 °C are this project's choice, more
-careful than the studies (up to 51 °C: Bishop 2009, PMC2822036). An ethics approval may ask for less.
+bounds below. Where the numbers come from: ``heat_profile`` for the contact-burn limit; half of it for one contact, the
+whole for one place in a session without credit for recovery, 49 °C, 8 s and 30–35 °C are assumed: this project's
+choice, more careful than the studies (up to 51 °C: Bishop 2009, PMC2822036). An ethics approval may ask for less.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from neurofb.errors import WrongInput
 from neurofb.stimulation.heat_profile import (
     ABSOLUTE_CAP_C,
     HeatProfile,
+    abort_dose,
     contact_line_s,
     dose,
     dose_per_s,
-    leaving_dose,
 )
 
 #: A planned dose is counted with this on top, and with what it costs to end it at once: so a stimulus that was planned
@@ -33,9 +33,9 @@ RESERVE = 0.02
 _Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-def planned_share(profile: HeatProfile) -> float:
-    """Return what a stimulus is counted with before it starts: its dose, the reserve, and a sudden end."""
-    return dose(profile) * (1.0 + RESERVE) + leaving_dose(profile.target_c)
+def planned_dose(profile: HeatProfile) -> float:
+    """Return the dose that a stimulus is counted with before it starts: with the reserve, and a sudden end."""
+    return dose(profile) * (1.0 + RESERVE) + abort_dose(profile.target_c)
 
 
 class Envelope(Table):
@@ -80,14 +80,14 @@ class Envelope(Table):
     def problems(
         self, profile: HeatProfile, *, used: float = 0.0, since_last_s: float = math.inf
     ) -> list[str]:
-        """Say all that forbids a stimulus.
+        """Return all that forbids a stimulus.
 
         Parameters
         ----------
         profile : HeatProfile
             The stimulus.
         used : float
-            What its place on the skin has had already, as a share of the contact-burn line.
+            The dose that its site has had already, as a fraction of the contact-burn limit.
         since_last_s : float
             Seconds that this place has been at baseline since its last stimulus.
 
@@ -113,7 +113,7 @@ class Envelope(Table):
 
     def _too_much(self, profile: HeatProfile, used: float) -> list[str]:
         found = []
-        share = planned_share(profile)
+        share = planned_dose(profile)
         most_s = self.longest_plateau_s(profile)
         if share > self.single or profile.plateau_s > self.single * contact_line_s(profile.target_c):
             right = f"at most {most_s:.1f} s would be right" if most_s > 0 else "its ramps alone are too much"
@@ -131,7 +131,7 @@ class Envelope(Table):
     def longest_plateau_s(self, profile: HeatProfile) -> float:
         """Return the longest plateau that one stimulus with this target and these ramps may have; 0 if none."""
         ramps = dose(profile) - profile.plateau_s * dose_per_s(profile.target_c)
-        left = (self.single - leaving_dose(profile.target_c)) / (1.0 + RESERVE) - ramps
+        left = (self.single - abort_dose(profile.target_c)) / (1.0 + RESERVE) - ramps
         return max(0.0, left / dose_per_s(profile.target_c))
 
     def loosened_by(self, other: Envelope) -> list[str]:
@@ -149,7 +149,7 @@ class Envelope(Table):
 
 
 class SiteLedger:
-    """What each place on the skin has had in this session, as a share of the contact-burn line. It only grows.
+    """The dose of each site in this session, as a fraction of the contact-burn limit. It only grows.
 
     Parameters
     ----------
@@ -165,11 +165,11 @@ class SiteLedger:
             self._used[site] = float(share)
 
     def used(self, site: str) -> float:
-        """Return what a place has had; 0 if nothing was ever there."""
+        """Return the dose of a site; 0 if nothing was ever there."""
         return self._used.get(site, 0.0)
 
     def add(self, site: str, dt_s: float, temperature_c: float) -> float:
-        """Enter ``dt_s`` seconds at a temperature; give what was added."""
+        """Add ``dt_s`` seconds at a temperature; return the dose that was added."""
         if not (dt_s >= 0 and math.isfinite(dt_s) and math.isfinite(temperature_c)):
             raise WrongInput(f"time and temperature are numbers: found {dt_s!r} s at {temperature_c!r} °C")
         share = dt_s * dose_per_s(temperature_c)
@@ -177,5 +177,5 @@ class SiteLedger:
         return share
 
     def as_dict(self) -> dict[str, float]:
-        """Return all places with what they have had."""
+        """Return the dose of each site."""
         return dict(self._used)

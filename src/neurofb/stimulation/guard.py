@@ -1,7 +1,8 @@
-"""The guard: the only one that talks to a stimulator, and the one that may always end a stimulus.
+"""The guard: the only caller of a stimulator's driver, which may end a stimulus at any time.
 
-In: what the schedule asks (arm, fire) and what anybody may ask (lower, end, abort), and the driver's readings.
-Out: readings, events, and an account of each place on the skin. ``step`` is called every few ms; nothing waits.
+In: what the schedule asks (arm and fire, or schedule for both) and what anybody may ask (lower, end, abort), and the
+driver's readings.
+Out: readings, events, and the thermal dose of each site. ``step`` is called every few ms; nothing waits.
 
 What it promises, with the device as ``capabilities`` describes it:
 
@@ -63,7 +64,7 @@ class Guard:
     clock : Clock
         The engine's, or one that agrees with it.
     ledger : SiteLedger, optional
-        What each place on the skin has had before.
+        The dose of each site before.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class Guard:
     ) -> None:
         self._driver, self._envelope, self._clock = driver, envelope, clock
         self._skin = DoseTracker(envelope, ledger if ledger is not None else SiteLedger())
-        self._minutes = EventBuffer()
+        self._buffer = EventBuffer()
         self.state: State = "off"
         self._abilities: Capabilities | None = None
         self._probe = ProbeModel(envelope, 0.0, 32.0, clock.now_s())
@@ -88,7 +89,7 @@ class Guard:
         self._fired_s = 0.0
         self._lowered_c = 0.0
         self._n_tickets = 0
-        self._leaving_s: float | None = None
+        self._return_since_s: float | None = None
         self._latched = self._acknowledged = self._overdue = False
         self._why = self._lost = ""
 
@@ -122,7 +123,7 @@ class Guard:
         return found
 
     def arm(self, profile: HeatProfile, site: str) -> Ticket:
-        """Prepare a stimulus; give the right to fire it once.
+        """Prepare a stimulus; return the right to fire it once.
 
         Raises
         ------
@@ -133,11 +134,11 @@ class Guard:
         if found := self._cannot_arm(profile, site) + self._skin.problems(profile, site):
             self._refuse(f"the stimulus at {site!r} is refused: " + "; ".join(found))
         self._baseline_c = profile.baseline_c
-        self._call("arm", lambda: self._take(self._driver.arm(profile), profile, site))
+        self._call("arm", lambda: self._keep_ticket(self._driver.arm(profile), profile, site))
         if self._armed is None:
             raise SafetyStop("the stimulus could not be armed; the device was sent to baseline")
         self.state = "armed"
-        self._say("heat_armed", f"{profile.target_c:g} °C for {profile.plateau_s:g} s armed", self._armed[0])
+        self._log("heat_armed", f"{profile.target_c:g} °C for {profile.plateau_s:g} s armed", self._armed[0])
         return self._armed[0]
 
     def fire(self, ticket: Ticket, at_s: float) -> None:
@@ -193,7 +194,7 @@ class Guard:
         """
         if self.state == "off":
             raise SafetyStop("the stimulator is off; connect it first")
-        if self._leaving_s is not None:
+        if self._return_since_s is not None:
             reads_c = self._probe.measured_c
             raise SafetyStop(f"the probe reads {reads_c:.1f} °C: heat goes on only from baseline")
         if self._latched:
@@ -211,44 +212,46 @@ class Guard:
         """
         check_lowering(by_c)
         self._lowered_c += by_c
-        self._say("heat_lowered", f"this and all later stimuli are {by_c:g} °C lower", by_c=by_c)
-        if self._course is not None and self._leaving_s is None:
+        self._log("heat_lowered", f"this and all later stimuli are {by_c:g} °C lower", by_c=by_c)
+        if self._course is not None and self._return_since_s is None:
             self._lower_running(self._course.target_c - by_c)
         elif self._armed is not None:
             ticket = self._armed[0]
             lower = ticket.profile.lowered(by_c)
-            self._call("arm", lambda: self._take(self._driver.arm(lower), lower, ticket.site, ticket.number))
+            self._call(
+                "arm", lambda: self._keep_ticket(self._driver.arm(lower), lower, ticket.site, ticket.number)
+            )
 
     def end(self, why: str) -> None:
         """End the stimulus that is on or armed, in order: back to baseline at once, and the next may follow."""
         if self._armed is not None or self._course is not None:
-            self._leave(why, latch=False)
+            self._start_return(why, latch=False)
 
     def abort(self, why: str) -> None:
         """Go to baseline at once, and allow nothing more until ``reset``."""
-        self._leave(why, latch=True)
-        self._say("heat_aborted", f"aborted: {why}", why=why)
+        self._start_return(why, latch=True)
+        self._log("heat_aborted", f"aborted: {why}", why=why)
 
     # What goes on by itself.
 
     def step(self) -> None:
-        """Read, account, judge; fire what is due, end what must end. To be called every few ms."""
+        """Read, add up the dose, check; fire what is due, end what must end. To be called every few ms."""
         if self.state == "off":
             return
         now_s = self._clock.now_s()
         dt_s, self._now_s = max(0.0, now_s - self._now_s), now_s
         self._read(now_s)
-        self._follow(dt_s)
+        self._update_model(dt_s)
         self._skin.charge(dt_s, self._probe.worst_c)
-        if self._leaving_s is not None:
-            self._go_on_leaving(now_s)
+        if self._return_since_s is not None:
+            self._continue_return(now_s)
         elif cause := self._cause(dt_s, now_s):
             self._fault(cause)
         elif self._course is not None:
-            self._go_on(now_s)
+            self._continue_stimulus(now_s)
         elif self._armed is not None and self._due_s is not None and now_s >= self._due_s:
             self._start(now_s, self._due_s, *self._armed)
-        self._keep_reading(now_s)
+        self._log_reading(now_s)
 
     @property
     def due_s(self) -> float:
@@ -258,18 +261,18 @@ class Guard:
     @property
     def is_hot(self) -> bool:
         """Whether a stimulus is armed or on, or the probe is on its way back."""
-        return self._armed is not None or self._course is not None or self._leaving_s is not None
+        return self._armed is not None or self._course is not None or self._return_since_s is not None
 
     def readings(self) -> list[Reading]:
         """Return the readings since the last call, 50 a second."""
-        return self._minutes.pop_readings()
+        return self._buffer.pop_readings()
 
     def pop_events(self) -> list[Event]:
         """Return what happened since the last call."""
-        return self._minutes.pop_events()
+        return self._buffer.pop_events()
 
     def used(self) -> dict[str, float]:
-        """Return what each place on the skin has had."""
+        """Return the dose of each site, as a fraction of the contact-burn limit."""
         return self._skin.as_dict()
 
     def close(self) -> None:
@@ -287,15 +290,15 @@ class Guard:
         found = [] if site.strip() else ["a stimulus needs a place on the skin, such as 'left forearm'"]
         if self._latched:
             found.append("heat was aborted; the schedule must reset it at baseline first")
-        elif self._course is not None or self._leaving_s is not None:
+        elif self._course is not None or self._return_since_s is not None:
             found.append("another stimulus is on; one ends before the next is armed")
         return found + self._abilities.too_steep(profile)
 
     def _refuse(self, text: str) -> NoReturn:
-        self._say("heat_refused", text)
+        self._log("heat_refused", text)
         raise UnsafeHeat(text)
 
-    def _take(
+    def _keep_ticket(
         self, driver_ticket: Ticket, profile: HeatProfile, site: str, number: int | None = None
     ) -> None:
         if number is None:
@@ -305,7 +308,7 @@ class Guard:
         self._armed = Ticket(number, profile, site), driver_ticket
 
     def _call(self, what: str, action: Callable[[], object]) -> bool:
-        """Do something with the driver; whatever it raises is a fault, and a fault ends all heat."""
+        """Call the driver; whatever it raises is a fault, and a fault ends all heat."""
         try:
             action()
         except Exception as error:  # a driver may raise anything, and none of it may leave heat on
@@ -315,16 +318,16 @@ class Guard:
 
     def _read(self, now_s: float) -> None:
         try:
-            self._probe.take(self._driver.read(), now_s)
+            self._probe.add_reading(self._driver.read(), now_s)
             self._lost = ""
         except Exception as error:  # as above
-            self._probe.take(None, now_s)
+            self._probe.add_reading(None, now_s)
             self._lost = f"no reading: {error}"
 
-    def _follow(self, dt_s: float) -> None:
-        if self._leaving_s is not None:
+    def _update_model(self, dt_s: float) -> None:
+        if self._return_since_s is not None:
             if self._acknowledged and self._abilities is not None:
-                self._probe.fall(self._baseline_c, self._abilities.abort_c_per_s, dt_s)
+                self._probe.cool(self._baseline_c, self._abilities.abort_c_per_s, dt_s)
         elif self._course is not None:
             self._probe.follow(self._course.advance_to(self._now_s - self._fired_s), dt_s)
         else:
@@ -343,14 +346,14 @@ class Guard:
         self._armed = self._due_s = None
         if found := self._cannot_start(now_s, due_s, ticket):
             self.state = "baseline"
-            self._say("heat_refused", "not started: " + "; ".join(found), ticket)
+            self._log("heat_refused", "not started: " + "; ".join(found), ticket)
             self._call("abort", self._driver.abort)
         elif self._call("fire", lambda: self._driver.fire(driver_ticket)):
             self._course, self._fired_s, self._skin.contact = Course(ticket.profile), now_s, 0.0
             self._probe.restart()
             self.state = "rising"
             what = f"{ticket.profile.target_c:g} °C at {ticket.site!r}"
-            self._say("heat_fired", what, ticket, scheduled_s=due_s, fired_s=now_s)
+            self._log("heat_fired", what, ticket, scheduled_s=due_s, fired_s=now_s)
 
     def _cannot_start(self, now_s: float, due_s: float, ticket: Ticket) -> list[str]:
         found = self._skin.problems(ticket.profile, ticket.site, now_s)
@@ -358,15 +361,15 @@ class Guard:
             found.append(f"its time was {now_s - due_s:.2f} s ago; {LATE_S:g} s late is too late")
         return found + self._probe.not_at_rest(ticket.profile.baseline_c, now_s)
 
-    def _go_on(self, now_s: float) -> None:
+    def _continue_stimulus(self, now_s: float) -> None:
         assert self._course is not None
         phase = self._course.phase
         if phase == "plateau" and self.state == "rising":
             self.state = "plateau"
-            self._say("heat_plateau", f"plateau at {self._course.target_c:g} °C")
+            self._log("heat_plateau", f"plateau at {self._course.target_c:g} °C")
         elif phase in ("returning", "ended") and self.state != "returning":
             self.state = "returning"
-            self._say("heat_returning", "back to baseline")
+            self._log("heat_returning", "back to baseline")
         if phase == "ended" and self._probe.is_at(self._baseline_c, now_s - FRESH_S):
             self._course = None
             self._ended(now_s, "")
@@ -381,54 +384,60 @@ class Guard:
             self.end("the device cannot lower a stimulus that is on")
 
     def _fault(self, cause: str) -> None:
-        self._say("heat_fault", f"fault: {cause}", cause=cause)
+        self._log("heat_fault", f"fault: {cause}", cause=cause)
         self.abort(cause)
 
-    def _leave(self, why: str, *, latch: bool) -> None:
+    def _start_return(self, why: str, *, latch: bool) -> None:
         """Command baseline now, and in every step until the probe is there."""
         self._latched = self._latched or latch
         if self.state == "off":
             return
-        if self._leaving_s is None:
-            self._leaving_s, self._acknowledged, self._overdue = self._clock.now_s(), False, False
+        if self._return_since_s is None:
+            self._return_since_s, self._acknowledged, self._overdue = self._clock.now_s(), False, False
             self._why = why
         self._armed = self._due_s = None
         self.state = "aborted" if self._latched else "returning"
-        self._send_home()
+        self._command_baseline()
 
-    def _send_home(self) -> None:
+    def _command_baseline(self) -> None:
         try:
             self._driver.abort()
             self._acknowledged = True
-        except Exception as error:  # the next step tries again; what is wrong is said once, in _go_on_leaving
+        except (
+            Exception
+        ) as error:  # the next step tries again; what is wrong is said once, in _continue_return
             self._lost = f"abort failed: {error}"
 
-    def _go_on_leaving(self, now_s: float) -> None:
-        assert self._leaving_s is not None
-        self._send_home()
-        if not self._lost and self._acknowledged and self._probe.is_at(self._baseline_c, self._leaving_s):
+    def _continue_return(self, now_s: float) -> None:
+        assert self._return_since_s is not None
+        self._command_baseline()
+        if (
+            not self._lost
+            and self._acknowledged
+            and self._probe.is_at(self._baseline_c, self._return_since_s)
+        ):
             was_on, self._course = self._course is not None, None
-            self._leaving_s = None
+            self._return_since_s = None
             if was_on:
                 self._ended(now_s, self._why)
             self.state = "aborted" if self._latched else "baseline"
-        elif now_s - self._leaving_s > RETURN_S and not self._overdue:
+        elif now_s - self._return_since_s > RETURN_S and not self._overdue:
             self._overdue = self._latched = True
             self.state = "fault"
             cause = self._lost or f"it reads {self._probe.measured_c:.1f} °C {RETURN_S:g} s after an abort"
-            self._say("heat_fault", f"not at baseline: {cause}; take the probe off the skin", cause=cause)
+            self._log("heat_fault", f"not at baseline: {cause}; take the probe off the skin", cause=cause)
 
     def _ended(self, now_s: float, why: str) -> None:
         self._skin.end(now_s)
         self.state = "baseline"
         what = f"ended early: {why}" if why else "at baseline"
         used = self._skin.used(self._skin.site)
-        self._say("heat_ended", what, early=bool(why), dose=self._skin.contact, used=used)
+        self._log("heat_ended", what, early=bool(why), dose=self._skin.contact, used=used)
 
-    def _keep_reading(self, now_s: float) -> None:
-        on = self._course is not None and self._leaving_s is None
+    def _log_reading(self, now_s: float) -> None:
+        on = self._course is not None and self._return_since_s is None
         target_c = self._course.commanded_c if on and self._course is not None else self._baseline_c
-        self._minutes.keep(Reading(now_s, target_c, self._probe.measured_c, self.state))
+        self._buffer.log_reading(Reading(now_s, target_c, self._probe.measured_c, self.state))
 
-    def _say(self, kind: str, message: str, ticket: Ticket | None = None, **details: Any) -> None:
-        self._minutes.say(kind, self._clock.now_s(), message, self._skin.site, ticket, **details)
+    def _log(self, kind: str, message: str, ticket: Ticket | None = None, **details: Any) -> None:
+        self._buffer.log_event(kind, self._clock.now_s(), message, self._skin.site, ticket, **details)

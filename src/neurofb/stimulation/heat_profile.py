@@ -2,8 +2,8 @@
 
 The measure is the contact-burn model of Springborg et al. 2021 (doi 10.1371/journal.pone.0254790, Fig. 2): a line
 parallel to the burn line that Moritz and Henriques' data give, through the exposures that are used on purpose to make
-a first-degree contact burn (300 s at 45 °C). ``dose`` is the share of that line which an exposure uses up: 1 lies on
-it. These are model numbers for adult skin at a kept surface temperature, not a guarantee for anyone's skin; the
+a first-degree contact burn (300 s at 45 °C). ``dose`` is the fraction of that limit which an exposure uses up: 1 is
+the limit. These are model numbers for adult skin at a kept surface temperature, not a guarantee for anyone's skin; the
 device's manual and the ethics approval come first.
 """
 
@@ -30,7 +30,7 @@ Phase = Literal["rising", "plateau", "returning", "ended"]
 
 
 def dose_per_s(temperature_c: float) -> float:
-    """Return the share of the contact-burn line that one second at a temperature uses up."""
+    """Return the dose of one second at a temperature, as a fraction of the contact-burn limit."""
     return math.exp(_POWER * math.log(temperature_c) - _OFFSET) if temperature_c > 0 else 0.0
 
 
@@ -49,8 +49,8 @@ def ramp_dose(from_c: float, to_c: float, c_per_s: float) -> float:
     return (high * dose_per_s(high) - low * dose_per_s(low)) / ((_POWER + 1.0) * c_per_s)
 
 
-def leaving_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
-    """Return what it costs at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s.
+def abort_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
+    """Return the dose that it takes at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s.
 
     Both are assumed: 10 °C/s is the fastest ramp that clients of a Pathway use (cosanlab/pymedoc), half a degree is
     within what the guard lets a probe deviate.
@@ -134,7 +134,7 @@ class HeatProfile:
 
 
 def dose(profile: HeatProfile) -> float:
-    """Return the share of the contact-burn line that a stimulus uses up, its ramps included.
+    """Return the dose of a stimulus with its ramps, as a fraction of the contact-burn limit.
 
     The integral of ``dt / contact_line_s(T(t))`` in closed form; no credit is given for recovery.
     """
@@ -165,7 +165,7 @@ class Course:
         self._hold_until_s = profile.rise_s + profile.plateau_s
 
     def advance_to(self, t_s: float) -> float:
-        """Go on to ``t_s`` seconds after the start; give the commanded temperature there."""
+        """Advance to ``t_s`` seconds after the start; return the commanded temperature there."""
         if t_s > self._t_s and self._t_s < self._hold_until_s:
             upto_s = min(t_s, self._hold_until_s)
             self._towards(self.target_c, upto_s - self._t_s)
@@ -177,7 +177,7 @@ class Course:
         return self.commanded_c
 
     def lower_to(self, target_c: float) -> None:
-        """Take a lower target; one that is higher, or below the baseline, is cut to what may be."""
+        """Set a lower target; one that is higher, or below the baseline, is cut to what may be."""
         self.target_c = max(self.profile.baseline_c, min(self.target_c, target_c))
 
     def _towards(self, goal_c: float, dt_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Where the probe should be, and when a reading is no longer to be believed.
+"""A model of the probe: its temperature by the commands, and whether its readings can be true.
 
 In: the commanded temperature and the readings, tick by tick. Out: a cause in words as soon as a stimulus must end.
 Kept: the temperature that a probe with the device's lag would have, the last usable reading, and since when the two
@@ -33,7 +33,7 @@ AHEAD_S = 0.1
 
 
 class ProbeModel:
-    """Follows what the probe should do, and judges what it is said to do.
+    """Follows the commands with the lag of the device, and checks the readings against it.
 
     Attributes
     ----------
@@ -53,16 +53,16 @@ class ProbeModel:
         self._apart_s: float | None = None
 
     def follow(self, commanded_c: float, dt_s: float) -> None:
-        """Go on by ``dt_s`` towards what is commanded."""
+        """Advance by ``dt_s`` towards what is commanded."""
         share = 1.0 if self._lag_s <= 0 else -math.expm1(-dt_s / self._lag_s)
         self.expected_c += (commanded_c - self.expected_c) * share
 
-    def fall(self, baseline_c: float, c_per_s: float, dt_s: float) -> None:
-        """Go on by ``dt_s`` after an abort that the device has taken."""
+    def cool(self, baseline_c: float, c_per_s: float, dt_s: float) -> None:
+        """Advance by ``dt_s`` after an abort that the device has confirmed."""
         self.expected_c = max(min(baseline_c, self.expected_c), self.expected_c - c_per_s * dt_s)
 
-    def take(self, reading: Reading | None, now_s: float) -> None:
-        """Take a reading, None if there was none."""
+    def add_reading(self, reading: Reading | None, now_s: float) -> None:
+        """Add a reading, None if there was none."""
         if reading is not None and _usable(reading, now_s) and reading.time_s >= self._usable_s:
             self._usable_s, self._last_c = reading.time_s, reading.measured_c
         self.measured_c = self._last_c if self.age_s(now_s) <= self._envelope.stale_s else math.nan

@@ -1,7 +1,7 @@
-"""What the skin has had and what was said about it: the guard's books.
+"""The thermal dose of the skin, and the events and readings of a guard until somebody reads them.
 
-``DoseTracker`` adds up the dose with every tick; ``EventBuffer`` keeps events and readings
-until they are taken.
+In: temperatures with every tick, events, readings. Out: what forbids a stimulus or must end it. Kept: the dose of each
+site (``DoseTracker``), events and readings (``EventBuffer``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from neurofb.events import Event
 from neurofb.stimulation.driver import Reading, Ticket
 from neurofb.stimulation.envelope import Envelope, SiteLedger
-from neurofb.stimulation.heat_profile import HeatProfile, leaving_dose
+from neurofb.stimulation.heat_profile import HeatProfile, abort_dose
 
 #: From one reading that is kept to the next: 50 Hz. Assumed: a ramp of 8 °C/s moves by 0.16 °C between two of them.
 READING_S = 0.02
@@ -22,14 +22,14 @@ _MOST_READINGS = 3000
 
 
 class DoseTracker:
-    """Charges the place under the probe, and knows when each place was last at baseline.
+    """Adds up the dose of the site under the probe, and keeps when each site was last at baseline.
 
     Attributes
     ----------
     site : str
         The place under the probe; "" before the first stimulus is armed.
     contact : float
-        What the present stimulus has used of the contact-burn line.
+        The dose of the present stimulus, as a fraction of the contact-burn limit.
     """
 
     def __init__(self, envelope: Envelope, ledger: SiteLedger) -> None:
@@ -40,7 +40,7 @@ class DoseTracker:
         self._was_c = 0.0
 
     def charge(self, dt_s: float, worst_c: float) -> None:
-        """Enter ``dt_s`` seconds at the hotter of now and the tick before."""
+        """Add ``dt_s`` seconds at the hotter of now and the tick before."""
         if self.site:
             self.contact += self._ledger.add(self.site, dt_s, max(worst_c, self._was_c))
         self._was_c = worst_c
@@ -52,7 +52,7 @@ class DoseTracker:
 
     def too_much(self, worst_c: float, baseline_c: float) -> str:
         """Return which limit would be passed if the stimulus went on; "" if none."""
-        leaving, limits = leaving_dose(worst_c, baseline_c), self._envelope
+        leaving, limits = abort_dose(worst_c, baseline_c), self._envelope
         if self.contact + leaving > limits.single:
             return f"this contact reaches {limits.single:g} of the contact-burn line"
         if self.used(self.site) + leaving > limits.budget:
@@ -60,38 +60,38 @@ class DoseTracker:
         return ""
 
     def end(self, now_s: float) -> None:
-        """Note that the place under the probe is at baseline again."""
+        """Keep when the site under the probe was at baseline again."""
         self._ended_s[self.site] = now_s
 
     def used(self, site: str) -> float:
-        """Return what a place has had."""
+        """Return the dose of a site."""
         return self._ledger.used(site)
 
     def as_dict(self) -> dict[str, float]:
-        """Return all places with what they have had."""
+        """Return the dose of each site."""
         return self._ledger.as_dict()
 
 
 class EventBuffer:
-    """Keeps what happened, and the readings at 50 Hz."""
+    """Events, and readings at 50 Hz."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._readings: deque[Reading] = deque(maxlen=_MOST_READINGS)
         self._kept_s = -math.inf
 
-    def say(
+    def log_event(
         self, kind: str, time_s: float, message: str, site: str, ticket: Ticket | None = None, **details: Any
     ) -> None:
-        """Keep an event; a ticket adds its stimulus."""
+        """Add an event; a ticket adds its stimulus to it."""
         if ticket is not None:
             profile = ticket.profile
             site = ticket.site
             details |= {"ticket": ticket.number, "target_c": profile.target_c, "plateau_s": profile.plateau_s}
         self._events.append(Event(kind, time_s, message, details=details | {"site": site}))
 
-    def keep(self, reading: Reading) -> None:
-        """Keep a reading if the last one kept is old enough."""
+    def log_reading(self, reading: Reading) -> None:
+        """Add a reading if the last one is old enough."""
         if reading.time_s - self._kept_s >= READING_S - 1e-6:
             self._readings.append(reading)
             self._kept_s = reading.time_s

@@ -1,13 +1,13 @@
 """The process that owns the stimulator: it outlives the engine, and ends all heat when the engine is gone.
 
-``python -m neurofb.stimulation.watchdog``, started by ``heater.WatchdogHeater`` in a session of its own, so that a
+``python -m neurofb.stimulation.watchdog``, started by ``client.WatchdogClient`` in a session of its own, so that a
 Ctrl-C in the terminal does not reach it. In: one JSON document a line on stdin. Out: replies, events and readings,
 the same way, on stdout. It steps the guard every ``TICK_S`` while there is heat and takes commands between two steps
 without waiting for any.
 
 It goes to baseline when stdin ends (the engine has died or let go), when nothing was heard for ``HEARTBEAT_S`` while
-a stimulus is armed or on, at SIGTERM, and when it fails itself. Then it stays until the probe is at baseline, says
-its last words in its log, if it has one, and ends. If this process is killed, the device is alone: a simulated one
+a stimulus is armed or on, at SIGTERM, and when it fails itself. Then it stays until the probe is at baseline, writes
+its last events to its log, if it has one, and ends. If this process is killed, the device is alone: a simulated one
 dies with it, a real one needs its own cut-off (``Capabilities.link_s``) or somebody at the power switch.
 """
 
@@ -100,7 +100,7 @@ class Lines:
 
 
 class Log:
-    """A file of what happened, a JSON document a line; the guard never waits for the disk, nor fails with it.
+    """A file of events, a JSON document a line; the guard never waits for the disk, nor fails with it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Log:
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()
 
-    def note(self, document: Request) -> None:
+    def write(self, document: Request) -> None:
         """Write a document, as soon as the disk takes it."""
         if self._path is not None:
             self._documents.put(document)
@@ -132,7 +132,7 @@ class Log:
 
 
 class Watchdog:
-    """Steps a guard, and does what comes in between.
+    """Steps a guard, and handles requests in between.
 
     Parameters
     ----------
@@ -160,20 +160,20 @@ class Watchdog:
         while not self._is_over():
             request = self._next()
             while request is not None:
-                self._take(request)
-                request = self._more()
-            self._look_after_the_engine()
+                self._handle(request)
+                request = self._next_now()
+            self._check_heartbeat()
             self._guard.step()
-            self._tell()
+            self._send_news()
         self._guard.close()
         self._used_s = -math.inf
-        self._tell()
-        self._log.note({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
+        self._send_news()
+        self._log.write({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
         self._log.finish()
 
     def fail(self, error: BaseException) -> None:
         """Go to baseline after a failure of this process itself, whatever else fails."""
-        self._log.note({"kind": "watchdog_failed", "time_s": self._clock.now_s(), "why": repr(error)})
+        self._log.write({"kind": "watchdog_failed", "time_s": self._clock.now_s(), "why": repr(error)})
         until_s = self._clock.now_s() + 2.0
         while self._clock.now_s() < until_s:
             self._guard.abort(f"the watchdog failed: {error!r}")
@@ -186,17 +186,17 @@ class Watchdog:
         tick_s = TICK_S if self._guard.is_hot else IDLE_TICK_S
         wait_s = min(tick_s, max(0.0, self._guard.due_s - self._clock.now_s()))
         try:
-            return self._lines.requests.get(timeout=wait_s) if wait_s > 0 else self._more()
+            return self._lines.requests.get(timeout=wait_s) if wait_s > 0 else self._next_now()
         except queue.Empty:
             return None
 
-    def _more(self) -> Request | None:
+    def _next_now(self) -> Request | None:
         try:
             return self._lines.requests.get_nowait()
         except queue.Empty:
             return None
 
-    def _look_after_the_engine(self) -> None:
+    def _check_heartbeat(self) -> None:
         if self.terminated and self._ending is None:
             self._end("the watchdog was told to end (SIGTERM)")
         silent_s = self._clock.now_s() - self._heard_s
@@ -213,7 +213,7 @@ class Watchdog:
             return False
         return not self._guard.is_hot or self._clock.now_s() - self._ending_s > STAY_S
 
-    def _take(self, request: Request) -> None:
+    def _handle(self, request: Request) -> None:
         self._heard_s = self._clock.now_s()
         try:
             value = self._do(request)
@@ -221,7 +221,7 @@ class Watchdog:
             answer = {"error": type(error).__name__, "message": str(error)}
         else:
             answer = {"value": value}
-        self._tell()
+        self._send_news()
         if "id" in request:
             self._lines.send({"id": request["id"], **answer})
 
@@ -254,10 +254,10 @@ class Watchdog:
     def _let_go(self) -> None:
         self._ending, self._ending_s = "closed", self._clock.now_s()
 
-    def _tell(self) -> None:
+    def _send_news(self) -> None:
         for event in self._guard.pop_events():
             self._lines.send({"event": json.loads(event.to_json())})
-            self._log.note(json.loads(event.to_json()))
+            self._log.write(json.loads(event.to_json()))
         if readings := self._guard.readings():
             self._lines.send({"readings": readings})
         if self._clock.now_s() - self._used_s >= USED_S:
