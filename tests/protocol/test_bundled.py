@@ -5,9 +5,10 @@ import re
 import pytest
 
 from neurofb.devices import load_profile
+from neurofb.protocol.bundled import protocol_names
 from neurofb.protocol.checks.check import Circumstances, examine
 from neurofb.protocol.checks.heat_check import site_budgets
-from neurofb.protocol.design import load_protocol, protocol_names
+from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
 
 NAMES = ["breath-heat", "breath-muse", "demo", "region-synchrony", "wielgosz-adapted", "zeidan-adapted"]

@@ -15,7 +15,7 @@ from neurofb.feedback.baseline import Baseline, Measure
 from neurofb.protocol.checks.check import Circumstances, checked_protocol, examine, problems, read_baseline
 from neurofb.protocol.checks.heat_check import calibration_share, site_budgets
 from neurofb.protocol.design import load_protocol
-from neurofb.protocol.participant import check_pseudonym
+from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import expand
 
 HEAD = load_profile("simulated")
@@ -517,8 +517,8 @@ def test_a_baseline_is_read_from_a_sessions_folder(tmp_path):
 
 
 @pytest.mark.parametrize("code", ["P07", "x", "a1b2c3", "S1024", "A" * 32])
-def test_pseudonyms(code):
-    assert check_pseudonym(code) == code
+def test_pseudonym_is_accepted(code):
+    assert pseudonym_problem(code) == ""
 
 
 @pytest.mark.parametrize(
@@ -540,9 +540,8 @@ def test_pseudonyms(code):
         ("../P07", r"has \., / in it"),
     ],
 )
-def test_what_is_no_pseudonym_says_why_and_what_would_be(code, words):
-    with pytest.raises(WrongInput, match=rf'{words}.*as "P07"'):
-        check_pseudonym(code)
+def test_pseudonym_with_personal_data_is_refused_with_a_reason(code, words):
+    assert re.search(rf'{words}.*as "P07"', pseudonym_problem(code))
 
 
 JUNK = (

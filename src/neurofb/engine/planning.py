@@ -22,7 +22,7 @@ from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import Protocol, load_protocol
 from neurofb.protocol.known import FILE as BASELINE
 from neurofb.protocol.known import Known, read_baseline
-from neurofb.protocol.participant import pseudonym_problem
+from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
 from neurofb.simulation.faults import parse_faults

@@ -16,15 +16,15 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from neurofb import __version__
-from neurofb.config import Name, Place, Table, lines_of, message, problems_of, several
+from neurofb.config import Name, Place, Positive, Table, lines_of, message, problems_of, several
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
-from neurofb.protocol.bundled import protocol_names, protocol_text
+from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.protocol.bundled import protocol_text
 from neurofb.protocol.checks.citations import SOURCED, number_paths, uncovered
 from neurofb.protocol.feature_tables import declared_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
-from neurofb.protocol.plans import BaselinePlan, FeedbackPlan
 from neurofb.protocol.ratings import Scale
 from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
 from neurofb.stimulation.calibration import CalibrationSettings
@@ -32,7 +32,31 @@ from neurofb.stimulation.calibration import CalibrationSettings
 Problems = list[tuple[Place, str]]
 Part = TypeVar("Part", bound=Table)
 
-__all__ = ["Protocol", "load_protocol", "protocol_names", "read_protocol"]
+
+class FeedbackPlan(FeedbackSettings):
+    """Feedback: which feature is trained, and when the participant sees it."""
+
+    mode: Literal["continuous", "summary", "instruction"] = Field(
+        default="continuous",
+        description="'continuous', 'summary' (a sum after each block) or 'instruction' (none is shown, only recorded)",
+    )
+
+
+class BaselinePlan(BaselineSettings):
+    """When a baseline is enough, and how long a session waits for it."""
+
+    longest_s: Positive = Field(
+        default=180.0,
+        validate_default=True,
+        description="after how long a baseline that is still not enough ends the session: least_s or more, in s",
+    )
+
+    @field_validator("longest_s")
+    @classmethod
+    def _long_enough(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("least_s", value):
+            raise ValueError(f"it is not shorter than least_s, {info.data['least_s']:g} s")
+        return value
 
 
 class Protocol(Table):
@@ -78,8 +102,6 @@ class Protocol(Table):
 
     _text: str = PrivateAttr(default="")
     _title: str = PrivateAttr(default="")
-
-    # -- checks ------------------------------------------------------------------------------------------------
 
     @field_validator("neurofb")
     @classmethod
@@ -212,8 +234,6 @@ class Protocol(Table):
         if found:
             raise several(found)
         return value
-
-    # -- what it gives -----------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neurofb.protocol.times import Span
+from neurofb.protocol.phases import TimeRange
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
@@ -16,7 +16,7 @@ def generator(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def drawn_ns(span: Span, n: int, rng: np.random.Generator) -> Iterator[int]:
+def drawn_ns(span: TimeRange, n: int, rng: np.random.Generator) -> Iterator[int]:
     """Return ``n`` times in ns, drawn evenly from a span in steps of 1 ms."""
     for step in rng.integers(0, span.n_steps, size=n, endpoint=True).tolist():
         yield span.at_ns(step)

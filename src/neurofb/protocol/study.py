@@ -1,4 +1,4 @@
-"""What a protocol says of its study: where it comes from, who may take part how, what it needs."""
+"""A protocol's study: its source, what it needs, its arms and sessions, and what a participant's code may be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Status = Literal["as_published", "adapted"]
+#: The most letters of a participant's code: it goes into file names.
+LONGEST_CODE = 32
+_PSEUDONYM = (
+    'right is a code of letters and digits that means nothing, as "P07"; keep the list of names elsewhere'
+)
 
 
 class Study(Table):
@@ -115,3 +120,29 @@ class StopSettings(Table):
     in_a_row: Annotated[int, Field(strict=True, ge=1, le=2)] = Field(
         default=2, description="after how many such trials in a row the block ends: 1 or 2"
     )
+
+
+def pseudonym_problem(code: str) -> str:
+    """Return in words why a participant's code is no pseudonym; empty if nothing is against it."""
+    why = _why_no_pseudonym(code)
+    return f"the participant code {code!r} {why}; {_PSEUDONYM}" if why else ""
+
+
+def _why_no_pseudonym(code: str) -> str:
+    if not code:
+        return "is empty"
+    if "@" in code:
+        return "looks like an e-mail address"
+    if re.search(r"\d{8}|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}", code):
+        return "looks like a date, and a birthday tells who somebody is"
+    if re.search(r"\s", code):
+        return "has a space in it, as a name has"
+    if not code.isascii():
+        return "has a letter with an accent or umlaut, which file names of other systems spoil"
+    if not re.fullmatch(r"[A-Za-z0-9]+", code):
+        return f"has {', '.join(sorted(set(re.findall(r'[^A-Za-z0-9]', code))))} in it, which BIDS labels cannot have"
+    if re.search(r"[A-Za-z]{2,}(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d\d[A-Za-z]{2,}", code):
+        return "looks like a name or initials with a year of birth"
+    if len(code) > LONGEST_CODE:
+        return f"is longer than {LONGEST_CODE} letters"
+    return ""

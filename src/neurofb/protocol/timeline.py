@@ -16,11 +16,10 @@ from typing import Literal
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.feedback.settings import Condition
 from neurofb.protocol.design import Protocol
-from neurofb.protocol.phases import Collects, Eyes, Kind, Phase, Trials
+from neurofb.protocol.phases import NS_PER_S, Collects, Eyes, Kind, Phase, Trials, in_ns
 from neurofb.protocol.randomization import drawn_ns, generator
 from neurofb.protocol.ratings import Scale
 from neurofb.protocol.study import Arm
-from neurofb.protocol.times import NS_PER_S, in_ns
 from neurofb.stimulation.heat_profile import HeatProfile, dose
 
 StepKind = Literal[

@@ -21,7 +21,7 @@ from neurofb.protocol.checks.partial_parse import PartialProtocol, salvaged
 from neurofb.protocol.checks.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
 from neurofb.protocol.design import Problems, Protocol, read_protocol
 from neurofb.protocol.known import Known, read_baseline
-from neurofb.protocol.participant import pseudonym_problem
+from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.spatial.montage import Montage
 
