@@ -10,7 +10,7 @@ from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.presets import frontal_midline_theta, posterior_alpha
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.loop.loop import Loop
-from neurofb.loop.participant_fit import ParticipantFit, fit
+from neurofb.loop.participant_fit import ParticipantRecord, fit
 from neurofb.loop.settings import LoopSettings
 
 SETTINGS = LoopSettings(
@@ -105,20 +105,20 @@ def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
     assert "needed are 15.0 s" in short.rehearsal_job()()
 
 
-def test_what_is_known_of_a_participant_serves_the_next_session(eeg):
+def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(eeg):
     loop, *_ = told(eeg[:8000], [500], STORY[:4])
-    content = json.loads(json.dumps(loop.fitted.as_dict()))
-    known = ParticipantFit.from_dict(content)
-    story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
     baselines = tuple(loop.baselines.values())
-    _, _, samples = told(eeg[8000:], [500], story, fitted=known, baselines=baselines)
+    record = ParticipantRecord(loop.fitted, baselines)
+    read = ParticipantRecord.from_dict(json.loads(json.dumps(record.as_dict())))
+    story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
+    _, _, samples = told(eeg[8000:], [500], story, fitted=read.fit, baselines=read.baselines)
     _, _, same = told(eeg[8000:], [500], story, fitted=loop.fitted, baselines=baselines)
     assert bits(samples) == bits(same)
     assert any(sample.usable for sample in samples)
     with pytest.raises(
         WrongInput, match="what a session writes about its participant: 'calibration' is missing"
     ):
-        ParticipantFit.from_dict({"until": 3})
+        ParticipantRecord.from_dict({"until": 3})
 
 
 def test_a_silent_stream_is_told_once_for_each_expectation(eeg):

@@ -3,22 +3,27 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol_parts import TEXT, protocol_with, text_with
 
 from neurofb.devices import load_profile
-from neurofb.dsp.spectrum import prior_spectrum
-from neurofb.errors import NeurofbError, UnknownFile, UnknownName, WrongFile, WrongInput
+from neurofb.dsp.artifacts import Calibration
+from neurofb.dsp.spectrum import Spectrum, prior_spectrum
+from neurofb.errors import UnknownFile, UnknownName, WrongFile, WrongInput
 from neurofb.feedback.baseline import Baseline, Measure
-from neurofb.protocol.checks.check import Circumstances, checked_protocol, examine, problems, read_baseline
+from neurofb.loop.participant_fit import ParticipantFit, ParticipantRecord, read_baseline
+from neurofb.protocol.checks.check import Circumstances, examine, problems
 from neurofb.protocol.checks.heat_check import calibration_share, site_budgets
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import expand
+from neurofb.spatial.montage import Montage
 
 HEAD = load_profile("simulated")
+N_CHANNELS = len(Montage.of(HEAD).labels)
 
 SCALE = '[[scales]]\nname = "{name}"\nkind = "{kind}"\nquestion = "?"\n'
 
@@ -236,9 +241,7 @@ def test_everything_that_is_wrong_is_found_at_once(written):
         ("anticipation_s = 2.0", "anticipation_s = 0.0"),
         ("relief_s = 3.0", "relief_s = 1.0"),
     )
-    with pytest.raises(WrongFile) as refused:
-        checked_protocol(written(text), Circumstances(load_profile("muse-2"), participant="Ann Smith"))
-    told = str(refused.value)
+    told = examine(written(text), Circumstances(load_profile("muse-2"), participant="Ann Smith")).refusal
     for words in (
         rf"line {line_of(text, 'color')}, study.color: no such key",
         rf"line {line_of(text, 'duration_s = -1')}, phases\[1\].duration_s: found -1.0",
@@ -299,8 +302,7 @@ def test_training_needs_its_baseline_before_it():
     protocol = protocol_with(('kind = "rest_baseline"', 'kind = "rest_baseline"\ncollects = "none"'))
     found = problems(protocol, Circumstances(HEAD))
     assert any("phases[2].feedback: feedback is scored against the 'rest' baseline" in text for text in found)
-    known = known_of(protocol)
-    assert problems(protocol, Circumstances(HEAD, known=known)) == []
+    assert problems(protocol, Circumstances(HEAD, earlier=record_of(protocol))) == []
     wrong = protocol_with(('feedback = "rest"', 'feedback = "pain"'))
     assert any("against the 'pain' baseline" in text for text in problems(wrong, Circumstances(HEAD)))
 
@@ -431,7 +433,7 @@ def test_a_session_or_arm_that_does_not_exist_is_a_problem():
     assert found == ["the file: no session 'prae' in this protocol; did you mean 'pre'? there are: pre"]
 
 
-def known_of(protocol, z_shift=0.0):
+def record_of(protocol, z_shift=0.0):
     measure = Measure.of(protocol.features[0])
     content = {
         "feature": measure.name,
@@ -444,16 +446,10 @@ def known_of(protocol, z_shift=0.0):
         "withheld_s": {},
         "values": [float(i) + z_shift for i in range(100)],
     }
-    from neurofb.protocol.known import known_from
-
-    spectrum = prior_spectrum(250.0)
-    return known_from(
-        {
-            "spectrum": {"freqs_hz": spectrum.freqs_hz.tolist(), "density": spectrum.density.tolist()},
-            "iaf_hz": 10.5,
-            "baselines": [Baseline.read(content).model_dump(mode="json")],
-        }
-    )
+    prior = prior_spectrum(250.0)
+    spectrum = Spectrum(prior.freqs_hz, np.tile(prior.density, (N_CHANNELS, 1)))
+    fitted = ParticipantFit(0, 10.5, Calibration.assumed(N_CHANNELS), spectrum)
+    return ParticipantRecord(fitted, (Baseline.read(content),))
 
 
 def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
@@ -461,7 +457,7 @@ def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
     promised = examine(path, Circumstances(HEAD)).reward
     assert promised.rate == 0.65
     assert "aims at" in promised.why
-    rehearsed = examine(path, Circumstances(HEAD, known=known_of(load_protocol(path)))).reward
+    rehearsed = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path)))).reward
     assert rehearsed.rate == pytest.approx(0.65, abs=0.02)
     assert "rehearsed" in rehearsed.why
     fixed = written(
@@ -473,7 +469,7 @@ def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
         )
     )
     assert examine(fixed, Circumstances(HEAD)).reward.rate is None
-    at_one_sd = examine(fixed, Circumstances(HEAD, known=known_of(load_protocol(fixed)))).reward.rate
+    at_one_sd = examine(fixed, Circumstances(HEAD, earlier=record_of(load_protocol(fixed)))).reward.rate
     assert at_one_sd == pytest.approx(0.21, abs=0.02)  # of evenly spread values, above mean + 1 SD
 
 
@@ -486,14 +482,14 @@ def test_a_threshold_that_no_baseline_reached_is_a_problem(written):
             )
         )
     )
-    report = examine(path, Circumstances(HEAD, known=known_of(load_protocol(path))))
+    report = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path))))
     assert any("lies outside what its 'rest' baseline ever reached" in text for text in report.problems)
 
 
 def test_filters_are_predicted_from_the_participants_spectrum(written):
     path = written(TEXT)
     usual = examine(path, Circumstances(HEAD)).features[0]
-    own = examine(path, Circumstances(HEAD, known=known_of(load_protocol(path)))).features[0]
+    own = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path)))).features[0]
     assert usual.band_hz == (8.0, 12.0)
     assert own.band_hz == (8.5, 12.5)
     assert usual.delay_s == own.delay_s == 0.1
@@ -503,16 +499,35 @@ def test_filters_are_predicted_from_the_participants_spectrum(written):
     assert usual.channels == ("P3", "Pz", "P4", "O1", "Oz", "O2")
 
 
-def test_a_baseline_is_read_from_a_sessions_folder(tmp_path):
+def test_read_baseline_returns_what_a_session_wrote(written, tmp_path):
+    record = record_of(load_protocol(written(TEXT)))
+    (tmp_path / "baseline.json").write_text(json.dumps(record.as_dict()), "utf-8")
+    for path in (tmp_path, tmp_path / "baseline.json"):
+        assert read_baseline(path).as_dict() == record.as_dict()
+
+
+def test_read_baseline_without_a_file_is_refused(tmp_path):
     with pytest.raises(UnknownFile, match="no baseline in .*baseline.json"):
         read_baseline(tmp_path)
-    (tmp_path / "baseline.json").write_text("{}", "utf-8")
-    assert read_baseline(tmp_path).baselines == ()
-    (tmp_path / "baseline.json").write_text(json.dumps({"baselines": [{"feature": "x"}]}), "utf-8")
-    with pytest.raises(NeurofbError, match="missing"):
-        read_baseline(tmp_path)
-    (tmp_path / "baseline.json").write_text("[", "utf-8")
-    with pytest.raises(WrongFile, match="is not what a session writes about its participant"):
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ("[", "Expecting value"),
+        ("{}", "'calibration' is missing"),
+        ("[]", "needed is a table with spectrum, iaf_hz and baselines"),
+        ({"spectrum": None}, "is not what a session writes"),
+        ({"baselines": 3}, "is not what a session writes"),
+        ({"calibration": {}}, "'swing_uv' is missing"),
+        ({"baselines": [{"feature": "x"}]}, "missing; needed is"),
+    ],
+)
+def test_read_baseline_of_something_else_is_refused_with_a_reason(written, tmp_path, changes, words):
+    whole = record_of(load_protocol(written(TEXT))).as_dict()
+    text = changes if isinstance(changes, str) else json.dumps({**whole, **changes})
+    (tmp_path / "baseline.json").write_text(text, "utf-8")
+    with pytest.raises(WrongInput, match=words):
         read_baseline(tmp_path)
 
 

@@ -52,11 +52,11 @@ def command(protocol: str, device: str, baseline: str | None, as_json: bool, **a
     PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
     """
     from neurofb.devices import load_profile
+    from neurofb.loop.participant_fit import read_baseline
     from neurofb.protocol.checks.check import Circumstances, examine
-    from neurofb.protocol.known import read_baseline
 
-    known = read_baseline(baseline) if baseline else None
-    report = examine(protocol, Circumstances(load_profile(device), known=known, **asked))
+    earlier = read_baseline(baseline) if baseline else None
+    report = examine(protocol, Circumstances(load_profile(device), earlier=earlier, **asked))
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:

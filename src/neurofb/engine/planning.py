@@ -1,27 +1,23 @@
-"""What was asked of a session, checked whole: nothing is started or written before all of it is right.
+"""Checks everything that was asked of a session before anything is started or written.
 
-In: words of the command line. Out: a frozen `SessionPlan`. Every problem is said at once.
+In: words of the command line. Out: a frozen `SessionPlan`, or one error with every problem.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neurofb.devices import DeviceProfile, load_profile
 from neurofb.engine.earlier_dose import used_before
 from neurofb.errors import NeurofbError, WrongInput
-from neurofb.feedback.baseline import Baseline
-from neurofb.loop.participant_fit import ParticipantFit
+from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
 from neurofb.protocol.checks.check import Circumstances, Report, examine
 from neurofb.protocol.checks.heat_check import heat_problems_from
-from neurofb.protocol.design import Protocol, load_protocol
-from neurofb.protocol.known import FILE as BASELINE
-from neurofb.protocol.known import Known, read_baseline
+from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
@@ -29,6 +25,8 @@ from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
 from neurofb.stimulation.client import check_kind
 from neurofb.stimulation.drivers.simulated import parse_heat_faults
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,8 @@ class SessionPlan:
     timeline : Timeline
     temperatures : mapping of str to float
         Calibrated ones, by level.
-    fitted, baselines
-        What an earlier session knows of this participant; None and none without one.
+    earlier : ParticipantRecord or None
+        What an earlier session measured of this participant.
     warnings : tuple of str
     used : mapping of str to float
         What each place on the skin has had in earlier runs of this session.
@@ -104,8 +102,7 @@ class SessionPlan:
     profile: DeviceProfile
     timeline: Timeline
     temperatures: Mapping[str, float] = field(default_factory=dict)
-    fitted: ParticipantFit | None = None
-    baselines: tuple[Baseline, ...] = ()
+    earlier: ParticipantRecord | None = None
     warnings: tuple[str, ...] = ()
     used: Mapping[str, float] = field(default_factory=dict)
 
@@ -147,6 +144,18 @@ class SessionPlan:
         return uuid.uuid5(uuid.NAMESPACE_OID, words).hex[:12]
 
 
+class _Problems(list[NeurofbError]):
+    """Everything that is wrong, collected so that it can be said at once."""
+
+    def collect(self, action: Callable[..., T], *given: Any) -> T | None:
+        """Return what an action returns; None if it found a problem."""
+        try:
+            return action(*given)
+        except NeurofbError as error:
+            self.append(error)
+            return None
+
+
 def plan_session(asked: Asked) -> SessionPlan:
     """Check all that was asked.
 
@@ -155,87 +164,71 @@ def plan_session(asked: Asked) -> SessionPlan:
     NeurofbError
         With everything that is wrong: the protocol, the headset, the participant's code, the earlier session.
     """
-    found: list[NeurofbError] = []
+    problems = _Problems()
+    _check_options(asked, problems)
+    profile = problems.collect(load_profile, asked.device)
+    earlier = None if asked.baseline is None else problems.collect(read_baseline, asked.baseline)
+    parsed = problems.collect(parse_protocol, asked.protocol)
+    temperatures, used = _stored(asked, parsed, problems)
+    report = None
+    if parsed is not None:
+        given = Circumstances(
+            profile, asked.session, asked.arm, asked.seed, asked.participant, earlier, temperatures, used
+        )
+        report = problems.collect(examine, parsed, given)
+    _check_report(asked, report, problems)
+    if problems or profile is None or report is None or report.protocol is None or report.timeline is None:
+        raise _refusal(problems)
+    return SessionPlan(
+        asked, report.protocol, profile, report.timeline, temperatures, earlier, report.warnings, used
+    )
 
-    def tried(action: Callable[[], Any]) -> Any:
-        try:
-            return action()
-        except NeurofbError as error:
-            found.append(error)
-            return None
 
-    tried(lambda: check_kind(asked.thermode))
-    tried(lambda: parse_heat_faults(asked.thermode_faults))
-    tried(lambda: parse_faults(asked.headset_faults))
+def _check_options(asked: Asked, problems: _Problems) -> None:
+    """Check the words that need neither protocol nor headset."""
+    problems.collect(check_kind, asked.thermode)
+    problems.collect(parse_heat_faults, asked.thermode_faults)
+    problems.collect(parse_faults, asked.headset_faults)
     if asked.allocation is not None and asked.allocation.resolve().is_relative_to(asked.data.resolve()):
         where = f"{asked.allocation} lies inside the dataset {asked.data}"
-        found.append(
+        problems.append(
             WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere")
         )
-    profile: DeviceProfile | None = tried(lambda: load_profile(asked.device))
-    fitted: ParticipantFit | None = None
-    known: Known | None = None
-    if asked.baseline is not None:
-        path = asked.baseline
-        known = tried(lambda: read_baseline(path))
-        fitted = None if known is None else tried(lambda: read_fitted(path))
-    visit, temperatures = _visit(asked, found)
-    used: dict[str, float] = {}
-    if visit is not None and not pseudonym_problem(asked.participant):
-        label = visit
-        used = tried(lambda: used_before(asked.data, asked.participant, label)) or {}
-    given = Circumstances(
-        device=profile,
-        session=asked.session,
-        arm=asked.arm,
-        seed=asked.seed,
-        participant=asked.participant,
-        known=known,
-        temperatures=temperatures,
-        used=used,
-    )
-    report: Report | None = tried(lambda: examine(asked.protocol, given))
-    if report is not None and report.problems:
-        found.append(WrongInput(report.refusal))
-    if report is None:
-        found += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]
-    if not found and report is not None and report.protocol is not None:
-        tried(lambda: report.protocol.arm(asked.arm) if report.protocol else None)
-    if found or profile is None or report is None or report.protocol is None or report.timeline is None:
-        raise _refusal(found)
-    return SessionPlan(
-        asked,
-        report.protocol,
-        profile,
-        report.timeline,
-        temperatures,
-        fitted,
-        known.baselines if known else (),
-        report.warnings,
-        used,
-    )
 
 
-def _refusal(found: list[NeurofbError]) -> NeurofbError:
-    """Return one error for all; its exit code is that of the only one, or 2."""
-    if len(found) == 1:
-        return found[0]
-    lines = [f"  {line}" for error in found for line in str(error).splitlines()]
-    return WrongInput("\n".join([f"this session cannot start, {len(found)} things are wrong:", *lines]))
-
-
-def _visit(asked: Asked, found: list[NeurofbError]) -> tuple[str | None, dict[str, float]]:
-    """Return the session's label and stored temperatures, if the protocol can be read; else it is told elsewhere."""
+def _stored(
+    asked: Asked, parsed: ParsedProtocol | None, problems: _Problems
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return the temperatures and the used dose of earlier runs; none for a protocol or session with mistakes."""
+    if parsed is None or parsed.protocol is None or parsed.problems:
+        return {}, {}
     try:
-        protocol = load_protocol(asked.protocol)
-        visit = protocol.session(asked.session).id
+        session = parsed.protocol.session(asked.session).id
     except NeurofbError:
-        return None, {}
-    try:
-        return visit, stored_temperatures(protocol, asked)
-    except NeurofbError as error:
-        found.append(error)
-        return visit, {}
+        return {}, {}  # the check of the protocol says so
+    temperatures = problems.collect(stored_temperatures, parsed.protocol, asked)
+    used = None
+    if not pseudonym_problem(asked.participant):
+        used = problems.collect(used_before, asked.data, asked.participant, session)
+    return temperatures or {}, used or {}
+
+
+def _check_report(asked: Asked, report: Report | None, problems: _Problems) -> None:
+    """Add what the check of the protocol found."""
+    if report is None:
+        problems += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]
+    elif report.problems:
+        problems.append(WrongInput(report.refusal))
+    elif report.protocol is not None and not problems:
+        problems.collect(report.protocol.arm, asked.arm)
+
+
+def _refusal(problems: _Problems) -> NeurofbError:
+    """Return one error for all; its exit code is that of the only one, or 2."""
+    if len(problems) == 1:
+        return problems[0]
+    lines = [f"  {line}" for error in problems for line in str(error).splitlines()]
+    return WrongInput("\n".join([f"this session cannot start, {len(problems)} things are wrong:", *lines]))
 
 
 def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
@@ -262,12 +255,3 @@ def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:
             f"{asked.participant!r} in {asked.data}; run that session first, or give its dataset with --data"
         )
     return temperatures
-
-
-def read_fitted(path: Path) -> ParticipantFit:
-    """Return the limits and the spectrum that the session in a folder measured."""
-    file = path / BASELINE if path.is_dir() else path
-    try:
-        return ParticipantFit.from_dict(json.loads(file.read_text("utf-8")))
-    except WrongInput as error:
-        raise WrongInput(f"{file}: {error}") from None

@@ -11,8 +11,8 @@ from neurofb.engine.planning import SessionPlan
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
+from neurofb.loop.participant_fit import BASELINE_FILE, ParticipantRecord
 from neurofb.loop.settings import LoopSettings
-from neurofb.protocol.known import FILE as BASELINE
 from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
 from neurofb.recording.provenance import provenance, text_hash
 
@@ -32,8 +32,8 @@ def write_results(loop: Loop, stimuli: StimulusController | None, folder: Sessio
         folder.write_text(LEDGER, json.dumps(stimuli.used, indent=1, sort_keys=True))
     if loop.fitted is None or not loop.baselines:
         return
-    baselines = [each.model_dump(mode="json") for each in loop.baselines.values()]
-    folder.write_text(BASELINE, json.dumps({**loop.fitted.as_dict(), "baselines": baselines}))
+    record = ParticipantRecord(loop.fitted, tuple(loop.baselines.values()))
+    folder.write_text(BASELINE_FILE, json.dumps(record.as_dict()))
 
 
 def note_allocation(plan: SessionPlan, uid: str) -> None:
@@ -66,12 +66,6 @@ def settings_document(
 ) -> dict[str, Any]:
     """Return all that is needed to do the session again, and to say with what it was done."""
     asked, study = plan.asked, plan.protocol.study
-    given = None
-    if plan.fitted is not None:
-        given = {
-            **plan.fitted.as_dict(),
-            "baselines": [each.model_dump(mode="json") for each in plan.baselines],
-        }
     return {
         "format": 1,
         "uid": uid,
@@ -94,7 +88,7 @@ def settings_document(
         },
         "device": plan.profile.model_dump(mode="json"),
         "loop": settings.as_dict(),
-        "given": given,
+        "given": None if plan.earlier is None else plan.earlier.as_dict(),
         "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
         BEFORE: dict(plan.used),
         "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],

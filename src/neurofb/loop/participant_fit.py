@@ -1,13 +1,16 @@
-"""What is found out about a participant from the first baselines: alpha peak, spectrum, limits of artifacts.
+"""A participant's own numbers from the first baselines: alpha peak, spectrum, limits of artifacts.
 
-In: the samples of each baseline in µV. Out: a frozen `ParticipantFit` that JSON can hold to the last bit.
+In: the samples of each baseline in µV, or the folder of an earlier session. Out: a frozen `ParticipantFit`, or a
+`ParticipantRecord` of the fit and the baselines; JSON holds both to the last bit (``baseline.json``).
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,35 +19,29 @@ from numpy.typing import NDArray
 from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import Calibration
 from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
-from neurofb.errors import WrongInput
+from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.features.alpha_frequency import SHORTEST_S as SHORTEST_ALPHA_S
 from neurofb.features.alpha_frequency import AlphaFrequency, alpha_frequency
+from neurofb.feedback.baseline import Baseline
 from neurofb.spatial.montage import Montage
 
 #: The bands follow the alpha peak of the back of the head, which is the usual measure.
 IAF_REGION = "posterior"
+#: In a session's folder: its `ParticipantRecord`.
+BASELINE_FILE = "baseline.json"
 
 
 @dataclass(frozen=True, eq=False)
 class ParticipantFit:
-    """What a session knows of its participant's EEG.
+    """A participant's EEG as measured from baselines: what the pipeline is fitted to."""
 
-    Attributes
-    ----------
-    until : int
-        The sample up to which it was measured.
-    iaf_hz : float or None
-        Alpha peak; None if there is no clear one, and 10 Hz are taken for it.
-    calibration : Calibration
-    spectrum : Spectrum
-    notes : tuple of str
-        What a researcher should know of it.
-    """
-
+    #: The sample that the measured ones end before.
     until: int
+    #: Alpha peak; None if there is no clear one, and 10 Hz are taken for it.
     iaf_hz: float | None
     calibration: Calibration
     spectrum: Spectrum
+    #: Sentences for the researcher.
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,27 +65,94 @@ class ParticipantFit:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ParticipantFit:
-        """Return what ``as_dict`` was made of."""
+        """Return what ``as_dict`` was made of.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If a key is missing or its value is of another kind.
+        """
+        limits, spectrum = content["calibration"], content["spectrum"]
+        return cls(
+            int(content["until"]),
+            None if content["iaf_hz"] is None else float(content["iaf_hz"]),
+            Calibration(
+                tuple(limits["swing_uv"]),
+                tuple(limits["jump_uv"]),
+                tuple(limits["muscle_uv2"]),
+                str(limits["source"]),
+            ),
+            Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
+            tuple(content.get("notes", ())),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ParticipantRecord:
+    """What a session keeps of its participant for later ones: the fit, and the baselines that feedback needs."""
+
+    fit: ParticipantFit
+    baselines: tuple[Baseline, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            **self.fit.as_dict(),
+            "baselines": [each.model_dump(mode="json") for each in self.baselines],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any, title: str = "the baseline given") -> ParticipantRecord:
+        """Return what ``as_dict`` was made of; messages call it ``title``.
+
+        Raises
+        ------
+        WrongFile
+            If it is something else: what is wrong with it.
+        WrongInput
+            If one of its baselines cannot be scored against.
+        """
         try:
-            limits, spectrum = content["calibration"], content["spectrum"]
-            return cls(
-                int(content["until"]),
-                None if content["iaf_hz"] is None else float(content["iaf_hz"]),
-                Calibration(
-                    tuple(limits["swing_uv"]),
-                    tuple(limits["jump_uv"]),
-                    tuple(limits["muscle_uv2"]),
-                    str(limits["source"]),
-                ),
-                Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
-                tuple(content.get("notes", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            if not isinstance(content, dict):
+                raise TypeError("needed is a table with spectrum, iaf_hz and baselines")
+            fitted, baselines = ParticipantFit.from_dict(content), tuple(content.get("baselines", ()))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise WrongInput(
-                f"the baseline given is not what a session writes about its participant: {wrong}; give the folder of a "
-                "session that neurofb recorded"
-            ) from None
+            raise _not_a_record(title, wrong) from None
+        return cls(fitted, tuple(Baseline.read(each) for each in baselines))
+
+
+def read_baseline(path: str | Path) -> ParticipantRecord:
+    """Return what the folder of a session, or its ``baseline.json``, holds of the participant.
+
+    Raises
+    ------
+    UnknownFile
+        If there is nothing.
+    WrongFile
+        If it is something else: what is wrong with it.
+    WrongInput
+        If one of its baselines cannot be scored against.
+    """
+    file = Path(path)
+    file = file / BASELINE_FILE if file.is_dir() else file
+    if not file.is_file():
+        raise UnknownFile(
+            f"no baseline in {path}: a session's folder has {BASELINE_FILE} once its baselines are taken; give such a "
+            "folder"
+        )
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise _not_a_record(str(file), str(error)) from None
+    return ParticipantRecord.from_dict(content, str(file))
+
+
+def _not_a_record(title: str, wrong: str) -> WrongFile:
+    return WrongFile(
+        f"{title} is not what a session writes about its participant: {wrong}; give the folder of a session that "
+        "neurofb recorded"
+    )
 
 
 def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int) -> ParticipantFit:

@@ -20,7 +20,7 @@ from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.loop.loop import Loop
-from neurofb.loop.participant_fit import ParticipantFit
+from neurofb.loop.participant_fit import ParticipantFit, ParticipantRecord
 from neurofb.loop.settings import LoopSettings
 from neurofb.recording.session_recording import SessionRecording
 
@@ -147,7 +147,8 @@ def given_of(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None, tu
     """Return the fit and baselines that an earlier session gave; None and none without one."""
     if given is None:
         return None, ()
-    return ParticipantFit.from_dict(given), tuple(Baseline.read(each) for each in given["baselines"])
+    earlier = ParticipantRecord.from_dict(given)
+    return earlier.fit, earlier.baselines
 
 
 def compute(recording: SessionRecording, loop: Loop, progress: Progress | None = None) -> Computed:

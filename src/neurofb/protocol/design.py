@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -347,11 +348,39 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     WrongFile
         If something is wrong in it; the message lists every problem with its line.
     """
+    parsed = parse_protocol(name_or_path)
+    if parsed.protocol is None or parsed.problems:
+        raise WrongFile(message(parsed.title, parsed.problems, lines_of(parsed.text, parsed.content)))
+    return parsed.protocol
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedProtocol:
+    """A protocol file that was read once: its text, and the protocol or what is wrong with it."""
+
+    #: How messages call the file.
+    title: str
+    text: str
+    #: The TOML, whatever is in it.
+    content: dict[str, Any]
+    #: None if the content cannot be understood.
+    protocol: Protocol | None
+    problems: Problems
+
+
+def parse_protocol(name_or_path: str | Path) -> ParsedProtocol:
+    """Return the protocol of a name or path, and everything that is wrong in the file.
+
+    Raises
+    ------
+    UnknownName, UnknownFile
+        If there is no such protocol.
+    WrongFile
+        If it is no TOML.
+    """
     text, title = protocol_text(name_or_path)
-    protocol, found = read_protocol(text, title)
-    if protocol is None or found:
-        raise WrongFile(message(title, found, lines_of(text, tomllib.loads(text))))
-    return protocol
+    content = _toml(text, title)
+    return ParsedProtocol(title, text, content, *validated(content, text, title))
 
 
 def read_protocol(text: str, title: str) -> tuple[Protocol | None, Problems]:
@@ -362,14 +391,17 @@ def read_protocol(text: str, title: str) -> tuple[Protocol | None, Problems]:
     WrongFile
         If it is no TOML.
     """
+    return validated(_toml(text, title), text, title)
+
+
+def _toml(text: str, title: str) -> dict[str, Any]:
     try:
-        content = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise WrongFile(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
-    return understood(content, text, title)
 
 
-def understood(
+def validated(
     content: Mapping[str, Any], text: str = "", title: str = ""
 ) -> tuple[Protocol | None, Problems]:
     """Return the protocol that parsed TOML is, if it is one, and all that is wrong in it."""

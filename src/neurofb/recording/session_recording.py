@@ -19,13 +19,13 @@ from neurofb import messages
 from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.events import Event
+from neurofb.loop.participant_fit import BASELINE_FILE
 from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
 from neurofb.recording.sample_map import GridLayout, MappedEeg
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
 PLACEMENT = "neurofb-placement"
-BASELINE = "baseline.json"
 #: Streams of a session in the order of their headers; the EEG comes first, under its own name.
 STREAMS = (PLACEMENT, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, messages.EVENTS)
 
@@ -252,9 +252,9 @@ class SessionRecording:
     @cached_property
     def baseline(self) -> dict[str, Any] | None:
         """``baseline.json``: the fit to the participant; None if the session made none."""
-        if not (self.folder / BASELINE).is_file():
+        if not (self.folder / BASELINE_FILE).is_file():
             return None
-        found = self._read_json(BASELINE, lambda: (self.folder / BASELINE).read_text("utf-8"), None)
+        found = self._read_json(BASELINE_FILE, lambda: (self.folder / BASELINE_FILE).read_text("utf-8"), None)
         return found if isinstance(found, dict) else None
 
     def _read_json(self, what: str, read: Callable[[], str], otherwise: Any) -> Any:

@@ -12,20 +12,17 @@ from pathlib import Path
 
 from neurofb.config import Place, lines_of, message
 from neurofb.devices import DeviceProfile
-from neurofb.errors import NeurofbError, WrongFile, nearest
+from neurofb.errors import NeurofbError, nearest
 from neurofb.features.checks import problems as feature_problems
-from neurofb.protocol.bundled import protocol_text
+from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.protocol.checks.heat_check import SiteBudget, heat_problems, site_budgets
 from neurofb.protocol.checks.order_check import order_problems, order_warnings
-from neurofb.protocol.checks.partial_parse import PartialProtocol, salvaged
+from neurofb.protocol.checks.partial_parse import PartialProtocol, partial_parse
 from neurofb.protocol.checks.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
-from neurofb.protocol.design import Problems, Protocol, read_protocol
-from neurofb.protocol.known import Known, read_baseline
+from neurofb.protocol.design import ParsedProtocol, Problems, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.spatial.montage import Montage
-
-__all__ = ["Circumstances", "Report", "checked_protocol", "examine", "problems", "read_baseline"]
 
 #: How a problem of the participant's code begins among those of the file.
 _OF_CODE = "participant: "
@@ -44,8 +41,8 @@ class Circumstances:
     seed : int
     participant : str or None
         The code to be checked.
-    known : Known or None
-        What an earlier session found out.
+    earlier : ParticipantRecord or None
+        What an earlier session measured.
     temperatures : mapping of str to float
         Calibrated ones, as `expand` takes them.
     used : mapping of str to float
@@ -59,7 +56,7 @@ class Circumstances:
     arm: str | None = None
     seed: int = 0
     participant: str | None = None
-    known: Known | None = None
+    earlier: ParticipantRecord | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
     used: Mapping[str, float] = field(default_factory=dict)
     rate_hz: float | None = None
@@ -110,8 +107,8 @@ class Report:
         return "\n".join([*lines, *(each.removeprefix(_OF_CODE) for each in codes)])
 
 
-def examine(name_or_path: str | Path, given: Circumstances) -> Report:
-    """Check a protocol by its name or path; everything that is wrong is found at once.
+def examine(protocol: str | Path | ParsedProtocol, given: Circumstances) -> Report:
+    """Check a protocol by its name or path, or as it was parsed before; everything that is wrong is found at once.
 
     Raises
     ------
@@ -120,29 +117,15 @@ def examine(name_or_path: str | Path, given: Circumstances) -> Report:
     WrongFile
         If it is no TOML at all.
     """
-    text, title = protocol_text(name_or_path)
-    protocol, found = read_protocol(text, title)
-    if protocol is None or found:
-        rest = salvaged(text, found)
-        more = [] if rest is None else _beside(found, rest, given)
+    parsed = protocol if isinstance(protocol, ParsedProtocol) else parse_protocol(protocol)
+    if parsed.protocol is None or parsed.problems:
+        rest = partial_parse(parsed.content, parsed.problems)
+        more = [] if rest is None else _beside(parsed.problems, rest, given)
         if given.participant is not None:
             more += _participant_problems(given.participant)
-        return Report(title, problems=_worded(title, [*found, *more], text))
-    return _looked_ahead(Report(title, protocol, problems=tuple(problems(protocol, given))), protocol, given)
-
-
-def checked_protocol(name_or_path: str | Path, given: Circumstances) -> Protocol:
-    """Return a protocol that can be run as it is.
-
-    Raises
-    ------
-    WrongFile
-        With everything that is wrong with it, with this device and this participant.
-    """
-    report = examine(name_or_path, given)
-    if report.protocol is None or report.problems:
-        raise WrongFile(report.refusal)
-    return report.protocol
+        return Report(parsed.title, problems=_worded(parsed.title, [*parsed.problems, *more], parsed.text))
+    found = tuple(problems(parsed.protocol, given))
+    return _looked_ahead(Report(parsed.title, parsed.protocol, problems=found), parsed.protocol, given)
 
 
 def problems(protocol: Protocol, given: Circumstances) -> list[str]:
@@ -191,7 +174,7 @@ def _timeline_problems(
         arms = [given.arm] if chosen else [arm.id for arm in protocol.arms]
         for arm in arms if ordered else ():
             timeline = _timeline(protocol, replace(given, arm=arm))
-            yield from order_problems(protocol, timeline, given.known, given.temperatures)
+            yield from order_problems(protocol, timeline, given.earlier, given.temperatures)
     except NeurofbError as error:
         if ordered:
             yield (), str(error)
@@ -212,7 +195,7 @@ def _device_problems(protocol: Protocol, given: Circumstances) -> Iterator[tuple
         if region not in device.regions:
             text = f"{device.title} has no region {region!r}; {nearest(region, device.regions)}"
             yield ("needs", "regions", i), text
-    iaf_hz = given.known.iaf_hz if given.known else None
+    iaf_hz = given.earlier.fit.iaf_hz if given.earlier else None
     names = [feature.name for feature in protocol.features]
     for text in feature_problems(
         protocol.features, Montage.of(device), given.stream_rate_hz, iaf_hz, protocol.reference
@@ -255,13 +238,13 @@ def _looked_ahead(report: Report, protocol: Protocol, given: Circumstances) -> R
 
 def _with_numbers(report: Report, protocol: Protocol, given: Circumstances) -> Report:
     assert given.device is not None
-    montage, rate_hz, known = Montage.of(given.device), given.stream_rate_hz, given.known
-    outlooks = [feature_outlook(each, montage, rate_hz, known) for each in protocol.features]
+    montage, rate_hz, earlier = Montage.of(given.device), given.stream_rate_hz, given.earlier
+    outlooks = [feature_outlook(each, montage, rate_hz, earlier) for each in protocol.features]
     reward = None
     if protocol.feedback is not None:
         trained = next(each for each in protocol.features if each.name == protocol.feedback.feature)
         try:
-            reward = reward_outlook(protocol.feedback, trained, rate_hz, known)
+            reward = reward_outlook(protocol.feedback, trained, rate_hz, earlier)
         except NeurofbError as error:
             report = replace(report, problems=(*report.problems, f"feedback.threshold: {error}"))
     return replace(report, features=tuple(each for each in outlooks if each is not None), reward=reward)

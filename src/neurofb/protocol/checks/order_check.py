@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from neurofb.config import Place
 from neurofb.features.feature_specs import SynchronyOf
+from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.protocol.design import Protocol
-from neurofb.protocol.known import Known
 from neurofb.protocol.study import Visit
 from neurofb.protocol.timeline import PlannedPhase, Timeline
 
@@ -16,10 +16,13 @@ TELLING = ("mindful", "sham", "placebo", "control", "book", "waitlist", "active"
 
 
 def order_problems(
-    protocol: Protocol, timeline: Timeline, known: Known | None, temperatures: Mapping[str, float]
+    protocol: Protocol,
+    timeline: Timeline,
+    earlier: ParticipantRecord | None,
+    temperatures: Mapping[str, float],
 ) -> Iterator[tuple[Place, str]]:
     """Return what cannot work in the order of a session's phases."""
-    yield from _training_problems(protocol, timeline, known)
+    yield from _training_problems(protocol, timeline, earlier)
     yield from _baseline_problems(protocol, timeline)
     yield from _calibration_problems(protocol, timeline, temperatures)
     for i, arm in enumerate(protocol.arms):
@@ -32,14 +35,16 @@ def order_problems(
 
 
 def _training_problems(
-    protocol: Protocol, timeline: Timeline, known: Known | None
+    protocol: Protocol, timeline: Timeline, earlier: ParticipantRecord | None
 ) -> Iterator[tuple[Place, str]]:
     asked = protocol.feedback
     if asked is None:
         return
     trained = next(each for each in protocol.features if each.name == asked.feature)
-    there = {each.condition for each in known.baselines if each.feature == asked.feature} if known else set()
-    has_own = known is not None
+    there = (
+        {each.condition for each in earlier.baselines if each.feature == asked.feature} if earlier else set()
+    )
+    has_own = earlier is not None
     for phase in timeline.phases:
         if phase.feedback is not None and phase.feedback not in there:
             yield (

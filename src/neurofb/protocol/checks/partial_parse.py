@@ -1,35 +1,28 @@
-"""Reads as much as can be understood of a protocol with mistakes in it, so that all other mistakes are found as well.
+"""Reads what is valid of a protocol with mistakes in it, so that its other mistakes are found in the same reading.
 
-What is wrong is left out, again and again, until the rest can be understood. The rest is never run: it only serves to
-find what is wrong with the heat and with the headset in the same reading.
+In: the parsed TOML and the problems found in it. Out: a `PartialProtocol` without the invalid keys, or None. It is
+never run: it only serves to find what is wrong with the heat and with the headset.
 """
 
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neurofb.config import Place
-from neurofb.protocol.design import Problems, Protocol, understood
+from neurofb.protocol.design import Problems, Protocol, validated
 
 _ROUNDS = 12
 
 
 @dataclass(frozen=True)
 class PartialProtocol:
-    """What could be understood of a file.
-
-    Attributes
-    ----------
-    protocol : Protocol
-    rows : mapping of str to sequence of int
-        For each array of tables, where its rows stand in the file.
-    """
+    """The valid part of a protocol file."""
 
     protocol: Protocol
+    #: For each array of tables, where the rows that are left stand in the file.
     rows: Mapping[str, Sequence[int]]
 
     def place_in_file(self, place: Place) -> Place:
@@ -39,17 +32,17 @@ class PartialProtocol:
         return place
 
 
-def salvaged(text: str, found: Problems) -> PartialProtocol | None:
-    """Return what can be understood of a file without what was found to be wrong; None if that is too little."""
-    content = copy.deepcopy(tomllib.loads(text))
+def partial_parse(parsed: Mapping[str, Any], found: Problems) -> PartialProtocol | None:
+    """Return the protocol without the keys that problems were found at; None if too little is left."""
+    content = copy.deepcopy(dict(parsed))
     content["neurofb"] = ">=0.0"
-    content["study"] = {"id": "salvaged", "title": "salvaged", "status": "adapted"}
+    content["study"] = {"id": "partial", "title": "partial", "status": "adapted"}
     content.pop("sources", None)
     tables = {name: list(value) for name, value in content.items() if isinstance(value, list)}
     for _ in range(_ROUNDS):
         for place in sorted((place for place, _ in found), key=_depth, reverse=True):
             _leave_out(content, place)
-        protocol, found = understood(content, text)
+        protocol, found = validated(content)
         if protocol is not None:
             return PartialProtocol(
                 protocol, {name: _kept(content.get(name), rows) for name, rows in tables.items()}

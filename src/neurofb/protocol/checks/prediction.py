@@ -13,7 +13,7 @@ from neurofb.features.presets import AnyFeature
 from neurofb.feedback.rules import ONE_UP_TWO_DOWN
 from neurofb.feedback.settings import FeedbackSettings, ThresholdSettings
 from neurofb.feedback.threshold import Threshold
-from neurofb.protocol.known import Known
+from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.spatial.montage import Montage
 
 
@@ -63,7 +63,7 @@ class RewardOutlook:
 
 
 def feature_outlook(
-    feature: AnyFeature, montage: Montage, rate_hz: float, known: Known | None
+    feature: AnyFeature, montage: Montage, rate_hz: float, earlier: ParticipantRecord | None
 ) -> FeatureOutlook | None:
     """Return what is to be expected of a feature; None if this headset cannot give it."""
     try:
@@ -71,17 +71,17 @@ def feature_outlook(
         channels = tuple(dict.fromkeys(labels)) or montage.labels
         if not feature.bands:
             return FeatureOutlook(feature.name, channels, None, None, feature.averaged_s, None, False)
-        return _with_band(feature, channels, rate_hz, known)
+        return _with_band(feature, channels, rate_hz, earlier)
     except NeurofbError:
         return None  # the check of features has said why
 
 
 def _with_band(
-    feature: AnyFeature, channels: tuple[str, ...], rate_hz: float, known: Known | None
+    feature: AnyFeature, channels: tuple[str, ...], rate_hz: float, earlier: ParticipantRecord | None
 ) -> FeatureOutlook:
-    iaf_hz = known.iaf_hz if known else None
+    iaf_hz = earlier.fit.iaf_hz if earlier else None
     low, high, delay_s = key_of(feature, feature.bands[0], iaf_hz)
-    own = known.spectrum if known else None
+    own = earlier.fit.spectrum if earlier else None
     spectrum = None if own is None else Spectrum(own.freqs_hz, own.density.mean(axis=0))
     filtering = BandFilter({feature.name: (low, high)}, rate_hz, 1, delay_s, spectrum)
     return FeatureOutlook(
@@ -96,10 +96,10 @@ def _with_band(
 
 
 def reward_outlook(
-    settings: FeedbackSettings, feature: AnyFeature, rate_hz: float, known: Known | None
+    settings: FeedbackSettings, feature: AnyFeature, rate_hz: float, earlier: ParticipantRecord | None
 ) -> RewardOutlook:
     """Return how often feedback will say yes: rehearsed on a baseline if there is one, else what the rule promises."""
-    mine = [each for each in known.baselines if each.feature == feature.name] if known else []
+    mine = [each for each in earlier.baselines if each.feature == feature.name] if earlier else []
     if mine:
         shares = []
         for baseline in mine:
