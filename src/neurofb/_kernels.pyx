@@ -113,62 +113,6 @@ def project(
 # Filters
 # ---------------------------------------------------------------------------------------------------------------
 
-cdef clones _sos(
-    const double[:, ::1] x, const double[:, ::1] sos, double[:, :, ::1] state, double[:, ::1] out
-) noexcept nogil:
-    cdef Py_ssize_t n, s, c
-    cdef double value, filtered
-    for n in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            out[n, c] = x[n, c]
-        for s in range(sos.shape[0]):
-            for c in range(x.shape[1]):
-                value = out[n, c]
-                filtered = sos[s, 0] * value + state[s, 0, c]
-                state[s, 0, c] = sos[s, 1] * value - sos[s, 4] * filtered + state[s, 1, c]
-                state[s, 1, c] = sos[s, 2] * value - sos[s, 5] * filtered
-                out[n, c] = filtered
-
-
-def sos_filter(
-    const double[:, ::1] x,         # IN     (samples, channels), without NaN
-    const double[:, ::1] sos,       # IN     (sections, 6), as scipy.signal designs them
-    double[:, :, ::1] state,        # STATE  (sections, 2, channels)
-    double[:, ::1] out,             # OUT    (samples, channels)
-):
-    """Filter by second-order sections (transposed direct form II)."""
-    with nogil:
-        _sos(x, sos, state, out)
-
-
-def subtract_moving_mean(
-    const double[:, ::1] x,         # IN     (samples, channels), without NaN
-    double[:, ::1] ring,            # STATE  (window, channels), the newest samples
-    double[:, ::1] total,           # STATE  (2, channels), running sum: leading part, correction
-    Py_ssize_t at,                  # STATE  row of the oldest sample
-    double[:, ::1] out,             # OUT    (samples, channels)
-):
-    """Subtract the mean of the last ``window`` samples; give the row that is now the oldest."""
-    cdef Py_ssize_t n, c, window = ring.shape[0]
-    with nogil:
-        for n in range(x.shape[0]):
-            for c in range(x.shape[1]):
-                _add(&total[0, c], &total[1, c], x[n, c])
-                _add(&total[0, c], &total[1, c], -ring[at, c])
-                ring[at, c] = x[n, c]
-                out[n, c] = x[n, c] - (total[0, c] + total[1, c]) / window
-            at = at + 1 if at + 1 < window else 0
-    return at
-
-
-cdef inline void _add(double* total, double* correction, double value) noexcept nogil:
-    """Add with the rounding error kept (Knuth's two-sum): what is later subtracted leaves nothing behind."""
-    cdef double new = total[0] + value
-    cdef double part = new - total[0]
-    correction[0] += (total[0] - (new - part)) + (value - part)
-    total[0] = new
-
-
 cdef clones _fir_one(
     const double[:, ::1] line, Py_ssize_t row, Py_ssize_t stride,
     const float[:, :, ::1] taps, const long long[::1] n_taps, double[:, :, :, ::1] work
@@ -306,6 +250,14 @@ def band_filter(
 # ---------------------------------------------------------------------------------------------------------------
 # Power
 # ---------------------------------------------------------------------------------------------------------------
+
+cdef inline void _add(double* total, double* correction, double value) noexcept nogil:
+    """Add with the rounding error kept (Knuth's two-sum): what is later subtracted leaves nothing behind."""
+    cdef double new = total[0] + value
+    cdef double part = new - total[0]
+    correction[0] += (total[0] - (new - part)) + (value - part)
+    total[0] = new
+
 
 cdef clones _power_exponential(
     const double[:, :, :, ::1] z, double decay, double least_weight,

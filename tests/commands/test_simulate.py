@@ -13,6 +13,7 @@ import numpy as np
 import pylsl
 import pytest
 from click.testing import CliRunner
+from simulation_parts import arrivals_until
 
 from neurofb.cli import commands
 from neurofb.clock import ManualClock
@@ -22,7 +23,6 @@ from neurofb.errors import UnknownDevice, UnknownName, WrongInput
 from neurofb.lsl.outlet import Channel, NumericOutlet
 from neurofb.simulation.faults import parse_faults
 from neurofb.simulation.head import Head
-from neurofb.simulation.headset import arrivals_until
 from neurofb.simulation.learner import LearnerSettings
 from neurofb.simulation.sender import Progress, Sender, SendPlan, make_headset, truth_channels
 

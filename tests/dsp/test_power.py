@@ -8,8 +8,8 @@ from reference import power_box, power_exponential
 from test_bands import CHUNKINGS, in_chunks, same_bits
 
 from neurofb.dsp.bands import BandFilter
-from neurofb.dsp.power import BandPower, decibels, region_power, relative_power
-from neurofb.errors import UnknownName, WrongInput, WrongShape
+from neurofb.dsp.power import BandPower, decibels
+from neurofb.errors import WrongInput, WrongShape
 
 
 def bands_with_gaps(n=400, n_bands=2, n_channels=3, seed=0):
@@ -97,15 +97,11 @@ def test_power_is_the_variance_in_the_band():
     )
 
 
-def test_shares_decibels_and_regions():
+def test_decibels_are_nan_where_there_is_no_logarithm():
     power = np.array([[[1.0, 4.0, np.nan], [3.0, 12.0, 1.0]]])
-    np.testing.assert_allclose(relative_power(power, ["a", "b"])[0, :, :2], [[0.25, 0.25], [0.75, 0.75]])
-    np.testing.assert_allclose(relative_power(power, ["a", "b"], "b")[0, 0], [1 / 3, 1 / 3, np.nan])
-    assert np.isnan(relative_power(np.zeros((2, 1)), ["a", "b"])).all()
     np.testing.assert_allclose(decibels(power, 4.0)[0, 0, :2], [-6.0206, 0.0], atol=1e-4)
     assert np.isnan(decibels(0.0))
     assert np.isnan(decibels(1.0, 0.0))
-    np.testing.assert_allclose(region_power(power, [[0, 1], [1, 2], [2]])[0, 0], [2.5, 4.0, np.nan])
 
 
 @pytest.mark.parametrize(
@@ -133,18 +129,3 @@ def test_refuses_what_is_no_power():
         BandPower(2, 3, 100, window_s=1).process(np.zeros((5, 2, 3)))
     with pytest.raises(WrongInput, match="infinite"):
         BandPower(2, 3, 100, window_s=1).process(np.full((5, 2, 3), np.inf + 0j))
-    with pytest.raises(
-        UnknownName, match="relative to band 'gama', which is not there; did you mean 'gamma'"
-    ):
-        relative_power(np.ones((2, 1)), ["alpha", "gamma"], "gama")
-    with pytest.raises(WrongShape, match=r"for 2 bands, found \(3, 1\)"):
-        relative_power(np.ones((3, 1)), ["a", "b"])
-    with pytest.raises(WrongInput, match="a region needs at least one channel between 0 and 2, found"):
-        region_power(np.ones(3), [[3]])
-    with pytest.raises(WrongInput, match=r"a region names a channel twice: \[0, 0\]"):
-        region_power(np.ones(3), [[0, 0]])
-    with pytest.raises(WrongInput, match="no region was given"):
-        region_power(np.ones(3), [])
-    for bands, whole in ((["a", "b"], []), (["a", "a"], None)):
-        with pytest.raises(WrongInput, match="at least one band, each counted once"):
-            relative_power(np.ones((2, 1)), bands, whole)

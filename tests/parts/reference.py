@@ -1,4 +1,4 @@
-"""Every kernel once more in plain NumPy and SciPy: slow, obvious, and written from the formulas.
+"""Every kernel once more in plain NumPy: slow, obvious, and written from the formulas.
 
 Windows are cut out and summed anew for every value; nothing is recursive, so nothing can drift or forget.
 """
@@ -6,7 +6,6 @@ Windows are cut out and summed anew for every value; nothing is recursive, so no
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
 
 
 def band_filter(x, taps, reach, width):
@@ -52,20 +51,6 @@ def power_exponential(z, decay, least):
         enough = (weights.sum(axis=0) >= least) & ~np.isnan(p[n])
         out[n] = np.where(enough, total / np.maximum(weights.sum(axis=0), 1e-300), np.nan)
     return out
-
-
-def triangular_mean_removed(x, half):
-    """The first sample of each channel is taken to have been there forever."""
-    weights = np.convolve(np.ones(half), np.ones(half)) / half**2
-    before = np.concatenate([np.repeat(x[:1], len(weights), axis=0), x])
-    return np.stack([x[n] - weights @ before[n + 1 : n + 1 + len(weights)] for n in range(len(x))])
-
-
-def notch(x, frequencies_hz, width_hz, rate_hz):
-    for f in frequencies_hz:
-        b, a = signal.iirnotch(f, f / width_hz, fs=rate_hz)
-        x, _ = signal.lfilter(b, a, x, axis=0, zi=signal.lfilter_zi(b, a)[:, None] * x[:1])
-    return x
 
 
 def synchrony(x, y, weights, near):

@@ -6,6 +6,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from simulation_parts import arrivals_until, random_faults
 
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
@@ -19,10 +20,9 @@ from neurofb.simulation.faults import (
     Saturation,
     Stall,
     parse_faults,
-    random_faults,
 )
 from neurofb.simulation.head import Head, HeadSettings
-from neurofb.simulation.headset import Headset, HeadsetSettings, arrivals_until, settings_of
+from neurofb.simulation.headset import Headset, HeadsetSettings, settings_of
 from neurofb.simulation.source import SimulatedSource
 
 RATE_HZ = 250.0
@@ -330,19 +330,6 @@ def test_faults_are_read_from_words() -> None:
 def test_faults_that_cannot_be_read_are_refused_with_how_to_write_them(text: str, match: str) -> None:
     with pytest.raises((WrongInput, UnknownName), match=match):
         parse_faults([text])
-
-
-def test_random_faults_are_as_many_as_asked_for_and_never_overlap() -> None:
-    faults = random_faults(seed=2, duration_s=300.0, n_disconnects=3, n_stalls=4)
-    assert sum(isinstance(fault, Disconnect) for fault in faults) == 3
-    assert sum(isinstance(fault, Stall) for fault in faults) == 4
-    ends_s = [fault.at_s + fault.duration_s for fault in faults]  # type: ignore[union-attr]
-    assert all(end_s < fault.at_s for end_s, fault in zip(ends_s, faults[1:], strict=False))
-    assert ends_s[-1] < 300
-    assert faults == random_faults(seed=2, duration_s=300.0, n_disconnects=3, n_stalls=4)
-    assert faults != random_faults(seed=3, duration_s=300.0, n_disconnects=3, n_stalls=4)
-    with pytest.raises(WrongInput, match="need 25 s each, so 150 s"):
-        random_faults(seed=2, duration_s=100.0)
 
 
 # as a source

@@ -8,7 +8,6 @@ the running means.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 from neurofb import _kernels
 from neurofb.chunk import FloatArray
 from neurofb.dsp.checks import complex_parts, count, positive, window_or_decay
-from neurofb.errors import UnknownName, WrongInput, WrongShape, nearest
+from neurofb.errors import WrongInput
 
 
 class BandPower:
@@ -85,41 +84,6 @@ class BandPower:
         return out
 
 
-def relative_power(
-    power: ArrayLike, bands: Sequence[str], whole: str | Sequence[str] | None = None
-) -> FloatArray:
-    """Return each band's share of a whole.
-
-    Parameters
-    ----------
-    power : array_like, shape (..., n_bands, n_channels)
-        From `BandPower`.
-    bands : sequence of str
-        Names of the bands, in order.
-    whole : str or sequence of str, optional
-        The band or bands that make up the whole. Default: all of them, which should then not overlap.
-
-    Returns
-    -------
-    ndarray, shape (..., n_bands, n_channels)
-        Shares; NaN where the whole has no power.
-    """
-    power = np.asarray(power, dtype=np.float64)
-    if power.ndim < 2 or power.shape[-2] != len(bands):
-        raise WrongShape(
-            f"power needs shape (..., {len(bands)}, n_channels) for {len(bands)} bands, found {power.shape}"
-        )
-    names = list(bands) if whole is None else [whole] if isinstance(whole, str) else list(whole)
-    if not names or len(set(names)) < len(names):
-        raise WrongInput(f"the whole is made of at least one band, each counted once; found {names}")
-    for name in names:
-        if name not in bands:
-            raise UnknownName(f"relative to band {name!r}, which is not there; {nearest(name, bands)}")
-    total = power[..., [list(bands).index(name) for name in names], :].sum(axis=-2, keepdims=True)
-    shares: FloatArray = np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
-    return shares
-
-
 def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
     """Return 10·log₁₀(power / reference) in dB; NaN where one of them is 0, which has no logarithm.
 
@@ -135,37 +99,3 @@ def decibels(power: ArrayLike, reference: ArrayLike = 1.0) -> FloatArray:
     ratio = np.divide(power, reference, out=np.full(shape, np.nan), where=reference > 0)
     levels: FloatArray = 10.0 * np.log10(ratio, out=np.full_like(ratio, np.nan), where=ratio > 0)
     return levels
-
-
-def region_power(power: ArrayLike, regions: Sequence[Sequence[int]]) -> FloatArray:
-    """Average the power of the channels of each region.
-
-    Parameters
-    ----------
-    power : array_like, shape (..., n_channels)
-        From `BandPower`; a channel whose power is NaN is left out of its region.
-    regions : sequence of sequences of int
-        Channel indices of each region.
-
-    Returns
-    -------
-    ndarray, shape (..., n_regions)
-        NaN for a region without any usable channel.
-    """
-    power = np.atleast_1d(np.asarray(power, dtype=np.float64))
-    if not len(regions):
-        raise WrongInput("no region was given; give the channel indices of each")
-    means = []
-    for channels in regions:
-        if len(channels) == 0 or not set(channels) <= set(range(power.shape[-1])):
-            raise WrongInput(
-                f"a region needs at least one channel between 0 and {power.shape[-1] - 1}, found {list(channels)}"
-            )
-        if len(set(channels)) < len(channels):
-            raise WrongInput(f"a region names a channel twice: {list(channels)}")
-        part = power[..., list(channels)]
-        usable = ~np.isnan(part)
-        n_usable = usable.sum(axis=-1)
-        total = np.where(usable, part, 0.0).sum(axis=-1)
-        means.append(np.divide(total, n_usable, out=np.full(total.shape, np.nan), where=n_usable > 0))
-    return np.stack(means, axis=-1)

@@ -11,12 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-import numpy as np
-
 from neurofb.config import FaultText, parse_fault
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.simulation.artifacts import Artifact, ArtifactKind, BadContact, ContactKind
-from neurofb.simulation.pulses import random_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +165,3 @@ def _number(text: str, value: str) -> float:
     if not math.isfinite(number):
         raise WrongInput(f"{value!r} is no number in the fault {text!r}; {HOW}")
     return number
-
-
-def random_faults(
-    seed: int, duration_s: float, n_disconnects: int = 3, n_stalls: int = 3
-) -> tuple[Fault, ...]:
-    """Draw disconnects of 3 to 10 s and stalls of 0.3 to 1.5 s over ``duration_s``, never two at a time.
-
-    Each has its own slot of time and starts in the slot's first half, so that a slot must last 25 s.
-    """
-    n_faults = n_disconnects + n_stalls
-    slot_s = duration_s / max(n_faults, 1)
-    if n_faults and slot_s < 25.0:
-        raise WrongInput(
-            f"{n_faults} random faults need 25 s each, so {25 * n_faults} s; "
-            f"found a duration of {duration_s} s"
-        )
-    rng = random_stream(seed, "faults")
-    cut = rng.permutation([True] * n_disconnects + [False] * n_stalls)
-    starts_s = (np.arange(n_faults) + rng.uniform(0.1, 0.5, n_faults)) * slot_s
-    return tuple(
-        Disconnect(float(start_s), float(rng.uniform(3.0, 10.0)))
-        if is_disconnect
-        else Stall(float(start_s), float(rng.uniform(0.3, 1.5)))
-        for start_s, is_disconnect in zip(starts_s, cut, strict=True)
-    )

@@ -12,7 +12,7 @@ reading at the headset's start is ``start_s``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -295,11 +295,3 @@ def _during(fault: Disconnect | Stall, at_s: float) -> bool:
 
 def _during_all(fault: Saturation, at_s: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((at_s >= fault.at_s) & (at_s < fault.at_s + fault.duration_s))
-
-
-def arrivals_until(headset: Headset, time_s: float, step_s: float = 0.05) -> Iterator[Arrival]:
-    """Return all arrivals up to ``time_s``, moving on in steps so that little is held at a time."""
-    now_s = headset.start_s
-    while now_s < time_s:
-        now_s = min(time_s, now_s + step_s)
-        yield from headset.advance_to(now_s)
