@@ -3,6 +3,7 @@
 import mne
 import numpy as np
 import pytest
+from dsp_parts import CHUNKINGS, in_chunks, noise, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import band_filter as slow_filter
@@ -15,14 +16,6 @@ from neurofb.dsp.wiener import envelope_correlation, zero_phase_taps
 from neurofb.errors import UnknownName, WrongInput, WrongShape
 
 BANDS = {"theta": (4.0, 8.0), "alpha": (8.0, 12.0), "beta": (13.0, 30.0)}
-
-
-def noise(n, n_channels, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, n_channels)) * 20
-
-
-def same_bits(a, b):
-    return a.shape == b.shape and np.array_equal(a.view(np.float64), b.view(np.float64), equal_nan=True)
 
 
 @pytest.mark.parametrize("rate_hz", [128, 160, 250, 256, 500, 1000, 2000])
@@ -64,22 +57,6 @@ def test_each_channel_has_its_own_design():
         rtol=1e-10,
         atol=1e-9,
     )
-
-
-CHUNKINGS = st.one_of(
-    st.sampled_from([[1], [7], [25], [1000], [0, 5, 0, 0, 300]]),
-    st.lists(st.integers(0, 300), min_size=1, max_size=20).filter(any),
-)
-
-
-def in_chunks(process, x, sizes):
-    outputs, start, turn = [process(x[:0])], 0, 0
-    while start < len(x):
-        size = sizes[turn % len(sizes)]
-        outputs.append(process(x[start : start + size]))
-        start, turn = start + size, turn + 1
-    outputs.append(process(x[:0]))
-    return np.concatenate(outputs)
 
 
 @settings(max_examples=25, deadline=None)

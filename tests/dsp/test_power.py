@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from dsp_parts import CHUNKINGS, in_chunks, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import power_box, power_exponential
-from test_bands import CHUNKINGS, in_chunks, same_bits
 
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.power import BandPower, decibels

@@ -3,11 +3,11 @@
 import mne
 import numpy as np
 import pytest
+from dsp_parts import CHUNKINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mne_connectivity import envelope_correlation, spectral_connectivity_epochs, spectral_connectivity_time
 from reference import synchrony as slow_synchrony
-from test_bands import CHUNKINGS
 
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.independence import null_level

@@ -1,12 +1,16 @@
-"""Parts that the tests of stimulation share: a guarded simulated thermode on a manual clock, and an outside account."""
+"""Parts that the tests of stimulation share: a guarded simulated thermode on a manual clock, an outside account,
+and heat profiles to draw."""
 
 import math
 from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.envelope import Envelope, SiteLedger
 from neurofb.stimulation.guard import Guard
+from neurofb.stimulation.heat_profile import HeatProfile
 
 SITE = "left forearm"
 START_S = 100.0
@@ -93,3 +97,16 @@ class Bench:
 
     def said(self, kind):
         return [event for event in self.events if event.kind == kind]
+
+
+@st.composite
+def profiles(draw):
+    """Draw a heat profile."""
+    baseline_c = draw(st.floats(30.0, 35.0))
+    return HeatProfile(
+        target_c=draw(st.floats(baseline_c, 50.0)),
+        plateau_s=draw(st.floats(0.0, 20.0)),
+        baseline_c=baseline_c,
+        rise_c_per_s=draw(st.floats(0.5, 70.0)),
+        return_c_per_s=draw(st.floats(0.5, 40.0)),
+    )

@@ -14,11 +14,9 @@ import pytest
 
 pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb[screens]'")
 
-from test_on_a_display import display
 
 from neurofb.screens.start import sessions_seen
 
-__all__ = ["display"]
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("NEUROFB_LONG"), reason="takes long; set NEUROFB_LONG=1"),
     pytest.mark.timeout(300),

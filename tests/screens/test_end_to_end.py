@@ -22,12 +22,10 @@ pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb
 
 from PySide6.QtGui import QImage
 from stand_in import StandIn
-from test_on_a_display import display
 
 from neurofb import messages
 from neurofb.commands import windows
 
-__all__ = ["display"]
 pytestmark = pytest.mark.timeout(180)
 SHORT = Path(__file__).parent.parent / "parts" / "short-session.toml"
 BOUND_S = 60.0

@@ -1,7 +1,6 @@
 """The participant's screen as a program of its own on a display without a monitor, pressed by xdotool."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -12,32 +11,7 @@ pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb
 
 from stand_in import StandIn, prompt
 
-from neurofb.screens.start import ALWAYS, FOR_X, _is_there
-
-TOOLS = ("Xvfb", "xdotool")
 BOUND_S = 40.0
-
-
-@pytest.fixture
-def display():
-    """Give a display of our own."""
-    absent = [name for name in TOOLS if shutil.which(name) is None]
-    absent += [name for name in {**ALWAYS, **FOR_X} if not _is_there(name)]
-    if absent:
-        pytest.skip(f"needs a display without a monitor and Qt's libraries; not there: {', '.join(absent)}")
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x720x24", "-nolisten", "tcp", "-noreset"],
-        pass_fds=(writing,),
-        stderr=subprocess.DEVNULL,
-    )
-    # Without -noreset it begins anew, deaf for a moment, whenever its last client leaves: each xdotool is one.
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        number = said.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait(timeout=10)
 
 
 class Program:

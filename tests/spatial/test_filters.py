@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from dsp_parts import CHUNKINGS, in_chunks, noise, same_bits
 from hypothesis import given, settings
 from reference import laplacian as slow_laplacian
-from test_bands import CHUNKINGS, in_chunks, noise, same_bits
 
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.offline_reference import offline_band

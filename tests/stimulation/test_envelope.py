@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_heat_profile import profiles
+from stimulation_parts import profiles
 
 from neurofb.config import checked
 from neurofb.errors import WrongInput

@@ -7,21 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stimulation_parts import profiles
 
 from neurofb.errors import WrongInput
 from neurofb.stimulation.heat_profile import Course, HeatProfile, contact_line_s, dose, dose_per_s
-
-
-@st.composite
-def profiles(draw):
-    baseline_c = draw(st.floats(30.0, 35.0))
-    return HeatProfile(
-        target_c=draw(st.floats(baseline_c, 50.0)),
-        plateau_s=draw(st.floats(0.0, 20.0)),
-        baseline_c=baseline_c,
-        rise_c_per_s=draw(st.floats(0.5, 70.0)),
-        return_c_per_s=draw(st.floats(0.5, 40.0)),
-    )
 
 
 @pytest.mark.parametrize(
