@@ -11,14 +11,14 @@ import numpy as np
 from benchmarks.rows import median_us, row
 from neurofb.chunk import Chunk
 from neurofb.dsp.artifacts import Calibration
-from neurofb.features.feature_specs import Place, SynchronyOf
+from neurofb.features.feature_specs import SynchronyOf
 from neurofb.features.presets import AnyFeature, preset
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import BaselineCollector, measures_of
 from neurofb.feedback.feedback import Feedback
 from neurofb.feedback.settings import FeedbackSettings
 from neurofb.loop.pipeline import Pipeline
-from neurofb.spatial.montage import Montage
+from neurofb.spatial.montage import ChannelSelection, Montage
 
 EIGHT = ("Fp1", "Fp2", "Fz", "C3", "C4", "P3", "P4", "Oz")
 N_REGIONS = 8
@@ -139,7 +139,7 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
 
 
 def big(short: bool) -> Iterator[dict[str, Any]]:
-    places = tuple(Place(region=f"region_{r}") for r in range(N_REGIONS))
+    places = tuple(ChannelSelection(region=f"region_{r}") for r in range(N_REGIONS))
     features: list[AnyFeature] = [SynchronyOf(name="all_pairs", between=places, band=(8.0, 12.0))]
     loop = Loop(large(), 1000.0, 20, features, reference="average")
     yield row(

@@ -29,10 +29,6 @@ ORDER = [
 ]
 #: Rooms of the same line, or of a line above, that must not meet all the same.
 STRANGERS = [("stimulation", {"devices", "lsl", "xdf"}), ("xdf", {"devices", "lsl", "stimulation"})]
-#: Imports that still point outwards; each goes when what it needs has moved to `config`, `lsl` or `spatial`.
-NOT_YET = {
-    ("spatial/montage.py", "neurofb.features.feature_specs"),
-}
 #: Foreign packages and the only places that may import them.
 HOMES = {
     "pylsl": {"lsl/"},
@@ -80,8 +76,6 @@ def test_imports_point_inwards(path):
     assert rank(own) >= 0, f"{own} has no place in the house: give it one in ORDER"
     for module in imports(path):
         if module.startswith("neurofb.") and room(module) not in ("__version__", own):
-            if (relative.as_posix(), module) in NOT_YET:
-                continue
             assert 0 <= rank(room(module)) <= rank(own), (
                 f"{relative} imports {module}, which lies further out"
             )

@@ -16,7 +16,6 @@ from neurofb.features.feature_specs import (
     Feature,
     MuscleIndex,
     OcularIndex,
-    Place,
     Power,
     Ratio,
     SynchronyOf,
@@ -24,11 +23,15 @@ from neurofb.features.feature_specs import (
 )
 from neurofb.features.presets import DEFAULT_PRESET, PRESETS, preset
 from neurofb.loop.pipeline import Pipeline
-from neurofb.spatial.montage import Montage
+from neurofb.spatial.montage import ChannelSelection, Montage
 
 RATE_HZ = 250.0
 MONTAGE = Montage.of(load_profile("simulated"))
-FZ, O1, O2 = Place(channels=("Fz",)), Place(channels=("O1",)), Place(channels=("O2",))
+FZ, O1, O2 = (
+    ChannelSelection(channels=("Fz",)),
+    ChannelSelection(channels=("O1",)),
+    ChannelSelection(channels=("O2",)),
+)
 
 
 def power(name="power", at=FZ, band=(4.0, 8.0), **others):
@@ -60,8 +63,11 @@ def chunk(x, first=0):
 @pytest.mark.parametrize(
     "feature, words",
     [
-        (power(at=Place(region="frontal_middle")), "no region 'frontal_middle'.*did you mean 'frontal_m"),
-        (power(at=Place(channels=("FZ",))), "there is no channel 'FZ'.*did you mean 'Fz'"),
+        (
+            power(at=ChannelSelection(region="frontal_middle")),
+            "no region 'frontal_middle'.*did you mean 'frontal_m",
+        ),
+        (power(at=ChannelSelection(channels=("FZ",))), "there is no channel 'FZ'.*did you mean 'Fz'"),
         (power(band=(8.0, 4.0)), r"needs 0 < low < high in Hz, found \(8, 4\); it is upside down"),
         (power(band=("iaf-12", "iaf")), r"iaf-12 to iaf' needs 0 < low < high in Hz, found \(-2, 10\)"),
         (power(band=("alpha", 12.0)), "a number of Hz or as .iaf-4.*found 'alpha'"),
@@ -77,12 +83,15 @@ def chunk(x, first=0):
         ),
         (
             Asymmetry(
-                name="a", left=Place(region="posterior"), right=Place(region="occipital"), band=(8.0, 12.0)
+                name="a",
+                left=ChannelSelection(region="posterior"),
+                right=ChannelSelection(region="occipital"),
+                band=(8.0, 12.0),
             ),
             "posterior and occipital share O1, O2, Oz; choose places without a common channel",
         ),
         (
-            SynchronyOf(name="s", between=(Place(region="frontal"), FZ), band=(8.0, 12.0)),
+            SynchronyOf(name="s", between=(ChannelSelection(region="frontal"), FZ), band=(8.0, 12.0)),
             "frontal and Fz share Fz",
         ),
         (MuscleIndex(name="m", channels=("T9",)), "there is no channel 'T9'.*there are"),
@@ -97,8 +106,8 @@ def test_what_cannot_be_computed_is_refused_in_words(feature, words):
 
 def test_all_problems_come_at_once():
     features = [
-        power("one", at=Place(region="nowhere"), band=(70.0, 200.0)),
-        power("one", at=Place(channels=("Xy", "Zz"))),
+        power("one", at=ChannelSelection(region="nowhere"), band=(70.0, 200.0)),
+        power("one", at=ChannelSelection(channels=("Xy", "Zz"))),
     ]
     found = problems(features, MONTAGE, RATE_HZ)
     assert len(found) == 5
@@ -226,7 +235,7 @@ def test_power_in_its_three_scales():
 
 
 def test_region_is_the_mean_of_its_channels():
-    both = power("both", at=Place(channels=("O1", "O2")), band=(8.0, 12.0), scale="absolute")
+    both = power("both", at=ChannelSelection(channels=("O1", "O2")), band=(8.0, 12.0), scale="absolute")
     one = power("one", at=O1, band=(8.0, 12.0), scale="absolute")
     values = last_values([both, one], tone(10.0, 20.0, labels=("O1",)))
     assert values["both"].value == pytest.approx(values["one"].value / 2, rel=0.01)

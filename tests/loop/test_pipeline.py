@@ -18,7 +18,6 @@ from neurofb.features.feature_specs import (
     Asymmetry,
     MuscleIndex,
     OcularIndex,
-    Place,
     Power,
     Ratio,
     SynchronyOf,
@@ -27,18 +26,21 @@ from neurofb.features.presets import frontal_midline_theta, posterior_alpha
 from neurofb.loop.pipeline import Pipeline
 from neurofb.simulation.artifacts import NO_ARTIFACTS, ArtifactSettings, BadContact
 from neurofb.simulation.head import Head, HeadSettings
-from neurofb.spatial.montage import Montage
+from neurofb.spatial.montage import ChannelSelection, Montage
 
 RATE_HZ = 250.0
 PROFILE = load_profile("simulated")
 MONTAGE = Montage.of(PROFILE)
-POSTERIOR, FZ = Place(region="posterior"), Place(region="frontal_midline")
+POSTERIOR, FZ = ChannelSelection(region="posterior"), ChannelSelection(region="frontal_midline")
 ONE_OF_EACH = (
     frontal_midline_theta(),
     Power(name="share", at=POSTERIOR, band=(8.0, 12.0), scale="relative", inhibits=("emg",)),
     Ratio(name="ratio", at=POSTERIOR, over_at=FZ, band=(8.0, 12.0), over=(4.0, 8.0)),
     Asymmetry(
-        name="asymmetry", left=Place(channels=("C3",)), right=Place(channels=("C4",)), band=("iaf-2", "iaf+2")
+        name="asymmetry",
+        left=ChannelSelection(channels=("C3",)),
+        right=ChannelSelection(channels=("C4",)),
+        band=("iaf-2", "iaf+2"),
     ),
     SynchronyOf(name="synchrony", between=(FZ, POSTERIOR), band=(8.0, 12.0), window_s=2.0),
     MuscleIndex(name="emg"),
@@ -405,7 +407,7 @@ def test_real_blinks_and_clenches(data_dir):
     recording = read_recording(path)
     x = recording.samples_uv
     calibration = Calibration.from_baseline(x[28 * 250 : 60 * 250], RATE_HZ)
-    feature = Power(name="alpha", at=Place(channels=("C3", "C4")), band=(8.0, 12.0))
+    feature = Power(name="alpha", at=ChannelSelection(channels=("C3", "C4")), band=(8.0, 12.0))
     pipeline = Pipeline([feature], load_profile("openbci-cyton"), RATE_HZ, calibration=calibration)
     _, index, usable = arrays(run(pipeline, x))
     at_s = index / RATE_HZ
@@ -463,7 +465,7 @@ def test_closed_eyes_are_told_from_open_ones_in_a_second(data_dir, designed):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_power_agrees_with_an_offline_analysis(data_dir):
     recording = read_recording(data_dir / "physionet_eegmmidb" / "S001R02.edf")
-    place = Place(channels=("O1", "Oz", "O2"))
+    place = ChannelSelection(channels=("O1", "Oz", "O2"))
     feature = Power(name="alpha", at=place, band=(8.0, 12.0), scale="absolute", smoothing_s=0.5)
     x, rate_hz = recording.samples_uv, recording.rate_hz
     pipeline = Pipeline([feature], Montage(recording.labels), rate_hz, spectrum=baseline_spectrum(x, rate_hz))

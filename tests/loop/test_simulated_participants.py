@@ -21,7 +21,6 @@ from neurofb.features.feature_specs import (
     Feature,
     MuscleIndex,
     OcularIndex,
-    Place,
     Power,
     Ratio,
     SynchronyOf,
@@ -34,11 +33,11 @@ from neurofb.loop.pipeline import Pipeline
 from neurofb.simulation.artifacts import NO_ARTIFACTS, ArtifactSettings, BadContact
 from neurofb.simulation.faults import Disconnect, Stall
 from neurofb.simulation.rhythms import resting_rhythms
-from neurofb.spatial.montage import Montage
+from neurofb.spatial.montage import ChannelSelection, Montage
 
 NEUTRAL = FeedbackSettings(feature=THETA).level.neutral
 DELAY_S = 0.15
-FZ, OZ = Place(channels=("Fz",)), Place(channels=("Oz",))
+FZ, OZ = ChannelSelection(channels=("Fz",)), ChannelSelection(channels=("Oz",))
 
 
 @pytest.fixture(scope="module")

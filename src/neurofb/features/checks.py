@@ -13,14 +13,13 @@ from neurofb.features.feature_specs import (
     Band,
     MuscleIndex,
     OcularIndex,
-    Place,
     Ratio,
     SynchronyOf,
     band_hz,
 )
 from neurofb.features.presets import AnyFeature
 from neurofb.spatial.filters import rereference
-from neurofb.spatial.montage import Montage
+from neurofb.spatial.montage import ChannelSelection, Montage
 
 #: Above this the scalp shows more muscle than brain (Whitham 2007: from 20 Hz on; 30 Hz is where gamma begins).
 GAMMA_HZ = 30.0
@@ -63,7 +62,7 @@ def problems(
         return [*found, str(error)]
     for feature in features:
         words = [
-            *_places(feature, montage),
+            *_selections(feature, montage),
             *_bands(feature, rate_hz, iaf_hz),
             *_gamma(feature, features, iaf_hz),
             *_inhibits(feature, features),
@@ -86,20 +85,20 @@ def check_features(
         raise WrongInput("\n".join([f"the features have {count}:", *(f"  {each}" for each in found)]))
 
 
-def _places(feature: AnyFeature, montage: Montage) -> list[str]:
+def _selections(feature: AnyFeature, montage: Montage) -> list[str]:
     if isinstance(feature, OcularIndex):
         return (
             []
             if eye_channels(montage.positions)
             else ["no channel sees the eyes; it needs one such as Fp1, AF7 or F3"]
         )
-    places: tuple[Place, ...] = feature.places
+    selections: tuple[ChannelSelection, ...] = feature.selections
     if isinstance(feature, MuscleIndex) and feature.channels:
-        places = (Place(channels=feature.channels),)
+        selections = (ChannelSelection(channels=feature.channels),)
     found, known = [], []
-    for place in places:
+    for selection in selections:
         try:
-            known.append((str(place), set(montage.channels(place))))
+            known.append((str(selection), set(montage.channels(selection))))
         except NeurofbError as error:
             found.append(str(error))
     if isinstance(feature, SynchronyOf | Asymmetry):
@@ -108,7 +107,7 @@ def _places(feature: AnyFeature, montage: Montage) -> list[str]:
 
 
 def _shared(known: Sequence[tuple[str, set[str]]]) -> list[str]:
-    """An electrode in both places is alike with itself: that is no synchrony, and no asymmetry."""
+    """Return the pairs that share a channel: it is alike with itself, which is no synchrony and no asymmetry."""
     return [
         f"{first} and {second} share {', '.join(sorted(mine & theirs))}; choose places without a common channel"
         for i, (first, mine) in enumerate(known)

@@ -120,7 +120,7 @@ class PowerEstimator:
         reference: Reference,
     ) -> None:
         self.declared = declared
-        self._places = tuple(montage.columns(place) for place in declared.places)
+        self._places = tuple(montage.columns(place) for place in declared.selections)
         bands = [bank.index(declared, band, iaf_hz) for band in declared.bands]
         self._upper, self._lower = bands[0], bands[-1]
         self.delay_s = bank.keys[self._upper][2]

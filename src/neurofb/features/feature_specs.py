@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from neurofb.config import Table
 from neurofb.dsp.artifacts import MUSCLE_S, SWING_S
 from neurofb.errors import WrongInput
+from neurofb.spatial.montage import ChannelSelection
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -51,8 +52,8 @@ class _FeatureSpec(Table):
         return ()
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """Where it looks."""
+    def selections(self) -> tuple[ChannelSelection, ...]:
+        """The channels it is made of, by region or label."""
         return ()
 
     @property
@@ -64,29 +65,6 @@ class _FeatureSpec(Table):
     def is_power(self) -> bool:
         """Whether its logarithm is what scores are taken of: a power, a share or a ratio of powers, not yet in dB."""
         return False
-
-
-class Place(Table):
-    """Where a feature looks: one region of the montage, or channels by their labels; one of the two."""
-
-    region: Name | None = Field(
-        default=None, description='a region of the device profile, as "frontal_midline"'
-    )
-    channels: tuple[str, ...] = Field(default=(), description='channel labels, as ["Fz", "Cz"]')
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Place:
-        if (self.region is None) == (not self.channels):
-            raise ValueError(
-                'say where: region = "…" or channels = ["…"], one of them; found '
-                + ("neither" if self.region is None else "both")
-            )
-        if len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"found {list(self.channels)}: a channel counts once")
-        return self
-
-    def __str__(self) -> str:
-        return self.region if self.region is not None else "+".join(self.channels)
 
 
 class _Filtered(_FeatureSpec):
@@ -115,7 +93,7 @@ class Power(_Smoothed):
     """Power of a band, the mean over channels: µV² (absolute), dB over 1 µV² (db), a share of ``whole`` (relative)."""
 
     kind: Literal["power"] = "power"
-    at: Place = Field(description='where, as { region = "posterior" }')
+    at: ChannelSelection = Field(description='where, as { region = "posterior" }')
     band: Band = Field(
         description='edges in Hz or against the alpha peak, as [8.0, 12.0] or ["iaf-2", "iaf+2"]'
     )
@@ -132,8 +110,8 @@ class Power(_Smoothed):
         return (self.band, self.whole) if self.scale == "relative" else (self.band,)
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """Where it looks."""
+    def selections(self) -> tuple[ChannelSelection, ...]:
+        """The channels it is made of, by region or label."""
         return (self.at,)
 
     @property
@@ -151,10 +129,10 @@ class Ratio(_Smoothed):
     """Power of one band over that of another, at one place or two: a plain ratio, or in dB."""
 
     kind: Literal["ratio"] = "ratio"
-    at: Place = Field(description="where the upper power is taken")
+    at: ChannelSelection = Field(description="where the upper power is taken")
     band: Band = Field(description="the upper band")
     over: Band = Field(description="the band that divides")
-    over_at: Place | None = Field(
+    over_at: ChannelSelection | None = Field(
         default=None, description="where the lower power is taken; left out: the same place"
     )
     scale: Literal["absolute", "db"] = Field(
@@ -167,8 +145,8 @@ class Ratio(_Smoothed):
         return (self.band, self.over)
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """Upper and lower place."""
+    def selections(self) -> tuple[ChannelSelection, ...]:
+        """Those of the upper and of the lower power."""
         return (self.at, self.over_at or self.at)
 
     @property
@@ -186,8 +164,8 @@ class Asymmetry(_Smoothed):
     """ln(power right) - ln(power left): above 0 where the right side has more."""
 
     kind: Literal["asymmetry"] = "asymmetry"
-    left: Place = Field(description="the left place")
-    right: Place = Field(description="the right place")
+    left: ChannelSelection = Field(description="the left place")
+    right: ChannelSelection = Field(description="the right place")
     band: Band = Field(description="edges in Hz or against the alpha peak")
 
     @property
@@ -196,8 +174,8 @@ class Asymmetry(_Smoothed):
         return (self.band,)
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """Left and right place."""
+    def selections(self) -> tuple[ChannelSelection, ...]:
+        """Left and right."""
         return (self.left, self.right)
 
 
@@ -209,7 +187,7 @@ class SynchronyOf(_Filtered):
     """
 
     kind: Literal["synchrony"] = "synchrony"
-    between: tuple[Place, ...] = Field(min_length=2, description="two places or more")
+    between: tuple[ChannelSelection, ...] = Field(min_length=2, description="two places or more")
     pairs: tuple[tuple[int, int], ...] = Field(
         default=(), description="which pairs of them, counted from 0, as [[0, 1]]; left out: all"
     )
@@ -244,8 +222,8 @@ class SynchronyOf(_Filtered):
         return (self.band,)
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        """All places."""
+    def selections(self) -> tuple[ChannelSelection, ...]:
+        """All that it is measured between."""
         return self.between
 
     @property

@@ -12,11 +12,11 @@ from neurofb.features.feature_specs import (
     Asymmetry,
     MuscleIndex,
     OcularIndex,
-    Place,
     Power,
     Ratio,
     SynchronyOf,
 )
+from neurofb.spatial.montage import ChannelSelection
 
 AnyFeature = Power | Ratio | Asymmetry | SynchronyOf | MuscleIndex | OcularIndex
 
@@ -29,7 +29,10 @@ def frontal_midline_theta() -> Power:
     imitate it: the ocular checks must stay on.
     """
     return Power(
-        name="frontal_midline_theta", at=Place(region="frontal_midline"), band=("iaf-6", "iaf-2"), scale="db"
+        name="frontal_midline_theta",
+        at=ChannelSelection(region="frontal_midline"),
+        band=("iaf-6", "iaf-2"),
+        scale="db",
     )
 
 
@@ -39,7 +42,9 @@ def posterior_alpha() -> Power:
     Evidence: moderate as a state marker (Lomas 2015: 56 papers, not uniform), weak as a training target. Closing
     the eyes and seeing less raise it too: compare only within the same condition of the eyes.
     """
-    return Power(name="posterior_alpha", at=Place(region="posterior"), band=("iaf-2", "iaf+2"), scale="db")
+    return Power(
+        name="posterior_alpha", at=ChannelSelection(region="posterior"), band=("iaf-2", "iaf+2"), scale="db"
+    )
 
 
 def sensorimotor_alpha() -> Power:
@@ -49,7 +54,10 @@ def sensorimotor_alpha() -> Power:
     just more heat: compare only at the same stimulus level.
     """
     return Power(
-        name="sensorimotor_alpha", at=Place(region="sensorimotor"), band=("iaf-2", "iaf+2"), scale="db"
+        name="sensorimotor_alpha",
+        at=ChannelSelection(region="sensorimotor"),
+        band=("iaf-2", "iaf+2"),
+        scale="db",
     )
 
 
@@ -62,7 +70,7 @@ def region_synchrony() -> SynchronyOf:
     """
     return SynchronyOf(
         name="region_synchrony",
-        between=(Place(region="frontal_midline"), Place(region="posterior")),
+        between=(ChannelSelection(region="frontal_midline"), ChannelSelection(region="posterior")),
         band=("iaf-2", "iaf+2"),
     )
 

@@ -81,7 +81,7 @@ def protocol_needs(
     needs = {
         str(place): montage.channels(place)
         for feature in report.protocol.features
-        for place in feature.places
+        for place in feature.selections
     }
     return [Need(name, channels) for name, channels in needs.items()], []
 

@@ -67,7 +67,7 @@ def feature_outlook(
 ) -> FeatureOutlook | None:
     """Return what is to be expected of a feature; None if this headset cannot give it."""
     try:
-        labels = [label for place in feature.places for label in montage.channels(place)]
+        labels = [label for selection in feature.selections for label in montage.channels(selection)]
         channels = tuple(dict.fromkeys(labels)) or montage.labels
         if not feature.bands:
             return FeatureOutlook(feature.name, channels, None, None, feature.averaged_s, None, False)
