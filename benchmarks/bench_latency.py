@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.bench_lsl import _loopback
 from benchmarks.rows import row
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 
 STREAMS = ((8, 256.0), (64, 1000.0))
 SMALL = ("Fp1", "Fp2", "Fz", "C3", "C4", "Pz", "O1", "O2")
@@ -97,7 +97,7 @@ def _beside_a_relay(n_channels: int, rate_hz: float, turn_s: float) -> Iterator[
             before = _relay(environment, turn_s)
             late_s, ages_s, loaded = _session(environment, folder, profile, turn_s)
             after = _relay(environment, turn_s)
-            seldom = _relay(environment, turn_s, every=Hops.at(rate_hz).hop)
+            seldom = _relay(environment, turn_s, every=HopSize.at(rate_hz).hop)
         finally:
             sender.terminate()
             sender.wait()

@@ -79,7 +79,7 @@ class Whole(Loop):
         trained = self.pipeline.features[0].name
         collector = BaselineCollector(measures[trained], "rest", self.rate_hz)
         for _ in range(round(70 * self.rate_hz / self.chunk)):
-            collector.take(super().next())
+            collector.add(super().next())
         self.feedback = Feedback(
             FeedbackSettings(feature=trained), measures, [collector.finish()], ["rest"], self.rate_hz
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neurofb.devices import QualityLimits, load_profile
 from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.bands import BandFilter
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import OK, ChannelQuality, ChannelState, Converter, Membership
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.simulation.head import Head, HeadSettings
@@ -114,12 +114,12 @@ def test_long_bad_channels_leave_and_come_back_later():
 
 @pytest.mark.parametrize("rate_hz", [64, 128, 160, 200, 250, 256, 300, 500, 512, 1000, 1024, 2000, 2048])
 def test_hops_keep_the_promised_rates(rate_hz):
-    hops = Hops.at(rate_hz)
-    assert 30 <= hops.fast_hz < 45
-    assert 4 <= hops.slow_hz < 6
-    assert hops.hop % hops.every == 0
-    assert rate_hz / hops.every >= min(rate_hz, 125)
-    assert hops.count(1.0) >= hops.fast_hz > hops.count(1.0) - 1
+    hop_size = HopSize.at(rate_hz)
+    assert 30 <= hop_size.fast_hz < 45
+    assert 4 <= hop_size.slow_hz < 6
+    assert hop_size.hop % hop_size.every == 0
+    assert rate_hz / hop_size.every >= min(rate_hz, 125)
+    assert hop_size.count(1.0) >= hop_size.fast_hz > hop_size.count(1.0) - 1
 
 
 def test_eyes_are_seen_by_the_forehead_else_by_the_frontal_row():

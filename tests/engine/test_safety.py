@@ -224,7 +224,7 @@ def test_prompt_waits_during_pause():
 def test_phase_ended_in_pause_starts_no_sooner():
     step = type("S", (), {"duration_s": 5.0, "phase": 0})
     schedule = Schedule([step(), step(), step()], 0.0)
-    schedule.take(0.0)
+    schedule.pop_due(0.0)
     schedule.pause(2.0)
     schedule.skip_phase(0, 10.0)
     schedule.resume(12.0)

@@ -22,7 +22,7 @@ POWER = Measure("fm theta", 0.25, log=True, unit="µV²")
 def collected(powers, *, measure=POWER, condition="rest", unusable=None, **wanted):
     collector = BaselineCollector(measure, condition, RATE_HZ, BaselineSettings(**wanted))
     unusable = unusable or {}
-    collector.take(
+    collector.add(
         FeatureValue(measure.name, float(p), k * HOP, k not in unusable, unusable.get(k, ""))
         for k, p in enumerate(powers)
     )
@@ -98,7 +98,7 @@ def test_goes_on_after_a_refusal():
     ):
         collector.finish()
     more = powers(10, seed=1)[1:]
-    collector.take(FeatureValue("fm theta", float(p), (1601 + k) * HOP, True) for k, p in enumerate(more))
+    collector.add(FeatureValue("fm theta", float(p), (1601 + k) * HOP, True) for k, p in enumerate(more))
     assert collector.missing() == ""
     assert collector.finish().clean_s == pytest.approx(60)
 
@@ -137,18 +137,18 @@ def test_many_reasons_are_shortened():
 
 def test_time_without_values_is_not_clean():
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
-    collector.take(FeatureValue("fm theta", 1.0, index, True) for index in (0, 256, 512))
+    collector.add(FeatureValue("fm theta", 1.0, index, True) for index in (0, 256, 512))
     assert collector.clean_s == 0.5
     assert "withheld: 1.5 s 'no value came'" in collector.missing()
 
 
 def test_other_features_pass_by_and_order_is_asked_for():
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
-    collector.take([FeatureValue("emg", 1.0, 9, True), FeatureValue("fm theta", 1.0, 8, True)])
+    collector.add([FeatureValue("emg", 1.0, 9, True), FeatureValue("fm theta", 1.0, 8, True)])
     with pytest.raises(
         WrongInput, match="a value of sample 8 came after one of sample 8; they come in their order"
     ):
-        collector.take([FeatureValue("fm theta", 1.0, 8, True)])
+        collector.add([FeatureValue("fm theta", 1.0, 8, True)])
 
 
 def test_an_unknown_condition_is_refused():
@@ -161,7 +161,7 @@ def test_batching_makes_no_difference():
     whole = collected(p).finish()
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
     for k, x in enumerate(p):
-        collector.take([FeatureValue("fm theta", float(x), k * HOP, True)])
+        collector.add([FeatureValue("fm theta", float(x), k * HOP, True)])
     assert collector.finish().model_dump() == whole.model_dump()
 
 

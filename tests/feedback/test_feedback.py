@@ -39,7 +39,7 @@ def test_a_sample_says_all_that_led_to_it():
     assert (sample.reward, sample.usable, sample.why) == (True, True, "")
     assert (sample.success_index, sample.delay_s) == (1.0, 0.1)
     assert math.isnan(sample.age_s)
-    assert sample.aged(0.25).age_s == 0.25
+    assert sample.with_age(0.25).age_s == 0.25
 
 
 def test_z_is_against_the_matching_baseline():
@@ -349,7 +349,7 @@ def test_half_of_a_step_within_120_ms_of_the_filters_delay(seed):
     stream = [value(p, HOP - 1 + k * HOP) for k, p in enumerate(power) if np.isfinite(p)]
     measure = Measure("theta", 0.1, log=True)
     collector = BaselineCollector(measure, "rest", RATE_HZ)
-    collector.take(v for v in stream if v.index < at(65))
+    collector.add(v for v in stream if v.index < at(65))
     wide = checked(FeedbackSettings, {"feature": "theta", "level": {"span_z": 1000.0}}, "it")
     loop = Feedback(wide, {"theta": measure}, [collector.finish()], ["rest"], RATE_HZ)
     loop.start_block("rest")

@@ -31,7 +31,7 @@ def rewards(asked, successes, first=0):
         index = first + k * HOP
         if success is None:
             asked.withheld(index)
-        found.append(False if success is None else asked.earned(success, index))
+        found.append(False if success is None else asked.update(success, index))
     return found
 
 
@@ -43,24 +43,24 @@ def rewards(asked, successes, first=0):
     ],
 )  # fmt: skip
 def test_neutral_at_threshold_full_beyond_the_span(neutral, margin, expected):
-    assert level(neutral=neutral, span_z=2.0).earned(margin, 0) == pytest.approx(expected)
+    assert level(neutral=neutral, span_z=2.0).update(margin, 0) == pytest.approx(expected)
 
 
 def test_without_a_limit_the_level_adds_no_delay_to_the_value():
     """A slow rise of the value: 50 % and 90 % of the level's change come with the very value that passes them."""
     made, margins = level(span_z=2.0), [min(k / 50, 1.0) * 2.0 for k in range(80)]
-    levels = [made.earned(margin, k * HOP) for k, margin in enumerate(margins)]
+    levels = [made.update(margin, k * HOP) for k, margin in enumerate(margins)]
     for share in (0.5, 0.9):
         first_value = next(k for k, m in enumerate(margins) if m >= share * 2.0 - 1e-9)
         first_level = next(k for k, x in enumerate(levels) if x >= 0.5 + share * 0.5 - 1e-9)
         assert first_level == first_value
     step = level()
-    assert [step.earned(m, k * HOP) for k, m in enumerate([-2.0, -2.0, 2.0, -2.0])] == [0.0, 0.0, 1.0, 0.0]
+    assert [step.update(m, k * HOP) for k, m in enumerate([-2.0, -2.0, 2.0, -2.0])] == [0.0, 0.0, 1.0, 0.0]
 
 
 def test_a_limit_makes_it_calm():
     made = level(limit_per_s=0.25)
-    levels = [made.earned(5.0, at(k / 32)) for k in range(97)]
+    levels = [made.update(5.0, at(k / 32)) for k in range(97)]
     assert levels[0] == 0.5
     assert levels[32] == pytest.approx(0.75)
     assert levels[64] == pytest.approx(1.0)
@@ -81,7 +81,7 @@ def test_a_level_keeps_its_bounds_and_its_speed(moves, limit, neutral, fade_s, h
     index, before = 0, neutral
     for hop, margin in moves:
         index += hop
-        now = made.held(index, 0.0) if margin is None else made.earned(margin, index)
+        now = made.hold(index, 0.0) if margin is None else made.update(margin, index)
         assert 0.0 <= now <= 1.0
         speed = limit if margin is not None else max(neutral, 1 - neutral) / fade_s
         assert abs(now - before) <= speed * hop / RATE_HZ + 1e-12
@@ -93,8 +93,8 @@ def test_a_level_keeps_its_bounds_and_its_speed(moves, limit, neutral, fade_s, h
 @pytest.mark.parametrize("hold_s", [0.0, 0.5, 1.0])
 def test_holds_then_fades_to_neutral(hold_s):
     made = level(hold_s=hold_s, fade_s=0.4)
-    made.earned(2.0, 0)
-    levels = {t: made.held(at(t / 100), 0.0) for t in range(1, 200)}
+    made.update(2.0, 0)
+    levels = {t: made.hold(at(t / 100), 0.0) for t in range(1, 200)}
     assert all(x == 1.0 for t, x in levels.items() if t / 100 < hold_s - 0.01)
     assert levels[round(100 * hold_s) + 20] == pytest.approx(0.75, abs=0.02)
     assert all(x == 0.5 for t, x in levels.items() if t / 100 > hold_s + 0.41)
@@ -103,21 +103,21 @@ def test_holds_then_fades_to_neutral(hold_s):
 @given(st.floats(0, 1), st.floats(0, 0.6), st.floats(-3, 3), st.integers(230, 2000))
 def test_silence_is_neutral_before_a_second_whatever_the_settings(hold_s, fade_s, margin, silent):
     made = level(hold_s=hold_s, fade_s=fade_s)
-    made.earned(margin, 1000)
+    made.update(margin, 1000)
     silent = max(silent, at(0.9) + 1)
-    assert made.held(1000 + silent, silent / RATE_HZ) == 0.5
+    assert made.hold(1000 + silent, silent / RATE_HZ) == 0.5
 
 
 def test_what_silence_has_faded_an_unusable_value_does_not_bring_back():
     made = level(hold_s=1.0)
-    made.earned(2.0, 0)
-    assert made.held(at(0.95), 0.95) == 0.5
-    assert made.held(at(0.96), 0.0) == 0.5
-    assert made.earned(2.0, at(0.97)) == 1.0
+    made.update(2.0, 0)
+    assert made.hold(at(0.95), 0.95) == 0.5
+    assert made.hold(at(0.96), 0.0) == 0.5
+    assert made.update(2.0, at(0.97)) == 1.0
 
 
 def test_before_anything_was_earned_it_is_neutral():
-    assert level(neutral=0.3).held(5, 0.0) == 0.3
+    assert level(neutral=0.3).hold(5, 0.0) == 0.3
 
 
 def test_a_continuous_reward_lasts_while_above():
@@ -176,7 +176,7 @@ def test_no_reward_in_the_refractory_time_nor_while_unusable(moves, kind, hold_s
             if started is not None:
                 started, ended = None, min(started + hold, index)
             continue
-        now = asked.earned(success, index)
+        now = asked.update(success, index)
         rose = (index if rose is None else rose) if success else None
         onset |= not success
         if started is not None and index >= started + hold:

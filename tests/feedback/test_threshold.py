@@ -41,7 +41,7 @@ def train(found, scores, per_trial=1, block=TRIALS_A_BLOCK):
     """Give one score after another, ``per_trial`` in each second, and end blocks."""
     hop = int(RATE_HZ) // per_trial
     for k, score in enumerate(scores):
-        found.take(float(score), k * hop)
+        found.update(float(score), k * hop)
         if k % (block * per_trial) == block * per_trial - 1:
             found.end_block()
     return found
@@ -70,7 +70,7 @@ def test_three_clean_minutes_then_stable_keeps_its_promise(change, noise, rate):
     train(found, scores[: 240 * 32], per_trial=32)
     before = (found.total.values, found.total.above)
     for k, score in enumerate(scores[240 * 32 :], 240 * 32):
-        found.take(float(score), k * 8)
+        found.update(float(score), k * 8)
     later = (found.total.above - before[1]) / (found.total.values - before[0])
     assert later == pytest.approx(rate, abs=0.03)
 
@@ -128,7 +128,7 @@ def test_nothing_moves_within_a_block(rule):
     found = threshold(rule=rule)
     start = found.score
     for k, score in enumerate(np.random.default_rng(0).standard_normal(3000) + 1.0):
-        found.take(float(score), k * 64)
+        found.update(float(score), k * 64)
         assert found.score == start
     ended = found.end_block()
     assert found.score > start
@@ -149,7 +149,7 @@ def test_a_change_is_bounded_and_stays_within_the_baseline(rule, change, most, s
     low, high = min(made.z_values), max(made.z_values)
     for k, score in enumerate(np.random.default_rng(0).standard_normal(300) * 3 + shift):
         before = found.score
-        found.take(float(score), k * 256)
+        found.update(float(score), k * 256)
         if k % 20 == 19:
             found.end_block()
         assert abs(found.score - before) <= most + 1e-12
@@ -164,7 +164,7 @@ def test_settled_is_set_once_and_again_only_in_extremes():
     def go(first_s, last_s, shift):
         for k in range(first_s * 32, last_s * 32):
             before = found.score
-            found.take(float(rng.standard_normal() + shift), k * 8)
+            found.update(float(rng.standard_normal() + shift), k * 8)
             if found.score != before:
                 moves.append(k / 32)
 
@@ -190,13 +190,13 @@ def test_settled_counts_clean_time_only():
     for _ in range(11):
         for _ in range(15 * 32):
             index += 8
-            found.take(1.0, index)
+            found.update(1.0, index)
         index += 15 * 256
     assert index > 320 * 256
     assert found.score == start
     for _ in range(20 * 32):
         index += 8
-        found.take(1.0, index)
+        found.update(1.0, index)
     assert found.score == 1.0
 
 
@@ -277,6 +277,6 @@ def test_the_percentile_rule_on_real_alpha(data_dir, rate, baseline_seconds):
         ThresholdSettings(rule="percentile", success_rate=rate, change="at once"), made, "up", 160
     )
     for number, at in zip(power[n:], index[n:], strict=True):
-        found.take(made.z(float(number)), int(at))
+        found.update(made.z(float(number)), int(at))
     assert found.total.values > 25 * 32
     assert found.total.rate == pytest.approx(rate, abs=0.05)

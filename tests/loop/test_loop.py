@@ -97,12 +97,12 @@ def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
     story = ((1000, "collect", {"condition": "rest"}),)
     loop, *_ = told(loud, [500], story)
     assert "withheld" in loop.missing()
-    assert loop.rehearsal_job()() == ""
+    assert loop.trial_fit_job()() == ""
     loop.do("collected")
     loop.do("fit", until=loop.next_index)
     assert loop.baselines[THETA, "rest"].clean_s > 15.0
     short, *_ = told(loud[:3000], [500], story)
-    assert "needed are 15.0 s" in short.rehearsal_job()()
+    assert "needed are 15.0 s" in short.trial_fit_job()()
 
 
 def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(eeg):

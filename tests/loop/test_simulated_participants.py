@@ -296,7 +296,7 @@ def test_a_baseline_has_the_same_bits_in_any_chunks(rest):
         pipeline = Pipeline(None, MONTAGE, RATE_HZ)
         collector = BaselineCollector(measures_of(pipeline.features)[THETA], "rest", RATE_HZ)
         for piece in chunks(rest, sizes):
-            collector.take(pipeline.push(piece))
+            collector.add(pipeline.push(piece))
         made.append(collector.finish().model_dump_json())
     assert made[0] == made[1] == made[2]
 
@@ -392,7 +392,7 @@ def test_the_percentile_rule_keeps_its_rate_on_real_alpha(data_dir, rate, baseli
     enough = BaselineSettings(least_s=10.0)
     collector = BaselineCollector(measures["posterior_alpha"], "rest", rate_hz, enough)
     n = int(baseline_s * rate_hz)
-    collector.take(pipeline.push(chunk(x[:n], 0, rate_hz)))
+    collector.add(pipeline.push(chunk(x[:n], 0, rate_hz)))
     content = {"feature": "posterior_alpha", "threshold": {"success_rate": rate, "change": "at once"}}
     asked = checked(FeedbackSettings, content, "feedback")
     feedback = Feedback(asked, measures, [collector.finish()], ["rest"], rate_hz)

@@ -56,7 +56,7 @@ class Loop:
         measures = measures_of(made.features)
         trained = next(iter(measures))
         self.collector = BaselineCollector(measures[trained], "rest", rate_hz, enough)
-        self.collector.take(made.push(chunk(x_baseline, 0, rate_hz)))
+        self.collector.add(made.push(chunk(x_baseline, 0, rate_hz)))
         self.baseline = self.collector.finish()
         self.pipeline = Pipeline(features, montage, rate_hz, calibration=calibration)
         asked = asked or FeedbackSettings(feature=trained)

@@ -6,7 +6,7 @@ import pytest
 
 from neurofb.devices import load_profile
 from neurofb.protocol.bundled import protocol_names
-from neurofb.protocol.checks.check import Circumstances, examine
+from neurofb.protocol.checks.check import RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import site_budgets
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
@@ -35,8 +35,8 @@ def test_all_are_there():
 def test_each_session_can_be_run(name, visit, device):
     protocol = load_protocol(name)
     hot = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), 46.0)
-    given = Circumstances(load_profile(device), session=visit, participant="P07", temperatures=hot)
-    assert examine(name, given).refusal == ""
+    given = RunContext(load_profile(device), session=visit, participant="P07", temperatures=hot)
+    assert check_protocol(name, given).refusal == ""
 
 
 @pytest.mark.parametrize("name, visit", list(visits()))
@@ -45,8 +45,8 @@ def test_each_session_keeps_the_budget_for_people_who_feel_less_or_more(name, vi
     protocol = load_protocol(name)
     temperatures = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), celsius)
     for seed in range(3):
-        given = Circumstances(load_profile("simulated"), session=visit, seed=seed, temperatures=temperatures)
-        report = examine(name, given)
+        given = RunContext(load_profile("simulated"), session=visit, seed=seed, temperatures=temperatures)
+        report = check_protocol(name, given)
         assert report.refusal == ""
         assert all(budget.share < budget.limit for budget in report.budgets)
 
@@ -66,7 +66,7 @@ def test_arms_are_neutral_and_questions_ask_both_sides_of_pain(name):
     assert [arm.label for arm in protocol.arms] == list("ABCD"[: len(protocol.arms)])
     if protocol.heat is not None:
         assert {"intensity", "unpleasantness"} <= {scale.asks for scale in protocol.scales}
-    report = examine(name, Circumstances(load_profile("simulated")))
+    report = check_protocol(name, RunContext(load_profile("simulated")))
     assert not any("label tells" in text for text in report.warnings)
 
 
@@ -79,7 +79,7 @@ def test_the_demo_takes_a_minute_and_a_half():
 
 
 def test_a_muse_has_none_of_the_regions_and_is_told_which_it_has():
-    report = examine("breath-heat", Circumstances(load_profile("muse-2")))
+    report = check_protocol("breath-heat", RunContext(load_profile("muse-2")))
     assert len(report.problems) >= 2
     assert any("no region 'frontal_midline'" in text and "there are: " in text for text in report.problems)
 
@@ -97,7 +97,7 @@ def test_region_synchrony_says_that_it_is_experimental_and_has_a_control_pair():
     protocol = load_protocol("region-synchrony")
     assert protocol.study.experimental
     assert sum(feature.kind == "synchrony" for feature in protocol.features) == 2
-    report = examine("region-synchrony", Circumstances(load_profile("simulated")))
+    report = check_protocol("region-synchrony", RunContext(load_profile("simulated")))
     assert any(text.startswith("experimental: ") for text in report.warnings)
 
 

@@ -15,7 +15,7 @@ from neurofb.dsp.spectrum import Spectrum, prior_spectrum
 from neurofb.errors import UnknownFile, UnknownName, WrongFile, WrongInput
 from neurofb.feedback.baseline import Baseline, Measure
 from neurofb.loop.participant_fit import ParticipantFit, ParticipantRecord, read_baseline
-from neurofb.protocol.checks.check import Circumstances, examine, problems
+from neurofb.protocol.checks.check import RunContext, check_protocol, problems
 from neurofb.protocol.checks.heat_check import calibration_share, site_budgets
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.study import pseudonym_problem
@@ -51,7 +51,7 @@ def test_a_small_protocol_is_read(written):
     assert protocol.session("anything").id == "anything"
     assert protocol.arm().label == "A"
     assert [feature.name for feature in protocol.features] == ["posterior_alpha"]
-    assert problems(protocol, Circumstances(HEAD, participant="P07")) == []
+    assert problems(protocol, RunContext(HEAD, participant="P07")) == []
 
 
 def test_a_preset_may_be_changed_in_part():
@@ -241,7 +241,7 @@ def test_everything_that_is_wrong_is_found_at_once(written):
         ("anticipation_s = 2.0", "anticipation_s = 0.0"),
         ("relief_s = 3.0", "relief_s = 1.0"),
     )
-    told = examine(written(text), Circumstances(load_profile("muse-2"), participant="Ann Smith")).refusal
+    told = check_protocol(written(text), RunContext(load_profile("muse-2"), participant="Ann Smith")).refusal
     for words in (
         rf"line {line_of(text, 'color')}, study.color: no such key",
         rf"line {line_of(text, 'duration_s = -1')}, phases\[1\].duration_s: found -1.0",
@@ -259,7 +259,7 @@ def test_a_level_within_the_file_but_above_the_envelope_is_found():
     protocol = protocol_with(("celsius = 46.0", "celsius = 49.5"))
     assert any(
         re.match(r"line \d+, heat.levels.hot: 49.5 °C is asked; at most 49 °C", text)
-        for text in problems(protocol, Circumstances(HEAD))
+        for text in problems(protocol, RunContext(HEAD))
     )
 
 
@@ -267,12 +267,12 @@ def test_a_site_over_its_budget_is_found_with_the_whole_sum():
     protocol = protocol_with(
         ('order = ["warm", "hot"]', "counts = { hot = 30 }"), ("relief_s = 3.0", "relief_s = 10.0")
     )
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     whole = expand(protocol).doses["left"]
     assert whole > 1
     assert len(found) == 1
     assert re.search(rf"trials: trial \d+ at left, .*; the whole session is {whole:.2f} there", found[0])
-    assert problems(protocol, Circumstances(HEAD, used={"left": 0.99}))[0].count("trial 1 at left") == 1
+    assert problems(protocol, RunContext(HEAD, used={"left": 0.99}))[0].count("trial 1 at left") == 1
 
 
 def test_an_interval_counts_what_may_be_cut_short():
@@ -283,7 +283,7 @@ def test_an_interval_counts_what_may_be_cut_short():
         name="again", kind="heat", more=trials
     )
     protocol = protocol_with(('["left", "right"]', '["left"]'), more=text)
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     # After the last trial: 3 s of relief and 6 s of rating are enough; only the pause lies between.
     assert found == []
     short = protocol_with(
@@ -292,7 +292,7 @@ def test_an_interval_counts_what_may_be_cut_short():
         ("anticipation_s = 2.0", "anticipation_s = 8.0"),
         more=text,
     )
-    found = problems(short, Circumstances(HEAD))
+    found = problems(short, RunContext(HEAD))
     assert len(found) == 1
     assert "phases[4].trials: trial 1 at left" in found[0]
     assert "ended 6.0 s before" in found[0]
@@ -300,11 +300,11 @@ def test_an_interval_counts_what_may_be_cut_short():
 
 def test_training_needs_its_baseline_before_it():
     protocol = protocol_with(('kind = "rest_baseline"', 'kind = "rest_baseline"\ncollects = "none"'))
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     assert any("phases[2].feedback: feedback is scored against the 'rest' baseline" in text for text in found)
-    assert problems(protocol, Circumstances(HEAD, earlier=record_of(protocol))) == []
+    assert problems(protocol, RunContext(HEAD, earlier=record_of(protocol))) == []
     wrong = protocol_with(('feedback = "rest"', 'feedback = "pain"'))
-    assert any("against the 'pain' baseline" in text for text in problems(wrong, Circumstances(HEAD)))
+    assert any("against the 'pain' baseline" in text for text in problems(wrong, RunContext(HEAD)))
 
 
 def test_synchrony_is_no_reward_without_a_baseline_of_the_participant():
@@ -312,21 +312,21 @@ def test_synchrony_is_no_reward_without_a_baseline_of_the_participant():
         ('preset = "posterior_alpha"', 'preset = "region_synchrony"'),
         ('feature = "posterior_alpha"', 'feature = "region_synchrony"'),
     ]
-    assert problems(protocol_with(*changes), Circumstances(HEAD)) == []
+    assert problems(protocol_with(*changes), RunContext(HEAD)) == []
     protocol = protocol_with(
         *changes, ('kind = "rest_baseline"', 'kind = "rest_baseline"\ncollects = "none"')
     )
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     assert any("feedback.feature: 'region_synchrony' is synchrony, and no baseline" in text for text in found)
 
 
 def test_a_baseline_needs_its_time_and_its_stimuli():
     short = protocol_with(("least_s = 20.0", "least_s = 40.0"))
     assert "phases[1].duration_s: it lasts 30 s and must give 40 s of clean EEG" in problems(
-        short, Circumstances(HEAD)
+        short, RunContext(HEAD)
     )[0].replace("line 49, ", "")
     warm = protocol_with(('kind = "rest_baseline"', 'kind = "rest_baseline"\ncollects = "warm"'))
-    assert any("has no stimuli" in text for text in problems(warm, Circumstances(HEAD)))
+    assert any("has no stimuli" in text for text in problems(warm, RunContext(HEAD)))
 
 
 CALIBRATED = (("celsius = 46.0", "pain = 60.0\nfallback_c = 46.0"),)
@@ -337,20 +337,20 @@ def test_levels_of_pain_need_a_calibration(written):
     with pytest.raises(WrongFile, match=r"calibration.*levels hot are given as pain"):
         load_protocol(written(text_with(*CALIBRATED)))
     late = protocol_with(*CALIBRATED, more=CALIBRATION)
-    found = problems(late, Circumstances(HEAD))
+    found = problems(late, RunContext(HEAD))
     assert any(
         "level 'hot' is given as pain, and no phase of kind 'calibration' comes before" in t for t in found
     )
-    assert problems(late, Circumstances(HEAD, temperatures={"hot": 45.0})) == []
+    assert problems(late, RunContext(HEAD, temperatures={"hot": 45.0})) == []
     order = '\n[[sessions]]\nid = "1"\nphases = ["find", "rest", "training"]\n'
-    assert problems(protocol_with(*CALIBRATED, more=CALIBRATION + order), Circumstances(HEAD)) == []
+    assert problems(protocol_with(*CALIBRATED, more=CALIBRATION + order), RunContext(HEAD)) == []
 
 
 def test_a_calibration_needs_something_to_find_and_a_scale():
-    found = problems(protocol_with(more=CALIBRATION), Circumstances(HEAD))
+    found = problems(protocol_with(more=CALIBRATION), RunContext(HEAD))
     assert any("nothing to calibrate" in text for text in found)
     unasked = protocol_with(*CALIBRATED, ('asks = "intensity"\n', ""), more=CALIBRATION)
-    assert any('add a scale with asks = "intensity"' in t for t in problems(unasked, Circumstances(HEAD)))
+    assert any('add a scale with asks = "intensity"' in t for t in problems(unasked, RunContext(HEAD)))
 
 
 def test_a_calibration_has_a_site_of_its_own_and_is_counted_there():
@@ -366,7 +366,7 @@ def test_a_calibration_has_a_site_of_its_own_and_is_counted_there():
 
 def test_sham_may_be_declared_and_is_not_run():
     protocol = protocol_with(more='\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "sham:replay"\n')
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     assert any(
         "arms[1].feedback: found 'sham:replay': sham feedback is not built yet" in text for text in found
     )
@@ -392,19 +392,19 @@ def test_without_a_choice_all_arms_and_sessions_are_checked():
     arms = '\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "none"\n\n[[arms]]\nid = "b"\nlabel = "B"\n'
     sessions = '\n[[sessions]]\nid = "1"\nphases = ["rest", "training"]\n'
     second = '\n[[sessions]]\nid = "2"\nphases = ["training"]\n'
-    assert problems(protocol_with(more=arms + sessions), Circumstances(HEAD)) == []
+    assert problems(protocol_with(more=arms + sessions), RunContext(HEAD)) == []
     protocol = protocol_with(more=arms + sessions + second)
-    (found,) = problems(protocol, Circumstances(HEAD))
+    (found,) = problems(protocol, RunContext(HEAD))
     assert "in session '2' gives it" in found
     assert found.endswith("(session '2')")
-    assert problems(protocol, Circumstances(HEAD, session="1")) == []
-    assert problems(protocol, Circumstances(HEAD, session="2", arm="a")) == []
-    assert len(problems(protocol, Circumstances(HEAD, session="2", arm="b"))) == 1
+    assert problems(protocol, RunContext(HEAD, session="1")) == []
+    assert problems(protocol, RunContext(HEAD, session="2", arm="a")) == []
+    assert len(problems(protocol, RunContext(HEAD, session="2", arm="b"))) == 1
 
 
 def test_warnings_name_telling_labels_and_what_is_assumed(written):
     more = '\n[[arms]]\nid = "m"\nlabel = "Mindfulness"\n\n[[arms]]\nid = "c"\nlabel = "B"\n'
-    report = examine(written(text_with(more=more)), Circumstances(HEAD))
+    report = check_protocol(written(text_with(more=more)), RunContext(HEAD))
     assert any("arm 'Mindfulness': the label tells which arm it is" in text for text in report.warnings)
     assert not any("'B'" in text for text in report.warnings)
     assert any(text.startswith("assumed, not published: ") for text in report.warnings)
@@ -414,13 +414,13 @@ def test_a_probe_that_moves_needs_time(written):
     more = (
         '\n[[phases]]\nname = "heat"\nkind = "heat"\n[phases.trials]\norder = ["hot"]\nanticipation_s = 9.0\n'
     )
-    report = examine(written(text_with(more=more)), Circumstances(HEAD))
+    report = check_protocol(written(text_with(more=more)), RunContext(HEAD))
     assert any("'heat' needs the probe at right, and no pause" in text for text in report.warnings)
 
 
 def test_missing_needs_are_named():
     protocol = protocol_with(("[[features]]", '[needs]\nregions = ["insula", "posterior"]\n\n[[features]]'))
-    found = problems(protocol, Circumstances(HEAD))
+    found = problems(protocol, RunContext(HEAD))
     assert len(found) == 1
     assert re.match(
         r"line \d+, needs.regions\[1\]: Simulated headset has no region 'insula'; there are: ", found[0]
@@ -429,7 +429,7 @@ def test_missing_needs_are_named():
 
 def test_a_session_or_arm_that_does_not_exist_is_a_problem():
     sessions = '\n[[sessions]]\nid = "pre"\nphases = ["rest"]\n'
-    found = problems(protocol_with(more=sessions), Circumstances(HEAD, session="prae"))
+    found = problems(protocol_with(more=sessions), RunContext(HEAD, session="prae"))
     assert found == ["the file: no session 'prae' in this protocol; did you mean 'pre'? there are: pre"]
 
 
@@ -454,10 +454,10 @@ def record_of(protocol, z_shift=0.0):
 
 def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
     path = written(TEXT)
-    promised = examine(path, Circumstances(HEAD)).reward
+    promised = check_protocol(path, RunContext(HEAD)).reward
     assert promised.rate == 0.65
     assert "aims at" in promised.why
-    rehearsed = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path)))).reward
+    rehearsed = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).reward
     assert rehearsed.rate == pytest.approx(0.65, abs=0.02)
     assert "rehearsed" in rehearsed.why
     fixed = written(
@@ -468,8 +468,8 @@ def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
             )
         )
     )
-    assert examine(fixed, Circumstances(HEAD)).reward.rate is None
-    at_one_sd = examine(fixed, Circumstances(HEAD, earlier=record_of(load_protocol(fixed)))).reward.rate
+    assert check_protocol(fixed, RunContext(HEAD)).reward.rate is None
+    at_one_sd = check_protocol(fixed, RunContext(HEAD, earlier=record_of(load_protocol(fixed)))).reward.rate
     assert at_one_sd == pytest.approx(0.21, abs=0.02)  # of evenly spread values, above mean + 1 SD
 
 
@@ -482,14 +482,14 @@ def test_a_threshold_that_no_baseline_reached_is_a_problem(written):
             )
         )
     )
-    report = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path))))
+    report = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path))))
     assert any("lies outside what its 'rest' baseline ever reached" in text for text in report.problems)
 
 
 def test_filters_are_predicted_from_the_participants_spectrum(written):
     path = written(TEXT)
-    usual = examine(path, Circumstances(HEAD)).features[0]
-    own = examine(path, Circumstances(HEAD, earlier=record_of(load_protocol(path)))).features[0]
+    usual = check_protocol(path, RunContext(HEAD)).features[0]
+    own = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).features[0]
     assert usual.band_hz == (8.0, 12.0)
     assert own.band_hz == (8.5, 12.5)
     assert usual.delay_s == own.delay_s == 0.1
@@ -590,7 +590,7 @@ def test_no_file_however_broken_ends_in_anything_but_words(tmp_path_factory, dat
     path = tmp_path_factory.mktemp("broken") / "small.toml"
     path.write_text("\n".join(lines), "utf-8")
     try:
-        report = examine(path, Circumstances(HEAD, participant="P07"))
+        report = check_protocol(path, RunContext(HEAD, participant="P07"))
     except WrongFile as error:
         words = str(error)
     else:

@@ -129,15 +129,15 @@ def rated(value, trial, scale=INTENSITY, level="hot"):
 
 
 def kinds(rules, *ratings):
-    return [[action.kind for action in rules.take(rating)] for rating in ratings]
+    return [[action.kind for action in rules.check(rating)] for rating in ratings]
 
 
 def test_one_rating_too_high_lowers_and_two_in_a_row_end_the_block():
     rules = StopRules()
-    (action,) = rules.take(rated(90.0, 1))
+    (action,) = rules.check(rated(90.0, 1))
     assert (action.kind, action.by_c) == ("lower", 1.0)
     assert "intensity was rated 90, the limit is 90: heat is lowered by 1 °C" in action.message
-    lower, end = rules.take(rated(95.0, 2))
+    lower, end = rules.check(rated(95.0, 2))
     assert (lower.kind, end.kind) == ("lower", "end_block")
     assert "2 trials in a row" in end.message
 
@@ -176,11 +176,11 @@ def test_only_ratings_of_heat_count():
 
 def test_a_new_block_counts_anew_and_settings_hold():
     rules = StopRules(StopSettings(rating_limit=70.0, lower_by_c=2.0, in_a_row=2))
-    assert rules.take(rated(70.0, 1))[0].by_c == 2.0
+    assert rules.check(rated(70.0, 1))[0].by_c == 2.0
     rules.start_block()
-    assert [action.kind for action in rules.take(rated(75.0, 1))] == ["lower"]
+    assert [action.kind for action in rules.check(rated(75.0, 1))] == ["lower"]
     at_once = StopRules(StopSettings(in_a_row=1))
-    assert [action.kind for action in at_once.take(rated(91.0, 1))] == ["lower", "end_block"]
+    assert [action.kind for action in at_once.check(rated(91.0, 1))] == ["lower", "end_block"]
 
 
 # -- the simulated rater ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurofb.errors import WrongInput
-from neurofb.protocol.schedule import TRANSITIONS, Schedule, Session
+from neurofb.protocol.schedule import TRANSITIONS, Schedule, SessionState
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Step:
 
 
 def test_a_session_goes_its_way():
-    session = Session()
+    session = SessionState()
     for state in ("preparing", "running", "paused", "running", "stopping", "finished"):
-        session.go(state)
+        session.change_to(state)
     assert session.is_over
 
 
@@ -32,15 +32,15 @@ def test_nothing_but_stopping_leads_to_an_end(state):
 
 
 def test_a_change_that_the_table_does_not_know_is_refused():
-    session = Session()
+    session = SessionState()
     with pytest.raises(
         WrongInput, match="a session that is idle cannot become running; it can become preparing"
     ):
-        session.go("running")
+        session.change_to("running")
     for state in ("preparing", "stopping", "aborted"):
-        session.go(state)
+        session.change_to(state)
     with pytest.raises(WrongInput, match="aborted cannot become running; it can become nothing: it is over"):
-        session.go("running")
+        session.change_to("running")
 
 
 def test_lateness_does_not_add_up_over_half_an_hour():
@@ -48,7 +48,7 @@ def test_lateness_does_not_add_up_over_half_an_hour():
     steps = [Step(0.1)] * 18_000
     schedule = Schedule(steps, 1e6)
     for _ in steps:
-        due = schedule.take(schedule.next_due_s + 0.003)
+        due = schedule.pop_due(schedule.next_due_s + 0.003)
     assert due.due_s == pytest.approx(1e6 + math.fsum([0.1] * 17_999), abs=1e-9)
     assert schedule.is_over
     assert schedule.next_due_s == pytest.approx(1e6 + 1800, abs=1e-9)
@@ -62,17 +62,17 @@ def test_lateness_does_not_add_up_over_half_an_hour():
 def test_due_times_are_sums_of_durations(durations, start_s, late):
     schedule = Schedule([Step(d) for d in durations], start_s)
     for i, _ in enumerate(durations):
-        assert schedule.take(schedule.next_due_s - 1e-3) is None
-        due = schedule.take(schedule.next_due_s + late[i])
+        assert schedule.pop_due(schedule.next_due_s - 1e-3) is None
+        due = schedule.pop_due(schedule.next_due_s + late[i])
         assert due.due_s == pytest.approx(start_s + math.fsum(durations[:i]), abs=1e-8)
-    assert schedule.take(1e12) is None
+    assert schedule.pop_due(1e12) is None
 
 
 def test_a_pause_moves_what_is_to_come_and_hands_out_nothing():
     schedule = Schedule([Step(10.0), Step(5.0)], 100.0)
-    schedule.take(100.0)
+    schedule.pop_due(100.0)
     schedule.pause(104.0)
-    assert schedule.take(1000.0) is None
+    assert schedule.pop_due(1000.0) is None
     assert schedule.resume(134.0) == 30.0
     assert schedule.next_due_s == 140.0
     assert schedule.resume(150.0) == 0.0
@@ -80,7 +80,7 @@ def test_a_pause_moves_what_is_to_come_and_hands_out_nothing():
 
 def test_an_extension_moves_what_is_to_come():
     schedule = Schedule([Step(10.0), Step(5.0)], 0.0)
-    schedule.take(0.0)
+    schedule.pop_due(0.0)
     schedule.extend(2.5)
     assert schedule.next_due_s == 12.5
     with pytest.raises(WrongInput, match="can only be made longer, found -1"):
@@ -90,8 +90,8 @@ def test_an_extension_moves_what_is_to_come():
 def test_what_is_left_of_a_phase_falls_away():
     steps = [Step(1.0, 0), Step(2.0, 1), Step(3.0, 1), Step(4.0, 2)]
     schedule = Schedule(steps, 0.0)
-    schedule.take(0.0)
-    schedule.take(1.0)
+    schedule.pop_due(0.0)
+    schedule.pop_due(1.0)
     assert schedule.skip_phase(1, 1.7) == [steps[2]]
     assert schedule.next_due_s == 1.7
-    assert schedule.take(1.7).step is steps[3]
+    assert schedule.pop_due(1.7).step is steps[3]

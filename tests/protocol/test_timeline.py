@@ -12,7 +12,7 @@ from protocol_parts import protocol_with
 
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.protocol.design import Protocol
-from neurofb.protocol.randomization import generator
+from neurofb.protocol.randomization import random_generator
 from neurofb.protocol.timeline import expand
 from neurofb.stimulation.heat_profile import contact_line_s
 
@@ -198,9 +198,11 @@ def test_a_phase_that_comes_twice_is_drawn_twice():
 
 
 def test_generators_are_named():
-    assert generator(1, "a", "b").random() == generator(1, "a", "b").random()
+    assert random_generator(1, "a", "b").random() == random_generator(1, "a", "b").random()
     draws = {
-        generator(seed, *names).random() for seed in (1, 2) for names in (("a", "b"), ("b", "a"), ("a",))
+        random_generator(seed, *names).random()
+        for seed in (1, 2)
+        for names in (("a", "b"), ("b", "a"), ("a",))
     }
     assert len(draws) == 6
 

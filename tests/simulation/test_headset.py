@@ -61,8 +61,8 @@ def test_how_often_one_looks_changes_nothing(steps_s: list[float]) -> None:
         assert (one.first_index, one.arrival_s) == (other.first_index, other.arrival_s)
         np.testing.assert_array_equal(one.samples, other.samples)
         np.testing.assert_array_equal(one.stamps_s, other.stamps_s)
-    assert repr(at_once.ledger) == repr(stepwise.ledger)
-    assert at_once.ledger.entries == stepwise.ledger.entries
+    assert repr(at_once.sent_log) == repr(stepwise.sent_log)
+    assert at_once.sent_log.entries == stepwise.sent_log.entries
 
 
 def test_without_faults_all_that_the_head_gives_arrives_in_order() -> None:
@@ -79,14 +79,14 @@ def test_without_faults_all_that_the_head_gives_arrives_in_order() -> None:
 
 def check_account(device: Headset, arrivals: list[Arrival]) -> None:
     """Count again from the arrivals and the entries, and compare with the ledger's own sums."""
-    ledger = device.ledger
-    assert ledger.sent == ledger.delivered + ledger.zeroed + ledger.lost + ledger.in_flight
-    assert ledger.sent == device.head.next_index
-    assert ledger.delivered == sum(len(each.samples) for each in arrivals if not each.zeroed.all())
-    assert ledger.zeroed == sum(len(each.samples) for each in arrivals if each.zeroed.all())
-    whole = [entry for entry in ledger.entries if entry.channel is None]
-    assert ledger.lost == sum(entry.n_samples for entry in whole if entry.fate == "lost")
-    seen = np.zeros(ledger.sent, dtype=int)
+    sent_log = device.sent_log
+    assert sent_log.sent == sent_log.delivered + sent_log.zeroed + sent_log.lost + sent_log.in_flight
+    assert sent_log.sent == device.head.next_index
+    assert sent_log.delivered == sum(len(each.samples) for each in arrivals if not each.zeroed.all())
+    assert sent_log.zeroed == sum(len(each.samples) for each in arrivals if each.zeroed.all())
+    whole = [entry for entry in sent_log.entries if entry.channel is None]
+    assert sent_log.lost == sum(entry.n_samples for entry in whole if entry.fate == "lost")
+    seen = np.zeros(sent_log.sent, dtype=int)
     for arrival in arrivals:
         seen[arrival.first_index : arrival.first_index + len(arrival.samples)] += 1
     for entry in whole:
@@ -101,27 +101,27 @@ def test_ten_minutes_with_losses_disconnects_and_drift_are_accounted_for_exactly
     device = headset(packet_samples=5, loss=0.05, jitter_s=0.02, drift_ppm=300.0, faults=faults)
     arrivals = everything(device, 600.0)
     check_account(device, arrivals)
-    assert device.ledger.sent == pytest.approx(600 * RATE_HZ * (1 + 300e-6), abs=5)
-    cut = [entry for entry in device.ledger.entries if entry.cause == "disconnect"]
+    assert device.sent_log.sent == pytest.approx(600 * RATE_HZ * (1 + 300e-6), abs=5)
+    cut = [entry for entry in device.sent_log.entries if entry.cause == "disconnect"]
     assert len(cut) == 3
     down_s = [fault.duration_s for fault in faults if isinstance(fault, Disconnect)]
     assert [entry.n_samples / RATE_HZ for entry in cut] == pytest.approx(down_s, abs=0.25)
-    by_radio = sum(entry.n_samples for entry in device.ledger.entries if entry.cause == "radio")
-    assert by_radio / device.ledger.sent == pytest.approx(0.05, rel=0.1)
+    by_radio = sum(entry.n_samples for entry in device.sent_log.entries if entry.cause == "radio")
+    assert by_radio / device.sent_log.sent == pytest.approx(0.05, rel=0.1)
 
 
 def test_a_zero_filling_device_sends_zeros_for_lost_packets_and_the_ledger_says_which() -> None:
     device = headset(packet_samples=12, loss=0.1, lost_as="zeros", dc_level_uv=700.0)
     arrivals = everything(device, 60.0)
     check_account(device, arrivals)
-    assert device.ledger.lost == 0
-    assert device.ledger.zeroed > 0
+    assert device.sent_log.lost == 0
+    assert device.sent_log.zeroed > 0
     for arrival in arrivals:
         assert arrival.zeroed.all() == (not arrival.samples.any())
     zeros = {arrival.first_index for arrival in arrivals if arrival.zeroed.all()}
     said = {
         index
-        for e in device.ledger.entries
+        for e in device.sent_log.entries
         for index in range(e.first_index, e.first_index + e.n_samples, 12)
     }
     assert zeros <= said
@@ -136,7 +136,7 @@ def test_channels_with_packets_of_their_own_are_lost_one_by_one() -> None:
     assert np.abs(np.corrcoef(zeroed.T)[0, 1]) < 0.2
     for arrival in arrivals:
         np.testing.assert_array_equal(arrival.zeroed, ~arrival.samples.any(axis=0))
-    per_channel = sum(entry.n_samples for entry in device.ledger.entries if entry.channel is not None)
+    per_channel = sum(entry.n_samples for entry in device.sent_log.entries if entry.channel is not None)
     partly = [each for each in arrivals if each.zeroed.any() and not each.zeroed.all()]
     assert per_channel >= sum(int(each.zeroed.sum()) * 12 for each in partly)
 
@@ -144,7 +144,7 @@ def test_channels_with_packets_of_their_own_are_lost_one_by_one() -> None:
 def test_a_scheduled_loss_takes_the_packets_that_are_complete_then() -> None:
     device = headset(packet_samples=5, faults=(LostPackets(1.0, 0.2), LostPackets(3.0)))
     everything(device, 5.0)
-    long, single = device.ledger.entries
+    long, single = device.sent_log.entries
     assert (long.cause, long.fate, long.n_samples) == ("fault", "lost", 50)
     assert single.n_samples == 5
     assert single.first_index / RATE_HZ == pytest.approx(3.0, abs=0.02)
@@ -155,7 +155,7 @@ def test_what_is_on_its_way_when_the_link_breaks_is_lost_too() -> None:
     arrivals = everything(device, 4.0)
     check_account(device, arrivals)
     assert not [arrival for arrival in arrivals if 1.0 <= arrival.arrival_s < 2.0]
-    (entry,) = device.ledger.entries
+    (entry,) = device.sent_log.entries
     assert entry.n_samples / RATE_HZ == pytest.approx(1.1, abs=0.03)
     assert device.connected(0.99)
     assert not device.connected(1.5)
@@ -167,7 +167,7 @@ def test_one_fault_more_leaves_the_random_ones_as_they_were() -> None:
     plain, faulty = headset(**settings), headset(**settings, faults=(LostPackets(3.0, 0.5),))
     everything(plain, 10.0)
     everything(faulty, 10.0)
-    lost = [{index for e in d.ledger.entries for index in range(e.first_index, e.first_index + e.n_samples)}
+    lost = [{index for e in d.sent_log.entries for index in range(e.first_index, e.first_index + e.n_samples)}
             for d in (plain, faulty)]  # fmt: skip
     assert lost[0] < lost[1]
     assert {index for index in lost[1] - lost[0] if not 2.9 < index / RATE_HZ < 3.6} == set()
@@ -197,7 +197,7 @@ def test_an_interval_bundles_packets_into_bursts() -> None:
 def test_a_stall_delays_and_loses_nothing() -> None:
     device = headset(packet_samples=5, faults=(Stall(2.0, 1.5),))
     arrivals = everything(device, 6.0)
-    assert device.ledger.entries == []
+    assert device.sent_log.entries == []
     times_s = np.array([arrival.arrival_s for arrival in arrivals])
     assert not np.any((times_s >= 2.0) & (times_s < 3.5))
     assert np.sum(times_s == 3.5) == pytest.approx(1.5 * RATE_HZ / 5, abs=2)
@@ -355,7 +355,7 @@ def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: fl
     assert [chunk.first_index for chunk in chunks] == list(np.cumsum([0, *map(len, chunks[:-1])]))
     missing = np.isnan(samples).all(axis=1)
     expected = np.zeros(len(samples), dtype=bool)
-    for entry in given.headset.ledger.entries:
+    for entry in given.headset.sent_log.entries:
         expected[entry.first_index : entry.first_index + entry.n_samples] = True
     np.testing.assert_array_equal(missing, expected)
     received_s = np.concatenate([chunk.received_s for chunk in chunks])

@@ -21,7 +21,7 @@ def test_rate_0_cannot_learn_and_changes_no_bit() -> None:
     someone, head = learner(0.0)
     untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
     for _ in range(20):
-        someone.feel(1.0, 0.25)
+        someone.update(1.0, 0.25)
         np.testing.assert_array_equal(head.generate(50).samples, untouched.generate(50).samples)
     assert someone.gain == 1.0
 
@@ -30,7 +30,7 @@ def test_under_reward_the_rhythm_grows_and_grows_to_its_ceiling() -> None:
     someone, head = learner(0.5)
     gains = []
     for _ in range(600):
-        someone.feel(1.0, 1.0)
+        someone.update(1.0, 1.0)
         gains.append(someone.gain)
     assert np.all(np.diff(gains) > 0)
     assert gains[5] - 1 == pytest.approx(0.05, rel=0.05)
@@ -42,7 +42,7 @@ def test_under_reward_the_rhythm_grows_and_grows_to_its_ceiling() -> None:
 def test_the_growth_is_in_the_signal() -> None:
     someone, head = learner(100.0, ceiling=3.0)
     untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
-    someone.feel(1.0, 600.0)
+    someone.update(1.0, 600.0)
     column = head.rhythm_names.index(THETA)
     grown, plain = (each.generate(1000).truth.amplitude_uv[:, column] for each in (head, untouched))
     np.testing.assert_allclose(grown, 3 * plain)
@@ -50,9 +50,9 @@ def test_the_growth_is_in_the_signal() -> None:
 
 def test_it_does_not_matter_how_the_time_is_cut() -> None:
     whole, pieces = learner(0.3)[0], learner(0.3)[0]
-    whole.feel(0.6, 60.0)
+    whole.update(0.6, 60.0)
     for _ in range(600):
-        pieces.feel(0.6, 0.1)
+        pieces.update(0.6, 0.1)
     assert pieces.gain == pytest.approx(whole.gain, rel=1e-12)
 
 
@@ -61,25 +61,25 @@ def test_more_reward_and_a_higher_rate_teach_more(low: float, high: float) -> No
     gains = []
     for level, rate in [(low, 0.1), (high, 0.1), (high, 0.2)]:
         someone, _ = learner(rate)
-        someone.feel(level, 60.0)
+        someone.update(level, 60.0)
         gains.append(someone.gain)
     assert gains[0] < gains[1] < gains[2]
 
 
 def test_neutral_and_unusable_feedback_teaches_nothing() -> None:
     someone, _ = learner(1.0)
-    someone.feel(0.0, 60.0)
-    someone.feel(1.0, 60.0, usable=False)
-    someone.feel(float("nan"), 60.0)
-    someone.feel(-3.0, 60.0)
-    someone.feel(1.0, 0.0)
+    someone.update(0.0, 60.0)
+    someone.update(1.0, 60.0, usable=False)
+    someone.update(float("nan"), 60.0)
+    someone.update(-3.0, 60.0)
+    someone.update(1.0, 0.0)
     assert someone.gain == 1.0
 
 
 def test_a_level_beyond_1_counts_as_1() -> None:
     full, beyond = learner(0.2)[0], learner(0.2)[0]
-    full.feel(1.0, 60.0)
-    beyond.feel(7.0, 60.0)
+    full.update(1.0, 60.0)
+    beyond.update(7.0, 60.0)
     assert full.gain == beyond.gain
 
 
@@ -95,7 +95,7 @@ def test_a_study_in_which_only_those_who_can_learn_do() -> None:
             block = []
             for _ in range(120):
                 amplitude_uv = head.generate(250).truth.amplitude_uv[:, column]
-                someone.feel(float(np.mean(amplitude_uv > threshold_uv)), 1.0)
+                someone.update(float(np.mean(amplitude_uv > threshold_uv)), 1.0)
                 block.append(np.sqrt(np.mean(amplitude_uv**2)))
             blocks.append(np.mean(block))
         amplitudes[rate_per_min] = np.array(blocks)
@@ -114,4 +114,4 @@ def test_learners_that_cannot_be_are_refused() -> None:
     with pytest.raises(UnknownName, match="no rhythm 'theta'"):
         Learner(Head(("Fz",), 250.0), LearnerSettings("theta"))
     with pytest.raises(WrongInput, match="0 s or more, found -1"):
-        learner(0.1)[0].feel(1.0, -1.0)
+        learner(0.1)[0].update(1.0, -1.0)

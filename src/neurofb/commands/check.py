@@ -16,7 +16,7 @@ from neurofb.errors import WrongFile
 from neurofb.format import clock
 
 if TYPE_CHECKING:
-    from neurofb.protocol.checks.check import Report
+    from neurofb.protocol.checks.check import CheckReport
     from neurofb.protocol.timeline import PlannedPhase, Timeline
 
 TIMELINE_HEADER = ("from", "lasts", "phase", "kind", "eyes", "what happens", "baseline or feedback", "site")
@@ -53,10 +53,10 @@ def command(protocol: str, device: str, baseline: str | None, as_json: bool, **a
     """
     from neurofb.devices import load_profile
     from neurofb.loop.participant_fit import read_baseline
-    from neurofb.protocol.checks.check import Circumstances, examine
+    from neurofb.protocol.checks.check import RunContext, check_protocol
 
     earlier = read_baseline(baseline) if baseline else None
-    report = examine(protocol, Circumstances(load_profile(device), earlier=earlier, **asked))
+    report = check_protocol(protocol, RunContext(load_profile(device), earlier=earlier, **asked))
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:
@@ -67,7 +67,7 @@ def command(protocol: str, device: str, baseline: str | None, as_json: bool, **a
         raise WrongFile(report.refusal)
 
 
-def show(report: Report) -> None:
+def show(report: CheckReport) -> None:
     """Print a report: tables, and a bar where there is a terminal."""
     if report.timeline is not None and report.protocol is not None:
         study = report.protocol.study
@@ -135,7 +135,7 @@ def _between(values: list[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g}–{high:g}"
 
 
-def totals(report: Report) -> str:
+def totals(report: CheckReport) -> str:
     """Return the session's totals in one line."""
     timeline = report.timeline
     assert timeline is not None
@@ -148,7 +148,7 @@ def totals(report: Report) -> str:
     )
 
 
-def feature_rows(report: Report) -> list[tuple[str, ...]]:
+def feature_rows(report: CheckReport) -> list[tuple[str, ...]]:
     """Return a row for each feature, as ``FEATURE_HEADER`` names its cells."""
     return [
         (
@@ -165,7 +165,7 @@ def feature_rows(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def budget_rows(report: Report) -> list[tuple[str, ...]]:
+def budget_rows(report: CheckReport) -> list[tuple[str, ...]]:
     """Return a row for each site, as ``BUDGET_HEADER`` names its cells."""
     return [
         (
@@ -179,7 +179,7 @@ def budget_rows(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: CheckReport) -> dict[str, Any]:
     """Return a report as JSON can hold it."""
     timeline = report.timeline
     content: dict[str, Any] = {

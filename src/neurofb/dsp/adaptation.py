@@ -62,7 +62,7 @@ class Adaptation:
             yield x[start:stop]
             start = stop
 
-    def take(self, piece: FloatArray) -> tuple[int, FloatArray] | None:
+    def update(self, piece: FloatArray) -> tuple[int, FloatArray] | None:
         """Take in a piece; give (channel, running density) if a tick completes and a channel is due."""
         self._recent = np.concatenate([self._recent[len(piece) :], piece])
         self._in_tick += len(piece)
@@ -71,13 +71,13 @@ class Adaptation:
         self._in_tick = 0
         self._tick += 1
         if self._tick % TICKS_PER_SEGMENT == 0:
-            self._take_segment()
+            self._add_segment()
         channel = self._tick % self._cycle
         if channel < len(self._seen) and self._seen[channel]:
             return channel, self._density[channel]
         return None
 
-    def _take_segment(self) -> None:
+    def _add_segment(self) -> None:
         """Let the segment just complete into the running spectrum of each channel that has it whole."""
         spread = np.ptp(self._recent, axis=0)
         whole = np.flatnonzero(np.isfinite(spread) & (spread > 0))

@@ -24,7 +24,7 @@ from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.checks import count, samples_2d
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.errors import WrongInput, WrongShape
 
 #: The band in which muscle is looked for, with transitions from 21 to 47.5 Hz, and the delay of its filter.
@@ -97,7 +97,7 @@ class Calibration:
         if x.ndim != 2:
             raise WrongShape(f"a baseline needs shape (n_samples, n_channels), found {x.shape}")
         x = samples_2d(x, x.shape[1])
-        hop = Hops.at(rate_hz).hop
+        hop = HopSize.at(rate_hz).hop
         finder = ArtifactFinder(x.shape[1], rate_hz, hop, cls.assumed(x.shape[1]))
         bands = BandFilter({"muscle": MUSCLE_HZ}, rate_hz, x.shape[1], MUSCLE_DELAY_S)
         swings, muscles = [], []
@@ -148,7 +148,7 @@ class ArtifactFinder:
         self._gain = 1.0 - math.exp(-hop_s / MUSCLE_S)
         # Rows: swing, step, muscle power; and the limits of the same.
         self._measures = np.full((3, n_channels), np.nan)
-        self._limits = np.empty((3, n_channels))
+        self._limits, self._muscle_usual = np.empty((3, n_channels)), np.empty(n_channels)
         self.calibrate(calibration)
 
     def calibrate(self, calibration: Calibration) -> None:

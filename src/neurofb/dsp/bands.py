@@ -252,7 +252,7 @@ class BandFilter:
         outputs = []
         for piece in self._adaptation.pieces(x):
             outputs.append(self._filter(piece))
-            self._adapt(self._adaptation.take(piece))
+            self._adapt(self._adaptation.update(piece))
         return np.concatenate(outputs) if outputs else self._filter(x)
 
     def output_indices(self, first_index: int, n_samples: int) -> NDArray[np.int64]:

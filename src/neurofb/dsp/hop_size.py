@@ -18,7 +18,7 @@ OUTPUT_HZ = 125.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hops:
+class HopSize:
     """The grid on which things are computed.
 
     Attributes
@@ -38,7 +38,7 @@ class Hops:
     slow: int
 
     @classmethod
-    def at(cls, rate_hz: float) -> Hops:
+    def at(cls, rate_hz: float) -> HopSize:
         """Return the grid for a sampling rate, which must be at least 64 Hz."""
         if positive(rate_hz, "rate_hz") < 64:
             raise WrongInput(f"features need a rate of at least 64 Hz, found {rate_hz:g} Hz")

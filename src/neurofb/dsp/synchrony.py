@@ -157,11 +157,11 @@ class Synchrony:
             self._at = _kernels.store_columns(piece, self._pairing.column_channel, self._ring, self._at)
             self._pending += len(piece)
             if self._pending == BLOCK:
-                self._take_in()
+                self._process_block()
             start = stop
         self._read_out = self._read_out and len(parts) == 0
 
-    def _take_in(self) -> None:
+    def _process_block(self) -> None:
         """Bring the sums up to date. Which samples share a call makes no difference to any of them."""
         groups = (self._pairing.group_seed, self._pairing.group_column)
         if self._window is None:
@@ -269,7 +269,7 @@ class Synchrony:
     def _read(self) -> None:
         if self._read_out:
             return
-        self._take_in()
+        self._process_block()
         # New arrays each time: what was given out before stays as it is.
         self._out = np.empty((len(_kernels.MEASURES), self._n_bands, self._pairing.n_pairs))
         self._weights = np.empty((self._n_bands, self._pairing.n_pairs))

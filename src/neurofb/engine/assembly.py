@@ -244,7 +244,7 @@ def _session_log(
     units = {name: measure.unit for name, measure in loop.measures.items()}
     publisher = None
     if publish:
-        hop_hz, stimulus = loop.pipeline.hops.fast_hz, opened.client is not None
+        hop_hz, stimulus = loop.pipeline.hop_size.fast_hz, opened.client is not None
         publisher = Publisher(opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus)
     columns = LogColumns(source.stream_info, source.eeg_columns, units, heat.sites if heat else ())
     return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event)

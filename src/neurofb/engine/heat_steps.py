@@ -106,7 +106,7 @@ class HeatSteps:
 
     def rated(self, rating: Rating, now_s: float, do: Callable[[Action], None]) -> None:
         """Follow the stop rules: ``do`` what they ask for."""
-        for action in self.rules.take(rating):
+        for action in self.rules.check(rating):
             self._show(action.message)
             self._log.log(
                 f"heat_rule_{action.kind}",

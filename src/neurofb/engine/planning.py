@@ -15,7 +15,7 @@ from neurofb.devices import DeviceProfile, load_profile
 from neurofb.engine.earlier_dose import used_before
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
-from neurofb.protocol.checks.check import Circumstances, Report, examine
+from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
@@ -172,10 +172,10 @@ def plan_session(asked: Asked) -> SessionPlan:
     temperatures, used = _stored(asked, parsed, problems)
     report = None
     if parsed is not None:
-        given = Circumstances(
+        given = RunContext(
             profile, asked.session, asked.arm, asked.seed, asked.participant, earlier, temperatures, used
         )
-        report = problems.collect(examine, parsed, given)
+        report = problems.collect(check_protocol, parsed, given)
     _check_report(asked, report, problems)
     if problems or profile is None or report is None or report.protocol is None or report.timeline is None:
         raise _refusal(problems)
@@ -213,7 +213,7 @@ def _stored(
     return temperatures or {}, used or {}
 
 
-def _check_report(asked: Asked, report: Report | None, problems: _Problems) -> None:
+def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems) -> None:
     """Add what the check of the protocol found."""
     if report is None:
         problems += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]

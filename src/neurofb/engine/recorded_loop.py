@@ -104,7 +104,7 @@ class RecordedLoop:
         if self.loop.fitted is not None:
             return self.loop.missing()
         if self._worker is None:
-            return self.loop.rehearsal_job()()
+            return self.loop.trial_fit_job()()
         was_ahead = self._is_ahead
         self.start_trial_fit(ahead=False)
         if self._trial_fit is None or not self._trial_fit.done():
@@ -117,7 +117,7 @@ class RecordedLoop:
         """Start to compute, beside the session, whether the baseline suffices: before its end if ``ahead``."""
         if self._worker is None or self._trial_fit is not None or self.loop.fitted is not None:
             return
-        self._trial_fit, self._is_ahead = self._worker.submit(self.loop.rehearsal_job()), ahead
+        self._trial_fit, self._is_ahead = self._worker.submit(self.loop.trial_fit_job()), ahead
 
     # -- the participant's own pipeline ------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
-from neurofb.protocol.schedule import Schedule, Session, State
+from neurofb.protocol.schedule import Schedule, SessionState, State
 from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import PlannedPhase, Step
 
@@ -81,7 +81,7 @@ class Sequencer:
         self._heat = HeatSteps(stimuli, recorded_loop, rules, session_log, self._set_message)
         #: Who or what has paused the session; it resumes when none is left.
         self._paused_by: set[str] = set()
-        self.session = Session()
+        self.session = SessionState()
         self.schedule: Schedule[Step] = Schedule((), 0.0)
         self.phase: PlannedPhase | None = None
         self.phase_due_s = self.start_s = 0.0
@@ -136,7 +136,7 @@ class Sequencer:
                 return  # the guard answers, or a fault ends the session; until then the loop goes on
             if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
                 continue
-            due = self.schedule.take(now_s)
+            due = self.schedule.pop_due(now_s)
             if due is None:
                 self._end_phase()
                 self._is_over = True
@@ -384,6 +384,6 @@ class Sequencer:
         self.message = message
 
     def _change_state(self, state: State, why: str) -> None:
-        before, after = self.session.go(state)
+        before, after = self.session.change_to(state)
         self.message = why
         self._session_log.log("state", f"{before} → {after}: {why}", self._index, before=before, after=after)

@@ -197,7 +197,7 @@ class SessionLog:
             ages_s.append(age_s)
         if self._publisher is not None:
             self._publisher.let_pass()
-        aged = [sample.aged(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
+        aged = [sample.with_age(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
         self.ages_s.extend(ages_s)
         rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
         self._recorder.append(self._streams["feedback"], rows, np.array(out_s))

@@ -94,7 +94,7 @@ class SimulatedParticipant:
     def _hear(self, sample: FeedbackSample | None, now_s: float) -> None:
         """Learn from what was heard since the last call, for as long as it lasted."""
         if self._heard is not None and self._heard_s is not None and self._learner is not None:
-            self._learner.feel(self._heard.level, now_s - self._heard_s, self._heard.usable)
+            self._learner.update(self._heard.level, now_s - self._heard_s, self._heard.usable)
         self._heard, self._heard_s = sample, now_s
 
     def _send(self, name: str, **content: Any) -> None:

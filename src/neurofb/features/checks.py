@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurofb.dsp.artifacts import MUSCLE_HZ, eye_channels
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.wiener import check_bands
 from neurofb.errors import NeurofbError, WrongInput, nearest
 from neurofb.features.feature_specs import (
@@ -57,7 +57,7 @@ def problems(
         except NeurofbError as error:
             found.append(str(error))
     try:
-        Hops.at(rate_hz)
+        HopSize.at(rate_hz)
     except WrongInput as error:
         return [*found, str(error)]
     for feature in features:

@@ -1,4 +1,4 @@
-"""How declared features become numbers: one small object each, fed with band power or complex bands, hop by hop.
+"""Computes the value of each declared feature from band power or complex bands, hop by hop; one object each.
 
 In: power ``(n_bands, n_channels)`` in µV², or complex bands ``(n_outputs, n_channels)``. Out: a float, NaN where there
 is none. Kept between hops: which channels are in use, and for synchrony its window.
@@ -15,7 +15,7 @@ import numpy as np
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.artifacts import MUSCLE_DELAY_S, MUSCLE_HZ, ArtifactFinder
 from neurofb.dsp.bands import BandFilter
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.spectrum import Spectrum
 from neurofb.dsp.synchrony import Synchrony
 from neurofb.features.feature_specs import (
@@ -62,7 +62,7 @@ class Bank:
     def of(
         cls,
         features: Sequence[AnyFeature],
-        hops: Hops,
+        hop_size: HopSize,
         n_channels: int,
         iaf_hz: float | None,
         spectrum: Spectrum | None,
@@ -73,11 +73,11 @@ class Bank:
         names = [f"band {i}" for i in range(len(unique))]
         filtering = BandFilter(
             {name: (low, high) for name, (low, high, _) in zip(names, unique, strict=True)},
-            hops.rate_hz,
+            hop_size.rate_hz,
             n_channels,
             {name: delay_s for name, (_, _, delay_s) in zip(names, unique, strict=True)},
             None if spectrum is None else Spectrum(spectrum.freqs_hz, spectrum.density.mean(axis=0)),
-            every=hops.every,
+            every=hop_size.every,
         )
         return cls(unique, filtering)
 
@@ -86,7 +86,7 @@ class Bank:
         return self.keys.index(key_of(feature, band, iaf_hz))
 
     def reach_s(self, bands: Sequence[int]) -> float:
-        """Return how far back the taps of these bands reach, in seconds."""
+        """Return how far back the taps of these bands reach, in s."""
         return float(self.filter.reach_s[list(bands)].max())
 
 
@@ -103,7 +103,7 @@ class PowerEstimator:
 
     Attributes
     ----------
-    declared : Power, Ratio or Asymmetry
+    spec : Power, Ratio or Asymmetry
     watch : Watch
     delay_s : float
         Delay of the band filter.
@@ -113,39 +113,39 @@ class PowerEstimator:
 
     def __init__(
         self,
-        declared: Power | Ratio | Asymmetry,
+        spec: Power | Ratio | Asymmetry,
         montage: Montage,
         bank: Bank,
         iaf_hz: float | None,
         reference: Reference,
     ) -> None:
-        self.declared = declared
-        self._places = tuple(montage.columns(place) for place in declared.selections)
-        bands = [bank.index(declared, band, iaf_hz) for band in declared.bands]
+        self.spec = spec
+        self._places = tuple(montage.columns(place) for place in spec.selections)
+        bands = [bank.index(spec, band, iaf_hz) for band in spec.bands]
         self._upper, self._lower = bands[0], bands[-1]
         self.delay_s = bank.keys[self._upper][2]
         self.reach_s = bank.reach_s(bands)
         watched = _watched(self._places, montage, reference)
-        after_s = self.delay_s + 2 * declared.smoothing_s
-        self.watch = Watch(watched, declared.checks, after_s, self.reach_s)
-        self.use([False] * len(montage.labels))
+        after_s = self.delay_s + 2 * spec.smoothing_s
+        self.watch = Watch(watched, spec.checks, after_s, self.reach_s)
+        self._columns = [list(place) for place in self._places]
 
-    def use(self, out: Sequence[bool]) -> None:
-        """Leave channels out that are bad."""
+    def exclude(self, out: Sequence[bool]) -> None:
+        """Leave these channels out from now on."""
         self._columns = [[channel for channel in place if not out[channel]] for place in self._places]
 
     def value(self, power: FloatArray) -> float:
         """Return the feature from power, shape (n_bands, n_channels)."""
-        declared = self.declared
+        spec = self.spec
         upper = _mean(power[self._upper], self._columns[0])
-        if isinstance(declared, Asymmetry):
+        if isinstance(spec, Asymmetry):
             right = _mean(power[self._upper], self._columns[1])
             return _log(right) - _log(upper)
-        if isinstance(declared, Power) and declared.scale != "relative":
-            return 10 / _LN10 * _log(upper) if declared.scale == "db" else upper
+        if isinstance(spec, Power) and spec.scale != "relative":
+            return 10 / _LN10 * _log(upper) if spec.scale == "db" else upper
         lower = _mean(power[self._lower], self._columns[-1])
         ratio = upper / lower if lower > 0 else math.nan
-        return 10 / _LN10 * _log(ratio) if declared.scale == "db" else ratio
+        return 10 / _LN10 * _log(ratio) if spec.scale == "db" else ratio
 
 
 class SynchronyEstimator:
@@ -153,7 +153,7 @@ class SynchronyEstimator:
 
     Attributes
     ----------
-    declared : SynchronyOf
+    spec : SynchronyOf
     watch : Watch
     delay_s : float
     """
@@ -161,39 +161,40 @@ class SynchronyEstimator:
     slow = True
 
     def __init__(
-        self, declared: SynchronyOf, montage: Montage, bank: Bank, iaf_hz: float | None, reference: Reference
+        self, spec: SynchronyOf, montage: Montage, bank: Bank, iaf_hz: float | None, reference: Reference
     ) -> None:
-        self.declared = declared
+        self.spec = spec
         self._labels, self._reference = montage.labels, reference
-        self._groups = {f"{i} {place}": montage.channels(place) for i, place in enumerate(declared.between)}
-        self.band = bank.index(declared, declared.band, iaf_hz)
+        self._groups = {f"{i} {place}": montage.channels(place) for i, place in enumerate(spec.between)}
+        self.band = bank.index(spec, spec.band, iaf_hz)
         self.delay_s = bank.keys[self.band][2]
         self.reach_s = bank.reach_s([self.band])
-        places = tuple(montage.columns(place) for place in declared.between)
-        self.watch = Watch(_watched(places, montage, reference), declared.checks, 0.2, self.reach_s)
+        places = tuple(montage.columns(place) for place in spec.between)
+        self.watch = Watch(_watched(places, montage, reference), spec.checks, 0.2, self.reach_s)
         self._synchrony = Synchrony(
             len(places),
             1,
             bank.filter.output_rate_hz,
-            window_s=declared.window_s,
-            pairs=declared.pairs or "all",
+            window_s=spec.window_s,
+            pairs=spec.pairs or "all",
             autocorrelation=bank.filter.autocorrelation[self.band : self.band + 1],
         )
-        self.use([False] * len(montage.labels))
+        self._spatial = self._without([])
 
-    def use(self, out: Sequence[bool]) -> None:
-        """Leave channels out that are bad; their weight goes to the others of the place."""
-        bad = [label for label, gone in zip(self._labels, out, strict=True) if gone]
+    def exclude(self, out: Sequence[bool]) -> None:
+        """Leave these channels out from now on; their weight goes to the others of the selection."""
+        self._spatial = self._without([label for label, gone in zip(self._labels, out, strict=True) if gone])
+
+    def _without(self, bad: Sequence[str]) -> SpatialFilter | None:
+        """Return the filter from channels to selections; None while one, or the reference, has no channel left."""
         named = () if self._reference is None or isinstance(self._reference, str) else (self._reference,)
         needed = (*self._groups.values(), *named)
-        whole = all(any(label not in bad for label in group) for group in needed)
-        # A place or a reference without a channel left gives nothing until one comes back.
-        self._spatial: SpatialFilter | None = (
-            regions(self._labels, self._groups, bad=bad, reference=self._reference) if whole else None
-        )
+        if not all(any(label not in bad for label in group) for group in needed):
+            return None
+        return regions(self._labels, self._groups, bad=bad, reference=self._reference)
 
-    def take(self, z: ComplexArray, unusable: bool) -> None:
-        """Take in a hop of the band, shape (n_outputs, n_channels); nothing of it if it is not usable."""
+    def process(self, z: ComplexArray, unusable: bool) -> None:
+        """Add a hop of the band, shape (n_outputs, n_channels), to the window; as missing if it is not usable."""
         out = np.full((len(z), 1, len(self._groups)), complex(math.nan, math.nan))
         if not unusable and self._spatial is not None:
             out[:, 0] = project_complex(self._spatial, z)
@@ -201,7 +202,7 @@ class SynchronyEstimator:
 
     def value(self) -> float:
         """Return the mean of the measure over the pairs; NaN while the window holds too little."""
-        measured: FloatArray = getattr(self._synchrony, self.declared.measure)()
+        measured: FloatArray = getattr(self._synchrony, self.spec.measure)()
         return float(np.add.reduce(measured[0]) / measured.shape[1])
 
 
@@ -210,26 +211,26 @@ class IndexEstimator:
 
     Attributes
     ----------
-    declared : MuscleIndex or OcularIndex
+    spec : MuscleIndex or OcularIndex
     watch : Watch
     """
 
     slow = False
     reach_s = 1.0
 
-    def __init__(self, declared: MuscleIndex | OcularIndex, montage: Montage, eyes: tuple[int, ...]) -> None:
-        self.declared = declared
-        self._muscle = isinstance(declared, MuscleIndex)
+    def __init__(self, spec: MuscleIndex | OcularIndex, montage: Montage, eyes: tuple[int, ...]) -> None:
+        self.spec = spec
+        self._muscle = isinstance(spec, MuscleIndex)
         columns = eyes
-        if isinstance(declared, MuscleIndex):
-            columns = tuple(montage.labels.index(label) for label in declared.channels or montage.labels)
+        if isinstance(spec, MuscleIndex):
+            columns = tuple(montage.labels.index(label) for label in spec.channels or montage.labels)
         self._all, self._columns = columns, list(columns)
         self.delay_s = MUSCLE_DELAY_S if self._muscle else 0.0
         # It measures artifacts: only contact may make it unusable.
         self.watch = Watch((), (), 0.0, 0.0)
 
-    def use(self, out: Sequence[bool]) -> None:
-        """Leave channels out that are bad."""
+    def exclude(self, out: Sequence[bool]) -> None:
+        """Leave these channels out from now on."""
         self._columns = [channel for channel in self._all if not out[channel]]
 
     def value(self, finder: ArtifactFinder) -> float:
@@ -259,7 +260,7 @@ def _watched(
     return (*places, tuple(montage.labels.index(label) for label in reference))
 
 
-Meter = PowerEstimator | SynchronyEstimator | IndexEstimator
+Estimator = PowerEstimator | SynchronyEstimator | IndexEstimator
 _LN10 = math.log(10)
 
 

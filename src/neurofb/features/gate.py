@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, ArtifactFinder
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import OK, ChannelState
 from neurofb.features.feature_specs import Check
 
 _LONG_AGO = -(10**9)
 #: States in which a channel may speak for others. A row of blinks or a clenched jaw makes channels noisy: just then
 #: they must be heard. One that stays noisy leaves after 2 s.
-_SEEING = ("ok", "noisy", "line noise")
+_TRUSTED_STATES = ("ok", "noisy", "line noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Gate:
     labels : sequence of str
     eyes : tuple of int
         Columns that see the eyes.
-    hops : Hops
+    hops : HopSize
     """
 
-    def __init__(self, labels: Sequence[str], eyes: tuple[int, ...], hops: Hops) -> None:
-        self._labels, self._eyes, self._hops = tuple(labels), eyes, hops
+    def __init__(self, labels: Sequence[str], eyes: tuple[int, ...], hop_size: HopSize) -> None:
+        self._labels, self._eyes, self._hop_size = tuple(labels), eyes, hop_size
         n = len(labels)
         self._blink = _LONG_AGO
         self._muscle_any, self._muscle_where = _LONG_AGO, 0
@@ -67,19 +67,19 @@ class Gate:
         self._newest = _LONG_AGO
         self._states: Sequence[ChannelState] = (OK,) * n
         self._out: Sequence[bool] = (False,) * n
-        self._all_well = True
+        self._all_good = True
 
-    def judge_channels(self, states: Sequence[ChannelState], out: Sequence[bool]) -> None:
+    def update_channels(self, states: Sequence[ChannelState], out: Sequence[bool]) -> None:
         """Take in how channels are and which have left."""
         self._states, self._out = states, tuple(out)
-        self._all_well = not any(state.bad for state in states) and not any(out)
+        self._all_good = not any(state.bad for state in states) and not any(out)
 
-    def look(self, hop: int, finder: ArtifactFinder) -> None:
+    def update_artifacts(self, hop: int, finder: ArtifactFinder) -> None:
         """Note the artifacts of this hop; called when the finder says there are some."""
         swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
         self._newest = hop
         for channel in range(len(self._labels)):
-            trusted = not self._out[channel] and self._states[channel].state in _SEEING
+            trusted = not self._out[channel] and self._states[channel].state in _TRUSTED_STATES
             if swing[channel] > 1:
                 if channel not in self._eyes:
                     self._moved[channel] = hop
@@ -94,12 +94,12 @@ class Gate:
 
     def reason(self, hop: int, watch: Watch) -> str:
         """Return why a feature may not be used at this hop; empty if it may."""
-        if not self._all_well:
+        if not self._all_good:
             why = self._contact(watch)
             if why:
                 return why
         since = hop - self._newest
-        if since > self._hops.count(max(watch.after_s, watch.after_jump_s)):
+        if since > self._hop_size.count(max(watch.after_s, watch.after_jump_s)):
             return ""
         return self._artifact(hop, watch)
 
@@ -115,10 +115,10 @@ class Gate:
         return ""
 
     def _artifact(self, hop: int, watch: Watch) -> str:
-        after = hop - self._hops.count(watch.after_s)
+        after = hop - self._hop_size.count(watch.after_s)
         used = [channel for channel in watch.channels if not self._out[channel]]
         if "jump" in watch.checks:
-            after_jump = hop - self._hops.count(watch.after_jump_s)
+            after_jump = hop - self._hop_size.count(watch.after_jump_s)
             for channel in used:
                 if self._jumped[channel] >= after_jump:
                     return f"jump: {self._labels[channel]}"

@@ -196,7 +196,7 @@ class BaselineCollector:
         self._clean: list[float] = []
         self._withheld: defaultdict[str, float] = defaultdict(float)
 
-    def take(self, values: Iterable[FeatureValue]) -> None:
+    def add(self, values: Iterable[FeatureValue]) -> None:
         """Take in the next values."""
         for each in values:
             if each.name != self.measure.name:

@@ -64,7 +64,7 @@ class FeedbackSample:
     delay_s: float
     age_s: float = math.nan
 
-    def aged(self, age_s: float) -> FeedbackSample:
+    def with_age(self, age_s: float) -> FeedbackSample:
         """Return the same with its age."""
         return dataclasses.replace(self, age_s=age_s)
 
@@ -151,7 +151,7 @@ class Feedback:
         self._level, self._reward = FeedbackLevel(settings.level, rate_hz), Reward(settings.reward, rate_hz)
         self._block: _Block | None = None
         self._last: FeatureValue | None = None
-        self._told: int | None = None
+        self._stale_index: int | None = None
         self._heat_at: list[int] = []
 
     def _problems(self, condition: Condition, measures: Mapping[str, Measure]) -> Iterable[str]:
@@ -198,7 +198,7 @@ class Feedback:
         trained = self._baselines[self.settings.feature, condition]
         self._block = _Block(condition, trained, self._thresholds[condition])
         for name, inhibit in self._inhibits.items():
-            inhibit.against(self._baselines.get((name, condition)))
+            inhibit.set_baseline(self._baselines.get((name, condition)))
 
     def end_block(self) -> BlockResult:
         """End the block, let the threshold move, and give how it went."""
@@ -243,46 +243,46 @@ class Feedback:
             values = sorted(values, key=lambda each: (each.index, each.name == trained))
         for value in values:
             if value.name == trained:
-                samples.append(self._of_value(value))
+                samples.append(self._scored_sample(value))
             elif value.name in self._inhibits:
-                self._inhibits[value.name].take(value)
+                self._inhibits[value.name].update(value)
         if expected_index is not None and self._is_stale(expected_index):
-            self._told = expected_index
+            self._stale_index = expected_index
             why = f"stale: no value for more than {self.settings.level.stale_s:g} s"
-            samples.append(self._withheld(expected_index, None, why))
+            samples.append(self._unusable_sample(expected_index, None, why))
         return samples
 
     def _is_stale(self, expected_index: int) -> bool:
-        if self._told is not None and expected_index < self._told:
-            self._told = expected_index  # the engine's latest word on where the stream is counts
+        if self._stale_index is not None and expected_index < self._stale_index:
+            self._stale_index = expected_index  # the engine's latest word on where the stream is counts
         return self._silent_s(expected_index) > self.settings.level.stale_s
 
     def _silent_s(self, index: int) -> float:
         return math.inf if self._last is None else (index - self._last.index) / self._rate_hz
 
-    def _of_value(self, value: FeatureValue) -> FeedbackSample:
+    def _scored_sample(self, value: FeatureValue) -> FeedbackSample:
         if self._last is not None and value.index <= self._last.index:
             raise WrongInput(
                 f"feature {value.name!r}: a value of sample {value.index} came after one of sample "
                 f"{self._last.index}; they come in their order"
             )
         self._last = value
-        why = self._why_not(value)
+        why = self._why_unusable(value)
         if why:
-            return self._withheld(value.index, value, why)
+            return self._unusable_sample(value.index, value, why)
         assert self._block is not None  # else there was a reason
         block, threshold = self._block, self._block.threshold
         z = block.baseline.z(value.value)
         score = threshold.sign * z
         used, used_z = threshold.score, threshold.z
-        reward = self._reward.earned(threshold.take(score, value.index), value.index)
+        reward = self._reward.update(threshold.update(score, value.index), value.index)
         block.rewarded += reward
         return FeedbackSample(
             index=value.index,
             value=value.value,
             z=z,
             threshold=used_z,
-            level=self._level.earned(score - used, value.index),
+            level=self._level.update(score - used, value.index),
             reward=reward,
             usable=True,
             why="",
@@ -290,12 +290,12 @@ class Feedback:
             delay_s=value.delay_s,
         )
 
-    def _why_not(self, value: FeatureValue) -> str:
+    def _why_unusable(self, value: FeatureValue) -> str:
         """Return in words why a value earns nothing; empty if it may."""
-        if self._told is not None:
-            if value.index < self._told:
+        if self._stale_index is not None:
+            if value.index < self._stale_index:
                 return "late: it came after its time was told to be stale"
-            self._told = None
+            self._stale_index = None
         if not value.usable:
             return value.why or "unusable, no reason given"
         if self._block is None:
@@ -314,10 +314,10 @@ class Feedback:
         self._heat_at = [at for at in self._heat_at if value.index - at < lasts]
         return any(at <= value.index for at in self._heat_at)
 
-    def _withheld(self, index: int, value: FeatureValue | None, why: str) -> FeedbackSample:
+    def _unusable_sample(self, index: int, value: FeatureValue | None, why: str) -> FeedbackSample:
         """Return the sample for a value that earns nothing, or for no value."""
         self._reward.withheld(index)
-        shown_at = index if self._told is None else max(index, self._told)
+        shown_at = index if self._stale_index is None else max(index, self._stale_index)
         block, number = self._block, math.nan if value is None else value.value
         if block is not None:
             block.withheld[kind_of(why)] += 1
@@ -326,7 +326,7 @@ class Feedback:
             value=number,
             z=math.nan if block is None else block.baseline.z(number),
             threshold=math.nan if block is None else block.threshold.z,
-            level=self._level.held(shown_at, self._silent_s(shown_at)),
+            level=self._level.hold(shown_at, self._silent_s(shown_at)),
             reward=False,
             usable=False,
             why=why,

@@ -32,11 +32,11 @@ class Inhibit:
         self._name = f"inhibit {settings.feature!r}"
         self._beyond_words = f"{self._name} is {settings.side} its limit {unit}{settings.limit:g}"
 
-    def against(self, baseline: Baseline | None) -> None:
+    def set_baseline(self, baseline: Baseline | None) -> None:
         """Take z-scores against this baseline from now on."""
         self._baseline = baseline
 
-    def take(self, value: FeatureValue) -> None:
+    def update(self, value: FeatureValue) -> None:
         """Take in its next value."""
         self._last = value
         if value.usable and self._beyond(value.value, self._baseline):

@@ -24,7 +24,7 @@ class FeedbackLevel:
         self._held_at: int | None = None
         self._faded = 0.0
 
-    def earned(self, margin: float, index: int) -> float:
+    def update(self, margin: float, index: int) -> float:
         """Return the level for a usable score.
 
         Parameters
@@ -46,7 +46,7 @@ class FeedbackLevel:
         self._faded = 0.0
         return target
 
-    def held(self, index: int, silent_s: float) -> float:
+    def hold(self, index: int, silent_s: float) -> float:
         """Return the level when nothing usable is there.
 
         Parameters
@@ -85,7 +85,7 @@ class Reward:
         self._free_from: int | None = None
         self._onset_seen = False
 
-    def earned(self, success: bool, index: int) -> bool:
+    def update(self, success: bool, index: int) -> bool:
         """Return whether there is a reward, for a usable value that is a success or not."""
         if not success:
             self._above_from, self._onset_seen = None, True

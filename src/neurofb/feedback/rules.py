@@ -28,7 +28,7 @@ MOST_OWED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class ThresholdInUse:
     """The threshold in use, and the share of scores above it since the last proposal (NaN if there were none)."""
 
     threshold: float
@@ -38,13 +38,13 @@ class Used:
 class ThresholdRule:
     """What a rule does; this one, rule 'fixed', takes no notice and stays."""
 
-    def take(self, score: float, clean_s: float) -> None:
+    def update(self, score: float, clean_s: float) -> None:
         """Take in the score of a usable value and the clean time it stands for."""
 
-    def trial(self, score: float) -> None:
+    def add_trial(self, score: float) -> None:
         """Take in the score of a value that stands for a trial."""
 
-    def proposal(self, used: Used) -> float:
+    def proposal(self, used: ThresholdInUse) -> float:
         """Return where the threshold should be next."""
         return used.threshold
 
@@ -76,12 +76,14 @@ class RecentScores:
 
     def __init__(self, memory_s: float) -> None:
         self._memory_s = memory_s
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all."""
         self._by_time: deque[tuple[float, float]] = deque()
         self.ordered: list[float] = []
+        self._now_s = 0.0
+
+    def clear(self) -> None:
+        """Remove all scores."""
+        self._by_time.clear()
+        self.ordered.clear()
         self._now_s = 0.0
 
     def push(self, score: float, clean_s: float) -> None:
@@ -120,11 +122,11 @@ class Percentile(ThresholdRule):
         for score in baseline:
             self._recent.push(score, baseline_s / len(baseline))
 
-    def take(self, score: float, clean_s: float) -> None:
+    def update(self, score: float, clean_s: float) -> None:
         """Remember the score."""
         self._recent.push(score, clean_s)
 
-    def proposal(self, used: Used) -> float:
+    def proposal(self, used: ThresholdInUse) -> float:
         """Return the percentile."""
         if not math.isnan(used.success_rate):
             self._aim += self._lean * (self._promised - used.success_rate)
@@ -158,7 +160,7 @@ class Staircase(ThresholdRule):
         self._rising: bool | None = None
         self._sum, self._count = 0.0, 0
 
-    def trial(self, score: float) -> None:
+    def add_trial(self, score: float) -> None:
         """Move after a trial: up makes it harder, down easier."""
         move = self._move(score > self._place)
         if move:
@@ -179,7 +181,7 @@ class Staircase(ThresholdRule):
             return 1.0
         return 0.0 if success else -1.0
 
-    def proposal(self, used: Used) -> float:
+    def proposal(self, used: ThresholdInUse) -> float:
         """Return the mean place since the last proposal."""
         place = self._sum / self._count if self._count else used.threshold
         self._sum, self._count = 0.0, 0
@@ -198,12 +200,12 @@ class Settled(ThresholdRule):
         self._recent = RecentScores(settings.clean_s)
         self._times_set = 0
 
-    def take(self, score: float, clean_s: float) -> None:
+    def update(self, score: float, clean_s: float) -> None:
         """Remember the score, while there is still something to decide."""
         if self._times_set < 2:
             self._recent.push(score, clean_s)
 
-    def proposal(self, used: Used) -> float:
+    def proposal(self, used: ThresholdInUse) -> float:
         """Return the percentile of the clean minutes when they are full, else the same threshold."""
         asked = self._settings
         # Sums of steps that are no binary fractions fall short by rounding alone.

@@ -15,8 +15,8 @@ from neurofb.feedback.rules import (
     Percentile,
     Settled,
     Staircase,
+    ThresholdInUse,
     ThresholdRule,
-    Used,
     quantile_for,
 )
 from neurofb.feedback.settings import Direction, ThresholdSettings
@@ -132,7 +132,7 @@ class Threshold:
         """How it went since the start."""
         return self._ended + self.block
 
-    def take(self, score: float, index: int) -> bool:
+    def update(self, score: float, index: int) -> bool:
         """Take in the score of a usable value and give whether it is a success; the threshold moves after it.
 
         One value in each ``trial_s`` counts as a trial: it is drawn from the same distribution as all, so the
@@ -145,9 +145,9 @@ class Threshold:
         block.above_start += score > self.start
         trial = index // self._trial_samples
         new_trial, self._trial = trial != self._trial, trial
-        self._rule.take(score, min(self._elapsed.since_last_s(index), LONGEST_STEP_S))
+        self._rule.update(score, min(self._elapsed.since_last_s(index), LONGEST_STEP_S))
         if new_trial:
-            self._rule.trial(score)
+            self._rule.add_trial(score)
         if new_trial and self._settings.change == "at once":
             self._move()
         return success
@@ -161,7 +161,7 @@ class Threshold:
 
     def _move(self) -> None:
         total = self.total
-        proposal = self._rule.proposal(Used(self.score, (total - self._at_last_move).rate))
+        proposal = self._rule.proposal(ThresholdInUse(self.score, (total - self._at_last_move).rate))
         self._at_last_move = total
         if self._settings.rule != "settled":  # set twice at most: a bound would leave it short for good
             most = self._settings.max_change_z

@@ -79,15 +79,17 @@ class Loop:
         self.baselines: dict[tuple[str, Condition], Baseline] = {
             (each.feature, each.condition): each for each in baselines
         }
-        self.pipeline = self._pipeline(fitted)
+        self.pipeline = self._make_pipeline(fitted)
         self.feedback: Feedback | None = None
+        #: The result of the last block, as a plain dict.
+        self.block_result: Mapping[str, Any] | None = None
         self.next_index = 0
         self._kept: list[FloatArray] | None = None
         self._kept_from = 0
         self._ranges: list[_Range] = []
         self._collectors: list[BaselineCollector] = []
         self._collecting: str | None = None
-        self._told = -1
+        self._last_expected = -1
 
     # -- samples -----------------------------------------------------------------------------------------------
 
@@ -100,13 +102,13 @@ class Loop:
         values = self.pipeline.push(chunk)
         self.next_index = chunk.first_index + len(chunk)
         for collector in self._collectors:
-            collector.take(values)
+            collector.add(values)
         return Output(values, self.feedback.step(values) if self.feedback else [])
 
     @property
     def samples_to_hop(self) -> int:
         """How many samples are still needed for the next values."""
-        hop = self.pipeline.hops.hop
+        hop = self.pipeline.hop_size.hop
         return hop - self.next_index % hop
 
     @property
@@ -221,7 +223,7 @@ class Loop:
         ranges = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in done}
         return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
 
-    def rehearsal_job(self) -> Callable[[], str]:
+    def trial_fit_job(self) -> Callable[[], str]:
         """Return what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
 
         Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
@@ -230,23 +232,23 @@ class Loop:
         ranges = [
             _Range(each.kind, each.first, end if each.end is None else each.end) for each in self._ranges
         ]
-        asked = self.settings
+        settings = self.settings
 
-        def rehearse() -> str:
+        def try_fit() -> str:
             samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
             try:
-                fitted = fit(samples, asked.montage, asked.rate_hz, end)
+                fitted = fit(samples, settings.montage, settings.rate_hz, end)
             except WrongInput as error:
                 return str(error)
             times = np.full(len(kept), np.nan)
-            values = self._pipeline(fitted).push(Chunk(kept, first, times, times))
+            values = self._make_pipeline(fitted).push(Chunk(kept, first, times, times))
             last = ranges[-1]
             collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
             for collector in collectors:
-                collector.take([value for value in values if last.first <= value.index < end])
+                collector.add([value for value in values if last.first <= value.index < end])
             return "; ".join(filter(None, (collector.missing() for collector in collectors)))
 
-        return rehearse
+        return try_fit
 
     def adopt(self, fitted: ParticipantFit) -> None:
         """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
@@ -254,7 +256,7 @@ class Loop:
         The instruction of it is ``fit`` with ``until = fitted.until``: the same again, computed on the spot.
         """
         kept = self._samples_kept()
-        pipeline = self._pipeline(fitted)
+        pipeline = self._make_pipeline(fitted)
         times = np.full(len(kept), np.nan)
         values = pipeline.push(Chunk(kept, self._kept_from, times, times))
         pipeline.pop_events()  # told when it happened, by the pipeline before
@@ -263,7 +265,7 @@ class Loop:
                 continue
             for collector in self._new_collectors(cast(Condition, each.kind)):
                 end = each.end or self.next_index
-                collector.take([value for value in values if each.first <= value.index < end])
+                collector.add([value for value in values if each.first <= value.index < end])
                 self._add(collector)
         self.fitted, self.pipeline = fitted, pipeline
         self._kept, self._ranges = None, []
@@ -278,49 +280,46 @@ class Loop:
         self._kept = [np.concatenate([np.empty((0, n_channels)), *self._kept])]
         return self._kept[0]
 
-    def _pipeline(self, fitted: ParticipantFit | None) -> Pipeline:
-        asked = self.settings
+    def _make_pipeline(self, fitted: ParticipantFit | None) -> Pipeline:
+        settings = self.settings
         return Pipeline(
-            asked.features,
-            asked.montage,
-            asked.rate_hz,
-            reference=asked.reference,
+            settings.features,
+            settings.montage,
+            settings.rate_hz,
+            reference=settings.reference,
             iaf_hz=fitted.iaf_hz if fitted else None,
             calibration=fitted.calibration if fitted else None,
             spectrum=fitted.spectrum if fitted else None,
-            line_hz=asked.line_hz,
+            line_hz=settings.line_hz,
         )
 
     # -- feedback ----------------------------------------------------------------------------------------------
 
     def _start_block(self, condition: Condition) -> None:
-        asked = self.settings.feedback
-        if asked is None:
+        settings = self.settings.feedback
+        if settings is None:
             raise WrongInput("this session has no feedback: its protocol has no [feedback] table")
         if self.feedback is None:
-            there = [c for c in CONDITIONS if (asked.feature, c) in self.baselines]
+            there = [c for c in CONDITIONS if (settings.feature, c) in self.baselines]
             self.feedback = Feedback(
-                asked, self.measures, self.baselines.values(), there or [condition], self.settings.rate_hz
+                settings, self.measures, self.baselines.values(), there or [condition], self.settings.rate_hz
             )
         self.feedback.start_block(condition)
 
     def _end_block(self) -> None:
-        self.block_result = asdict(self._with_feedback().end_block())
-
-    #: How the last block went, as a plain dict.
-    block_result: Mapping[str, Any] | None = None
+        self.block_result = asdict(self._started_feedback().end_block())
 
     def _heat_onset(self) -> None:
         if self.feedback is not None:
             self.feedback.heat_onset(self.next_index)
 
     def _expect(self, expected: int) -> list[FeedbackSample]:
-        if self.feedback is None or expected <= self._told:
+        if self.feedback is None or expected <= self._last_expected:
             return []
-        self._told = expected
+        self._last_expected = expected
         return self.feedback.step([], expected)
 
-    def _with_feedback(self) -> Feedback:
+    def _started_feedback(self) -> Feedback:
         if self.feedback is None:
             raise WrongInput("no block has begun, so none can end")
         return self.feedback

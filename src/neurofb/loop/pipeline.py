@@ -27,7 +27,7 @@ import numpy as np
 from neurofb.chunk import Chunk, ComplexArray, FloatArray
 from neurofb.devices import DeviceProfile
 from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.power import BandPower
 from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
 from neurofb.dsp.spectrum import Spectrum
@@ -36,8 +36,8 @@ from neurofb.events import Event
 from neurofb.features.checks import check_features
 from neurofb.features.feature_estimators import (
     Bank,
+    Estimator,
     IndexEstimator,
-    Meter,
     PowerEstimator,
     Reference,
     SynchronyEstimator,
@@ -103,30 +103,32 @@ class Pipeline:
         self.montage = montage = montage if isinstance(montage, Montage) else Montage.of(montage)
         self.features = tuple([preset()] if features is None else features)
         check_features(self.features, montage, rate_hz, iaf_hz, reference)
-        self.hops = hops = Hops.at(rate_hz)
+        self.hop_size = hop_size = HopSize.at(rate_hz)
         n = len(montage.labels)
-        self._bank = Bank.of(self.features, hops, n, iaf_hz, spectrum)
+        self._bank = Bank.of(self.features, hop_size, n, iaf_hz, spectrum)
         self._reference, self._eyes = reference, eye_channels(montage.positions)
-        self._finder = ArtifactFinder(n, rate_hz, hops.hop, calibration or Calibration.assumed(n))
-        quarter = hops.hop * hops.slow
+        self._finder = ArtifactFinder(n, rate_hz, hop_size.hop, calibration or Calibration.assumed(n))
+        quarter = hop_size.hop * hop_size.slow
         self._quality = ChannelQuality(n, rate_hz, quarter, montage.limits, montage.converter, line_hz)
         self._membership = Membership(n)
-        self._gate = Gate(montage.labels, self._eyes, hops)
-        self._meters = [self._meter(feature, iaf_hz) for feature in self.features]
+        self._gate = Gate(montage.labels, self._eyes, hop_size)
+        self._estimators = [self._make_estimator(feature, iaf_hz) for feature in self.features]
         self._powers = {
-            meter.declared.smoothing_s: self._power(meter.declared.smoothing_s)
-            for meter in self._meters
-            if isinstance(meter, PowerEstimator)
+            estimator.spec.smoothing_s: self._make_power(estimator.spec.smoothing_s)
+            for estimator in self._estimators
+            if isinstance(estimator, PowerEstimator)
         }
         self._limits = {
             each.name: limit for each in self.features if (limit := getattr(each, "limit", None)) is not None
         }
         self._inhibiting = any(each.inhibits for each in self.features)
         self._mix = self._mixing()
-        self._block, self._quarter = np.full((hops.hop, n), np.nan), np.full((quarter, n), np.nan)
-        self._bands = np.empty((hops.hop // hops.every, len(self._bank.keys), n), np.complex128)
+        self._block, self._quarter = np.full((hop_size.hop, n), np.nan), np.full((quarter, n), np.nan)
+        self._bands = np.empty((hop_size.hop // hop_size.every, len(self._bank.keys), n), np.complex128)
         self._n_outputs = 0
-        self._unsettled: int | None = None
+        self._unjudged_hop: int | None = None
+        #: The sample that comes next; a hop boundary below the first one at the start.
+        self._position = 0
         self._next_index: int | None = None
         self._first_hop, self._time_s = 0, math.nan
         self._events: list[Event] = []
@@ -139,38 +141,38 @@ class Pipeline:
     @property
     def channel_states(self) -> dict[str, ChannelState]:
         """How each channel is, as of the last quarter of a second."""
-        self._settle()
+        self._update_channels()
         return dict(zip(self.montage.labels, self._quality.states, strict=True))
 
     @property
     def channels_out(self) -> tuple[str, ...]:
         """Channels that have left the features because they were bad for long."""
-        self._settle()
+        self._update_channels()
         return self._left()
 
     @property
     def last_hop(self) -> FloatArray:
         """The samples of the last hop that was full, shape (hop, n_channels)."""
-        self._settle()
-        n, at = self.hops.hop, (self._at // self.hops.hop - 1) % self.hops.slow
+        self._update_channels()
+        n, at = self.hop_size.hop, (self._position // self.hop_size.hop - 1) % self.hop_size.slow
         return self._quarter[at * n : (at + 1) * n].copy()
 
     def describe(self) -> list[str]:
         """Return a line for each feature: bands as resolved, delay and how often it comes."""
         lines = []
-        for meter in self._meters:
-            edges = [band_hz(band, self._iaf_hz) for band in meter.declared.bands]
+        for estimator in self._estimators:
+            edges = [band_hz(band, self._iaf_hz) for band in estimator.spec.bands]
             bands = " and ".join(f"{low:g}–{high:g} Hz" for low, high in edges) or "an index of artifacts"
-            rate_hz = self.hops.slow_hz if meter.slow else self.hops.fast_hz
+            rate_hz = self.hop_size.slow_hz if estimator.slow else self.hop_size.fast_hz
             lines.append(
-                f"{meter.declared.name}: {meter.declared.kind}, {bands}, {1000 * meter.delay_s:.0f} ms filter delay, "
-                f"{rate_hz:.1f} values/s"
+                f"{estimator.spec.name}: {estimator.spec.kind}, {bands}, "
+                f"{1000 * estimator.delay_s:.0f} ms filter delay, {rate_hz:.1f} values/s"
             )
         return lines
 
     def __repr__(self) -> str:
         names = ", ".join(feature.name for feature in self.features)
-        return f"<Pipeline of {names}: {len(self.montage.labels)} channels at {self.hops.rate_hz:g} Hz>"
+        return f"<Pipeline of {names}: {len(self.montage.labels)} channels at {self.hop_size.rate_hz:g} Hz>"
 
     # -- what it does ------------------------------------------------------------------------------------------
 
@@ -184,22 +186,22 @@ class Pipeline:
         values: list[FeatureValue] = []
         if not len(x):
             return values
-        values += self._go_to(chunk.first_index)
-        hop, start = self.hops.hop, 0
+        values += self._advance_to(chunk.first_index)
+        hop, start = self.hop_size.hop, 0
         while start < len(x):
-            stop = min(len(x), start + hop - self._at % hop)
+            stop = min(len(x), start + hop - self._position % hop)
             self._fill(x[start:stop])
             start = stop
-            if self._at % hop == 0:
+            if self._position % hop == 0:
                 time_s = chunk.times_s.item(stop - 1)
                 self._time_s = self._time_s if math.isnan(time_s) else time_s
                 values += self._hop()
-        self._next_index = self._at
+        self._next_index = self._position
         return values
 
     def pop_events(self) -> list[Event]:
         """Return what has happened since the last call, in order."""
-        self._settle()
+        self._update_channels()
         events, self._events = self._events, []
         return events
 
@@ -216,30 +218,30 @@ class Pipeline:
 
     # -- one hop -----------------------------------------------------------------------------------------------
 
-    def _go_to(self, index: int) -> list[FeatureValue]:
+    def _advance_to(self, index: int) -> list[FeatureValue]:
         """Go on at a sample index; samples that were left out on the way are missing ones."""
-        hop = self.hops.hop
+        hop = self.hop_size.hop
         if self._next_index is None:
-            self._at = index // hop * hop
-            self._first_hop = self._at // hop
+            self._position = index // hop * hop
+            self._first_hop = self._position // hop
         elif index < self._next_index:
             raise WrongInput(
                 f"samples go on from {self._next_index}, found a chunk from {index}: a sample is taken once, in order"
             )
         values: list[FeatureValue] = []
-        while self._at < index:
-            n = min(hop - self._at % hop, index - self._at)
+        while self._position < index:
+            n = min(hop - self._position % hop, index - self._position)
             self._fill(np.full((n, len(self.montage.labels)), np.nan))
-            if self._at % hop == 0:
+            if self._position % hop == 0:
                 values += self._hop()
         return values
 
     def _fill(self, piece: FloatArray) -> None:
         """Take the next samples of a hop, and filter them."""
-        self._settle()
-        filled = self._at % self.hops.hop
+        self._update_channels()
+        filled = self._position % self.hop_size.hop
         self._block[filled : filled + len(piece)] = piece
-        self._at += len(piece)
+        self._position += len(piece)
         outputs = self._bank.filter.process(piece)
         first = self._n_outputs if filled else 0
         self._n_outputs = first + len(outputs)
@@ -247,98 +249,98 @@ class Pipeline:
 
     def _hop(self) -> list[FeatureValue]:
         """Compute everything for the hop that is now full."""
-        block, hop = self._block, self._at // self.hops.hop - 1
+        block, hop = self._block, self._position // self.hop_size.hop - 1
         if self._assumed_iaf:
             self._assumed_iaf = False
-            self._say(
+            self._log(
                 "assumed",
                 f"the alpha peak is not known: bands relative to it take {USUAL_IAF_HZ:g} Hz for it",
             )
-        if self._calibration_due is not None and hop * self.hops.hop >= self._calibration_due[0]:
-            self._recalibrate(hop * self.hops.hop)
+        if self._calibration_due is not None and hop * self.hop_size.hop >= self._calibration_due[0]:
+            self._recalibrate(hop * self.hop_size.hop)
         z = self._bands
         if self._finder.process(block, z[-1, -1]):
-            self._gate.look(hop, self._finder)
-        self._unsettled = hop
+            self._gate.update_artifacts(hop, self._finder)
+        self._unjudged_hop = hop
         return self._values(hop, z)
 
     def _values(self, hop: int, z: ComplexArray) -> list[FeatureValue]:
         mixed = z if self._mix is None else project_complex(self._mix, z)
         powers = {smoothing_s: power.process(mixed)[-1] for smoothing_s, power in self._powers.items()}
-        is_slow = (hop + 1) % self.hops.slow == 0
-        given: list[tuple[Meter, float, str]] = []
-        for meter in self._meters:
-            why = self._gate.reason(hop, meter.watch)
-            if isinstance(meter, PowerEstimator):
-                value = meter.value(powers[meter.declared.smoothing_s])
-            elif isinstance(meter, IndexEstimator):
-                value = meter.value(self._finder)
+        is_slow = (hop + 1) % self.hop_size.slow == 0
+        results: list[tuple[Estimator, float, str]] = []
+        for estimator in self._estimators:
+            why = self._gate.reason(hop, estimator.watch)
+            if isinstance(estimator, PowerEstimator):
+                value = estimator.value(powers[estimator.spec.smoothing_s])
+            elif isinstance(estimator, IndexEstimator):
+                value = estimator.value(self._finder)
             else:
-                meter.take(z[:, meter.band], bool(why))
+                estimator.process(z[:, estimator.band], bool(why))
                 if not is_slow:
                     continue
-                value = meter.value()
+                value = estimator.value()
             if not why and math.isnan(value):
-                why = self._nothing(hop, meter)
-            given.append((meter, value, why))
+                why = self._why_no_value(hop, estimator)
+            results.append((estimator, value, why))
         if self._inhibiting:
-            given = self._inhibited(given)
-        index = self._at - 1
+            results = self._inhibited(results)
+        index = self._position - 1
         return [
-            FeatureValue(meter.declared.name, value, index, not why, why, meter.delay_s)
-            for meter, value, why in given
+            FeatureValue(estimator.spec.name, value, index, not why, why, estimator.delay_s)
+            for estimator, value, why in results
         ]
 
-    def _inhibited(self, given: list[tuple[Meter, float, str]]) -> list[tuple[Meter, float, str]]:
+    def _inhibited(self, results: list[tuple[Estimator, float, str]]) -> list[tuple[Estimator, float, str]]:
         """Withhold what a feature inhibits that is over its limit or not known."""
-        levels = {meter.declared.name: value for meter, value, _ in given}
+        levels = {estimator.spec.name: value for estimator, value, _ in results}
         inhibited = []
-        for meter, value, why in given:
-            for name in meter.declared.inhibits:
+        for estimator, value, why in results:
+            for name in estimator.spec.inhibits:
                 if not why and not levels[name] <= self._limits[name]:
                     why = f"{name} is not known" if math.isnan(levels[name]) else f"{name} is over its limit"
-            inhibited.append((meter, value, why))
+            inhibited.append((estimator, value, why))
         return inhibited
 
-    def _nothing(self, hop: int, meter: Meter) -> str:
+    def _why_no_value(self, hop: int, estimator: Estimator) -> str:
         """Return why there is no value: the beginning, or a gap."""
-        needed_s = meter.reach_s + 0.5
-        if isinstance(meter, SynchronyEstimator):
+        needed_s = estimator.reach_s + 0.5
+        if isinstance(estimator, SynchronyEstimator):
             return _NOT_YET
-        return _NOT_YET if hop - self._first_hop < self.hops.count(needed_s) else _GAP
+        return _NOT_YET if hop - self._first_hop < self.hop_size.count(needed_s) else _GAP
 
-    def _settle(self) -> None:
+    def _update_channels(self) -> None:
         """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on.
 
         Done before anything reads or needs it, so the numbers are the same whenever that is.
         """
-        if self._unsettled is None:
+        if self._unjudged_hop is None:
             return
-        at, n = self._unsettled % self.hops.slow, self.hops.hop
-        self._unsettled = None
+        at, n = self._unjudged_hop % self.hop_size.slow, self.hop_size.hop
+        self._unjudged_hop = None
         self._quarter[at * n : (at + 1) * n] = self._block
-        if at != self.hops.slow - 1:
+        if at != self.hop_size.slow - 1:
             return
         states = self._quality.process(self._quarter)
         changed = self._membership.update(states)
-        self._gate.judge_channels(states, self._membership.out)
+        self._gate.update_channels(states, self._membership.out)
         if changed:
             for channel in changed:
-                self._announce(channel, states[channel])
-            for meter in self._meters:
-                meter.use(self._membership.out)
+                self._log_channel(channel, states[channel])
+            for estimator in self._estimators:
+                estimator.exclude(self._membership.out)
             self._mix = self._mixing()
 
     # -- parts -------------------------------------------------------------------------------------------------
 
-    def _meter(self, feature: AnyFeature, iaf_hz: float | None) -> Meter:
+    def _make_estimator(self, feature: AnyFeature, iaf_hz: float | None) -> Estimator:
         if isinstance(feature, SynchronyOf):
             return SynchronyEstimator(feature, self.montage, self._bank, iaf_hz, self._reference)
         if isinstance(feature, MuscleIndex | OcularIndex):
             return IndexEstimator(feature, self.montage, self._eyes)
         return PowerEstimator(feature, self.montage, self._bank, iaf_hz, self._reference)
 
-    def _power(self, smoothing_s: float) -> BandPower:
+    def _make_power(self, smoothing_s: float) -> BandPower:
         shape = (len(self._bank.keys), len(self.montage.labels))
         return BandPower(*shape, self._bank.filter.output_rate_hz, time_constant_s=smoothing_s)
 
@@ -361,22 +363,26 @@ class Pipeline:
         assert self._calibration_due is not None
         calibration, self._calibration_due = self._calibration_due[1], None
         self._finder.calibrate(calibration)
-        self._say("calibrated", f"artifact limits from {calibration.source}, from sample {index} on", index)
+        self._log("calibrated", f"artifact limits from {calibration.source}, from sample {index} on", index)
 
-    def _announce(self, channel: int, state: ChannelState) -> None:
+    def _log_channel(self, channel: int, state: ChannelState) -> None:
         """Say that a channel has left or come back, and whose weights changed."""
         label, out = self.montage.labels[channel], self._membership.out[channel]
-        touched = [meter.declared.name for meter in self._meters if channel in meter.watch.channels]
+        touched = [
+            estimator.spec.name for estimator in self._estimators if channel in estimator.watch.channels
+        ]
         details: dict[str, Any] = {"channel": label, "state": state.state, "features": touched}
         whose = f"; the weights of {', '.join(touched)} change" if touched else ""
         if out and channel in self._eyes and all(self._membership.out[eye] for eye in self._eyes):
             whose += "; blinks are no longer seen by the forehead"
         if out:
-            message = f"{label} is {state.state} ({state.why}) and leaves from sample {self._at} on{whose}"
-            self._say("channel_left", message, self._at, **details)
+            message = (
+                f"{label} is {state.state} ({state.why}) and leaves from sample {self._position} on{whose}"
+            )
+            self._log("channel_left", message, self._position, **details)
         else:
-            message = f"{label} is good again and comes back from sample {self._at} on{whose}"
-            self._say("channel_back", message, self._at, **details)
+            message = f"{label} is good again and comes back from sample {self._position} on{whose}"
+            self._log("channel_back", message, self._position, **details)
 
-    def _say(self, kind: str, message: str, index: int | None = None, **details: Any) -> None:
+    def _log(self, kind: str, message: str, index: int | None = None, **details: Any) -> None:
         self._events.append(Event(kind, self._time_s, message, index, details))

@@ -22,8 +22,8 @@ from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
 from neurofb.protocol.bundled import protocol_text
-from neurofb.protocol.checks.citations import SOURCED, number_paths, uncovered
-from neurofb.protocol.feature_tables import declared_features
+from neurofb.protocol.checks.citations import CITED_TABLES, number_paths, uncited
+from neurofb.protocol.feature_tables import parse_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
 from neurofb.protocol.ratings import Scale
@@ -126,7 +126,7 @@ class Protocol(Table):
     def _declared(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             return value
-        declared, found = declared_features(value)
+        declared, found = parse_features(value)
         if found:
             raise several(found)
         return declared
@@ -293,8 +293,8 @@ class Protocol(Table):
     @property
     def unmarked(self) -> tuple[str, ...]:
         """The numbers of heat, calibration, scales and phases that no key of ``sources`` covers."""
-        content = self.model_dump(include=set(SOURCED), exclude_unset=True)
-        return uncovered(number_paths(content), self.sources)
+        content = self.model_dump(include=set(CITED_TABLES), exclude_unset=True)
+        return uncited(number_paths(content), self.sources)
 
 
 def _misfits(phase: Phase, above: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -415,7 +415,7 @@ def validated(
 
 def _unsourced(protocol: Protocol) -> Iterator[tuple[Place, str]]:
     """Sources must be of numbers that exist; a published protocol needs one for each."""
-    paths = list(number_paths(protocol.model_dump(include=set(SOURCED), exclude_unset=True)))
+    paths = list(number_paths(protocol.model_dump(include=set(CITED_TABLES), exclude_unset=True)))
     for key in protocol.sources:
         if not any(path == key or path.startswith(f"{key}.") for path in paths):
             known = {path.rsplit(".", n)[0] for path in paths for n in range(path.count(".") + 1)}

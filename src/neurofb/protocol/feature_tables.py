@@ -22,7 +22,7 @@ _KINDS: Mapping[str, type[AnyFeature]] = {
 }
 
 
-def declared_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, str]]]:
+def parse_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, str]]]:
     """Return the features that tables declare, and what is wrong in the others, each at its place."""
     found: list[tuple[Place, str]] = []
     declared: list[AnyFeature] = []

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from neurofb.config import Name, Table
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.events import Event
-from neurofb.protocol.randomization import generator
+from neurofb.protocol.randomization import random_generator
 from neurofb.protocol.study import Word
 
 Value = float | str
@@ -318,7 +318,7 @@ class SimulatedRater:
         noise: float = 4.0,
         missed: float = 0.03,
     ) -> None:
-        rng = generator(seed, "person")
+        rng = random_generator(seed, "person")
         usual_c, usual = 44.0 + 0.7 * rng.standard_normal(), 10.5 + rng.standard_normal()
         self.threshold_c = usual_c if threshold_c is None else threshold_c
         self.per_c = max(usual, 3.0) if per_c is None else per_c
@@ -342,7 +342,7 @@ class SimulatedRater:
         felt_c : float
             The temperature it is about.
         """
-        rng = generator(self._seed, "rating", prompt.id)
+        rng = random_generator(self._seed, "rating", prompt.id)
         noise, missed, takes = rng.standard_normal(), rng.random() < self._missed, rng.gamma(3.0, 0.15)
         takes_s = min(0.4 + takes, 0.9 * prompt.scale.answer_s)
         scale = prompt.scale

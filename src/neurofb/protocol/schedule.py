@@ -26,13 +26,13 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 }
 
 
-class Session:
+class SessionState:
     """Where a session is in its life."""
 
     def __init__(self) -> None:
         self.state: State = "idle"
 
-    def go(self, state: State) -> tuple[State, State]:
+    def change_to(self, state: State) -> tuple[State, State]:
         """Change to ``state``; give where from and where to.
 
         Raises
@@ -52,7 +52,7 @@ class Session:
         return not TRANSITIONS[self.state]
 
 
-class Timed(Protocol):
+class TimedStep(Protocol):
     """What a schedule must know of a step."""
 
     @property
@@ -66,11 +66,11 @@ class Timed(Protocol):
         ...
 
 
-StepT = TypeVar("StepT", bound=Timed)
+StepT = TypeVar("StepT", bound=TimedStep)
 
 
 @dataclass(frozen=True, slots=True)
-class Due(Generic[StepT]):
+class DueStep(Generic[StepT]):
     """A step and the time at which it was due to begin."""
 
     step: StepT
@@ -124,14 +124,14 @@ class Schedule(Generic[StepT]):
         """How long all steps that are still to come take together."""
         return sum(step.duration_s for step in self._steps[self._next :])
 
-    def take(self, now_s: float) -> Due[StepT] | None:
+    def pop_due(self, now_s: float) -> DueStep[StepT] | None:
         """Return the step that is due by now; None if none is."""
         if self.is_over or now_s < self.next_due_s:
             return None
         step, due_s = self._steps[self._next], self.next_due_s
         self._next += 1
         self._add(step.duration_s)
-        return Due(step, due_s)
+        return DueStep(step, due_s)
 
     def extend(self, by_s: float) -> None:
         """Let the present step last longer; all that comes moves with it."""

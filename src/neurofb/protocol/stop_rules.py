@@ -41,16 +41,17 @@ class StopRules:
 
     def __init__(self, settings: StopSettings | None = None) -> None:
         self.settings = settings or StopSettings()
-        self.start_block()
-
-    def start_block(self) -> None:
-        """Begin to count anew: a phase with heat begins."""
         self._rows: dict[str | None, int] = {}
         self._trial: tuple[str, int | None] | None = None
         self._level: str | None = None
         self._was_too_much = False
 
-    def take(self, rating: Rating) -> list[Action]:
+    def start_block(self) -> None:
+        """Reset the counts: a phase with heat begins."""
+        self._rows.clear()
+        self._trial, self._level, self._was_too_much = None, None, False
+
+    def check(self, rating: Rating) -> list[Action]:
         """Return what a rating asks for; most often nothing."""
         value = rating.value
         if not (rating.scale.of_heat and rating.level is not None and isinstance(value, float)):

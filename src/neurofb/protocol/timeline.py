@@ -17,7 +17,7 @@ from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.feedback.settings import Condition
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.phases import NS_PER_S, Collects, Eyes, Kind, Phase, Trials, in_ns
-from neurofb.protocol.randomization import drawn_ns, generator
+from neurofb.protocol.randomization import random_generator, random_times_ns
 from neurofb.protocol.ratings import Scale
 from neurofb.protocol.study import Arm
 from neurofb.stimulation.heat_profile import HeatProfile, dose
@@ -318,13 +318,15 @@ class _Writer:
         words = (self.session, name, str(occurrence))
         levels = list(trials.levels)
         if trials.shuffle:
-            levels = [levels[i] for i in generator(self.seed, *words, "order").permutation(len(levels))]
+            levels = [
+                levels[i] for i in random_generator(self.seed, *words, "order").permutation(len(levels))
+            ]
         spans = {"cue": trials.cue_s, "anticipation": trials.anticipation_s, "relief": trials.relief_s}
         drawn = {
-            kind: list(drawn_ns(span, len(levels), generator(self.seed, *words, kind)))
+            kind: list(random_times_ns(span, len(levels), random_generator(self.seed, *words, kind)))
             for kind, span in spans.items()
         }
-        lead_ns = next(drawn_ns(trials.lead_s, 1, generator(self.seed, *words, "lead")))
+        lead_ns = next(random_times_ns(trials.lead_s, 1, random_generator(self.seed, *words, "lead")))
         if lead_ns:
             self._add("rest", lead_ns)
         for i, level in enumerate(levels):

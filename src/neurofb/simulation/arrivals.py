@@ -63,7 +63,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class SentEntry:
     """A run of samples that did not get through.
 
     ``fate`` is ``lost`` or ``zeros``, ``cause`` is ``radio``, ``fault`` or ``disconnect``; ``channel`` is the
@@ -78,14 +78,14 @@ class LedgerEntry:
     channel: int | None = None
 
 
-class SentLedger:
+class SentLog:
     """The exact account: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
 
     def __init__(self) -> None:
         self.sent = self.delivered = self.zeroed = self.lost = self.in_flight = 0
-        self.entries: list[LedgerEntry] = []
+        self.entries: list[SentEntry] = []
 
-    def enter(self, entry: LedgerEntry) -> None:
+    def add(self, entry: SentEntry) -> None:
         """Add a run of samples that did not get through, joined to the last one if it goes on from there."""
         last = self.entries[-1] if self.entries else None
         same = last is not None and (last.fate, last.cause, last.channel) == (
@@ -95,7 +95,7 @@ class SentLedger:
         )
         if last is not None and same and last.first_index + last.n_samples == entry.first_index:
             n_samples = last.n_samples + entry.n_samples
-            entry = LedgerEntry(last.first_index, n_samples, last.fate, last.cause, last.true_s, last.channel)
+            entry = SentEntry(last.first_index, n_samples, last.fate, last.cause, last.true_s, last.channel)
             self.entries.pop()
         self.entries.append(entry)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import UnknownName, WrongInput, nearest
-from neurofb.simulation.arrivals import Arrival, Fate, LedgerEntry, Sent, SentLedger
+from neurofb.simulation.arrivals import Arrival, Fate, Sent, SentEntry, SentLog
 from neurofb.simulation.faults import ClockJump, Disconnect, Fault, LostPackets, Saturation, Stall
 from neurofb.simulation.head import Head
 from neurofb.simulation.pulses import random_stream
@@ -126,7 +126,7 @@ class Headset:
 
     Attributes
     ----------
-    ledger : SentLedger
+    ledger : SentLog
     keep_signals : bool
         Whether to keep what the head gave for ``take_signals``; False by default, as it needs memory.
     """
@@ -141,7 +141,7 @@ class Headset:
         self.head = head
         self.settings = settings
         self.start_s = start_s
-        self.ledger = SentLedger()
+        self.sent_log = SentLog()
         self.keep_signals = False
         self._labels = tuple(labels or ())
         self._rng = random_stream(settings.seed, "radio")
@@ -186,24 +186,24 @@ class Headset:
     def advance_to(self, time_s: float) -> list[Arrival]:
         """Return all packets that have arrived by ``time_s`` and were not given before, in their order."""
         while self.next_packet_s <= time_s:
-            self._take_packet()
+            self._send_packet()
         arrived = []
         while self._on_the_way and self._on_the_way[0].arrival_s <= time_s:
             arrival = self._on_the_way.popleft()
-            self.ledger.in_flight -= len(arrival.samples)
+            self.sent_log.in_flight -= len(arrival.samples)
             if arrival.zeroed.all():
-                self.ledger.zeroed += len(arrival.samples)
+                self.sent_log.zeroed += len(arrival.samples)
             else:
-                self.ledger.delivered += len(arrival.samples)
+                self.sent_log.delivered += len(arrival.samples)
             arrived.append(arrival)
         return arrived
 
-    def take_signals(self) -> list[Sent]:
+    def pop_signals(self) -> list[Sent]:
         """Return what the head gave since the last call, lost or not; nothing unless ``keep_signals``."""
         signals, self._signals = self._signals, []
         return signals
 
-    def _take_packet(self) -> None:
+    def _send_packet(self) -> None:
         signal = self.head.generate(self.settings.packet_samples)
         true_s = self.true_times_s(signal.first_index, len(signal.samples))
         samples = self._convert(signal.samples, true_s)
@@ -211,32 +211,32 @@ class Headset:
         n_channels = samples.shape[1]
         unlucky = self._rng.random(n_channels if self.settings.channelwise else 1) < self.settings.loss
         lateness_s = self.settings.jitter_s * float(self._rng.exponential())
-        self.ledger.sent += len(samples)
+        self.sent_log.sent += len(samples)
         arrival_s = self._arrival_s(true_s[-1], lateness_s)
         cause = self._cause(true_s[-1], arrival_s)
         zeroed = np.broadcast_to(unlucky | (cause is not None), n_channels).copy()
         if self.keep_signals:
             self._signals.append(Sent(signal, true_s, zeroed, cause != "disconnect"))
         gone = cause == "disconnect" or (zeroed.all() and self.settings.lost_as == "gap")
-        self._write_down(signal.first_index, true_s, zeroed, "lost" if gone else "zeros", cause or "radio")
+        self._log_sent(signal.first_index, true_s, zeroed, "lost" if gone else "zeros", cause or "radio")
         if gone:
-            self.ledger.lost += len(samples)
+            self.sent_log.lost += len(samples)
             return
         samples[:, zeroed] = 0.0
-        self.ledger.in_flight += len(samples)
+        self.sent_log.in_flight += len(samples)
         self._last_arrival_s = arrival_s
         stamps_s = self._stamps_s(signal.first_index, true_s, arrival_s)
         self._on_the_way.append(Arrival(samples, zeroed, signal.first_index, stamps_s, true_s, arrival_s))
 
-    def _write_down(
+    def _log_sent(
         self, first_index: int, true_s: FloatArray, hit: NDArray[np.bool_], fate: Fate, cause: str
     ) -> None:
         if hit.all():
-            self.ledger.enter(LedgerEntry(first_index, len(true_s), fate, cause, float(true_s[0])))
+            self.sent_log.add(SentEntry(first_index, len(true_s), fate, cause, float(true_s[0])))
             return
         for channel in np.flatnonzero(hit):
-            entry = LedgerEntry(first_index, len(true_s), fate, cause, float(true_s[0]), int(channel))
-            self.ledger.enter(entry)
+            entry = SentEntry(first_index, len(true_s), fate, cause, float(true_s[0]), int(channel))
+            self.sent_log.add(entry)
 
     def _cause(self, complete_s: float, arrival_s: float) -> str | None:
         """Return why a packet is lost for certain, if it is: also what is on its way when the link breaks."""

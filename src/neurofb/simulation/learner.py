@@ -63,7 +63,7 @@ class Learner:
         """What the trained rhythm's amplitude is multiplied by now."""
         return self._gain
 
-    def feel(self, level: float, duration_s: float, usable: bool = True) -> None:
+    def update(self, level: float, duration_s: float, usable: bool = True) -> None:
         """Take in feedback.
 
         Parameters

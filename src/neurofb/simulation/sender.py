@@ -240,9 +240,9 @@ class Sender:
 
     def account(self) -> dict[str, Any]:
         """Return what became of all samples so far, as JSON can hold it."""
-        ledger = self.headset.ledger
-        counts = {key: getattr(ledger, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
-        return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in ledger.entries]}
+        sent_log = self.headset.sent_log
+        counts = {key: getattr(sent_log, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
+        return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in sent_log.entries]}
 
     def wait_for_listener(self) -> None:
         """Wait until somebody receives the EEG, and let the head begin then, so that no sample goes unheard."""
@@ -301,7 +301,7 @@ class Sender:
         self._feedback = heard or self._feedback
         if self._feedback_age_s < _FEEDBACK_LASTS_S:
             level, usable = self._feedback
-            self._learner.feel(level, step_s, usable > 0.5)
+            self._learner.update(level, step_s, usable > 0.5)
 
     def _send(self, now_s: float) -> None:
         arrivals = self.headset.advance_to(now_s)
@@ -316,7 +316,7 @@ class Sender:
         if self._silent_s > LINGER_S and self.eeg is not None:
             self.eeg.close()
             self.eeg = None
-        sent = self.headset.take_signals()
+        sent = self.headset.pop_signals()
         if sent:
             values = np.concatenate([truth_values(each) for each in sent])
             self.truth.push(values, np.concatenate([each.true_s for each in sent]))

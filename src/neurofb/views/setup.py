@@ -14,10 +14,10 @@ import numpy as np
 from neurofb.acquisition.source import Source
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile, load_profile, profile_names
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import ChannelQuality, ChannelState
 from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches
-from neurofb.protocol.checks.check import Circumstances, examine
+from neurofb.protocol.checks.check import RunContext, check_protocol
 from neurofb.spatial.montage import Montage
 from neurofb.views.contact_advice import Tone, advice, tone
 from neurofb.views.texts import Wording
@@ -74,7 +74,7 @@ def protocol_needs(
     """Return the places a protocol looks at with a device, and every reason why it cannot be used with it."""
     if protocol is None:
         return [], []
-    report = examine(protocol, Circumstances(device=device, rate_hz=rate_hz))
+    report = check_protocol(protocol, RunContext(device=device, rate_hz=rate_hz))
     if report.protocol is None or report.problems or device is None:
         return [], list(report.problems)
     montage = Montage.of(device)
@@ -138,8 +138,8 @@ class ContactCheck:
         source.start()
         montage = Montage.of(self._device) if self._device is not None else Montage(source.labels)
         self.positions = dict(zip(montage.labels, montage.positions, strict=True))
-        hops = Hops.at(source.rate_hz)
-        n, n_channels = hops.hop * hops.slow, len(source.labels)
+        hop_size = HopSize.at(source.rate_hz)
+        n, n_channels = hop_size.hop * hop_size.slow, len(source.labels)
         quality = ChannelQuality(n_channels, source.rate_hz, n, montage.limits, montage.converter)
         self._quarters = _Quarters(n, n_channels, source.rate_hz, quality)
         self.needs, self._refusals = protocol_needs(self._protocol, self._device, source.rate_hz)

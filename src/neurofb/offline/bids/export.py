@@ -19,7 +19,7 @@ from typing import Any
 import mne
 import mne_bids
 
-from neurofb.dsp.hop_size import Hops
+from neurofb.dsp.hop_size import HopSize
 from neurofb.errors import RecordingFailed, WrongInput
 from neurofb.offline.bids import tables
 from neurofb.offline.bids.brainvision import write_brainvision
@@ -258,7 +258,7 @@ def _write_sampled(session: Session, where: _Place) -> None:
             "Description": f"Contact heat stimulator at {', '.join(device.get('sites', ()))}",
         }
         tables.write_sampled(where.eeg / f"{where.stem}_recording-thermode_physio", heat, more)
-    given = tables.feedback(session, Hops.at(session.recording.rate_hz).hop / session.recording.rate_hz)
+    given = tables.feedback(session, HopSize.at(session.recording.rate_hz).hop / session.recording.rate_hz)
     if given is not None:
         more = {"TaskName": where.bids.task, "Description": "Neurofeedback as it was put out"}
         tables.write_sampled(where.eeg / f"{where.stem}_recording-feedback_stim", given, more)

@@ -1,6 +1,6 @@
 """Everything about a session that can be known before it: what will happen, how well, and all that is wrong.
 
-In: a protocol, a device, and what is known of the participant. Out: a `Report`; nothing is started or written.
+In: a protocol, a device, and what is known of the participant. Out: a `CheckReport`; nothing is started or written.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from neurofb.protocol.timeline import Timeline, expand
 from neurofb.spatial.montage import Montage
 
 #: How a problem of the participant's code begins among those of the file.
-_OF_CODE = "participant: "
+_PARTICIPANT = "participant: "
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class RunContext:
     """With what, and with whom, a protocol is to be run.
 
     Attributes
@@ -69,7 +69,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What came of a check.
 
     Attributes
@@ -100,14 +100,14 @@ class Report:
     @property
     def refusal(self) -> str:
         """All problems as one message; empty without any. A participant's code is no fault of the file."""
-        codes = [each for each in self.problems if each.startswith(_OF_CODE)]
+        codes = [each for each in self.problems if each.startswith(_PARTICIPANT)]
         in_file = [each for each in self.problems if each not in codes]
         count = "1 problem" if len(in_file) == 1 else f"{len(in_file)} problems"
         lines = [f"{self.title} has {count}:", *(f"  {each}" for each in in_file)] if in_file else []
-        return "\n".join([*lines, *(each.removeprefix(_OF_CODE) for each in codes)])
+        return "\n".join([*lines, *(each.removeprefix(_PARTICIPANT) for each in codes)])
 
 
-def examine(protocol: str | Path | ParsedProtocol, given: Circumstances) -> Report:
+def check_protocol(protocol: str | Path | ParsedProtocol, context: RunContext) -> CheckReport:
     """Check a protocol by its name or path, or as it was parsed before; everything that is wrong is found at once.
 
     Raises
@@ -120,85 +120,87 @@ def examine(protocol: str | Path | ParsedProtocol, given: Circumstances) -> Repo
     parsed = protocol if isinstance(protocol, ParsedProtocol) else parse_protocol(protocol)
     if parsed.protocol is None or parsed.problems:
         rest = partial_parse(parsed.content, parsed.problems)
-        more = [] if rest is None else _beside(parsed.problems, rest, given)
-        if given.participant is not None:
-            more += _participant_problems(given.participant)
-        return Report(parsed.title, problems=_worded(parsed.title, [*parsed.problems, *more], parsed.text))
-    found = tuple(problems(parsed.protocol, given))
-    return _looked_ahead(Report(parsed.title, parsed.protocol, problems=found), parsed.protocol, given)
+        more = [] if rest is None else _beside(parsed.problems, rest, context)
+        if context.participant is not None:
+            more += _participant_problems(context.participant)
+        return CheckReport(
+            parsed.title, problems=_with_lines(parsed.title, [*parsed.problems, *more], parsed.text)
+        )
+    found = tuple(problems(parsed.protocol, context))
+    return _with_outlook(CheckReport(parsed.title, parsed.protocol, problems=found), parsed.protocol, context)
 
 
-def problems(protocol: Protocol, given: Circumstances) -> list[str]:
+def problems(protocol: Protocol, context: RunContext) -> list[str]:
     """Return all that keeps a protocol from being run with a device and a participant, each with its line."""
-    found: Problems = list(_outer_problems(protocol, given, ordered=True))
-    if given.participant is not None:
-        found += _participant_problems(given.participant)
-    return list(_worded(protocol.title, found, protocol.text))
+    found: Problems = list(_outer_problems(protocol, context, ordered=True))
+    if context.participant is not None:
+        found += _participant_problems(context.participant)
+    return list(_with_lines(protocol.title, found, protocol.text))
 
 
-def _beside(told: Problems, rest: PartialProtocol, given: Circumstances) -> Problems:
+def _beside(found_before: Problems, rest: PartialProtocol, context: RunContext) -> Problems:
     """Return what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
-    places = {place for place, _ in told}
-    found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, given)]
+    places = {place for place, _ in found_before}
+    found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, context)]
     return [(place, text) for place, text in found if place not in places]
 
 
 def _outer_problems(
-    protocol: Protocol, given: Circumstances, *, ordered: bool = False
+    protocol: Protocol, context: RunContext, *, ordered: bool = False
 ) -> Iterator[tuple[Place, str]]:
     """Return what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
-    if given.device is not None:
-        yield from _device_problems(protocol, given)
-    told: set[tuple[Place, str]] = set()
-    for session in _sessions(protocol, given):
-        here = replace(given, session=session, used=given.used if session == given.session else {})
+    if context.device is not None:
+        yield from _device_problems(protocol, context)
+    found_before: set[tuple[Place, str]] = set()
+    for session in _sessions(protocol, context):
+        here = replace(context, session=session, used=context.used if session == context.session else {})
         for place, text in dict.fromkeys(_timeline_problems(protocol, here, ordered)):
-            if (place, text) not in told:
-                told.add((place, text))
-                yield place, text if session == given.session else f"{text} (session {session!r})"
+            if (place, text) not in found_before:
+                found_before.add((place, text))
+                yield place, text if session == context.session else f"{text} (session {session!r})"
 
 
-def _sessions(protocol: Protocol, given: Circumstances) -> list[str | None]:
+def _sessions(protocol: Protocol, context: RunContext) -> list[str | None]:
     """Return the session that was asked for; where none was, the first, and then all others, too."""
-    others = [visit.id for visit in protocol.sessions[1:]] if given.session is None else []
-    return [given.session, *others]
+    others = [visit.id for visit in protocol.sessions[1:]] if context.session is None else []
+    return [context.session, *others]
 
 
-def _timeline_problems(
-    protocol: Protocol, given: Circumstances, ordered: bool
-) -> Iterator[tuple[Place, str]]:
+def _timeline_problems(protocol: Protocol, context: RunContext, ordered: bool) -> Iterator[tuple[Place, str]]:
     """Return what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
     try:
-        yield from heat_problems(protocol, _timeline(protocol, given), given.used)
-        chosen = given.arm is not None or not protocol.arms
-        arms = [given.arm] if chosen else [arm.id for arm in protocol.arms]
+        yield from heat_problems(protocol, _timeline(protocol, context), context.used)
+        chosen = context.arm is not None or not protocol.arms
+        arms = [context.arm] if chosen else [arm.id for arm in protocol.arms]
         for arm in arms if ordered else ():
-            timeline = _timeline(protocol, replace(given, arm=arm))
-            yield from order_problems(protocol, timeline, given.earlier, given.temperatures)
+            timeline = _timeline(protocol, replace(context, arm=arm))
+            yield from order_problems(protocol, timeline, context.earlier, context.temperatures)
     except NeurofbError as error:
         if ordered:
             yield (), str(error)
 
 
-def _timeline(protocol: Protocol, given: Circumstances) -> Timeline:
+def _timeline(protocol: Protocol, context: RunContext) -> Timeline:
     """Return the timeline; that of the first arm where none was chosen: arms do not differ in time."""
-    arm = given.arm
+    arm = context.arm
     if arm is None and protocol.arms:
         arm = protocol.arms[0].id
-    return expand(protocol, session=given.session, arm=arm, seed=given.seed, temperatures=given.temperatures)
+    return expand(
+        protocol, session=context.session, arm=arm, seed=context.seed, temperatures=context.temperatures
+    )
 
 
-def _device_problems(protocol: Protocol, given: Circumstances) -> Iterator[tuple[Place, str]]:
-    device = given.device
+def _device_problems(protocol: Protocol, context: RunContext) -> Iterator[tuple[Place, str]]:
+    device = context.device
     assert device is not None
     for i, region in enumerate(protocol.needs.regions):
         if region not in device.regions:
             text = f"{device.title} has no region {region!r}; {nearest(region, device.regions)}"
             yield ("needs", "regions", i), text
-    iaf_hz = given.earlier.fit.iaf_hz if given.earlier else None
+    iaf_hz = context.earlier.fit.iaf_hz if context.earlier else None
     names = [feature.name for feature in protocol.features]
     for text in feature_problems(
-        protocol.features, Montage.of(device), given.stream_rate_hz, iaf_hz, protocol.reference
+        protocol.features, Montage.of(device), context.stream_rate_hz, iaf_hz, protocol.reference
     ):
         at = next((i for i, name in enumerate(names) if text.startswith(f"feature {name!r}: ")), None)
         words = f"with {device.title}: {text}"
@@ -210,7 +212,7 @@ def _participant_problems(code: str) -> Problems:
     return [(("participant",), problem)] if problem else []
 
 
-def _worded(title: str, found: Problems, text: str) -> tuple[str, ...]:
+def _with_lines(title: str, found: Problems, text: str) -> tuple[str, ...]:
     """Return each problem with its line and place, in the order of the file."""
     if not found:
         return ()
@@ -218,10 +220,10 @@ def _worded(title: str, found: Problems, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.strip() for row in message(title, found, lines).splitlines()[1:]))
 
 
-def _looked_ahead(report: Report, protocol: Protocol, given: Circumstances) -> Report:
+def _with_outlook(report: CheckReport, protocol: Protocol, context: RunContext) -> CheckReport:
     """Add to a report what the session will be like, as far as that can be said."""
     try:
-        timeline = _timeline(protocol, given)
+        timeline = _timeline(protocol, context)
     except NeurofbError:
         return report
     warnings = order_warnings(protocol, timeline)
@@ -233,12 +235,12 @@ def _looked_ahead(report: Report, protocol: Protocol, given: Circumstances) -> R
         warnings=tuple(warnings),
         budgets=tuple(site_budgets(protocol, timeline)),
     )
-    return report if given.device is None else _with_numbers(report, protocol, given)
+    return report if context.device is None else _with_numbers(report, protocol, context)
 
 
-def _with_numbers(report: Report, protocol: Protocol, given: Circumstances) -> Report:
-    assert given.device is not None
-    montage, rate_hz, earlier = Montage.of(given.device), given.stream_rate_hz, given.earlier
+def _with_numbers(report: CheckReport, protocol: Protocol, context: RunContext) -> CheckReport:
+    assert context.device is not None
+    montage, rate_hz, earlier = Montage.of(context.device), context.stream_rate_hz, context.earlier
     outlooks = [feature_outlook(each, montage, rate_hz, earlier) for each in protocol.features]
     reward = None
     if protocol.feedback is not None:

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: Tables whose numbers come from a study, if the protocol follows one.
-SOURCED = ("heat", "calibration", "scales", "phases")
+CITED_TABLES = ("heat", "calibration", "scales", "phases")
 
 
 def number_paths(content: Mapping[str, Any]) -> Iterator[str]:
     """Return the paths of all numbers in a dumped protocol that a study may have said: by names, not by places."""
-    for table in SOURCED:
+    for table in CITED_TABLES:
         if table in content:
             yield from _numbers_below(table, content[table])
 
 
-def uncovered(paths: Iterator[str], sources: Mapping[str, str]) -> tuple[str, ...]:
+def uncited(paths: Iterator[str], sources: Mapping[str, str]) -> tuple[str, ...]:
     """Return the paths that no key of ``sources`` is, or is above."""
     return tuple(
         path for path in paths if not any(path == key or path.startswith(f"{key}.") for key in sources)
