@@ -63,9 +63,6 @@ class BandFilter:
     every : int
         Give only each ``every``-th output, at 1/``every`` of the cost: those of samples n with
         (n + 1) % every == 0, counted from 0.
-    length_s : float, optional
-        Reach of all bands' taps into the past. Default: six cycles of a band's lower edge, at least 0.5 s and at
-        most 1 s (2 s below 4 Hz), and no less than 0.4 s more than the delay.
     adapt_s : float, optional
         Time constant of a running spectrum from which taps are designed anew while samples come, cross-faded
         over 1 s. Default: never.
@@ -74,7 +71,9 @@ class BandFilter:
     -----
     A missing sample (NaN) makes the outputs of its channel NaN while it lies in the taps' reach, and so do the
     samples before the first. Samples that come faster than the bands need (above 375 Hz for bands below 50 Hz) are
-    averaged over ``width`` of them before taps that far apart; the design accounts for it.
+    averaged over ``width`` of them before taps that far apart; the design accounts for it. The taps reach six cycles
+    of a band's lower edge into the past, at least 0.5 s and at most 1 s (2 s below 4 Hz), and no less than 0.4 s more
+    than the delay.
     """
 
     def __init__(
@@ -86,7 +85,6 @@ class BandFilter:
         spectrum: Spectrum | None = None,
         *,
         every: int = 1,
-        length_s: float | None = None,
         adapt_s: float | None = None,
     ) -> None:
         self._rate_hz = positive(rate_hz, "rate_hz")
@@ -94,7 +92,7 @@ class BandFilter:
         self._every = count(every, "every")
         self._bands = check_bands(bands, self._rate_hz)
         self._delays_s = _delays(delay_s, self._bands)
-        self._grid = _grid(self._bands, self._rate_hz, self._delays_s, length_s)
+        self._grid = _grid(self._bands, self._rate_hz, self._delays_s)
         self._targets = np.stack(
             [target_response(low, high, self._grid) for low, high in self._bands.values()]
         )
@@ -346,19 +344,10 @@ def _delays(delay_s: float | Mapping[str, float], bands: Mapping[str, object]) -
     return np.array(values, dtype=np.float64)
 
 
-def _grid(
-    bands: Mapping[str, tuple[float, float]], rate_hz: float, delays_s: FloatArray, length_s: float | None
-) -> Grid:
+def _grid(bands: Mapping[str, tuple[float, float]], rate_hz: float, delays_s: FloatArray) -> Grid:
     lows = np.array([low for low, _ in bands.values()])
-    if length_s is None:
-        longest = np.where(lows >= 4, 1.0, 2.0)
-        lengths_s = np.maximum(np.clip(CYCLES / lows, 0.5, longest), delays_s + 0.4)
-    else:
-        lengths_s = np.full(len(lows), positive(length_s, "length_s"))
-    if np.any(delays_s >= lengths_s):
-        raise WrongInput(
-            f"delay_s {delays_s.max():g} s needs taps that reach further back than length_s {lengths_s[0]:g} s"
-        )
+    longest = np.where(lows >= 4, 1.0, 2.0)
+    lengths_s = np.maximum(np.clip(CYCLES / lows, 0.5, longest), delays_s + 0.4)
     highest = max(high for _, high in bands.values())
     width = max(1, min(round(rate_hz / TAP_RATE_HZ), int(rate_hz / (TAPS_PER_CYCLE * highest))))
     n_taps = tuple(max(8, math.ceil(length * rate_hz / width)) for length in lengths_s)

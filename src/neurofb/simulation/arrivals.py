@@ -101,6 +101,6 @@ class SentLog:
 
     def __repr__(self) -> str:
         return (
-            f"SentLedger(sent={self.sent}, delivered={self.delivered}, zeroed={self.zeroed}, "
+            f"SentLog(sent={self.sent}, delivered={self.delivered}, zeroed={self.zeroed}, "
             f"lost={self.lost}, in_flight={self.in_flight})"
         )

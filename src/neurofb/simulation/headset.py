@@ -126,9 +126,9 @@ class Headset:
 
     Attributes
     ----------
-    ledger : SentLog
+    sent_log : SentLog
     keep_signals : bool
-        Whether to keep what the head gave for ``take_signals``; False by default, as it needs memory.
+        Whether to keep what the head gave for ``pop_signals``; False by default, as it needs memory.
     """
 
     def __init__(

@@ -146,7 +146,8 @@ def laplacian(
     """Return the nearest-neighbour surface Laplacian (Hjorth 1975): each channel minus a mean of those around it.
 
     Neighbours weigh by the inverse of their distance. It spares central sites much of the muscle's reach
-    (Fitzgibbon 2013) and does not depend on the recording's reference.
+    (Fitzgibbon 2013) and does not depend on the recording's reference. For use from Python: no protocol key reaches it
+    yet (``docs/explanation/filters.md`` has an example).
 
     Parameters
     ----------
@@ -192,7 +193,8 @@ def ssd(
 
     Solves C_band w = λ C_flank w (Nikulin 2011, NeuroImage 55, 1528), flanks from half_width_hz to
     half_width_hz + 3 Hz on both sides of the centre, 2 % shrinkage of C_flank. The clearer a rhythm, the better its
-    next samples can be foretold: no other change lowers the delay a filter needs as much.
+    next samples can be predicted: no other change lowers the delay a filter needs as much. For use from Python: no
+    protocol key reaches it yet (``docs/explanation/filters.md`` has an example).
 
     Parameters
     ----------
