@@ -67,7 +67,7 @@ class StatusBuilder:
     Parameters
     ----------
     heading : Heading
-    source, looped, conductor, stimuli, journal
+    source, recorded_loop, sequencer, stimuli, session_log
         The parts of the session.
     """
 
@@ -75,28 +75,28 @@ class StatusBuilder:
         self,
         heading: Heading,
         source: Source,
-        looped: RecordedLoop,
-        conductor: Sequencer,
+        recorded_loop: RecordedLoop,
+        sequencer: Sequencer,
         stimuli: StimulusController | None,
-        journal: SessionLog,
+        session_log: SessionLog,
     ) -> None:
-        self._heading, self._source, self._looped = heading, source, looped
-        self._conductor, self._stimuli, self._journal = conductor, stimuli, journal
+        self._heading, self._source, self._recorded_loop = heading, source, recorded_loop
+        self._sequencer, self._stimuli, self._session_log = sequencer, stimuli, session_log
         self._latency: LatencyStatus | None = None
         self._latency_at_s = float("-inf")
 
     def build(self, now_s: float) -> SessionStatus:
         """Return the status at ``now_s`` on the engine's clock."""
-        heading, conductor = self._heading, self._conductor
-        planned_s = conductor.timeline.duration_s
-        left_s = max(0.0, conductor.left_s(now_s))
+        heading, sequencer = self._heading, self._sequencer
+        planned_s = sequencer.timeline.duration_s
+        left_s = max(0.0, sequencer.left_s(now_s))
         return SessionStatus(
             session=heading.uid,
             participant=heading.participant,
             protocol=heading.protocol,
             title=heading.title,
-            state=conductor.session.state,
-            now_s=now_s - conductor.start_s,
+            state=sequencer.session.state,
+            now_s=now_s - sequencer.start_s,
             clock_s=now_s,
             progress=1.0 - left_s / planned_s if planned_s > 0 else 1.0,
             left_s=left_s,
@@ -104,49 +104,49 @@ class StatusBuilder:
             step=self._step(),
             timeline=tuple(
                 TimelinePhase(each.name, each.kind, each.onset_s, each.duration_s)
-                for each in conductor.timeline.phases
+                for each in sequencer.timeline.phases
             ),
             feedback=self._feedback(),
             prompt=self._prompt(),
             heat=self._heat(),
             ratings=tuple(
                 RatingStatus(each.prompt.scale.name, each.prompt.trial, each.prompt.level, each.value)
-                for each in conductor.prompting.ratings[-N_RATINGS:]
+                for each in sequencer.prompting.ratings[-N_RATINGS:]
             ),
             channels=self._channels(),
             features={
                 name: FeatureStatus(_known(value.value), value.usable, value.why)
-                for name, value in self._looped.newest.items()
+                for name, value in self._recorded_loop.newest.items()
             },
             latency_ms=self._latency_ms(now_s),
             stream=self._stream(),
             recording=self._recording(now_s),
-            message=conductor.message,
-            ended=None if conductor.ended is None else EndStatus(*conductor.ended),
+            message=sequencer.message,
+            ended=None if sequencer.ended is None else EndStatus(*sequencer.ended),
         )
 
     def _latency_ms(self, now_s: float) -> LatencyStatus | None:
         """Return the summary of latency, which takes a millisecond, anew every two seconds."""
         if now_s >= self._latency_at_s:
             self._latency_at_s = now_s + LATENCY_EVERY_S
-            filter_s = 0.0 if self._looped.last is None else self._looped.last.delay_s
-            self._latency = latency_ms(self._journal.ages_s, filter_s)
+            filter_s = 0.0 if self._recorded_loop.last is None else self._recorded_loop.last.delay_s
+            self._latency = latency_ms(self._session_log.ages_s, filter_s)
         return self._latency
 
     def _phase(self) -> PhaseStatus | None:
-        conductor = self._conductor
-        phase = conductor.phase
+        sequencer = self._sequencer
+        phase = sequencer.phase
         if phase is None:
             return None
-        start_s = conductor.phase_due_s - conductor.start_s
+        start_s = sequencer.phase_due_s - sequencer.start_s
         return PhaseStatus(
             name=phase.name,
             kind=phase.kind,
             text=phase.text,
             index=phase.index,
-            n=len(conductor.timeline.phases),
+            n=len(sequencer.timeline.phases),
             start_s=start_s,
-            end_s=start_s + phase.duration_s + conductor.extended_s,
+            end_s=start_s + phase.duration_s + sequencer.extended_s,
             eyes=phase.eyes,
             sound=phase.sound,
             waits=phase.waits,
@@ -154,7 +154,7 @@ class StatusBuilder:
         )
 
     def _summary(self) -> BlockSummary | None:
-        block = self._conductor.last_block
+        block = self._sequencer.last_block
         if not block:
             return None
         success = block["success"]
@@ -162,17 +162,17 @@ class StatusBuilder:
         return BlockSummary(share, block["rewarded"])
 
     def _step(self) -> StepStatus | None:
-        conductor = self._conductor
-        step = conductor.step_on
+        sequencer = self._sequencer
+        step = sequencer.step_on
         if step is None:
             return None
-        start_s = conductor.step_due_s - conductor.start_s
+        start_s = sequencer.step_due_s - sequencer.start_s
         return StepStatus(
             step.kind, step.level, step.trial, step.n_trials, start_s, start_s + step.duration_s
         )
 
     def _feedback(self) -> FeedbackStatus:
-        on, sample = self._conductor.block is not None, self._looped.last
+        on, sample = self._sequencer.block is not None, self._recorded_loop.last
         if sample is None or not on:
             sample = FeedbackSample(
                 -1, math.nan, math.nan, math.nan, self._heading.neutral, False, False, "", math.nan, 0.0
@@ -191,7 +191,7 @@ class StatusBuilder:
         )
 
     def _prompt(self) -> PromptStatus | None:
-        prompt = self._conductor.prompting.open_prompt
+        prompt = self._sequencer.prompting.open_prompt
         if prompt is None:
             return None
         scale = prompt.scale
@@ -203,11 +203,11 @@ class StatusBuilder:
             low=scale.low,
             high=scale.high,
             choices=tuple(scale.choices),
-            due_s=prompt.due_s - self._conductor.start_s,
+            due_s=prompt.due_s - self._sequencer.start_s,
         )
 
     def _heat(self) -> HeatStatus | None:
-        stimuli, calibration = self._stimuli, self._conductor.calibration
+        stimuli, calibration = self._stimuli, self._sequencer.calibration
         if stimuli is None or stimuli.last is None:
             return None
         return HeatStatus(
@@ -221,7 +221,7 @@ class StatusBuilder:
         )
 
     def _channels(self) -> dict[str, ChannelStatus]:
-        pipeline = self._looped.loop.pipeline
+        pipeline = self._recorded_loop.loop.pipeline
         out = pipeline.channels_out
         return {
             label: ChannelStatus(state.state, state.why, label in out)
@@ -233,12 +233,12 @@ class StatusBuilder:
             name=self._heading.stream,
             state=self._source.state,
             rate_hz=self._source.rate_hz,
-            received=self._journal.n_received,
-            missing=self._journal.n_missing,
+            received=self._session_log.n_received,
+            missing=self._session_log.n_missing,
         )
 
     def _recording(self, now_s: float) -> RecordingStatus:
-        state = self._journal.recorder_state(now_s)
+        state = self._session_log.recorder_state(now_s)
         return RecordingStatus(
             path=str(self._heading.recording),
             bytes=state.n_bytes,
