@@ -369,9 +369,8 @@ def test_full_pipe_blocks_no_request_and_is_a_fault(unanswering):
     sent = []
 
     def fill():
-        for _ in range(
-            2000
-        ):  # the pipe takes some dozen of these, and the queue before it no more than it may
+        # The pipe takes some dozen of these, and the queue before it no more than it may.
+        for _ in range(2000):
             sent.append(longest_s(lambda: client.end("x" * 1000)))
 
     with pytest.raises(SafetyStop, match="reads nothing any more: switch the stimulator off"):
@@ -400,13 +399,13 @@ ENGINE = """
         def now_s(self):
             return time.monotonic()
 
-    heater = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
-    heater.connect()
-    heater.schedule(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm", time.monotonic() + 0.05)
+    client = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
+    client.connect()
+    client.schedule(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm", time.monotonic() + 0.05)
     while True:
-        heater.beat()
-        if any(event.kind == "heat_plateau" for event in heater.pop_events()):
-            print("plateau", heater.pid, flush=True)
+        client.beat()
+        if any(event.kind == "heat_plateau" for event in client.pop_events()):
+            print("plateau", client.pid, flush=True)
         time.sleep(0.01)
 """
 
