@@ -1,8 +1,8 @@
 """neurofb: real-time EEG for mindfulness practice during pain stimuli.
 
 Read the package in the order a sample travels: ``lsl`` → ``acquisition`` → ``dsp``, ``spatial`` → ``features`` →
-``feedback`` → ``loop`` → ``protocol``, ``stimulation`` → ``recording`` → ``engine``; ``views``, ``screens``, ``offline``
-and ``commands`` use what the engine publishes and records.
+``feedback`` → ``loop`` → ``protocol``, ``stimulation`` → ``recording`` → ``engine``; ``views``, ``screens``,
+``offline`` and ``commands`` use what the engine publishes and records.
 
 Research software. Not a medical device. Not for diagnosis, treatment or relief of pain.
 """
