@@ -26,7 +26,7 @@ from neurofb.feedback.feedback import FeedbackSample
 from neurofb.loop.loop import Output
 from neurofb.lsl.matching import StreamInfo
 from neurofb.recording.disk_state import RecorderState
-from neurofb.recording.sample_map import SampleMap
+from neurofb.recording.sample_map import SampleMap, layout_text
 from neurofb.recording.writer import Recorder
 from neurofb.stimulation.driver import STATES, Reading
 from neurofb.xdf.headers import StreamHeader
@@ -293,12 +293,6 @@ def _numbers(name: str, kind: str, columns: Mapping[str, str], **desc: str) -> S
 def _headers(columns: LogColumns) -> dict[str, StreamHeader]:
     """Return the headers of the record's streams, in the order in which people look for them."""
     info, eeg = columns.info, columns.eeg
-    as_placed = {
-        "labels": list(eeg.labels),
-        "columns": list(eeg.columns),
-        "scale_uv": eeg.scale_uv.tolist(),
-        "rate_hz": info.rate_hz,
-    }
     value_columns = {"index": "sample"}
     for name, unit in columns.features.items():
         value_columns |= {name: unit or "none", f"{name}.usable": "none"}
@@ -321,7 +315,7 @@ def _headers(columns: LogColumns) -> dict[str, StreamHeader]:
             channel_format="double64",
             rate_hz=0.0,
             labels=PLACEMENT_COLUMNS,
-            desc={"layout": json.dumps(as_placed, sort_keys=True)},
+            desc={"layout": layout_text(eeg, info.rate_hz)},
         ),
         "features": _numbers(messages.FEATURES, "Features", value_columns),
         "feedback": _numbers(messages.FEEDBACK, "Feedback", FEEDBACK_COLUMNS),

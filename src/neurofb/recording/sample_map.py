@@ -17,12 +17,12 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import Chunk, FloatArray
+from neurofb.devices.columns import EegColumns
 from neurofb.errors import WrongInput
 from neurofb.xdf.stream import XdfStream
 
@@ -119,41 +119,31 @@ class SampleMap:
         self._stamps_s.append(float(chunk.times_s[at]))
 
 
-@dataclass(frozen=True, slots=True)
-class GridLayout:
-    """EEG columns of the received stream: labels, column numbers, scale and rate.
+def layout_text(eeg: EegColumns, rate_hz: float) -> str:
+    """Return the header's document of where the EEG stands in the received stream, and at which nominal rate."""
+    layout = {
+        "labels": list(eeg.labels),
+        "columns": list(eeg.columns),
+        "scale_uv": eeg.scale_uv.tolist(),
+        "rate_hz": rate_hz,
+    }
+    return json.dumps(layout, sort_keys=True)
 
-    Attributes
-    ----------
-    labels : tuple of str
-    columns : tuple of int
-    scale_uv : ndarray, shape (n_channels,)
-        µV per unit.
-    rate_hz : float
-        Nominal.
-    """
 
-    labels: tuple[str, ...] = ()
-    columns: tuple[int, ...] = ()
-    scale_uv: FloatArray = field(default_factory=lambda: np.empty(0))
-    rate_hz: float = float("nan")
-
-    @classmethod
-    def read(cls, text: str) -> GridLayout:
-        """Read the layout from the stream's header; ValueError, KeyError or TypeError if it is none."""
-        found = json.loads(text)
-        layout = cls(
-            tuple(map(str, found["labels"])),
-            tuple(map(int, found["columns"])),
-            np.array(found["scale_uv"], dtype=np.float64),
-            float(found["rate_hz"]),
-        )
-        n = len(layout.labels)
-        if len(layout.columns) != n or layout.scale_uv.shape != (n,) or min(layout.columns, default=0) < 0:
-            raise ValueError("labels, columns and scales do not belong together")
-        if not 0 < layout.rate_hz < np.inf:
-            raise ValueError(f"a rate of {layout.rate_hz} Hz")
-        return layout
+def read_layout(text: str) -> tuple[EegColumns, float]:
+    """Return the columns and the rate of ``layout_text``; ValueError, KeyError or TypeError if it is none."""
+    found = json.loads(text)
+    eeg = EegColumns(
+        tuple(map(str, found["labels"])),
+        tuple(map(int, found["columns"])),
+        np.array(found["scale_uv"], dtype=np.float64),
+    )
+    rate_hz, n = float(found["rate_hz"]), len(eeg.labels)
+    if len(eeg.columns) != n or eeg.scale_uv.shape != (n,) or min(eeg.columns, default=0) < 0:
+        raise ValueError("labels, columns and scales do not belong together")
+    if not 0 < rate_hz < np.inf:
+        raise ValueError(f"a rate of {rate_hz} Hz")
+    return eeg, rate_hz
 
 
 class MappedEeg:
@@ -163,7 +153,10 @@ class MappedEeg:
     ----------
     stream : XdfStream or None
         As received; None if there is none: then nothing is known.
-    layout : GridLayout
+    columns : EegColumns
+        Of that stream.
+    rate_hz : float
+        Nominal.
     rows : ndarray, shape (n_rows, 4)
         As ``SampleMap`` gave them.
     stamps_s : ndarray, shape (n_rows,)
@@ -176,9 +169,14 @@ class MappedEeg:
     """
 
     def __init__(
-        self, stream: XdfStream | None, layout: GridLayout, rows: FloatArray, stamps_s: FloatArray
+        self,
+        stream: XdfStream | None,
+        columns: EegColumns,
+        rate_hz: float,
+        rows: FloatArray,
+        stamps_s: FloatArray,
     ) -> None:
-        self.stream, self.layout = stream, layout
+        self.stream, self.columns, self.rate_hz = stream, columns, rate_hz
         self.problems: list[str] = []
         known, stamps_s = self._plausible(rows, stamps_s)
         present = known[:, 3] == PRESENT
@@ -191,14 +189,9 @@ class MappedEeg:
 
     def eeg(self, start: int, stop: int) -> FloatArray:
         """Return samples ``start`` to ``stop`` in µV, shape (n_samples, n_channels)."""
-        out = np.full((stop - start, len(self.layout.labels)), np.nan)
-        columns, scale_uv = list(self.layout.columns), self.layout.scale_uv
-        scaled = bool(np.any(scale_uv != 1.0))
+        out = np.full((stop - start, len(self.columns.labels)), np.nan)
         for stream, at, n, received in self._parts(start, stop):
-            samples: FloatArray = stream.values(received, received + n)[:, columns].astype(np.float64)
-            if scaled:
-                samples *= scale_uv
-            out[at : at + n] = samples
+            out[at : at + n] = self.columns.to_uv(stream.values(received, received + n))
         for first, n, _, channel in self._blank.tolist():
             if first < stop and first + n > start and channel < out.shape[1]:
                 out[max(first - start, 0) : first + n - start, channel] = np.nan
@@ -218,7 +211,7 @@ class MappedEeg:
             return np.full(len(index), np.nan)
         times_s: FloatArray = np.interp(index, self._anchors, self._anchors_s)
         for beyond, at in ((index < self._anchors[0], 0), (index > self._anchors[-1], -1)):
-            times_s[beyond] = self._anchors_s[at] + (index[beyond] - self._anchors[at]) / self.layout.rate_hz
+            times_s[beyond] = self._anchors_s[at] + (index[beyond] - self._anchors[at]) / self.rate_hz
         return times_s
 
     def index_of(self, time_s: float) -> int:
@@ -228,9 +221,9 @@ class MappedEeg:
         # A clock that was set back makes times that come twice: the later sample is meant.
         at = float(np.interp(time_s, np.maximum.accumulate(self._anchors_s), self._anchors))
         if time_s > self._anchors_s[-1]:
-            at = self._anchors[-1] + (time_s - self._anchors_s[-1]) * self.layout.rate_hz
+            at = self._anchors[-1] + (time_s - self._anchors_s[-1]) * self.rate_hz
         elif time_s < self._anchors_s[0]:
-            at = self._anchors[0] + (time_s - self._anchors_s[0]) * self.layout.rate_hz
+            at = self._anchors[0] + (time_s - self._anchors_s[0]) * self.rate_hz
         return round(at)
 
     def _parts(self, start: int, stop: int) -> list[tuple[XdfStream, int, int, int]]:
@@ -255,7 +248,7 @@ class MappedEeg:
             fine &= (rows[:, 1] >= 1) & (rows[:, 0] >= 0) & (rows[:, 2] >= 0) & (rows[:, 3] >= PRESENT)
             fine &= (rows < limit).all(axis=1) & (rows == np.floor(rows)).all(axis=1)
         present = np.flatnonzero(fine & (rows[:, 3] == PRESENT))
-        fine[present] = _are_in_order(rows[present], stamps_s[present], self.layout.rate_hz)
+        fine[present] = _are_in_order(rows[present], stamps_s[present], self.rate_hz)
         if not fine.all():
             self.problems.append(
                 f"{np.count_nonzero(~fine)} of {len(rows)} rows that place samples cannot be right and are left out"

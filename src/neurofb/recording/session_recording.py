@@ -17,11 +17,12 @@ import numpy as np
 
 from neurofb import messages
 from neurofb.chunk import FloatArray
+from neurofb.devices.columns import EegColumns
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.events import Event
 from neurofb.loop.participant_fit import BASELINE_FILE
 from neurofb.recording.folder import PROTOCOL, RECORDING, SETTINGS
-from neurofb.recording.sample_map import GridLayout, MappedEeg
+from neurofb.recording.sample_map import MappedEeg, read_layout
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
@@ -75,23 +76,23 @@ class SessionRecording:
             self._problems.append(
                 "where samples stand is not known: the recording ends before it was written"
             )
-            return MappedEeg(None, GridLayout(), *nothing)
+            return MappedEeg(None, EegColumns(), float("nan"), *nothing)
         try:
-            layout = GridLayout.read(str(placement.facts.desc["layout"]))
+            eeg_columns, rate_hz = read_layout(str(placement.facts.desc["layout"]))
         except (ValueError, KeyError, TypeError) as error:
             self._problems.append(f"the layout of the EEG cannot be read: {error!r}")
-            return MappedEeg(None, GridLayout(), *nothing)
+            return MappedEeg(None, EegColumns(), float("nan"), *nothing)
         eeg = next((s for s in self.file.streams if s.facts.number == placement.facts.number - 1), None)
         if (
             eeg is None
             or eeg.facts.dtype is None
-            or max(layout.columns, default=0) >= eeg.facts.n_channels
+            or max(eeg_columns.columns, default=0) >= eeg.facts.n_channels
             or placement.facts.dtype != np.dtype("<f8")
             or placement.facts.n_channels != 4
         ):
             self._problems.append("the EEG cannot be read: its stream, or the one that places it, is damaged")
-            return MappedEeg(None, layout, *nothing)
-        return MappedEeg(eeg, layout, *placement.read())
+            return MappedEeg(None, eeg_columns, rate_hz, *nothing)
+        return MappedEeg(eeg, eeg_columns, rate_hz, *placement.read())
 
     # -- condition ---------------------------------------------------------------------------------------------
 
@@ -128,12 +129,12 @@ class SessionRecording:
     @property
     def rate_hz(self) -> float:
         """The nominal rate; NaN if the recording broke off before it was written."""
-        return self._mapped.layout.rate_hz
+        return self._mapped.rate_hz
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The EEG channels."""
-        return self._mapped.layout.labels
+        return self._mapped.columns.labels
 
     @property
     def eeg_stream(self) -> XdfStream | None:
