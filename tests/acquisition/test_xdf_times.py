@@ -33,7 +33,7 @@ def times_of(stream: XdfStream) -> StreamTimes:
     counted = stream.footer and stream.footer["sample_count"]
     if ends_in_garbage(n_samples, counted, offsets):
         n_samples, offsets = counted, offsets[:-1]
-    return read_times(stream.stamps_s(0, n_samples), offsets, max(0.5, 4 / stream.facts.rate_hz))
+    return read_times(stream.stamps_s(0, n_samples), offsets, max(0.5, 4 / stream.header.rate_hz))
 
 
 def assert_times_are_those_of_pyxdf(stream: XdfStream, theirs: dict) -> None:
@@ -104,8 +104,8 @@ def test_times_of_every_real_stream_are_those_of_pyxdf(data_dir: Path) -> None:
             continue
         theirs = played_by_pyxdf(path)
         for stream in read_xdf_file(path).streams:
-            if stream.facts.rate_hz and stream.facts.dtype is not None and stream.n_samples:
-                assert_times_are_those_of_pyxdf(stream, theirs[stream.facts.number])
+            if stream.header.rate_hz and stream.header.dtype is not None and stream.n_samples:
+                assert_times_are_those_of_pyxdf(stream, theirs[stream.header.number])
                 n_streams += 1
     assert n_streams > 25
 

@@ -88,17 +88,17 @@ def gaps_of(stream: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def assert_same(ours: XdfStream, theirs: dict[str, Any]) -> None:
-    """Hold values, stamps, offsets and facts of a stream against what pyxdf read."""
+    """Hold values, stamps, offsets and header of a stream against what pyxdf read."""
     np.testing.assert_array_equal(ours.stamps_s(), np.asarray(theirs["time_stamps"]).ravel())
-    if ours.facts.dtype is None:
+    if ours.header.dtype is None:
         assert ours.texts() == [list(row) for row in theirs["time_series"]]
     else:
-        values = np.asarray(theirs["time_series"]).reshape(ours.n_samples, ours.facts.n_channels)
-        assert ours.values().tobytes() == values.astype(ours.facts.dtype).tobytes()
+        values = np.asarray(theirs["time_series"]).reshape(ours.n_samples, ours.header.n_channels)
+        assert ours.values().tobytes() == values.astype(ours.header.dtype).tobytes()
     info = theirs["info"]
-    assert (ours.name, ours.facts.type) == (info["name"][0] or "", info["type"][0] or "")
-    assert ours.facts.rate_hz == float(info["nominal_srate"][0])
-    assert ours.facts.n_channels == int(info["channel_count"][0])
+    assert (ours.name, ours.header.type) == (info["name"][0] or "", info["type"][0] or "")
+    assert ours.header.rate_hz == float(info["nominal_srate"][0])
+    assert ours.header.n_channels == int(info["channel_count"][0])
     times_s, offsets_s = theirs.get("clock_times", []), theirs.get("clock_values", [])
     np.testing.assert_array_equal(ours.offsets, np.column_stack((times_s, offsets_s)).reshape(-1, 2))
     assert (ours.footer is None) == ("footer" not in theirs)

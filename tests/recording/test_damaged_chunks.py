@@ -24,7 +24,7 @@ def made(request, tmp_path_factory) -> tuple[bytes, np.ndarray, list[int], dict[
     session.session_log.close()
     path = folder / "recording.xdf"
     streams = read_xdf_file(path).streams
-    widths = {stream.facts.number: stream._width for stream in streams}
+    widths = {stream.header.number: stream._width for stream in streams}
     return path.read_bytes(), session.expected, [stored.body for stored in streams[0]._chunks], widths
 
 

@@ -61,9 +61,9 @@ def test_own_reader_reads_appended_samples(every_format) -> None:
     assert file.is_whole
     theirs = by_pyxdf(path)
     for stream, (_, values, stamps_s) in zip(file.streams, streams, strict=True):
-        assert_same(stream, theirs[stream.facts.number])
+        assert_same(stream, theirs[stream.header.number])
         np.testing.assert_array_equal(stream.stamps_s(100, 170), stamps_s[100:170])
-        if stream.facts.dtype is not None:
+        if stream.header.dtype is not None:
             np.testing.assert_array_equal(stream.values(49, 151), values[49:151])
             pieces = list(stream.pieces(70))
             np.testing.assert_array_equal(np.concatenate([piece for piece, _ in pieces]), values)
@@ -78,11 +78,11 @@ def test_header_holds_all_fields(tmp_path: Path) -> None:
         desc={"amplifier": {"model": "M & <N>"}, "layout": '{"a": [1]}'},
     )  # fmt: skip
     path = record(tmp_path / "a.xdf", [(head, numbers("float32", 9, 2), stamps(9))])
-    facts = read_xdf_file(path).stream("näme <&>").facts
-    assert (facts.labels, facts.units) == (("C1", "C2"), ("microvolts", "uV"))
-    assert (facts.source_id, facts.uid, facts.hostname, facts.rate_hz) == ("me", "u1", "pc", 100.0)
-    assert facts.desc["amplifier"] == {"model": "M & <N>"}
-    assert facts.desc["layout"] == '{"a": [1]}'
+    read = read_xdf_file(path).stream("näme <&>").header
+    assert (read.labels, read.units) == (("C1", "C2"), ("microvolts", "uV"))
+    assert (read.source_id, read.uid, read.hostname, read.rate_hz) == ("me", "u1", "pc", 100.0)
+    assert read.desc["amplifier"] == {"model": "M & <N>"}
+    assert read.desc["layout"] == '{"a": [1]}'
     channels = by_pyxdf(path)[1]["info"]["desc"][0]["channels"][0]["channel"]
     assert [channel["unit"][0] for channel in channels] == ["microvolts", "uV"]
 

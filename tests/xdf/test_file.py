@@ -54,9 +54,9 @@ def test_real_files_equal_pyxdf_or_list_problems(data_dir: Path) -> None:
             assert not file.is_whole
             continue
         theirs = by_pyxdf(path)
-        assert {stream.facts.number for stream in file.streams} == set(theirs)
+        assert {stream.header.number for stream in file.streams} == set(theirs)
         for stream in file.streams:
-            assert_same(stream, theirs[stream.facts.number])
+            assert_same(stream, theirs[stream.header.number])
             n_compared += stream.n_samples
     assert n_compared > 50_000
 
@@ -205,7 +205,7 @@ def test_impossible_counts_allocate_no_memory(tmp_path: Path) -> None:
     )
     file = read_xdf_file(path)
     assert file.streams[0].n_samples == 0
-    assert file.streams[0].facts.n_channels == 2_000_000_000
+    assert file.streams[0].header.n_channels == 2_000_000_000
     assert file.broken_off_at is not None
 
 
@@ -405,7 +405,7 @@ def test_mnelab_reads_session_eeg(tmp_path: Path) -> None:
     reader = pytest.importorskip("mnelab.io.xdf", reason="mnelab is not installed")
     ran = run(tmp_path)
     session = open_session_recording(ran.folder)
-    raw = reader.read_raw_xdf(str(session.path), [session.eeg_stream.facts.number])
+    raw = reader.read_raw_xdf(str(session.path), [session.eeg_stream.header.number])
     assert tuple(raw.ch_names) == session.labels
     eeg = session.eeg()
     np.testing.assert_allclose(raw.get_data().T[: len(eeg)] * 1e6, eeg, rtol=1e-9, atol=1e-9)
@@ -448,7 +448,7 @@ def look_at_everything(path: Path) -> None:
     except WrongFile:
         return
     for stream in file.streams:
-        if stream.facts.dtype is None:
+        if stream.header.dtype is None:
             assert len(stream.texts()) == stream.n_samples
         elif stream.n_samples:
             assert len(stream.values()) == len(stream.stamps_s()) == stream.n_samples
@@ -525,7 +525,7 @@ def test_damaged_byte_loses_nothing_before_it(corpus, tmp_path_factory, at, valu
         with pytest.raises(WrongFile, match="is no XDF file"):
             read_xdf_file(path)
         return
-    found = {stream.facts.number: stream for stream in read_xdf_file(path).streams}
+    found = {stream.header.number: stream for stream in read_xdf_file(path).streams}
     for number, (name, (n, stamps_s)) in enumerate(known.items(), 1):
         if n:
             np.testing.assert_array_equal(found[number].stamps_s(0, n), stamps_s, err_msg=name)

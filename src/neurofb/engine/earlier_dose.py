@@ -115,7 +115,7 @@ def _unended(file: XdfFile) -> tuple[str, float] | None:
 
 
 def _sites(stream: XdfStream) -> list[str]:
-    found = json.loads(str(stream.facts.desc.get("sites", "[]")))
+    found = json.loads(str(stream.header.desc.get("sites", "[]")))
     return [str(site) for site in found]
 
 

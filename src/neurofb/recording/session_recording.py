@@ -78,17 +78,17 @@ class SessionRecording:
             )
             return MappedEeg(None, EegColumns(), float("nan"), *nothing)
         try:
-            eeg_columns, rate_hz = read_layout(str(placement.facts.desc["layout"]))
+            eeg_columns, rate_hz = read_layout(str(placement.header.desc["layout"]))
         except (ValueError, KeyError, TypeError) as error:
             self._problems.append(f"the layout of the EEG cannot be read: {error!r}")
             return MappedEeg(None, EegColumns(), float("nan"), *nothing)
-        eeg = next((s for s in self.file.streams if s.facts.number == placement.facts.number - 1), None)
+        eeg = next((s for s in self.file.streams if s.header.number == placement.header.number - 1), None)
         if (
             eeg is None
-            or eeg.facts.dtype is None
-            or max(eeg_columns.columns, default=0) >= eeg.facts.n_channels
-            or placement.facts.dtype != np.dtype("<f8")
-            or placement.facts.n_channels != 4
+            or eeg.header.dtype is None
+            or max(eeg_columns.columns, default=0) >= eeg.header.n_channels
+            or placement.header.dtype != np.dtype("<f8")
+            or placement.header.n_channels != 4
         ):
             self._problems.append("the EEG cannot be read: its stream, or the one that places it, is damaged")
             return MappedEeg(None, eeg_columns, rate_hz, *nothing)
@@ -185,7 +185,7 @@ class SessionRecording:
     def sites(self) -> tuple[str, ...]:
         """The names behind the numbers of sites in ``stimulus``."""
         stream = self._streams.get(messages.STIMULUS)
-        text = "[]" if stream is None else str(stream.facts.desc.get("sites", "[]"))
+        text = "[]" if stream is None else str(stream.header.desc.get("sites", "[]"))
         found = self._read_json("the names of the sites", lambda: text, [])
         return tuple(map(str, found)) if isinstance(found, list) else ()
 
@@ -194,15 +194,15 @@ class SessionRecording:
         stream = self._streams.get(name)
         if stream is None:
             return {}
-        units = stream.facts.units or ("",) * len(stream.facts.labels)
-        return dict(zip(stream.facts.labels, units, strict=False))
+        units = stream.header.units or ("",) * len(stream.header.labels)
+        return dict(zip(stream.header.labels, units, strict=False))
 
     def _table(self, name: str) -> dict[str, FloatArray]:
         stream = self._streams.get(name)
-        if stream is None or stream.facts.dtype is None:
+        if stream is None or stream.header.dtype is None:
             return {"time_s": np.empty(0)}
         values, stamps_s = stream.read()
-        labels = stream.facts.labels
+        labels = stream.header.labels
         columns = {
             label: values[:, i].astype(np.float64) for i, label in enumerate(labels[: values.shape[1]])
         }
@@ -214,7 +214,7 @@ class SessionRecording:
     def events(self) -> list[Event]:
         """All events, in the order of the file."""
         stream = self._streams.get(messages.EVENTS)
-        if stream is None or stream.facts.dtype is not None:
+        if stream is None or stream.header.dtype is not None:
             return []
         found = []
         for row in stream.texts():

@@ -1,4 +1,4 @@
-"""One stream of an XDF file: its facts at once, its samples on request."""
+"""One stream of an XDF file: its header at once, its samples on request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class XdfStream:
 
     Attributes
     ----------
-    facts : StreamHeader
+    header : StreamHeader
         Name, type, rate, labels, units and whatever else its header says.
     footer : mapping or None
         None if the recording was broken off before it.
@@ -46,7 +46,7 @@ class XdfStream:
     """
 
     path: Path
-    facts: StreamHeader
+    header: StreamHeader
     footer: Mapping[str, Any] | None = None
     holes: list[int] = field(default_factory=list)
     _offsets: list[tuple[float, float]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class XdfStream:
     @property
     def name(self) -> str:
         """The stream's name."""
-        return self.facts.name
+        return self.header.name
 
     @property
     def n_samples(self) -> int:
@@ -90,7 +90,7 @@ class XdfStream:
     def read(self, start: int = 0, stop: int | None = None) -> tuple[NDArray[Any], FloatArray]:
         """Return values and stamps of samples ``start`` to ``stop``."""
         start, stop = self._range(start, stop)
-        dtype, n_channels = self.facts.dtype, self.facts.n_channels
+        dtype, n_channels = self.header.dtype, self.header.n_channels
         if dtype is None:
             raise WrongInput(f"the stream {self.name!r} holds texts, not numbers; read its texts()")
         values, stamps_s = np.empty((stop - start, n_channels), dtype), np.empty(stop - start)
@@ -102,7 +102,7 @@ class XdfStream:
                 continue
             parts = self._readable(runs(content, stored.n_samples, self._width))
             values[to] = values_of(content, parts, stored.n_samples, dtype, n_channels)[first:last]
-            stamps_s[to] = stamps_of(content, parts, self._width, stored.before_s, self.facts.period_s)[
+            stamps_s[to] = stamps_of(content, parts, self._width, stored.before_s, self.header.period_s)[
                 first:last
             ]
         return values, stamps_s
@@ -110,11 +110,11 @@ class XdfStream:
     def texts(self, start: int = 0, stop: int | None = None) -> list[list[str]]:
         """Return the texts of samples ``start`` to ``stop``, each a list with one text for each channel."""
         start, stop = self._range(start, stop)
-        if self.facts.dtype is not None:
+        if self.header.dtype is not None:
             raise WrongInput(f"the stream {self.name!r} holds numbers, not texts; read its values()")
         rows: list[list[str]] = []
         for content, stored, first, last, _ in self._parts(start, stop):
-            found = self._readable(texts(content, stored.n_samples, self.facts.n_channels, 0.0, 0.0))
+            found = self._readable(texts(content, stored.n_samples, self.header.n_channels, 0.0, 0.0))
             rows += found[0][first:last]
         return rows
 
@@ -160,9 +160,9 @@ class XdfStream:
 
     def _stamps(self, content: bytes, stored: StoredChunk) -> FloatArray | None:
         """Return the stamps of a chunk; None if it is none."""
-        dtype, n_channels = self.facts.dtype, self.facts.n_channels
+        dtype, n_channels = self.header.dtype, self.header.n_channels
         if dtype is None:
-            found = texts(content, stored.n_samples, n_channels, stored.before_s, self.facts.period_s)
+            found = texts(content, stored.n_samples, n_channels, stored.before_s, self.header.period_s)
             return found[1] if found else None
         if stored.uniform:
             stamps_s: FloatArray = stamped(content, stored.n_samples, dtype, n_channels)["stamp"]
@@ -170,13 +170,13 @@ class XdfStream:
         parts = runs(content, stored.n_samples, self._width)
         if parts is None:
             return None
-        return stamps_of(content, parts, self._width, stored.before_s, self.facts.period_s)
+        return stamps_of(content, parts, self._width, stored.before_s, self.header.period_s)
 
     # -- as the file is opened ---------------------------------------------------------------------------------
 
     def add_chunk(self, walk: ChunkWalk, body: int, n: int, end: int) -> bool:
         """Add a chunk of ``n`` samples between two places of the file; False if it cannot be one."""
-        size, dtype = end - body, self.facts.dtype
+        size, dtype = end - body, self.header.dtype
         if n > size:
             return False
         if n == 0:
@@ -201,8 +201,8 @@ class XdfStream:
 
     @property
     def _width(self) -> int:
-        dtype = self.facts.dtype
-        return 0 if dtype is None else dtype.itemsize * self.facts.n_channels
+        dtype = self.header.dtype
+        return 0 if dtype is None else dtype.itemsize * self.header.n_channels
 
     def _stamp_before(self, walk: ChunkWalk) -> float:
         """Return the last stamp; that of a chunk of stamped samples is read only when a deduced one follows."""

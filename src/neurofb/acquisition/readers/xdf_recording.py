@@ -71,7 +71,7 @@ def read_xdf(path: Path, query: str | None = None, profile: DeviceProfile | None
         if left_out := [labels[i] for i in range(len(labels)) if i not in columns]:
             notes.append(f"left out, as no EEG: {', '.join(left_out)}")
         samples_uv = _samples_uv(stream, columns, scales_uv, _times(stream, n_samples, offsets), notes)
-    return Recording(names, stream.facts.rate_hz, samples_uv, tuple(notes))
+    return Recording(names, stream.header.rate_hz, samples_uv, tuple(notes))
 
 
 @contextmanager
@@ -99,14 +99,14 @@ def _unpacked(path: Path, notes: list[str]) -> Iterator[Path]:
 def _chosen(path: Path, file: XdfFile, query: str | None) -> XdfStream:
     """Return the one stream that is meant; which of several is for the user to say."""
     if query is None:
-        found = [s for s in file.streams if s.facts.type.lower() == "eeg" and _playable(s)]
+        found = [s for s in file.streams if s.header.type.lower() == "eeg" and _playable(s)]
         asked = "exactly one EEG stream with samples"
     else:
-        found = [s for s in file.streams if query in (s.name, s.facts.type, str(s.facts.number))]
+        found = [s for s in file.streams if query in (s.name, s.header.type, str(s.header.number))]
         asked = f"exactly one stream of the name, type or number {query!r}"
     if len(found) == 1 and _playable(found[0]):
         return found[0]
-    listed = "".join(f"\n  {_described(s)}" for s in sorted(file.streams, key=lambda s: str(s.facts.number)))
+    listed = "".join(f"\n  {_described(s)}" for s in sorted(file.streams, key=lambda s: str(s.header.number)))
     meant = f"{len(found)} fit" if found else "none fits"
     if len(found) == 1:
         meant = "the one that fits has no regular samples of EEG"
@@ -117,19 +117,19 @@ def _chosen(path: Path, file: XdfFile, query: str | None) -> XdfStream:
 
 
 def _playable(stream: XdfStream) -> bool:
-    return stream.facts.rate_hz > 0 and stream.facts.dtype is not None and stream.n_samples > 0
+    return stream.header.rate_hz > 0 and stream.header.dtype is not None and stream.n_samples > 0
 
 
 def _described(stream: XdfStream) -> str:
-    facts = stream.facts
-    size = f"{facts.n_channels} channels, {facts.rate_hz:g} Hz"
-    return f"{facts.number}: {facts.name!r}, type {facts.type!r}, {size}, {stream.n_samples} samples"
+    header = stream.header
+    size = f"{header.n_channels} channels, {header.rate_hz:g} Hz"
+    return f"{header.number}: {header.name!r}, type {header.type!r}, {size}, {stream.n_samples} samples"
 
 
 def _channel_texts(stream: XdfStream, key: str) -> tuple[str, ...]:
     """Return what the stream says of each channel, empty if it does not say it of all."""
-    texts = channel_texts(stream.facts.desc, key)
-    return texts if len(texts) == stream.facts.n_channels and all(texts) else ()
+    texts = channel_texts(stream.header.desc, key)
+    return texts if len(texts) == stream.header.n_channels and all(texts) else ()
 
 
 def _eeg(
@@ -137,7 +137,7 @@ def _eeg(
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the EEG columns and what they are called."""
     if profile is not None:
-        return columns_of_profile(profile, stream.facts.n_channels, labels), profile.labels
+        return columns_of_profile(profile, stream.header.n_channels, labels), profile.labels
     if not labels:
         raise WrongStream(
             f"{path}: the stream {_described(stream)}, names no channels; say by --device which device "
@@ -191,8 +191,8 @@ def _times(stream: XdfStream, n_samples: int, offsets: FloatArray) -> StreamTime
     return read_times(
         stream.stamps_s(0, n_samples),
         offsets,
-        max(_BREAK_S, _BREAK_SAMPLES / stream.facts.rate_hz),
-        can_drop_samples=_can_drop_samples(stream.facts.desc),
+        max(_BREAK_S, _BREAK_SAMPLES / stream.header.rate_hz),
+        can_drop_samples=_can_drop_samples(stream.header.desc),
     )
 
 
@@ -204,7 +204,7 @@ def _samples_uv(
     notes: list[str],
 ) -> FloatArray:
     """Return the samples in µV with NaN for the holes between segments, counted by their time stamps."""
-    gaps = [0, *_gaps(times, stream.facts.rate_hz, notes)]
+    gaps = [0, *_gaps(times, stream.header.rate_hz, notes)]
     samples_uv = np.full((len(times.times_s) + sum(gaps), len(columns)), np.nan)
     for (first, end), shift in zip(times.segments, np.cumsum(gaps).tolist(), strict=True):
         for start in range(first, end, _PIECE_SAMPLES):
