@@ -161,7 +161,7 @@ def test_command_inlet_receives_stop_after_nonsense(monkeypatch):
     for _ in range(4):
         commands._receive(inlet, 0.0)
     assert stops == ['{"command": "stop"}']
-    received = commands.take()
+    received = commands.pop()
     assert len(received) == 3
     assert received[0] == "no text, but bytes: b'\\xff\\xfe'"
 
@@ -556,7 +556,7 @@ def test_closed_terminal_sends_no_half_typed_rating(monkeypatch):
     monkeypatch.setattr("select.select", lambda *_: ([0], [], []))
     monkeypatch.setattr(terminal.os, "read", lambda *_: b"")
     keys._read(0, threading.Event())  # comes back
-    assert keys.take() == []
+    assert keys.pop() == []
 
 
 def test_only_stop_counts_among_keys_typed_early():
@@ -568,7 +568,7 @@ def test_only_stop_counts_among_keys_typed_early():
     keys._obey_early_stops(out)
     os.close(out)
     assert told == ["off"]
-    assert [messages.Command.read(text).name for text in keys.take()] == ["stop"]
+    assert [messages.Command.read(text).name for text in keys.pop()] == ["stop"]
 
 
 def test_stop_keys_abort_stimulator_before_engine_reads_them():
@@ -577,7 +577,7 @@ def test_stop_keys_abort_stimulator_before_engine_reads_them():
     for key in ("\x1b", "s", "S"):
         keys.press(key)
         assert told.pop() == "off"
-    assert [messages.Command.read(text).name for text in keys.take()] == ["stop"] * 3
+    assert [messages.Command.read(text).name for text in keys.pop()] == ["stop"] * 3
 
 
 def test_temperature_does_not_rise_after_stop_with_heat_due(tmp_path):

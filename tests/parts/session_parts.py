@@ -27,7 +27,7 @@ class Script:
     uid: str = ""
     done: int = 0
 
-    def take(self) -> list[str]:
+    def pop(self) -> list[str]:
         """Give what is due."""
         texts = []
         while self.done < len(self.acts) and self.clock.now_s() - START_S >= self.acts[self.done][0]:

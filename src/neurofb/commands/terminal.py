@@ -119,7 +119,7 @@ class Keys:
         self.prompt: str | None = None
         self.is_paused = False
 
-    def take(self) -> list[str]:
+    def pop(self) -> list[str]:
         """Return commands since the last call."""
         taken = []
         while self._commands:

@@ -36,7 +36,7 @@ class Commands:
 
     def run_pending(self, index: int, now_s: float) -> None:
         """Run everything that was asked since the last call, in the order of the listeners."""
-        for text in [text for listener in self._listeners for text in listener.take()]:
+        for text in [text for listener in self._listeners for text in listener.pop()]:
             self._run(text, index, now_s)
 
     def close(self) -> None:

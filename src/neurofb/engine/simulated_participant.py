@@ -83,7 +83,7 @@ class SimulatedParticipant:
         if rising and self._rater.hurts(self._temperature_c):
             self._send("button")
 
-    def take(self) -> list[str]:
+    def pop(self) -> list[str]:
         """Return the texts of commands since the last call."""
         commands, self._commands = self._commands, []
         return commands

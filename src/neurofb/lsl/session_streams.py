@@ -35,7 +35,7 @@ LINGER_S = 0.3
 class Listener(Protocol):
     """Where commands come from."""
 
-    def take(self) -> list[str]:
+    def pop(self) -> list[str]:
         """Return the texts of commands since the last call."""
         ...
 
@@ -169,7 +169,7 @@ class CommandInlet:
         self._thread = threading.Thread(target=self._run, name="neurofb-commands", daemon=True)
         self._thread.start()
 
-    def take(self) -> list[str]:
+    def pop(self) -> list[str]:
         """Return the texts of commands since the last call."""
         texts = []
         while self._texts:
