@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
-from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
+from neurofb.stimulation.thermal_dose import SiteLedger
 
 SITE = "left forearm"
 START_S = 100.0

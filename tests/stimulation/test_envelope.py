@@ -10,8 +10,9 @@ from stimulation_parts import profiles
 
 from neurofb.config import checked
 from neurofb.errors import WrongInput
-from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, contact_line_s, dose
+from neurofb.stimulation.thermal_dose import SiteLedger
 
 
 def test_an_ordinary_stimulus_is_allowed():

@@ -1,5 +1,6 @@
 """Samples come in.
 
-``source`` says what every source promises; ``lsl`` is the only file that speaks with LSL; ``timing`` turns
-received stamps into a smooth clock and finds what is missing; ``playback`` reads recordings.
+``source`` is the contract of every source; ``live`` is the one over LSL, ``playback`` a recording that is played.
+``sample_indexing`` gives each sample its place and finds what is missing, with ``gap_detection`` for what is late;
+``sample_clock`` turns jittered stamps into a smooth clock; ``stream_health`` says whether samples come.
 """

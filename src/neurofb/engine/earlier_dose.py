@@ -18,8 +18,8 @@ import numpy as np
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.messages import EVENTS, STIMULUS, STIMULUS_COLUMNS
 from neurofb.recording.folder import RECORDING, SETTINGS
-from neurofb.stimulation.envelope import SiteLedger
 from neurofb.stimulation.heat_profile import abort_dose
+from neurofb.stimulation.thermal_dose import SiteLedger
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 

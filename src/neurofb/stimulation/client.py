@@ -16,10 +16,11 @@ from neurofb.errors import NeurofbError, SafetyStop, UnknownName, nearest
 from neurofb.events import Event
 from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
-from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard, check_lowering
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.pipe import OFF, WatchdogPipe
+from neurofb.stimulation.thermal_dose import SiteLedger
 
 
 def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriver:

@@ -9,13 +9,11 @@ choice, more careful than the studies (up to 51 °C: Bishop 2009, PMC2822036). A
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.config import Table
-from neurofb.errors import WrongInput
 from neurofb.stimulation.heat_profile import (
     ABSOLUTE_CAP_C,
     HeatProfile,
@@ -146,36 +144,3 @@ class Envelope(Table):
                     f"tighten it, to {mine:g} or {'more' if least else 'less'}"
                 )
         return found
-
-
-class SiteLedger:
-    """The dose of each site in this session, as a fraction of the contact-burn limit. It only grows.
-
-    Parameters
-    ----------
-    used : mapping of str to float, optional
-        What is already there, as ``as_dict`` gave it.
-    """
-
-    def __init__(self, used: Mapping[str, float] | None = None) -> None:
-        self._used: dict[str, float] = {}
-        for site, share in (used or {}).items():
-            if not (share >= 0 and math.isfinite(share)):
-                raise WrongInput(f"what {site!r} has had is a number of 0 or more; found {share!r}")
-            self._used[site] = float(share)
-
-    def used(self, site: str) -> float:
-        """Return the dose of a site; 0 if nothing was ever there."""
-        return self._used.get(site, 0.0)
-
-    def add(self, site: str, dt_s: float, temperature_c: float) -> float:
-        """Add ``dt_s`` seconds at a temperature; return the dose that was added."""
-        if not (dt_s >= 0 and math.isfinite(dt_s) and math.isfinite(temperature_c)):
-            raise WrongInput(f"time and temperature are numbers: found {dt_s!r} s at {temperature_c!r} °C")
-        share = dt_s * dose_per_s(temperature_c)
-        self._used[site] = self.used(site) + share
-        return share
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the dose of each site."""
-        return dict(self._used)

@@ -29,10 +29,11 @@ from neurofb.clock import Clock
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
 from neurofb.events import Event
 from neurofb.stimulation.driver import Capabilities, Reading, State, StimulatorDriver, Ticket
-from neurofb.stimulation.envelope import Envelope, SiteLedger
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.event_buffer import EventBuffer
 from neurofb.stimulation.heat_profile import Course, HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, ProbeModel
-from neurofb.stimulation.thermal_dose import DoseTracker, EventBuffer
+from neurofb.stimulation.thermal_dose import DoseTracker, SiteLedger
 
 #: A guard that was not called for so long while heat was on does not know what happened meanwhile. Assumed: half the
 #: age at which a reading ends a stimulus (``Envelope.stale_s``), and 250 of its steps.

@@ -1,24 +1,50 @@
-"""The thermal dose of the skin, and the events and readings of a guard until somebody reads them.
+"""The thermal dose of the skin, as a fraction of the contact-burn limit.
 
-In: temperatures with every tick, events, readings. Out: what forbids a stimulus or must end it. Kept: the dose of each
-site (``DoseTracker``), events and readings (``EventBuffer``).
+In: temperatures with every tick. Out: what forbids a stimulus or must end it. Kept: the dose of each site
+(`SiteLedger`), and that of the present contact (`DoseTracker`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
-from neurofb.events import Event
-from neurofb.stimulation.driver import Reading, Ticket
-from neurofb.stimulation.envelope import Envelope, SiteLedger
-from neurofb.stimulation.heat_profile import HeatProfile, abort_dose
+from neurofb.errors import WrongInput
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.heat_profile import HeatProfile, abort_dose, dose_per_s
 
-#: From one reading that is kept to the next: 50 Hz. Assumed: a ramp of 8 °C/s moves by 0.16 °C between two of them.
-READING_S = 0.02
-#: A minute of readings, if nobody reads them. Assumed; dropped readings are no loss for the guard, which has its own.
-_MOST_READINGS = 3000
+
+class SiteLedger:
+    """The dose of each site in this session, as a fraction of the contact-burn limit. It only grows.
+
+    Parameters
+    ----------
+    used : mapping of str to float, optional
+        What is already there, as ``as_dict`` gave it.
+    """
+
+    def __init__(self, used: Mapping[str, float] | None = None) -> None:
+        self._used: dict[str, float] = {}
+        for site, share in (used or {}).items():
+            if not (share >= 0 and math.isfinite(share)):
+                raise WrongInput(f"what {site!r} has had is a number of 0 or more; found {share!r}")
+            self._used[site] = float(share)
+
+    def used(self, site: str) -> float:
+        """Return the dose of a site; 0 if nothing was ever there."""
+        return self._used.get(site, 0.0)
+
+    def add(self, site: str, dt_s: float, temperature_c: float) -> float:
+        """Add ``dt_s`` seconds at a temperature; return the dose that was added."""
+        if not (dt_s >= 0 and math.isfinite(dt_s) and math.isfinite(temperature_c)):
+            raise WrongInput(f"time and temperature are numbers: found {dt_s!r} s at {temperature_c!r} °C")
+        share = dt_s * dose_per_s(temperature_c)
+        self._used[site] = self.used(site) + share
+        return share
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the dose of each site."""
+        return dict(self._used)
 
 
 class DoseTracker:
@@ -70,39 +96,3 @@ class DoseTracker:
     def as_dict(self) -> dict[str, float]:
         """Return the dose of each site."""
         return self._ledger.as_dict()
-
-
-class EventBuffer:
-    """Events, and readings at 50 Hz."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._readings: deque[Reading] = deque(maxlen=_MOST_READINGS)
-        self._kept_s = -math.inf
-
-    def log_event(
-        self, kind: str, time_s: float, message: str, site: str, ticket: Ticket | None = None, **details: Any
-    ) -> None:
-        """Add an event; a ticket adds its stimulus to it."""
-        if ticket is not None:
-            profile = ticket.profile
-            site = ticket.site
-            details |= {"ticket": ticket.number, "target_c": profile.target_c, "plateau_s": profile.plateau_s}
-        self._events.append(Event(kind, time_s, message, details=details | {"site": site}))
-
-    def log_reading(self, reading: Reading) -> None:
-        """Add a reading if the last one is old enough."""
-        if reading.time_s - self._kept_s >= READING_S - 1e-6:
-            self._readings.append(reading)
-            self._kept_s = reading.time_s
-
-    def pop_events(self) -> list[Event]:
-        """Return the events since the last call."""
-        found, self._events = self._events, []
-        return found
-
-    def pop_readings(self) -> list[Reading]:
-        """Return the readings since the last call."""
-        found = list(self._readings)
-        self._readings.clear()
-        return found

@@ -1,7 +1,7 @@
 """A calm soundscape whose level and timbre follow the feedback, and which never starts or stops at once.
 
 In: how feedback is, what shall ring, what shall be said, each from some sample on. Out: samples, full scale 1.
-Kept: where the loops stand, and gains on their way. It is computed in blocks of ``soundscape_parts.BLOCK`` whatever
+Kept: where the loops stand, and gains on their way. It is computed in blocks of ``parts.BLOCK`` whatever
 is asked for, so the samples are the same in any portions. Asking (one thread) and rendering (the sound device's
 thread) share nothing but a queue, so neither waits for the other.
 
