@@ -17,7 +17,7 @@ import pytest
 from stimulation_parts import SITE, Bench
 
 from neurofb.errors import SafetyStop, StimulatorMissing, UnknownName, WrongInput
-from neurofb.stimulation import pipe
+from neurofb.stimulation import watchdog_pipe
 from neurofb.stimulation.client import WatchdogClient, make_driver, open_stimulator
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
@@ -301,7 +301,7 @@ def unanswering(monkeypatch):
 
     def give(unanswered=(), reads=True):
         code = UNANSWERING.replace("MODE", repr((unanswered, reads)))
-        monkeypatch.setattr(pipe, "COMMAND", (sys.executable, "-c", code))
+        monkeypatch.setattr(watchdog_pipe, "COMMAND", (sys.executable, "-c", code))
         opened.append(open_stimulator(envelope=Envelope(), clock=SteadyClock()))
         opened[-1].connect()
         opened[-1].seen = []
@@ -375,7 +375,7 @@ def test_full_pipe_blocks_no_request_and_is_a_fault(unanswering):
 
     with pytest.raises(SafetyStop, match="reads nothing any more: switch the stimulator off"):
         fill()
-    assert len(sent) >= pipe.MOST_UNSENT
+    assert len(sent) >= watchdog_pipe.MOST_UNSENT
     assert max(sent) < WAITS_S
 
 

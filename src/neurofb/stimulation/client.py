@@ -19,8 +19,8 @@ from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard, check_lowering
 from neurofb.stimulation.heat_profile import HeatProfile
-from neurofb.stimulation.pipe import OFF, WatchdogPipe
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.watchdog_pipe import OFF, WatchdogPipe
 
 
 def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriver:

@@ -1,4 +1,4 @@
-"""The limits of every heat stimulus, and the dose that each place on the skin has had.
+"""The limits of every heat stimulus, and of the dose of each place on the skin.
 
 A protocol may draw them closer (``Envelope.loosened_by`` finds where it does not); nothing widens them beyond the
 bounds below. Where the numbers come from: ``heat_profile`` for the contact-burn limit; half of it for one contact, the

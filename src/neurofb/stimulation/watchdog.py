@@ -32,8 +32,8 @@ from neurofb.stimulation.client import make_driver
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
-from neurofb.stimulation.pipe import read_lines, write_line
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.watchdog_pipe import read_lines, write_line
 
 #: From one step of the guard to the next while there is heat. Assumed: the fastest ramp, 70 °C/s, moves by 0.14 °C.
 TICK_S = 0.002
