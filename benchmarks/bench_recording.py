@@ -155,7 +155,7 @@ class Outward:
     def _nothing(self, *_: object) -> None:
         pass
 
-    eeg = features = stimulus = event = status = let_pass = close = _nothing
+    eeg = features = stimulus = event = status = yield_after_send = close = _nothing
 
 
 class Giving:

@@ -13,7 +13,7 @@ from typing import Protocol
 from neurofb.errors import WrongInput
 
 
-def give_way() -> None:
+def yield_processor() -> None:
     """Let others run that wait for this thread's processor; come back at once if nobody does."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()

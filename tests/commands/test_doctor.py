@@ -179,7 +179,7 @@ def test_a_check_that_fails_itself_is_a_finding():
     def fails() -> list[Finding]:
         raise RuntimeError("no idea")
 
-    (finding,) = doctor_checks.looked("sound", fails)
+    (finding,) = doctor_checks.run_check("sound", fails)
     assert finding.state == "limited"
     assert "RuntimeError: no idea" in finding.found
 
@@ -256,7 +256,7 @@ def test_an_address_that_is_not_ours_has_no_multicast():
 def test_qt_that_is_missing_comes_with_the_command():
     code = "import sys\nimport importlib.util as u\nf = u.find_spec\n"
     no_qt = code + "u.find_spec = lambda name, *more: None if name == 'PySide6' else f(name, *more)\n"
-    text = doctor_links._said(no_qt + doctor_links._WINDOWS, "libraries")
+    text = doctor_links._output_of(no_qt + doctor_links._WINDOWS, "libraries")
     assert "pip install 'neurofb[screens]'" in text
 
 

@@ -80,7 +80,7 @@ def ready(monkeypatch, recorded_loop, comes_s=1.004, due=None, until_s=9.0, way_
     """Pull once at 1 s; ``way_s`` is how long giving way takes."""
     clock, warmed = ManualClock(1.0), []
     source = DueSource(clock, comes_s, due or ExpectedArrival(1.004, 0.0002, 1))
-    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(way_s))
+    monkeypatch.setattr(low_latency, "yield_processor", lambda: clock.advance(way_s))
     monkeypatch.setattr(recorded_loop, "warm_caches", lambda: warmed.append(clock.now_s()))
     monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: n_to_hop))
     hop_waiter = HopWaiter(source, recorded_loop.loop, lambda: recorded_loop.warm_caches(), clock)
@@ -114,7 +114,7 @@ def test_events_and_raw_samples_without_a_chunk_are_kept_while_awake(monkeypatch
         return replace(pull(timeout_s), raw=[n[-1]], clock_offsets=[(n[-1], 0.0)], events=[f"event {n[-1]}"])
 
     source.pull = pull_with_more
-    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(1e-5))
+    monkeypatch.setattr(low_latency, "yield_processor", lambda: clock.advance(1e-5))
     monkeypatch.setattr(Loop, "samples_to_hop", property(lambda self: 1))
     batch = HopWaiter(source, recorded_loop.loop, recorded_loop.warm_caches, clock).pull(0.005, 9.0)
     assert len(batch.chunk) == 1
@@ -196,10 +196,10 @@ def test_rests_grow_on_busy_computer(monkeypatch, eeg):
         assert not is_awake()
         clock.advance(0.2 * rest_s)
         assert is_awake()
-    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(1e-5))
+    monkeypatch.setattr(low_latency, "yield_processor", lambda: clock.advance(1e-5))
     clock.advance(100.0)
     assert all(is_awake() for _ in range(200))  # and forgets it
-    monkeypatch.setattr(low_latency, "give_way", lambda: clock.advance(0.003))
+    monkeypatch.setattr(low_latency, "yield_processor", lambda: clock.advance(0.003))
     assert is_awake()
     clock.advance(0.5)
     assert is_awake()

@@ -337,7 +337,7 @@ def test_two_ratings_of_ninety_in_a_row_end_calibration(tmp_path, monkeypatch):
 
 def test_abort_by_watchdog_ends_session(tmp_path):
     def prepare(assembled):
-        client, act = assembled.engine._stimuli._client, assembled.engine._each_step[0]
+        client, act = assembled.engine._stimulus_control._client, assembled.engine._each_step[0]
 
         def losing_trust(now_s):
             act(now_s)
@@ -357,7 +357,7 @@ def test_probe_not_back_at_baseline_is_in_the_outcome(tmp_path):
         def close():
             raise SafetyStop("the probe is not back at baseline after 10 s: switch it off")
 
-        assembled.engine._stimuli._client.close = close
+        assembled.engine._stimulus_control._client.close = close
 
     ran = run(tmp_path, [(5, command("end"))], prepare=prepare)
     assert ran.outcome.exit_code == 4
@@ -471,10 +471,10 @@ def test_watchdog_continues_without_its_log(tmp_path):
 def test_earlier_runs_count_once_and_broken_off_run_by_its_record(tmp_path):
     acts, text = [(30, command("end"))], fixed(tmp_path)
     runs = [run(tmp_path, acts, protocol=text) for _ in range(3)]
-    accounts = [json.loads((ran.folder / "heat-ledger.json").read_text())["left forearm"] for ran in runs]
-    assert accounts == pytest.approx([accounts[0] * n for n in (1, 2, 3)], rel=0.05)
+    doses = [json.loads((ran.folder / "heat-ledger.json").read_text())["left forearm"] for ran in runs]
+    assert doses == pytest.approx([doses[0] * n for n in (1, 2, 3)], rel=0.05)
     whole = used_before(tmp_path, "P01", "1")["left forearm"]
-    assert whole == pytest.approx(accounts[2], rel=1e-6)
+    assert whole == pytest.approx(doses[2], rel=1e-6)
 
     (runs[2].folder / "heat-ledger.json").unlink()
     (runs[1].folder / "heat-ledger.json").write_text('{"left forearm": 0.')

@@ -64,9 +64,11 @@ def test_each_sample_is_recorded_once(demo):
     n = len(eeg["time_stamps"])
     assert n == pytest.approx(90 * 250, abs=10)
     np.testing.assert_allclose(np.diff(eeg["time_stamps"]), 1 / 250, atol=1e-9)
-    placed = demo.streams["neurofb-placement"]["time_series"]
-    assert placed[:, 1].sum() == n
-    np.testing.assert_array_equal(placed[:, 0], placed[:, 2])  # nothing was lost, so places are counts
+    sample_map = demo.streams["neurofb-placement"]["time_series"]
+    assert sample_map[:, 1].sum() == n
+    np.testing.assert_array_equal(
+        sample_map[:, 0], sample_map[:, 2]
+    )  # nothing was lost, so places are counts
 
 
 def test_same_seed_gives_same_bytes(demo, tmp_path):
@@ -248,8 +250,8 @@ def test_lost_stream_pauses_and_session_resumes(tmp_path):
     assert [e["details"]["after"] for e in ran.of_kind("state")] == [
         "preparing", "running", "paused", "running", "stopping", "finished",
     ]  # fmt: skip
-    placed = ran.streams["neurofb-placement"]["time_series"]
-    gaps = placed[1:, 0] - (placed[:-1, 0] + placed[:-1, 1])
+    sample_map = ran.streams["neurofb-placement"]["time_series"]
+    gaps = sample_map[1:, 0] - (sample_map[:-1, 0] + sample_map[:-1, 1])
     assert gaps.sum() == pytest.approx(2500, abs=10)
 
 

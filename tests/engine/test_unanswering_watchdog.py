@@ -49,7 +49,7 @@ class UnansweringPipe:
 
     def __init__(self, clock, unanswered="schedule"):
         self._clock, self._unanswered = clock, unanswered
-        self.requests, self._answers = [], []
+        self.sent, self._answers = [], []
         self.pid, self.used = None, None
 
     @property
@@ -64,10 +64,10 @@ class UnansweringPipe:
         return {"clock": self._clock.now_s(), "connect": capabilities, "self_test": []}.get(do)
 
     def send(self, do, **_):
-        self.requests.append((self._clock.now_s(), do))
+        self.sent.append((self._clock.now_s(), do))
         if do != self._unanswered:
-            self._answers.append({"id": len(self.requests), "value": None})
-        return len(self.requests)
+            self._answers.append({"id": len(self.sent), "value": None})
+        return len(self.sent)
 
     def pop_answers(self):
         found, self._answers = self._answers, []
@@ -102,18 +102,18 @@ def pipes(monkeypatch):
 
 def test_feedback_and_record_go_on_until_the_due_time_then_the_session_stops(tmp_path, pipes):
     ran = run(tmp_path)
-    asked_s = next(time_s for time_s, do in pipes[0].requests if do == "schedule")
+    asked_s = next(time_s for time_s, do in pipes[0].sent if do == "schedule")
     assert ran.outcome.exit_code == SafetyStop.exit_code
     assert "has not answered 'schedule' in time" in ran.outcome.message
     (fault,) = ran.of_kind("heat_fault")
     assert f"The stimulus at '{SITE}' is not given" in fault["message"]
     assert asked_s + 1.0 <= fault["time_s"] < asked_s + 1.0 + 2 * client.DOUBT_S
     assert ran.of_kind("heat_fired") == ran.of_kind("heat_onset") == []
-    assert [do for time_s, do in pipes[0].requests if time_s >= fault["time_s"] and do != "beat"] == ["abort"]
+    assert [do for time_s, do in pipes[0].sent if time_s >= fault["time_s"] and do != "beat"] == ["abort"]
     feedback_s = ran.streams["neurofb-feedback"]["time_stamps"]
-    waiting_s = feedback_s[(feedback_s >= asked_s) & (feedback_s <= fault["time_s"])]
-    assert np.diff(waiting_s).max() < 0.15
-    assert waiting_s[-1] > fault["time_s"] - 0.15
+    in_time_s = feedback_s[(feedback_s >= asked_s) & (feedback_s <= fault["time_s"])]
+    assert np.diff(in_time_s).max() < 0.15
+    assert in_time_s[-1] > fault["time_s"] - 0.15
     assert isinstance(ran.assembled.engine._clock, ManualClock)
     assert fault["time_s"] > START_S
 
@@ -137,7 +137,7 @@ def test_session_with_a_stopped_watchdog_goes_on_and_ends_by_the_safety_stop(tmp
         protocol=str(path), device="simulated", participant="P01", seed=1, data=tmp_path, simulate=True
     )
     assembled = assemble(plan_session(asked), SteadyClock(), Hooks(), publish=False)
-    watchdog = assembled.engine._stimuli._client
+    watchdog = assembled.engine._stimulus_control._client
     start_s, pid, steps_s = time.monotonic(), watchdog.pid, []
     stopped_s = []
 

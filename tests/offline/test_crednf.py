@@ -101,8 +101,8 @@ def test_session_with_blocks_fills_more(trained_list):
     assert success["state"] == "filled"
     assert f"block 1 (rest): success index {facts.blocks[0].success:.4f}" in success["known"][0]
     assert any(line.startswith("slope over 3 blocks (rest)") for line in success["known"])
-    course = box(document, "5b")["known"]
-    assert any("rest before (rest before) and after (rest after)" in line for line in course)
+    lines = box(document, "5b")["known"]
+    assert any("rest before (rest before) and after (rest after)" in line for line in lines)
     assert box(document, "3a")["state"] == "partly"  # effort was asked
     assert box(document, "3c")["state"] in ("filled", "partly")  # strategy was asked
     assert box(document, "2a")["known"] == ["2 arms in the protocol; feedback: real"]

@@ -105,9 +105,9 @@ def test_received_samples_stand_at_successive_places(session):
     """Nothing was lost on the way: the samples stand at successive places, as many as were received."""
     recording = open_session_recording(Path(session[0]["folder"]))
     received = stream_of(Path(session[0]["folder"]) / "recording.xdf")["time_stamps"]
-    placed_s = recording.received_s(0, recording.n_samples)
-    assert np.isfinite(placed_s).all()
-    np.testing.assert_array_equal(placed_s, received)
+    stamps_s = recording.received_s(0, recording.n_samples)
+    assert np.isfinite(stamps_s).all()
+    np.testing.assert_array_equal(stamps_s, received)
 
 
 def test_labrecorder_has_the_same_samples_and_stamps(session):

@@ -57,14 +57,14 @@ class Pretended:
 
     uid = "3f9c41d20b7e"
 
-    def __init__(self, level: float | None = None, usable: float = 1.0, **known: Any) -> None:
-        self.now_s, self.known, self.level, self.usable = 0.0, known, level, usable
+    def __init__(self, level: float | None = None, usable: float = 1.0, **changes: Any) -> None:
+        self.now_s, self.changes, self.level, self.usable = 0.0, changes, level, usable
         self.eeg = eeg(9.0)
 
     def snapshot(self) -> Snapshot:
         row = {"level": self.level or 0.0, "usable": self.usable, "reward": 0.0, "came_s": self.now_s}
         return Snapshot(
-            self.now_s, status(self.uid, **self.known), 0.1, (), row if self.level is not None else None
+            self.now_s, status(self.uid, **self.changes), 0.1, (), row if self.level is not None else None
         )
 
     def pop_eeg(self) -> tuple[np.ndarray, int, tuple[str, ...], float]:
@@ -143,10 +143,10 @@ def eeg(seconds: float) -> np.ndarray:
 
 
 def participant(
-    level: float | None, *, usable: float = 1.0, dark: bool = True, answer: bool = False, **known: Any
+    level: float | None, *, usable: float = 1.0, dark: bool = True, answer: bool = False, **changes: Any
 ):
     """Give the participant's screen after some seconds."""
-    session = Pretended(level, usable, **known)
+    session = Pretended(level, usable, **changes)
     screen = ParticipantScreen(session, Wording("en"), theme(dark))
     screen.resize(1280, 720)
     for _ in range(330):
@@ -163,7 +163,7 @@ def operator() -> QPixmap:
     channels = {label: {"state": "ok", "why": "", "out": False} for label in LABELS}
     channels["T7"] |= {"state": "flat", "out": True}
     channels["F8"] |= {"state": "noisy"}
-    known = {
+    changes = {
         "heat": {"state": "plateau", "target_c": 46.0, "measured_c": 45.9, "used": {"left forearm": 0.46}},
         "step": {"kind": "heat", "level": "moderate", "trial": 2},
         "stream": {"name": "amplifier", "rate_hz": RATE_HZ},
@@ -172,9 +172,9 @@ def operator() -> QPixmap:
             {"scale": "unpleasantness", "trial": 1, "level": "warm", "value": 12.0},
         ],
     }
-    session = Pretended(**known)
-    session.known["channels"] = channels
-    document = status_document(session.uid, **known)
+    session = Pretended(**changes)
+    session.changes["channels"] = channels
+    document = status_document(session.uid, **changes)
     document["channels"] = channels
     made = SessionStatus.from_json(json.dumps(document))
     session.snapshot = lambda: Snapshot(100.0, made, 0.1)  # type: ignore[method-assign]
@@ -193,7 +193,7 @@ def setup() -> QPixmap:
     """Give the page before a session with one electrode that is off."""
     source = PretendedSource(MUSE)
     source.flat = {"AF7"}
-    page = SetupPage(Wording("en"), theme(True), look=list, source_for=lambda query: source)
+    page = SetupPage(Wording("en"), theme(True), search=list, source_for=lambda query: source)
     page._found([facts()])
     page.check = ContactCheck(source, load_profile("muse-2"), Wording("en"))
     page.check.start()

@@ -22,17 +22,17 @@ from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 
-class Known:
-    """A session of which exactly this is known."""
+class FakeSession:
+    """A session whose status is set by the test."""
 
     uid = "u"
 
     def __init__(self):
-        self.known, self.sent, self.eeg, self.dropped = {}, [], np.empty((0, 4)), 0
+        self.changes, self.sent, self.eeg, self.dropped = {}, [], np.empty((0, 4)), 0
         self.rows = ((), np.empty(0), np.empty((0, 0)))
 
     def snapshot(self):
-        return Snapshot(10.0, status(**self.known), 0.1)
+        return Snapshot(10.0, status(**self.changes), 0.1)
 
     def pop_eeg(self):
         samples, self.eeg = self.eeg, np.empty((0, 4))
@@ -56,20 +56,20 @@ class Known:
 
 
 @pytest.fixture
-def known():
-    return Known()
+def fake_session():
+    return FakeSession()
 
 
 @pytest.fixture
-def screen(qtbot, known):
-    screen = OperatorScreen(known, Wording("en"), DARK)
+def screen(qtbot, fake_session):
+    screen = OperatorScreen(fake_session, Wording("en"), DARK)
     qtbot.addWidget(screen)
     screen.show()
     return screen
 
 
-def see(screen, known, **changes):
-    known.known = changes
+def see(screen, fake_session, **changes):
+    fake_session.changes = changes
     for _ in range(8):
         screen.tick()
 
@@ -78,41 +78,41 @@ def click(qtbot, button):
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_every_button_is_a_command(screen, known, qtbot):
-    see(screen, known, phase={"waits": True})
+def test_every_button_is_a_command(screen, fake_session, qtbot):
+    see(screen, fake_session, phase={"waits": True})
     for name in ("continue", "pause", "end", "stop"):
         click(qtbot, screen.buttons[name])
-    assert [name for name, _ in known.sent] == ["continue", "pause", "end", "stop"]
-    see(screen, known, state="paused")
+    assert [name for name, _ in fake_session.sent] == ["continue", "pause", "end", "stop"]
+    see(screen, fake_session, state="paused")
     assert screen.buttons["pause"].text() == "Resume"
     click(qtbot, screen.buttons["pause"])
-    assert known.sent[-1] == ("resume", {})
+    assert fake_session.sent[-1] == ("resume", {})
 
 
-def test_a_mark_is_what_was_written(screen, known, qtbot):
-    see(screen, known)
+def test_a_mark_is_what_was_written(screen, fake_session, qtbot):
+    see(screen, fake_session)
     click(qtbot, screen.buttons["mark"])
-    assert known.sent == []
+    assert fake_session.sent == []
     qtbot.keyClicks(screen.note, " cough ")
     qtbot.keyClick(screen.note, Qt.Key.Key_Return)
     qtbot.keyClicks(screen.note, "sneeze")
     click(qtbot, screen.buttons["mark"])
-    assert known.sent == [("mark", {"text": "cough"}), ("mark", {"text": "sneeze"})]
+    assert fake_session.sent == [("mark", {"text": "cough"}), ("mark", {"text": "sneeze"})]
     assert screen.note.text() == ""
 
 
-def test_escape_stops_even_while_a_note_is_written(screen, known, qtbot):
+def test_escape_stops_even_while_a_note_is_written(screen, fake_session, qtbot):
     screen.activateWindow()
     screen.note.setFocus()
     qtbot.waitUntil(screen.isActiveWindow)
     qtbot.keyClick(screen.note, Qt.Key.Key_Escape)
-    assert known.sent == [("stop", {})]
+    assert fake_session.sent == [("stop", {})]
 
 
-def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, known, qtbot):
-    see(screen, known, state="finished")
+def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, fake_session, qtbot):
+    see(screen, fake_session, state="finished")
     assert [name for name, button in screen.buttons.items() if button.isEnabled()] == ["mark", "stop"]
-    see(screen, known)
+    see(screen, fake_session)
     assert [name for name, button in screen.buttons.items() if button.isEnabled()] == [
         "pause",
         "mark",
@@ -121,8 +121,13 @@ def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, known, qtb
     ]
 
 
-def test_window_shows_the_words_of_the_operator_view(screen, known):
-    see(screen, known, channels={"AF7": {"state": "flat", "why": "", "out": False}}, message="a message <b>")
+def test_window_shows_the_words_of_the_operator_view(screen, fake_session):
+    see(
+        screen,
+        fake_session,
+        channels={"AF7": {"state": "flat", "why": "", "out": False}},
+        message="a message <b>",
+    )
     assert screen.title.text() == "Mindfulness and heat · p01"
     assert screen.banner.text() == "a message <b>"
     assert screen.advice.text() == "AF7 flat: press the sensor above the left eyebrow"
@@ -131,8 +136,8 @@ def test_window_shows_the_words_of_the_operator_view(screen, known):
     assert "frontal midline theta: 3.20" in screen.lines.text()
 
 
-def test_the_arm_is_nowhere_in_the_window(screen, known):
-    see(screen, known, arm="sham-xyz")
+def test_the_arm_is_nowhere_in_the_window(screen, fake_session):
+    see(screen, fake_session, arm="sham-xyz")
     from PySide6.QtWidgets import QLabel
 
     assert not any("sham-xyz" in label.text() for label in screen.findChildren(QLabel))
@@ -179,9 +184,9 @@ def test_a_gap_is_not_drawn_and_dropped_samples_are_counted(qtbot):
     assert eeg.n_dropped == 100
 
 
-def test_scale_and_size_draw_anew(screen, known, qtbot):
-    known.eeg = np.random.default_rng(0).normal(0, 20, (512, 4))
-    see(screen, known)
+def test_scale_and_size_draw_anew(screen, fake_session, qtbot):
+    fake_session.eeg = np.random.default_rng(0).normal(0, 20, (512, 4))
+    see(screen, fake_session)
     before = len(coloured(screen.eeg, DARK.tones["plain"]))
     screen.eeg.rescale(-1)
     assert screen.eeg.scale_uv == 25.0
@@ -190,23 +195,23 @@ def test_scale_and_size_draw_anew(screen, known, qtbot):
     screen.eeg.rescale(99)
     assert screen.eeg.scale_uv == 1000.0
     screen.resize(1300, 800)
-    see(screen, known)
+    see(screen, fake_session)
 
 
-def test_the_last_minute_is_drawn(screen, known):
+def test_the_last_minute_is_drawn(screen, fake_session):
     times_s = np.arange(0.0, 100.0, 0.2)
     rows = np.column_stack([np.sin(times_s), np.full(len(times_s), 0.1), np.full(len(times_s), np.nan)])
-    known.rows = (("z", "threshold", "level"), times_s, rows)
-    see(screen, known)
+    fake_session.rows = (("z", "threshold", "level"), times_s, rows)
+    see(screen, fake_session)
     x, y = screen.history._curves[0].getData()
     assert x[0] == pytest.approx(-60.0, abs=0.2)
     assert y[-1] == pytest.approx(np.sin(99.8))
 
 
-def test_closing_says_how_to_open_it_again(screen, known, capsys):
+def test_closing_says_how_to_open_it_again(screen, fake_session, capsys):
     assert screen.close()
     assert "neurofb screen operator --session u" in capsys.readouterr().out
-    assert known.sent == []
+    assert fake_session.sent == []
 
 
 def test_against_a_session_lost_and_found(qtbot, session, until):

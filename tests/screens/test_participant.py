@@ -21,20 +21,20 @@ from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 
-class Known:
-    """A session of which exactly this is known."""
+class FakeSession:
+    """A session whose status is set by the test."""
 
     uid = "u"
 
     def __init__(self):
-        self.now_s, self.known, self.level, self.sent = 0.0, {}, None, []
+        self.now_s, self.changes, self.level, self.sent = 0.0, {}, None, []
         self.missing, self.usable, self.reward = (), 1.0, 0.0
 
     def snapshot(self):
         row = None
         if self.level is not None:
             row = {"level": self.level, "usable": self.usable, "reward": self.reward, "came_s": self.now_s}
-        return Snapshot(self.now_s, status(**self.known), 0.1, self.missing, row)
+        return Snapshot(self.now_s, status(**self.changes), 0.1, self.missing, row)
 
     def send(self, name):
         self.sent.append((name, None))
@@ -47,23 +47,23 @@ class Known:
 
 
 @pytest.fixture
-def known():
-    return Known()
+def fake_session():
+    return FakeSession()
 
 
 @pytest.fixture
-def screen(qtbot, known):
-    screen = ParticipantScreen(known, Wording("en"), DARK)
+def screen(qtbot, fake_session):
+    screen = ParticipantScreen(fake_session, Wording("en"), DARK)
     qtbot.addWidget(screen)
     screen.resize(640, 360)
     screen.show()
     return screen
 
 
-def see(screen, known, seconds=2.0, **changes):
-    known.known = changes
+def see(screen, fake_session, seconds=2.0, **changes):
+    fake_session.changes = changes
     for _ in range(round(60 * seconds)):
-        known.now_s += 1 / 60
+        fake_session.now_s += 1 / 60
         screen.tick()
 
 
@@ -74,45 +74,45 @@ def at(point) -> QPoint:
 @pytest.mark.parametrize(
     "changes", [{}, {"prompt": prompt()}, {"prompt": prompt("text")}, {"state": "paused"}, {"phase": None}]
 )
-def test_escape_and_the_stop_area_always_stop(screen, known, qtbot, changes):
-    see(screen, known, **changes)
+def test_escape_and_the_stop_area_always_stop(screen, fake_session, qtbot, changes):
+    see(screen, fake_session, **changes)
     target = screen.focusWidget() or screen
     qtbot.keyClick(target, Qt.Key.Key_Escape)
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.stop_area))
-    assert known.sent == [("stop", None)] * 2
+    assert fake_session.sent == [("stop", None)] * 2
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace])
-def test_during_heat_many_keys_stop(screen, known, qtbot, key):
-    see(screen, known)
+def test_during_heat_many_keys_stop(screen, fake_session, qtbot, key):
+    see(screen, fake_session)
     qtbot.keyClick(screen, key)
-    assert known.sent == []
-    see(screen, known, heat={"state": "plateau"})
+    assert fake_session.sent == []
+    see(screen, fake_session, heat={"state": "plateau"})
     qtbot.keyClick(screen, key)
-    assert known.sent == [("stop", None)]
+    assert fake_session.sent == [("stop", None)]
 
 
-def test_the_space_key_is_the_button_of_the_method_of_limits(screen, known, qtbot):
-    see(screen, known, heat={"state": "rising", "button": True})
+def test_the_space_key_is_the_button_of_the_method_of_limits(screen, fake_session, qtbot):
+    see(screen, fake_session, heat={"state": "rising", "button": True})
     qtbot.keyClick(screen, Qt.Key.Key_Space)
     qtbot.keyClick(screen, Qt.Key.Key_S)
-    assert known.sent == [("button", None), ("stop", None)]
+    assert fake_session.sent == [("button", None), ("stop", None)]
 
 
-def test_a_line_by_keys(screen, known, qtbot):
-    see(screen, known, prompt=prompt())
+def test_a_line_by_keys(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt())
     for key in (Qt.Key.Key_Return, Qt.Key.Key_Right, Qt.Key.Key_PageUp, Qt.Key.Key_Left, Qt.Key.Key_Return):
         qtbot.keyClick(screen, key)
-    assert known.sent == [("p1", 59.0)]
+    assert fake_session.sent == [("p1", 59.0)]
     qtbot.keyClick(screen, Qt.Key.Key_Return)
-    assert len(known.sent) == 1
+    assert len(fake_session.sent) == 1
 
 
-def test_a_line_by_the_mouse(screen, known, qtbot):
-    see(screen, known, prompt=prompt())
+def test_a_line_by_the_mouse(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt())
     line = screen.question_places.line
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
-    assert known.sent == []
+    assert fake_session.sent == []
     start, end = QPointF(line.left(), line.top() + 6), QPointF(line.left() + 0.25 * line.width(), line.top())
     qtbot.mousePress(screen, Qt.MouseButton.LeftButton, pos=at(start))
     qtbot.mouseMove(screen, at(end))
@@ -120,62 +120,62 @@ def test_a_line_by_the_mouse(screen, known, qtbot):
     if screen.view.rating.value == 0.0:  # moves without a button are what some platforms make of it
         qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(end))
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
-    assert known.sent == [("p1", pytest.approx(25.0, abs=0.5))]
+    assert fake_session.sent == [("p1", pytest.approx(25.0, abs=0.5))]
 
 
-def test_a_line_by_two_buttons(screen, known, qtbot):
-    see(screen, known, prompt=prompt())
+def test_a_line_by_two_buttons(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt())
     for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_2):
         qtbot.keyClick(screen, key)
-    assert known.sent == [("p1", 4.0)]
+    assert fake_session.sent == [("p1", 4.0)]
 
 
-def test_a_probe_by_keys_and_by_the_mouse(screen, known, qtbot):
-    see(screen, known, prompt=prompt("probe"))
+def test_a_probe_by_keys_and_by_the_mouse(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt("probe"))
     qtbot.keyClick(screen, Qt.Key.Key_Down)
     qtbot.keyClick(screen, Qt.Key.Key_Down)
     qtbot.keyClick(screen, Qt.Key.Key_Return)
-    see(screen, known, prompt=prompt("probe", id="p2"))
+    see(screen, fake_session, prompt=prompt("probe", id="p2"))
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.choices[2]))
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
-    assert known.sent == [("p1", "elsewhere"), ("p2", "nowhere")]
+    assert fake_session.sent == [("p1", "elsewhere"), ("p2", "nowhere")]
 
 
-def test_free_text(screen, known, qtbot):
-    see(screen, known, prompt=prompt("text"))
+def test_free_text(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt("text"))
     edit = screen._edit
     assert not edit.isHidden()
     qtbot.keyClicks(edit, "warm, s then calm")
     qtbot.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
-    assert known.sent == [("p1", "warm, s then calm")]
-    see(screen, known)
+    assert fake_session.sent == [("p1", "warm, s then calm")]
+    see(screen, fake_session)
     assert edit.isHidden()
 
 
-def test_nobody_has_to_answer(screen, known, qtbot):
-    see(screen, known, prompt=prompt())
+def test_nobody_has_to_answer(screen, fake_session, qtbot):
+    see(screen, fake_session, prompt=prompt())
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.decline))
-    see(screen, known, prompt=prompt(id="p2"))
+    see(screen, fake_session, prompt=prompt(id="p2"))
     qtbot.keyClick(screen, Qt.Key.Key_Delete)
-    assert known.sent == [("p1", None), ("p2", None)]
+    assert fake_session.sent == [("p1", None), ("p2", None)]
 
 
-def test_an_instruction_that_waits_goes_on_by_key_and_point(screen, known, qtbot):
-    see(screen, known)
+def test_an_instruction_that_waits_goes_on_by_key_and_point(screen, fake_session, qtbot):
+    see(screen, fake_session)
     qtbot.keyClick(screen, Qt.Key.Key_Return)
-    assert known.sent == []
-    see(screen, known, phase={"waits": True})
+    assert fake_session.sent == []
+    see(screen, fake_session, phase={"waits": True})
     qtbot.keyClick(screen, Qt.Key.Key_Return)
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.continue_area))
-    assert known.sent == [("continue", None)] * 2
+    assert fake_session.sent == [("continue", None)] * 2
 
 
-def test_a_window_closed_by_mistake_asks_nothing_and_says_how_to_open_it(screen, known, capsys):
-    see(screen, known)
+def test_a_window_closed_by_mistake_asks_nothing_and_says_how_to_open_it(screen, fake_session, capsys):
+    see(screen, fake_session)
     assert screen.close()
     assert "the session goes on" in (said := capsys.readouterr().out)
     assert "neurofb screen participant --session u" in said
-    assert known.sent == []
+    assert fake_session.sent == []
 
 
 def pixels(screen) -> np.ndarray:
@@ -191,9 +191,9 @@ def pixels(screen) -> np.ndarray:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
+def test_no_frame_flashes_whatever_is_received(qtbot, fake_session, theme):
     """Each 0.1 s another scene, each frame another extreme: in no second more than three changes, at no place."""
-    screen = ParticipantScreen(known, Wording("en"), theme)
+    screen = ParticipantScreen(fake_session, Wording("en"), theme)
     qtbot.addWidget(screen)
     screen.resize(480, 272)
     rng = random.Random(4)
@@ -211,14 +211,14 @@ def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
     ]
     times_s, frames = [], []
     for i in range(240):
-        known.now_s = i / 30
+        fake_session.now_s = i / 30
         if i % 3 == 0:
-            known.known = rng.choice(scenes)
-        known.level, known.usable = float(i % 2), float(rng.random() > 0.2)
-        known.reward = float(rng.random() > 0.5)
-        known.missing = (messages.STATUS,) if rng.random() > 0.95 else ()
+            fake_session.changes = rng.choice(scenes)
+        fake_session.level, fake_session.usable = float(i % 2), float(rng.random() > 0.2)
+        fake_session.reward = float(rng.random() > 0.5)
+        fake_session.missing = (messages.STATUS,) if rng.random() > 0.95 else ()
         screen.tick()
-        times_s.append(known.now_s)
+        times_s.append(fake_session.now_s)
         frames.append(pixels(screen))
     light = np.array(frames)
     assert light.std(axis=0).max() > 0.005, "nothing was drawn at all"
@@ -230,12 +230,12 @@ def test_no_frame_flashes_whatever_is_received(qtbot, known, theme):
     assert worst <= 3
 
 
-def test_the_three_looks_are_three_pictures(screen, known):
-    known.level = 0.5
+def test_the_three_looks_are_three_pictures(screen, fake_session):
+    fake_session.level = 0.5
     pictures = []
     for usable, missing in ((1.0, ()), (0.0, ()), (1.0, (messages.STATUS,))):
-        known.usable, known.missing = usable, missing
-        see(screen, known, 5.0)
+        fake_session.usable, fake_session.missing = usable, missing
+        see(screen, fake_session, 5.0)
         pictures.append(pixels(screen))
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert np.abs(pictures[one] - pictures[other]).max() > 0.01
@@ -270,9 +270,15 @@ def test_a_lost_session_is_waited_for_and_comes_back(qtbot, session, until):
     client = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
     screen = ParticipantScreen(client, Wording("en"), DARK)
     qtbot.addWidget(screen)
-    until(lambda: (session.status(), client.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    until(
+        lambda: (session.status(), client.step(), screen.tick()),
+        lambda: screen.picture.appearance == "feedback",
+    )
     session.lose()
     until(lambda: (client.step(), screen.tick()), lambda: "waiting for the session" in screen.picture.note)
     session.open()
-    until(lambda: (session.status(), client.step(), screen.tick()), lambda: screen.picture.look == "feedback")
+    until(
+        lambda: (session.status(), client.step(), screen.tick()),
+        lambda: screen.picture.appearance == "feedback",
+    )
     client.close()

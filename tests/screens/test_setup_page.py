@@ -19,7 +19,7 @@ def source():
 
 
 def opened(qtbot, source, seen):
-    page = SetupPage(Wording("en"), DARK, look=lambda: seen, source_for=lambda query: source)
+    page = SetupPage(Wording("en"), DARK, search=lambda: seen, source_for=lambda query: source)
     qtbot.addWidget(page)
     page.show()
     return page
@@ -30,7 +30,7 @@ def click(qtbot, button):
 
 
 def checked(qtbot, page, until):
-    click(qtbot, page.look_button)
+    click(qtbot, page.search_button)
     until(page.tick, lambda: page.streams.count() > 0)
     click(qtbot, page.connect_button)
     until(page.tick, lambda: page.check is not None)
@@ -65,7 +65,7 @@ def test_bad_contact_is_refused_with_advice(qtbot, source, until):
 
 def test_no_stream_says_what_to_start(qtbot, source, until):
     page = opened(qtbot, source, [])
-    click(qtbot, page.look_button)
+    click(qtbot, page.search_button)
     until(page.tick, lambda: "neurofb simulate muse-2" in page.status.text())
     page.connect_stream()
     assert page.problems.text() == "no stream is chosen"
@@ -74,7 +74,7 @@ def test_no_stream_says_what_to_start(qtbot, source, until):
 def test_a_stream_that_cannot_be_opened_says_why(qtbot, source, until):
     source.error = StreamMissing("the stream 'Muse' is gone")
     page = opened(qtbot, source, [facts()])
-    click(qtbot, page.look_button)
+    click(qtbot, page.search_button)
     until(page.tick, lambda: page.streams.count() > 0)
     click(qtbot, page.connect_button)
     until(page.tick, lambda: page.problems.text() == "the stream 'Muse' is gone")

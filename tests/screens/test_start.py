@@ -106,7 +106,7 @@ def test_what_cannot_be_shown(arguments, error):
 
 def test_the_command_gives_words_and_exit_codes(monkeypatch, capsys):
     needs_qt()
-    monkeypatch.setattr(start, "LOOK_S", 0.3)
+    monkeypatch.setattr(start, "SEARCH_S", 0.3)
     monkeypatch.setattr(start, "find_session", lambda uid: find_session(uid, 0.3))
     assert entry.main(["operator", "--session", "nobody"]) == 3
     assert "no session 'nobody'" in capsys.readouterr().err

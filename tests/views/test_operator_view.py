@@ -163,7 +163,7 @@ def test_every_channel_state_has_advice_glyph_and_word_in_every_language():
         for state in WORST_FIRST:
             assert advice_for("Fz", state, wording)
             assert GLYPHS[state]
-            assert wording.known("quality", state) == wording.keys()[f"quality.{state}"]
+            assert wording.translate("quality", state) == wording.keys()[f"quality.{state}"]
     assert len(set(GLYPHS.values())) == len(GLYPHS)
 
 

@@ -31,7 +31,7 @@ def settle(view, seconds=4.0, start_s=0.0, **known):
         now_s += 1 / 60
         fed = known.get("feedback")
         given = {**known, "feedback": {**fed, "came_s": now_s}} if fed else known
-        picture = view.look(Snapshot(now_s, status_age_s=0.1, **given))
+        picture = view.picture(Snapshot(now_s, status_age_s=0.1, **given))
     return picture
 
 
@@ -47,10 +47,15 @@ def test_feedback_no_feedback_and_waiting_look_different():
     feedback = settle(ParticipantView(WORDING), status=status(), feedback=row(0.5, 0))
     neutral = settle(ParticipantView(WORDING), status=status(), feedback=row(0.5, 0, usable=0.0))
     waiting = settle(ParticipantView(WORDING), status=status(), missing=(messages.STATUS,))
-    assert (feedback.look, feedback.filled, feedback.dotted, feedback.note) == ("feedback", 1.0, 0.0, "")
-    assert (neutral.look, neutral.filled, neutral.dotted) == ("neutral", 0.0, 0.0)
+    assert (feedback.appearance, feedback.filled, feedback.dotted, feedback.note) == (
+        "feedback",
+        1.0,
+        0.0,
+        "",
+    )
+    assert (neutral.appearance, neutral.filled, neutral.dotted) == ("neutral", 0.0, 0.0)
     assert "nothing for you to do" in neutral.note
-    assert (waiting.look, waiting.filled, waiting.dotted) == ("waiting", 0.0, 1.0)
+    assert (waiting.appearance, waiting.filled, waiting.dotted) == ("waiting", 0.0, 1.0)
     assert "waiting for the session" in waiting.note
 
 
@@ -64,7 +69,7 @@ def test_unusable_feedback_looks_like_neither_success_nor_failure():
 @pytest.mark.parametrize("mode", ["summary", "instruction"])
 def test_level_is_hidden_in_other_modes(mode):
     picture = settle(ParticipantView(WORDING), status=status(feedback={"mode": mode}), feedback=row(1.0, 0))
-    assert (picture.look, picture.calm, picture.note) == ("neutral", 0.5, "")
+    assert (picture.appearance, picture.calm, picture.note) == ("neutral", 0.5, "")
 
 
 def test_stale_feedback_row_gives_way_to_the_status():
@@ -72,13 +77,13 @@ def test_stale_feedback_row_gives_way_to_the_status():
     old = {**row(1.0, 0), "came_s": -100.0}
     picture = None
     for i in range(240):
-        picture = view.look(Snapshot(i / 60, status(feedback={"level": 0.0}), 0.1, (), old))
+        picture = view.picture(Snapshot(i / 60, status(feedback={"level": 0.0}), 0.1, (), old))
     assert picture.calm == 0.0
 
 
 def test_unknown_level_is_neutral():
     picture = settle(ParticipantView(WORDING), status=status(feedback={"level": None, "usable": True}))
-    assert picture.look == "neutral"
+    assert picture.appearance == "neutral"
 
 
 def test_summary_follows_its_block_until_the_next_phase_but_one():
@@ -244,7 +249,7 @@ def test_picture_does_not_flash_whatever_is_received(seed):
             scene = rng.choice(scenes)
         fed = row(float(rng.random() > 0.5), now_s, usable=float(rng.random() > 0.3), reward=float(i % 2))
         missing = (messages.STATUS,) if rng.random() > 0.9 else ()
-        picture = view.look(Snapshot(now_s, status(**scene), 0.1, missing, fed))
+        picture = view.picture(Snapshot(now_s, status(**scene), 0.1, missing, fed))
         for part in parts:
             # No place has more than half the range from black to white; what fades may have it all.
             fades = part in ("words_opacity", "sign_opacity", "ask_opacity")

@@ -66,32 +66,32 @@ def sheet_document(profile: DeviceProfile) -> dict[str, Any]:
 
 
 def _facts(profile: DeviceProfile) -> Iterator[tuple[str, str, str]]:
-    known = profile.sources
+    sources = profile.sources
     yield "device", f"{profile.title} by {profile.manufacturer}", ""
-    placed = [
+    labels = [
         f"{each} ({profile.position(each)})" if each in profile.positions else each for each in profile.labels
     ]
     moved = "" if profile.montage == "fixed" else " (default: the user places the electrodes)"
-    yield "labels", " ".join(placed) + moved, known["labels"]
+    yield "labels", " ".join(labels) + moved, sources["labels"]
     for region, channels in profile.regions.items():
         yield f"region {region}", " ".join(channels), ""
     rates = ", ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
     yield (
         "rate_hz",
         f"{profile.rate_hz:g}" + (f" (one of {rates})" if profile.allowed_rates_hz else ""),
-        known["rate_hz"],
+        sources["rate_hz"],
     )
-    yield "unit", profile.unit, known["unit"]
-    yield "resolution_uv", _shown(profile.resolution_uv), known.get("resolution_uv", "")
+    yield "unit", profile.unit, sources["unit"]
+    yield "resolution_uv", _shown(profile.resolution_uv), sources.get("resolution_uv", "")
     rails_uv = profile.rails_uv
     yield (
         "rails_uv",
         f"{rails_uv[0]:g} to {rails_uv[1]:g}" if rails_uv else "not known",
-        known.get("rails_uv", ""),
+        sources.get("rails_uv", ""),
     )
-    yield "dc_level_uv", _shown(profile.dc_level_uv), known["dc_level_uv"]
-    yield "reference", profile.reference, known["reference"]
-    yield "ground", profile.ground, known["ground"]
+    yield "dc_level_uv", _shown(profile.dc_level_uv), sources["dc_level_uv"]
+    yield "reference", profile.reference, sources["reference"]
+    yield "ground", profile.ground, sources["ground"]
 
 
 def _tables(profile: DeviceProfile) -> Iterator[tuple[str, str, str]]:

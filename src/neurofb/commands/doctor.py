@@ -58,9 +58,9 @@ def examine(data: Path) -> Iterator[Finding]:
         disk_findings,
         kernel_findings,
         library_findings,
-        looked,
         memory_findings,
         python_findings,
+        run_check,
     )
     from neurofb.commands.doctor_links import lsl_findings, network_findings, sound_findings, window_findings
 
@@ -77,7 +77,7 @@ def examine(data: Path) -> Iterator[Finding]:
         "sound": sound_findings,
     }
     for name, check in checks.items():
-        yield from looked(name, check)
+        yield from run_check(name, check)
 
 
 def _lsl_clock_findings() -> list[Finding]:

@@ -58,10 +58,10 @@ class Finding:
     fix: str = ""
 
 
-def looked(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def run_check(check: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Return what a check finds; if it fails itself, that."""
     try:
-        return list(look())
+        return list(find())
     except Exception as error:
         return [
             Finding(

@@ -141,12 +141,12 @@ def _found(environment: Mapping[str, str]) -> tuple[int, int]:
         assert sender.stdout is not None
         assert sender.stdin is not None
         sender.stdout.readline()
-        words = _said(_FINDER, name, str(OUTLETS), str(FIND_S), environment=environment).split()
+        words = _output_of(_FINDER, name, str(OUTLETS), str(FIND_S), environment=environment).split()
         sender.stdin.close()
     return (int(words[0]), int(words[1])) if len(words) == 2 else (0, 0)
 
 
-def _said(code: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
+def _output_of(code: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
     """Run code in a process of its own; give what it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -229,18 +229,18 @@ def _network_address() -> str | None:
 
 def window_findings() -> list[Finding]:
     """Look whether the screens could open: Qt with its libraries, and a display."""
-    problem = _said(_WINDOWS, "libraries")
+    problem = _output_of(_WINDOWS, "libraries")
     if problem:
         return [Finding("Qt", "limited", "the screens cannot open", problem)]
     findings = [Finding("Qt", "ok", "there, with its libraries")]
-    problem = _said(_WINDOWS, "display")
+    problem = _output_of(_WINDOWS, "display")
     shown = Finding("display", "limited", "the screens cannot open here", problem)
     return [*findings, shown if problem else Finding("display", "ok", "there")]
 
 
 def sound_findings() -> list[Finding]:
     """Look whether a sound could be heard."""
-    kind, _, rest = _said(_SOUND).partition(" ")
+    kind, _, rest = _output_of(_SOUND).partition(" ")
     fixes = {
         "module": ("the package sounddevice is not installed", "python -m pip install 'neurofb[sound]'"),
         "library": (

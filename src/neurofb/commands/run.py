@@ -20,7 +20,7 @@ import click
 
 from neurofb.clock import Clock, ManualClock
 from neurofb.commands.options import DEVICE, HEADLESS, OUTCOME_AS_JSON, SCREENS, SESSION
-from neurofb.commands.terminal import Keys, Picture, tell
+from neurofb.commands.terminal import Keys, Picture, print_event
 from neurofb.commands.windows import Windows
 from neurofb.errors import NeurofbError
 from neurofb.format import NOTICE
@@ -155,7 +155,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     assembled = assemble(
         plan,
         clock,
-        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.tell),
+        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.print_event),
         publish=not options.fast,
     )
     with _interruptible(assembled):  # from here on to the last key that is read
@@ -175,7 +175,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
             err=True,
         )
         outcome = replace(outcome, exit_code=outcome.exit_code or 130)
-    _say_end(outcome, assembled, made, options)
+    _print_end(outcome, assembled, made, options)
     return outcome
 
 
@@ -262,10 +262,10 @@ class _Shown:
         if self._picture is not None:
             self._picture.show(status, typed)
 
-    def tell(self, event: Any) -> None:
+    def print_event(self, event: Any) -> None:
         """Return what happened, where there is no picture."""
         if not self._is_picture and not self._options.as_json:
-            tell(event, self._start_s)
+            print_event(event, self._start_s)
 
 
 def _to_stderr(words: str) -> None:
@@ -310,7 +310,7 @@ def _undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _say_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Presentation) -> None:
+def _print_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Presentation) -> None:
     folder = assembled.folder.path
     if options.as_json:
         document = {

@@ -133,19 +133,19 @@ class Keys:
         """Act on a key."""
         if key in STOP_KEYS:
             self._on_stop()
-            self._say("stop", by="operator")
+            self._queue("stop", by="operator")
         elif self.prompt is not None and (key.isdigit() or key in "\r\n\x7f"):
             self._type(key)
         elif key == "p":
-            self._say("resume" if self.is_paused else "pause")
+            self._queue("resume" if self.is_paused else "pause")
         elif key in ("c", "\r", "\n"):
-            self._say("continue")
+            self._queue("continue")
         elif key in ("b", " "):
-            self._say("button", by="participant")
+            self._queue("button", by="participant")
         elif key == "m":
-            self._say("mark", text="marked by key")
+            self._queue("mark", text="marked by key")
         elif key == "q":
-            self._say("end")
+            self._queue("end")
 
     def _type(self, key: str) -> None:
         if key.isdigit():
@@ -153,10 +153,10 @@ class Keys:
         elif key == "\x7f":
             self.typed = self.typed[:-1]
         elif self.typed and int(self.typed) <= 100:
-            self._say("rating", by="participant", prompt=self.prompt, value=int(self.typed))
+            self._queue("rating", by="participant", prompt=self.prompt, value=int(self.typed))
             self.typed = ""
 
-    def _say(self, name: str, by: str = "operator", **content: Any) -> None:
+    def _queue(self, name: str, by: str = "operator", **content: Any) -> None:
         self._commands.append(Command(name, content, by, self._uid).to_json())
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ class Keys:
             self.press(key.decode("utf-8", "replace"))
 
 
-def tell(event: Event, start_s: float) -> None:
+def print_event(event: Event, start_s: float) -> None:
     """Print an event as a line, if a person wants to see it."""
     if event.kind in TOLD:
         click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {event.message}")

@@ -31,7 +31,7 @@ class Windows:
         say: Callable[[str], object],
         kinds: tuple[str, ...] = ("participant", "operator"),
     ) -> None:
-        self._uid, self._say = uid, say
+        self._uid, self._print = uid, say
         self._is_closing = False
         self._open = [(kind, process) for kind in kinds if (process := self._opened(kind)) is not None]
         for kind, process in self._open:
@@ -44,16 +44,16 @@ class Windows:
         try:
             return subprocess.Popen([sys.executable, "-m", "neurofb", *words])
         except OSError as error:
-            self._tell(kind, f"could not be opened: {error}")
+            self._print_note(kind, f"could not be opened: {error}")
             return None
 
     def _watch(self, kind: str, process: subprocess.Popen[bytes]) -> None:
         code = process.wait()
         if code != 0 and not self._is_closing:
-            self._tell(kind, f"ended by itself, with code {code}")
+            self._print_note(kind, f"ended by itself, with code {code}")
 
-    def _tell(self, kind: str, what: str) -> None:
-        self._say(
+    def _print_note(self, kind: str, what: str) -> None:
+        self._print(
             f"note: the {kind}'s window {what}. The session goes on; open it again: neurofb screen {kind} --session "
             f"{self._uid}"
         )

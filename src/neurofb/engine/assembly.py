@@ -209,30 +209,35 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     session_log = _session_log(plan, clock, hooks, opened, publish=publish)
     recorded_loop = RecordedLoop(loop, session_log, at_once=isinstance(clock, ManualClock))
     participant = None if opened.head is None else simulated_participant(plan, uid, opened.head)
-    stimuli = None
+    stimulus_control = None
     if opened.client is not None:
         on_reading = None if participant is None else participant.feel
-        stimuli = StimulusController(opened.client, session_log, clock, on_reading)
+        stimulus_control = StimulusController(opened.client, session_log, clock, on_reading)
     listeners = [
         *([] if participant is None else [participant]),
-        *_listeners(hooks, uid, stimuli, publish=publish),
+        *_listeners(hooks, uid, stimulus_control, publish=publish),
     ]
-    sequencer = _sequencer(plan, uid, recorded_loop, stimuli, participant, session_log)
+    sequencer = _sequencer(plan, uid, recorded_loop, stimulus_control, participant, session_log)
     _log_start(plan, uid, session_log)
     parts = SessionParts(
         source,
         recorded_loop,
         sequencer,
-        stimuli,
+        stimulus_control,
         Commands(listeners, sequencer, session_log),
         session_log,
         StatusBuilder(
-            _heading(plan, uid, source, folder), source, recorded_loop, sequencer, stimuli, session_log
+            _heading(plan, uid, source, folder),
+            source,
+            recorded_loop,
+            sequencer,
+            stimulus_control,
+            session_log,
         ),
     )
     each_step = [] if participant is None else [_acting(participant, recorded_loop, sequencer)]
     engine = Engine(
-        parts, clock, hooks.on_status, each_step, on_end=lambda: write_results(loop, stimuli, folder)
+        parts, clock, hooks.on_status, each_step, on_end=lambda: write_results(loop, stimulus_control, folder)
     )
     return Assembled(engine, folder, uid, session_log, sequencer)
 
@@ -264,13 +269,13 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
 
 
 def _listeners(
-    hooks: Hooks, uid: str, stimuli: StimulusController | None, *, publish: bool
+    hooks: Hooks, uid: str, stimulus_control: StimulusController | None, *, publish: bool
 ) -> list[Listener]:
     """Return where commands come from; a stop reaches the stimulator before the engine has read it."""
 
     def stop_at_once(by: str) -> None:
-        if stimuli is not None:
-            stimuli.abort(f"stopped by {by}")
+        if stimulus_control is not None:
+            stimulus_control.abort(f"stopped by {by}")
 
     listeners = list(hooks.listeners(uid, stop_at_once))
     if publish:
@@ -295,32 +300,37 @@ def _sequencer(
     plan: SessionPlan,
     uid: str,
     recorded_loop: RecordedLoop,
-    stimuli: StimulusController | None,
+    stimulus_control: StimulusController | None,
     participant: SimulatedParticipant | None,
     session_log: SessionLog,
 ) -> Sequencer:
     def think(prompt: Prompt) -> None:
         if participant is not None:
-            participant.think(prompt, float("nan") if stimuli is None else stimuli.highest_c)
+            participant.think(
+                prompt, float("nan") if stimulus_control is None else stimulus_control.highest_c
+            )
 
     prompting = Prompting(session_log, think)
     return Sequencer(
         uid,
         plan,
         recorded_loop,
-        stimuli,
-        _calibration(plan, stimuli, prompting, session_log),
+        stimulus_control,
+        _calibration(plan, stimulus_control, prompting, session_log),
         prompting,
         session_log,
     )
 
 
 def _calibration(
-    plan: SessionPlan, stimuli: StimulusController | None, prompting: Prompting, session_log: SessionLog
+    plan: SessionPlan,
+    stimulus_control: StimulusController | None,
+    prompting: Prompting,
+    session_log: SessionLog,
 ) -> HeatCalibration | None:
     protocol, asked = plan.protocol, plan.asked
     planned = any(phase.kind == "calibration" for phase in plan.timeline.phases)
-    if stimuli is None or protocol.heat is None or protocol.calibration is None or not planned:
+    if stimulus_control is None or protocol.heat is None or protocol.calibration is None or not planned:
         return None
     site = protocol.heat.sites[0]
     pains = sorted({level.pain for level in protocol.heat.levels.values() if level.pain is not None})
@@ -346,7 +356,7 @@ def _calibration(
             raise RecordingFailed(f"the calibration of {site!r} cannot be kept: {error.strerror}") from error
 
     return HeatCalibration(
-        finder, scale, site, protocol.heat.interval_s + 1.0, stimuli, prompting, session_log, keep
+        finder, scale, site, protocol.heat.interval_s + 1.0, stimulus_control, prompting, session_log, keep
     )
 
 

@@ -62,7 +62,7 @@ class Commands:
 
     def _call(self, command: Command, index: int, now_s: float) -> None:
         sequencer, content, who = self._sequencer, command.content, command.by or "somebody"
-        known: dict[str, Callable[[], None]] = {
+        listed: dict[str, Callable[[], None]] = {
             "stop": lambda: sequencer.stop(who),
             "end": lambda: sequencer.end_early("ended before its time", "ended"),
             "pause": lambda: sequencer.pause(now_s, f"paused by {who}"),
@@ -72,4 +72,4 @@ class Commands:
             "mark": lambda: self._session_log.log("note", content["text"], index, now_s),
             "rating": lambda: sequencer.answer(content["prompt"], content["value"], now_s),
         }
-        known[command.name]()
+        listed[command.name]()

@@ -63,7 +63,7 @@ class SessionParts:
     source: Source
     recorded_loop: RecordedLoop
     sequencer: Sequencer
-    stimuli: StimulusController | None
+    stimulus_control: StimulusController | None
     commands: Commands
     session_log: SessionLog
     status_builder: StatusBuilder
@@ -93,7 +93,8 @@ class Engine:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._recorded_loop = parts.source, parts.recorded_loop
-        self._sequencer, self._stimuli, self._commands = parts.sequencer, parts.stimuli, parts.commands
+        self._sequencer, self._commands = parts.sequencer, parts.commands
+        self._stimulus_control = parts.stimulus_control
         self._session_log, self._status_builder = parts.session_log, parts.status_builder
         self._clock = clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
@@ -137,10 +138,10 @@ class Engine:
         batch = self._hop_waiter.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
         now_s = self._clock.now_s()
         feedback = self._process(batch, now_s)
-        if self._stimuli is not None:
-            self._stimuli.step()
-            if self._stimuli.fault:
-                raise SafetyStop(f"the stimulator was sent to baseline. {self._stimuli.fault}")
+        if self._stimulus_control is not None:
+            self._stimulus_control.step()
+            if self._stimulus_control.fault:
+                raise SafetyStop(f"the stimulator was sent to baseline. {self._stimulus_control.fault}")
         self._commands.run_pending(self._recorded_loop.loop.next_index, now_s)
         self._sequencer.step(now_s)
         for act in self._each_step:
@@ -225,10 +226,10 @@ class Engine:
             self._on_end,
             self._session_log.close,
         ]
-        if self._stimuli is not None:
+        if self._stimulus_control is not None:
             if outcome.kind != "finished":
-                self._stimuli.abort(outcome.message)
-            parts.insert(0, self._stimuli.close)
+                self._stimulus_control.abort(outcome.message)
+            parts.insert(0, self._stimulus_control.close)
         with contextlib.ExitStack() as stack:  # last in, first out
             for part in reversed(parts):
                 stack.push(closing(partial(close, part)))
@@ -236,7 +237,7 @@ class Engine:
 
     def _with_fault(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the stimulator's fault, if there is one, whatever else ended the session."""
-        fault = "" if self._stimuli is None else self._stimuli.fault
+        fault = "" if self._stimulus_control is None else self._stimulus_control.fault
         if not fault or fault in outcome.message:
             return outcome
         return Outcome("aborted", f"{outcome.message}. The stimulator: {fault}", SafetyStop.exit_code)

@@ -17,7 +17,7 @@ import numpy as np
 from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.acquisition.source import Batch, Source
 from neurofb.chunk import Chunk
-from neurofb.clock import Clock, give_way
+from neurofb.clock import Clock, yield_processor
 from neurofb.feedback.settings import Condition
 from neurofb.loop.loop import Loop
 
@@ -106,7 +106,7 @@ class HopWaiter:
             if len(batch.chunk) or before_s > latest_s:
                 self._rest_s = max(REST_S, RECOVERY * self._rest_s)
                 return batch
-            give_way()
+            yield_processor()
             now_s = self._clock.now_s()
             if now_s - before_s > BUSY_S:
                 self._asleep_until_s = now_s + self._rest_s

@@ -69,16 +69,16 @@ class Sequencer:
         uid: str,
         plan: SessionPlan,
         recorded_loop: RecordedLoop,
-        stimuli: StimulusController | None,
+        stimulus_control: StimulusController | None,
         calibration: HeatCalibration | None,
         prompting: Prompting,
         session_log: SessionLog,
     ) -> None:
         self.uid, self._plan, self.timeline = uid, plan, plan.timeline
         self._recorded_loop, self._session_log = recorded_loop, session_log
-        self._stimuli, self.calibration, self.prompting = stimuli, calibration, prompting
+        self._stimulus_control, self.calibration, self.prompting = stimulus_control, calibration, prompting
         rules = StopRules(plan.protocol.stop)
-        self._heat = HeatSteps(stimuli, recorded_loop, rules, session_log, self._set_message)
+        self._heat = HeatSteps(stimulus_control, recorded_loop, rules, session_log, self._set_message)
         #: Who or what has paused the session; it resumes when none is left.
         self._paused_by: set[str] = set()
         self.session = SessionState()
@@ -258,7 +258,7 @@ class Sequencer:
         self.timeline = self._plan.again(self.calibration.found)
         self.schedule.replace_rest(self.timeline.steps)
         self.schedule.end_now(now_s)
-        used = {} if self._stimuli is None else self._stimuli.used
+        used = {} if self._stimulus_control is None else self._stimulus_control.used
         if found := self._plan.heat_ahead(self.timeline, self.schedule.n_taken, used):
             raise UnsafeHeat(
                 "with the temperatures that the calibration found, this session would give too much heat; they are "
@@ -274,12 +274,12 @@ class Sequencer:
             on.rated(rating, now_s)
 
     def _reduce_heat(self, action: Action) -> None:
-        if self._stimuli is None:
+        if self._stimulus_control is None:
             return
         if action.kind == "lower":
-            self._stimuli.lower(action.by_c)
+            self._stimulus_control.lower(action.by_c)
         elif self.phase is not None:
-            self._stimuli.end(action.message)
+            self._stimulus_control.end(action.message)
             self.schedule.skip_phase(self.phase.index, self._now_s)
 
     # -- what commands ask for ---------------------------------------------------------------------------------
@@ -304,8 +304,8 @@ class Sequencer:
 
     def stop(self, by: str) -> None:
         """End heat at once, and the session."""
-        if self._stimuli is not None:
-            self._stimuli.abort(f"stopped by {by}")
+        if self._stimulus_control is not None:
+            self._stimulus_control.abort(f"stopped by {by}")
         self.end_early(f"stopped by {by}", "stopped")
 
     def end_early(self, message: str, kind: str) -> None:
@@ -334,8 +334,8 @@ class Sequencer:
             return
         if self.calibration is not None:
             self.calibration.pause()
-        if self._stimuli is not None:
-            self._stimuli.end(why)
+        if self._stimulus_control is not None:
+            self._stimulus_control.end(why)
         self.prompting.hold()
         if self._collecting and self.phase is not None:
             self._collecting = False

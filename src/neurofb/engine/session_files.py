@@ -26,10 +26,10 @@ def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: 
     )
 
 
-def write_results(loop: Loop, stimuli: StimulusController | None, folder: SessionFolder) -> None:
+def write_results(loop: Loop, stimulus_control: StimulusController | None, folder: SessionFolder) -> None:
     """Write what the next session needs: baselines, and what each place on the skin has had."""
-    if stimuli is not None:
-        folder.write_text(LEDGER, json.dumps(stimuli.used, indent=1, sort_keys=True))
+    if stimulus_control is not None:
+        folder.write_text(LEDGER, json.dumps(stimulus_control.used, indent=1, sort_keys=True))
     if loop.fitted is None or not loop.baselines:
         return
     record = ParticipantRecord(loop.fitted, tuple(loop.baselines.values()))

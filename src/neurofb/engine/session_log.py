@@ -47,7 +47,7 @@ FEEDBACK_COLUMNS: Mapping[str, str] = {
 _FEEDBACK_OF = attrgetter(*FEEDBACK_COLUMNS)
 #: What LSL sends of a sample; the age, its last column, is known when it is sent.
 _FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name != "age_s"))
-PLACEMENT_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
+SAMPLE_MAP_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: How many of the newest ages are kept for the latency in the status, about five minutes.
 N_AGES = 10_000
 #: The sample map is written this often, so that little of it is lost in a crash.
@@ -60,7 +60,7 @@ class Publishing(Protocol):
     def eeg(self, chunk: Chunk) -> None: ...
     def features(self, row: FloatArray, time_s: float) -> None: ...
     def feedback(self, row: Sequence[float], time_s: float) -> None: ...
-    def let_pass(self) -> None: ...
+    def yield_after_send(self) -> None: ...
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
     def event(self, document: str, time_s: float) -> None: ...
     def status(self, document: str, time_s: float) -> None: ...
@@ -196,7 +196,7 @@ class SessionLog:
             out_s.append(now_s)
             ages_s.append(age_s)
         if self._publisher is not None:
-            self._publisher.let_pass()
+            self._publisher.yield_after_send()
         aged = [sample.with_age(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
         self.ages_s.extend(ages_s)
         rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
@@ -314,7 +314,7 @@ def _headers(columns: LogColumns) -> dict[str, StreamHeader]:
             type="Placement",
             channel_format="double64",
             rate_hz=0.0,
-            labels=PLACEMENT_COLUMNS,
+            labels=SAMPLE_MAP_COLUMNS,
             desc={"layout": layout_text(eeg, info.rate_hz)},
         ),
         "features": _numbers(messages.FEATURES, "Features", value_columns),

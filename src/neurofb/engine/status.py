@@ -77,11 +77,11 @@ class StatusBuilder:
         source: Source,
         recorded_loop: RecordedLoop,
         sequencer: Sequencer,
-        stimuli: StimulusController | None,
+        stimulus_control: StimulusController | None,
         session_log: SessionLog,
     ) -> None:
         self._heading, self._source, self._recorded_loop = heading, source, recorded_loop
-        self._sequencer, self._stimuli, self._session_log = sequencer, stimuli, session_log
+        self._sequencer, self._stimulus_control, self._session_log = sequencer, stimulus_control, session_log
         self._latency: LatencyStatus | None = None
         self._latency_at_s = float("-inf")
 
@@ -115,7 +115,7 @@ class StatusBuilder:
             ),
             channels=self._channels(),
             features={
-                name: FeatureStatus(_known(value.value), value.usable, value.why)
+                name: FeatureStatus(_finite_or_none(value.value), value.usable, value.why)
                 for name, value in self._recorded_loop.newest.items()
             },
             latency_ms=self._latency_ms(now_s),
@@ -180,14 +180,14 @@ class StatusBuilder:
         return FeedbackStatus(
             on=on,
             mode=self._heading.mode,
-            level=_known(sample.level),
+            level=_finite_or_none(sample.level),
             reward=sample.reward,
             usable=sample.usable,
             why=sample.why,
-            value=_known(sample.value),
-            z=_known(sample.z),
-            threshold=_known(sample.threshold),
-            success_index=_known(sample.success_index),
+            value=_finite_or_none(sample.value),
+            z=_finite_or_none(sample.z),
+            threshold=_finite_or_none(sample.threshold),
+            success_index=_finite_or_none(sample.success_index),
         )
 
     def _prompt(self) -> PromptStatus | None:
@@ -207,15 +207,15 @@ class StatusBuilder:
         )
 
     def _heat(self) -> HeatStatus | None:
-        stimuli, calibration = self._stimuli, self._sequencer.calibration
-        if stimuli is None or stimuli.last is None:
+        stimulus_control, calibration = self._stimulus_control, self._sequencer.calibration
+        if stimulus_control is None or stimulus_control.last is None:
             return None
         return HeatStatus(
-            site=stimuli.site,
-            target_c=_known(stimuli.last.target_c),
-            measured_c=_known(stimuli.last.measured_c),
-            state=stimuli.last.state,
-            used=stimuli.used,
+            site=stimulus_control.site,
+            target_c=_finite_or_none(stimulus_control.last.target_c),
+            measured_c=_finite_or_none(stimulus_control.last.measured_c),
+            state=stimulus_control.last.state,
+            used=stimulus_control.used,
             limit=self._heading.budget,
             button=calibration is not None and calibration.limits_on,
         )
@@ -264,7 +264,7 @@ def latency_ms(ages_s: Iterable[float], filter_s: float) -> LatencyStatus | None
     return LatencyStatus(round(float(median), 3), round(float(p99), 3), round(1000 * filter_s, 1))
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     """Return a number, None where it is NaN or infinite: a status says that as null."""
     value = float(value)
     return value if math.isfinite(value) else None

@@ -17,7 +17,7 @@ import pylsl
 
 from neurofb import messages
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.clock import give_way
+from neurofb.clock import yield_processor
 from neurofb.errors import StreamLost
 from neurofb.lsl.inlet import LslClock, Resolver
 from neurofb.lsl.outlet import Channel, NumericOutlet, OutletFormat
@@ -97,7 +97,7 @@ class Publisher:
         """Send one row of ``messages.FEEDBACK_COLUMNS``, stamped with the time at which it is sent."""
         self._feedback.push_row(row, time_s)
 
-    def let_pass(self) -> None:
+    def yield_after_send(self) -> None:
         """Yield the processor to the feedback just sent, if anybody listens.
 
         LSL's thread, the network and those who listen carry it on. Where they wait for this thread's processor, what
@@ -106,7 +106,7 @@ class Publisher:
         if self._feedback.has_listeners():
             until_s = self._clock.now_s() + PASSING_S
             while self._clock.now_s() < until_s:
-                give_way()
+                yield_processor()
 
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None:
         """Send a reading of the stimulator."""

@@ -119,7 +119,7 @@ def loop_of(recording: SessionRecording) -> Loop:
     settings = settings_of(recording)
     try:
         given = settings["given"]
-        fitted, baselines = given_of(given)
+        fitted, baselines = earlier_fit(given)
         return Loop(LoopSettings.from_dict(settings["loop"]), fitted, baselines)
     except (KeyError, TypeError) as error:
         raise WrongFile(
@@ -143,7 +143,7 @@ def settings_of(recording: SessionRecording) -> Mapping[str, Any]:
     return recording.settings
 
 
-def given_of(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None, tuple[Baseline, ...]]:
+def earlier_fit(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None, tuple[Baseline, ...]]:
     """Return the fit and baselines that an earlier session gave; None and none without one."""
     if given is None:
         return None, ()

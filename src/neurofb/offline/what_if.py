@@ -16,7 +16,7 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
-from neurofb.offline.rerun import Block, Computed, Progress, compute, given_of, loop_of, settings_of
+from neurofb.offline.rerun import Block, Computed, Progress, compute, earlier_fit, loop_of, settings_of
 from neurofb.protocol.design import Protocol
 from neurofb.recording.session_recording import SessionRecording
 
@@ -49,7 +49,7 @@ class BlockFeedback:
     usable: float
     level: float
     success: float
-    course: tuple[float, ...]
+    level_means: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
         protocol.reference,
         protocol.line_hz,
     )
-    fitted, baselines = given_of(settings_of(recording)["given"])
+    fitted, baselines = earlier_fit(settings_of(recording)["given"])
     return Loop(settings, fitted, baselines)
 
 
@@ -133,7 +133,7 @@ def _compare(recording: SessionRecording, computed: Computed, block: Block) -> B
         (block.end - block.first) / rate_hz,
         delivered,
         other,
-        _correlation(delivered.course, other.course),
+        _correlation(delivered.level_means, other.level_means),
     )
 
 
@@ -145,7 +145,7 @@ def block_feedback(feedback: Mapping[str, FloatArray], block: Block, n_means: in
     successes = feedback["success_index"][there]
     successes = successes[np.isfinite(successes)]
     place = (index[there] - block.first) * n_means / max(1, block.end - block.first)
-    course = [level[place.astype(int) == i] for i in range(n_means)]
+    level_means = [level[place.astype(int) == i] for i in range(n_means)]
     n_usable = int(usable.sum())
     return BlockFeedback(
         int(reward.sum()),
@@ -153,7 +153,7 @@ def block_feedback(feedback: Mapping[str, FloatArray], block: Block, n_means: in
         _mean(usable),
         _mean(level),
         float(successes[-1]) if len(successes) else float("nan"),
-        tuple(_mean(each) for each in course),
+        tuple(_mean(each) for each in level_means),
     )
 
 

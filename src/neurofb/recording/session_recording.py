@@ -26,9 +26,9 @@ from neurofb.recording.sample_map import MappedEeg, read_layout
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
-PLACEMENT = "neurofb-placement"
+SAMPLE_MAP = "neurofb-placement"
 #: Streams of a session in the order of their headers; the EEG comes first, under its own name.
-STREAMS = (PLACEMENT, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, messages.EVENTS)
+STREAMS = (SAMPLE_MAP, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, messages.EVENTS)
 
 
 class SessionRecording:
@@ -51,14 +51,14 @@ class SessionRecording:
         self.file, self.path, self.folder = file, file.path, file.path.parent
         self._problems = list(file.problems)
         streams = {stream.name: stream for stream in file.streams if stream.name in STREAMS}
-        placement = streams.get(PLACEMENT)
-        if placement is None and self._is_foreign():
+        sample_map = streams.get(SAMPLE_MAP)
+        if sample_map is None and self._is_foreign():
             raise WrongFile(
-                f"{self.path} is no session of neurofb: it has no stream {PLACEMENT!r}; its EEG can be played with "
+                f"{self.path} is no session of neurofb: it has no stream {SAMPLE_MAP!r}; its EEG can be played with "
                 "neurofb play, and every other program that reads XDF reads it"
             )
         self._streams = streams
-        self._mapped = self._place(placement)
+        self._mapped = self._map_samples(sample_map)
         self._problems += self._mapped.problems
         self._is_whole = not self._problems
 
@@ -70,29 +70,29 @@ class SessionRecording:
         names = [stream.name for stream in self.file.streams]
         return (self.file.is_whole or len(names) > 1) and not any(name in STREAMS for name in names)
 
-    def _place(self, placement: XdfStream | None) -> MappedEeg:
+    def _map_samples(self, sample_map: XdfStream | None) -> MappedEeg:
         nothing = np.empty((0, 4)), np.empty(0)
-        if placement is None:
+        if sample_map is None:
             self._problems.append(
                 "where samples stand is not known: the recording ends before it was written"
             )
             return MappedEeg(None, EegColumns(), float("nan"), *nothing)
         try:
-            eeg_columns, rate_hz = read_layout(str(placement.header.desc["layout"]))
+            eeg_columns, rate_hz = read_layout(str(sample_map.header.desc["layout"]))
         except (ValueError, KeyError, TypeError) as error:
             self._problems.append(f"the layout of the EEG cannot be read: {error!r}")
             return MappedEeg(None, EegColumns(), float("nan"), *nothing)
-        eeg = next((s for s in self.file.streams if s.header.number == placement.header.number - 1), None)
+        eeg = next((s for s in self.file.streams if s.header.number == sample_map.header.number - 1), None)
         if (
             eeg is None
             or eeg.header.dtype is None
             or max(eeg_columns.columns, default=0) >= eeg.header.n_channels
-            or placement.header.dtype != np.dtype("<f8")
-            or placement.header.n_channels != 4
+            or sample_map.header.dtype != np.dtype("<f8")
+            or sample_map.header.n_channels != 4
         ):
             self._problems.append("the EEG cannot be read: its stream, or the one that places it, is damaged")
             return MappedEeg(None, eeg_columns, rate_hz, *nothing)
-        return MappedEeg(eeg, eeg_columns, rate_hz, *placement.read())
+        return MappedEeg(eeg, eeg_columns, rate_hz, *sample_map.read())
 
     # -- condition ---------------------------------------------------------------------------------------------
 

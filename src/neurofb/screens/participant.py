@@ -93,7 +93,7 @@ class ParticipantScreen(QWidget):
         """Draw the newest snapshot."""
         snapshot = self._session.snapshot()
         self._now_s = snapshot.now_s
-        self.picture = self.view.look(snapshot)
+        self.picture = self.view.picture(snapshot)
         self._show_edit()
         self.update()
 

@@ -22,14 +22,14 @@ from neurofb.views.setup import Chosen, ContactCheck, eeg_streams, fitting_devic
 from neurofb.views.texts import Wording
 
 STEP_MS = 50
-LOOK_S = 2.0
+SEARCH_S = 2.0
 
 
-def look_for_streams() -> list[StreamInfo]:
+def search_streams() -> list[StreamInfo]:
     """Return the streams on the network; takes some seconds."""
     from neurofb.lsl.inlet import find_streams
 
-    return [facts for facts, _ in find_streams(wait_s=LOOK_S)]
+    return [facts for facts, _ in find_streams(wait_s=SEARCH_S)]
 
 
 def open_stream(query: StreamQuery) -> Source:
@@ -48,7 +48,7 @@ class SetupPage(QWidget):
     theme : Theme
     protocol : str, optional
         The protocol that is to be run: what it cannot use is refused.
-    look : callable
+    search : callable
         Gives the streams; runs in a thread.
     source_for : callable
         Gives the source of a query.
@@ -67,12 +67,12 @@ class SetupPage(QWidget):
         theme: Theme,
         protocol: str | None = None,
         *,
-        look: Callable[[], list[StreamInfo]] = look_for_streams,
+        search: Callable[[], list[StreamInfo]] = search_streams,
         source_for: Callable[[StreamQuery], Source] = open_stream,
     ) -> None:
         super().__init__()
         self._wording, self._theme, self._protocol = wording, theme, protocol
-        self._look, self._source_for = look, source_for
+        self._search, self._source_for = search, source_for
         self._results: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
         self._busy = False
         self._streams: list[StreamInfo] = []
@@ -89,7 +89,7 @@ class SetupPage(QWidget):
         self.streams.currentIndexChanged.connect(self._stream_chosen)
         self.head = HeadMap(theme)
         self.status, self.advice, self.problems = QLabel(), QLabel(), QLabel()
-        self.look_button = self._button("look", self.look)
+        self.search_button = self._button("look", self.search)
         self.connect_button = self._button("connect", self.connect_stream)
         self.go_button = self._button("proceed", self.proceed)
         self.go_button.setObjectName("go")
@@ -102,14 +102,14 @@ class SetupPage(QWidget):
     def start(self) -> None:
         """Look for streams, and draw from now on."""
         self._timer.start(STEP_MS)
-        self.look()
+        self.search()
 
     # -- what its buttons do -----------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def search(self) -> None:
         """Look for streams in a thread."""
         self.status.setText(self._wording("setup.looking"))
-        self._aside(self._look, self._found)
+        self._aside(self._search, self._found)
 
     def connect_stream(self) -> None:
         """Open the chosen stream in a thread, and check its contact from then on."""
@@ -141,25 +141,25 @@ class SetupPage(QWidget):
     def tick(self) -> None:
         """Read results of threads and samples of the stream, and draw them."""
         while not self._results.empty():
-            take, result = self._results.get()
+            show, result = self._results.get()
             self._busy = False
             if isinstance(result, NeurofbError):
                 self.status.setText("")
                 self.problems.setText(str(result))
             else:
-                take(result)
+                show(result)
         if self.check is not None:
             self.check.step()
         self._refresh()
 
     # -- parts -------------------------------------------------------------------------------------------------
 
-    def _aside(self, task: Callable[[], Any], take: Callable[[Any], None]) -> None:
+    def _aside(self, task: Callable[[], Any], show: Callable[[Any], None]) -> None:
         def run() -> None:
             try:
-                self._results.put((take, task()))
+                self._results.put((show, task()))
             except NeurofbError as error:
-                self._results.put((take, error))
+                self._results.put((show, error))
 
         self._busy = True
         threading.Thread(target=run, name="neurofb-setup", daemon=True).start()
@@ -183,7 +183,7 @@ class SetupPage(QWidget):
 
     def _refresh(self) -> None:
         check = self.check
-        self.look_button.setEnabled(not self._busy)
+        self.search_button.setEnabled(not self._busy)
         self.connect_button.setEnabled(not self._busy and bool(self._streams))
         problems = check.problems() if check is not None else []
         self.go_button.setEnabled(check is not None and not problems)
@@ -207,7 +207,7 @@ class SetupPage(QWidget):
         grid.setContentsMargins(22, 18, 22, 18)
         grid.setSpacing(12)
         for row, (name, widget, button) in enumerate(
-            (("stream", self.streams, self.look_button), ("device", self.devices, self.connect_button))
+            (("stream", self.streams, self.search_button), ("device", self.devices, self.connect_button))
         ):
             label = QLabel(self._wording(f"setup.{name}"))
             label.setObjectName("name")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neurofb.views.texts import Wording
 
 KINDS = ("participant", "operator", "setup")
-LOOK_S = 3.0
+SEARCH_S = 3.0
 #: Libraries that Qt loads and that a bare Linux lacks, and the packages of Debian and Ubuntu that have them.
 ALWAYS: Mapping[str, str] = {
     "libEGL.so.1": "libegl1",
@@ -163,7 +163,7 @@ def run_setup(protocol: str | None = None, *, language: str = "en", dark: bool =
     return page.chosen
 
 
-def find_session(uid: str | None, wait_s: float = LOOK_S) -> str:
+def find_session(uid: str | None, wait_s: float = SEARCH_S) -> str:
     """Return the uid of a session that is there.
 
     Raises

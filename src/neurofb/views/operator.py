@@ -164,7 +164,7 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool)
     if status is None:
         return Line(name, wording("operator.waiting_never", uid=uid), "attention")
     if snapshot.is_over:
-        message = (status.ended.message if status.ended else "") or wording.known("state", status.state)
+        message = (status.ended.message if status.ended else "") or wording.translate("state", status.state)
         words = wording("operator.ended", message=message)
         if not status.recording.ok:
             return Line(name, f"{_recording(status.recording, wording).text}   {words}", "bad")
@@ -184,7 +184,7 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool)
 
 def _lines(status: SessionStatus, wording: Wording, dropped: int) -> list[Line]:
     state = status.state
-    words = wording.known("state", state)
+    words = wording.translate("state", state)
     if status.left_s is not None:
         words += "   " + wording("operator.left", clock=clock(status.left_s))
     tones: dict[str, Tone] = {"running": "good", "paused": "attention", "stopping": "bad", "aborted": "bad"}
@@ -216,9 +216,9 @@ def _lines(status: SessionStatus, wording: Wording, dropped: int) -> list[Line]:
 
 
 def _step(step: StepStatus, wording: Wording) -> str:
-    name = wording.known("step", step.kind)
+    name = wording.translate("step", step.kind)
     if step.level:
-        name += f" ({wording.known('level', step.level)})"
+        name += f" ({wording.translate('level', step.level)})"
     if not step.n_trials:
         return name
     return wording("operator.trial", step=name, trial=step.trial, n=step.n_trials)
@@ -271,7 +271,7 @@ def _heat(heat: HeatStatus | None, wording: Wording) -> Line:
 
 def _stream(stream: StreamStatus, wording: Wording) -> Line:
     state = stream.state
-    words = wording.known("stream", state)
+    words = wording.translate("stream", state)
     text = wording(
         "operator.stream_line",
         name=stream.name,
@@ -337,7 +337,7 @@ def _contacts(channels: Mapping[str, ChannelStatus], wording: Wording) -> list[C
         Contact(
             label,
             each.state,
-            wording.known("quality", "out" if each.out else each.state),
+            wording.translate("quality", "out" if each.out else each.state),
             tone(each.state, out=each.out),
         )
         for label, each in channels.items()
@@ -364,7 +364,7 @@ def _rating(rating: RatingStatus, wording: Wording) -> str:
         if isinstance(value, str)
         else f"{value:.0f}"
     )
-    level = f" ({wording.known('level', rating.level)})" if rating.level else ""
+    level = f" ({wording.translate('level', rating.level)})" if rating.level else ""
     trial = "–" if rating.trial is None else rating.trial
     return wording("operator.rating_line", scale=rating.scale, trial=trial, level=level, value=shown)
 

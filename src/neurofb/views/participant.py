@@ -3,8 +3,8 @@
 In: a ``Snapshot`` for each frame. Out: a ``Picture``. Kept: how calm, how present and how visible things are, because
 they move slowly (see ``flash_limits``).
 
-Three looks must not be taken for each other: *feedback* (a filled shape, the smoother the calmer), *no feedback now*
-(an open ring that breathes on: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words:
+Three appearances must not be taken for each other: *feedback* (a filled shape, the smoother the calmer), *no feedback
+now* (an open ring that breathes on: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words:
 something technical).
 """
 
@@ -21,7 +21,7 @@ from neurofb.views.rating import Rating
 from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
-Look = Literal["feedback", "neutral", "waiting"]
+Appearance = Literal["feedback", "neutral", "waiting"]
 BREATHS_PER_MIN = 6.0
 #: Of the last row of feedback: an older one is no feedback.
 FEEDBACK_AGE_S = 1.0
@@ -53,7 +53,7 @@ class Picture:
 
     Attributes
     ----------
-    look : str
+    appearance : str
         What is meant: ``feedback``, ``neutral`` or ``waiting``.
     calm, filled, dotted, glow, breath : float
         0–1: how smooth the shape is, how much it is filled, how much it is dotted, how much it glows (reward), and how
@@ -81,7 +81,7 @@ class Picture:
     over : bool
     """
 
-    look: Look = "waiting"
+    appearance: Appearance = "waiting"
     calm: float = 0.5
     filled: float = 0.0
     dotted: float = 1.0
@@ -137,7 +137,7 @@ class ParticipantView:
         """Note that the participant has asked to stop."""
         self._stop_s = now_s if self._stop_s is None else self._stop_s
 
-    def look(self, snapshot: Snapshot) -> Picture:
+    def picture(self, snapshot: Snapshot) -> Picture:
         """Return the picture of this moment."""
         elapsed_s = 0.0 if self._last_s is None else snapshot.now_s - self._last_s
         self._last_s = snapshot.now_s
@@ -145,21 +145,21 @@ class ParticipantView:
         self._ask_what_is_wanted(
             status.prompt if status is not None and not snapshot.is_over else None, elapsed_s
         )
-        look, level, reward = _feedback(snapshot)
+        appearance, level, reward = _feedback(snapshot)
         asks = self.rating.is_open
         # While a question is there, the rest makes room.
         self._words.become(Words() if asks else self._wanted_words(snapshot), elapsed_s)
         self._sign.become(Sign() if asks else self._wanted_sign(status), elapsed_s)
-        self._note.become(self._wanted_note(snapshot, look), elapsed_s)
+        self._note.become(self._wanted_note(snapshot, appearance), elapsed_s)
         heat = _is_hot(status)
         waits = status is not None and bool(status.phase and status.phase.waits) and not asks
         self._proceed.become(waits, elapsed_s)
         self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
         return Picture(
-            look=look,
+            appearance=appearance,
             calm=self._calm.follow(level, elapsed_s),
-            filled=self._filled.follow(float(look == "feedback"), elapsed_s),
-            dotted=self._dotted.follow(float(look == "waiting"), elapsed_s),
+            filled=self._filled.follow(float(appearance == "feedback"), elapsed_s),
+            dotted=self._dotted.follow(float(appearance == "waiting"), elapsed_s),
             glow=self._glow.follow(float(reward), elapsed_s),
             breath=0.5 - 0.5 * math.cos(2 * math.pi * snapshot.now_s / self._breath_s),
             words=self._words.content,
@@ -241,13 +241,13 @@ class ParticipantView:
             return Sign()
         kind = step.kind
         if kind == "cue":
-            level = self._wording.known("level", step.level)
+            level = self._wording.translate("level", step.level)
             return Sign(
                 kind, self._wording("sign.cue", level=level) if level else self._wording("sign.cue_plain")
             )
         return Sign(kind, self._wording(f"sign.{kind}"))
 
-    def _wanted_note(self, snapshot: Snapshot, look: Look) -> str:
+    def _wanted_note(self, snapshot: Snapshot, appearance: Appearance) -> str:
         status = snapshot.status
         if snapshot.is_over:
             return ""
@@ -259,7 +259,7 @@ class ParticipantView:
             return ""
         if messages.FEEDBACK in snapshot.missing:
             return self._wording("participant.waiting_feedback")
-        return self._wording("participant.no_feedback") if look == "neutral" else ""
+        return self._wording("participant.no_feedback") if appearance == "neutral" else ""
 
     @property
     def note_opacity(self) -> float:
@@ -267,8 +267,8 @@ class ParticipantView:
         return self._note.opacity
 
 
-def _feedback(snapshot: Snapshot) -> tuple[Look, float, bool]:
-    """Return the look of the shape, the level and the reward: of the feedback stream while it is fresh."""
+def _feedback(snapshot: Snapshot) -> tuple[Appearance, float, bool]:
+    """Return the appearance of the shape, the level and the reward: of the feedback stream while it is fresh."""
     status = snapshot.status
     if status is None or messages.STATUS in snapshot.missing:
         return "waiting", 0.5, False

@@ -168,7 +168,7 @@ class ContactCheck:
                     self._wording(
                         "setup.problem_bad",
                         label=label,
-                        state=self._wording.known("quality", self.states[label].state),
+                        state=self._wording.translate("quality", self.states[label].state),
                     )
                     for label in inside
                 ]

@@ -84,7 +84,7 @@ class Box:
 NOTHING: Evidence = ("author", [])
 PSYCHOSOCIAL = ("expect", "credib", "motiv", "effort", "mood", "fatigue", "sleep")
 #: What of a feature's declaration defines it.
-DECLARED = ("kind", "band", "scale", "smoothing_s", "measure", "window_s", "whole")
+SPEC_KEYS = ("kind", "band", "scale", "smoothing_s", "measure", "window_s", "whole")
 GUESS = ("guess", "blind", "belie", "alloc")
 
 
@@ -203,13 +203,13 @@ def _artifacts(facts: Facts) -> Evidence:
 def _feature(facts: Facts) -> Evidence:
     """Return the definition of the trained feature."""
     trained = facts.at("loop", "feedback", "feature")
-    declared: list[Any] = facts.at("loop", "features") or []
-    found = next((each for each in declared if each.get("name") == trained), None)
+    specs: list[Any] = facts.at("loop", "features") or []
+    found = next((each for each in specs if each.get("name") == trained), None)
     if found is None:
         return NOTHING
     of = found.get("at") or {}
     channels = of.get("channels") or (facts.at("loop", "montage", "regions") or {}).get(of.get("region"), [])
-    lines = [f"{key.replace('_', ' ')}: {found[key]}" for key in DECLARED if found.get(key) is not None]
+    lines = [f"{key.replace('_', ' ')}: {found[key]}" for key in SPEC_KEYS if found.get(key) is not None]
     peak = facts.spectra.iaf_hz
     lines.insert(0, f"{trained}, trained {facts.at('loop', 'feedback', 'direction')}")
     if channels:

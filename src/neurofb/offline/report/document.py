@@ -67,11 +67,11 @@ def make_report(recording: SessionRecording) -> Report:
 
 def _contexts(facts: Facts, boxes: list[crednf.Box]) -> dict[str, dict[str, Any] | None]:
     recording, annotations = facts.recording, facts.annotations
-    montage, declared = facts.at("loop", "montage") or {}, facts.at("loop", "features") or []
+    montage, specs = facts.at("loop", "montage") or {}, facts.at("loop", "features") or []
     return {
         "header": header_context(facts),
         "timeline": timeline_context(recording, annotations, facts.answers),
-        "spectra": spectra_context(facts.spectra, montage, declared),
+        "spectra": spectra_context(facts.spectra, montage, specs),
         "features": features_context(facts),
         "feedback": feedback_context(facts),
         "quality": quality_context(facts.channels, facts.is_judged, recording.events),

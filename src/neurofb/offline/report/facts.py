@@ -74,8 +74,8 @@ class Facts:
 
     def pipeline(self) -> list[str]:
         """Return the pipeline as it was made for the participant, a line for each feature."""
-        fitted = [event for event in self.recording.events if event.kind == "fitted"]
-        return [str(line) for line in fitted[-1].details.get("pipeline", ())] if fitted else []
+        fits = [event for event in self.recording.events if event.kind == "fitted"]
+        return [str(line) for line in fits[-1].details.get("pipeline", ())] if fits else []
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Return the text of each phase that has one, as the protocol has it for everybody."""

@@ -37,7 +37,7 @@ def spectra_by_place(spectra: Spectra, places: Sequence[tuple[str, Sequence[str]
     columns = max(1, len(places)) if len(places) <= 4 else 3 if len(places) <= 6 else 4
     rows = -(-len(places) // columns)
     height_in = 0.75 + 1.65 * rows
-    with drawn(height_in, fitted=False) as figure:
+    with drawn(height_in, constrained=False) as figure:
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         figure.subplots_adjust(0.05, 0.4 / height_in, 0.995, 1 - 0.55 / height_in, wspace=0.16, hspace=0.34)
         for axes, (name, channels) in zip(panels, places, strict=False):

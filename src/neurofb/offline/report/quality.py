@@ -60,7 +60,7 @@ def channel_stats(recording: SessionRecording) -> tuple[list[ChannelStats], bool
     """
     labels, n_samples = recording.labels, recording.n_samples
     quarter = round(recording.rate_hz / 4) if recording.rate_hz > 0 else 0
-    judge = _judge(recording, quarter) if quarter else None
+    checker = _channel_quality(recording, quarter) if quarter else None
     states: list[Counter[str]] = [Counter() for _ in labels]
     n_missing = np.zeros(len(labels), dtype=np.int64)
     spreads: list[FloatArray] = []
@@ -72,9 +72,9 @@ def channel_stats(recording: SessionRecording) -> tuple[list[ChannelStats], bool
         n_quarters = len(x) // quarter if quarter else 0
         whole = x[: n_quarters * quarter].reshape(n_quarters, quarter, len(labels))
         spreads.append(whole.std(axis=1))
-        for piece in whole if judge is not None else ():
-            assert judge is not None
-            for counted, found in zip(states, judge.process(piece), strict=True):
+        for piece in whole if checker is not None else ():
+            assert checker is not None
+            for counted, found in zip(states, checker.process(piece), strict=True):
                 counted[found.state] += 1
     left = Counter(e.details.get("channel") for e in recording.events if e.kind == "channel_left")
     spread = np.concatenate(spreads) if spreads else np.empty((0, len(labels)))
@@ -88,7 +88,7 @@ def channel_stats(recording: SessionRecording) -> tuple[list[ChannelStats], bool
         )
         for i, label in enumerate(labels)
     ]
-    return channels, judge is not None
+    return channels, checker is not None
 
 
 def _median(values: FloatArray) -> float:
@@ -96,7 +96,7 @@ def _median(values: FloatArray) -> float:
     return float(np.median(finite)) if len(finite) else math.nan
 
 
-def _judge(recording: SessionRecording, quarter: int) -> ChannelQuality | None:
+def _channel_quality(recording: SessionRecording, quarter: int) -> ChannelQuality | None:
     try:
         settings = LoopSettings.from_dict(recording.settings["loop"])
     except (NeurofbError, KeyError, TypeError):

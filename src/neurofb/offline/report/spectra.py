@@ -77,10 +77,10 @@ class Spectra:
         """Return the mean power of channels, shape (n_phases, n_freqs)."""
         columns = [self.labels.index(channel) for channel in channels if channel in self.labels]
         power = self.power[:, columns]
-        known = np.isfinite(power).all(axis=-1, keepdims=True)
-        count = known.sum(axis=1)
+        finite = np.isfinite(power).all(axis=-1, keepdims=True)
+        count = finite.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean: FloatArray = np.where(known, power, 0.0).sum(axis=1) / count
+            mean: FloatArray = np.where(finite, power, 0.0).sum(axis=1) / count
         return np.where(count > 0, mean, np.nan)
 
 
@@ -121,9 +121,9 @@ def spectra_of(recording: SessionRecording, annotations: SessionAnnotations) -> 
 
 def iaf_hz_of(recording: SessionRecording) -> float | None:
     """Return the alpha peak that the session found, or else was given; None without one."""
-    fitted = [event.details for event in recording.events if event.kind == "fitted"]
+    fits = [event.details for event in recording.events if event.kind == "fitted"]
     given = recording.settings.get("given")
-    for document in (*reversed(fitted), given if isinstance(given, dict) else {}):
+    for document in (*reversed(fits), given if isinstance(given, dict) else {}):
         peak = document.get("iaf_hz")
         if isinstance(peak, int | float) and math.isfinite(peak):
             return float(peak)
@@ -182,7 +182,7 @@ def _power(
 
 
 def spectra_context(
-    spectra: Spectra, montage: Mapping[str, Any], declared: Sequence[Any]
+    spectra: Spectra, montage: Mapping[str, Any], specs: Sequence[Any]
 ) -> dict[str, Any] | None:
     """Return figures and captions of the section on spectra; None without EEG that is long enough.
 
@@ -196,7 +196,7 @@ def spectra_context(
     """
     if not len(spectra.freqs_hz) or not spectra.n_windows.any():
         return None
-    regions = _regions(spectra.labels, montage.get("regions") or {}, declared)
+    regions = _regions(spectra.labels, montage.get("regions") or {}, specs)
     positions = dict(zip(montage.get("labels", ()), montage.get("positions", ()), strict=False))
     return {
         "by_region": figures.spectra_by_place(spectra, regions),
@@ -228,11 +228,11 @@ def _worst(clean: NDArray[np.int64], labels: tuple[str, ...]) -> tuple[str, str]
 
 
 def _regions(
-    labels: Sequence[str], known: Mapping[str, Sequence[str]], declared: Sequence[Any]
+    labels: Sequence[str], regions: Mapping[str, Sequence[str]], specs: Sequence[Any]
 ) -> list[tuple[str, list[str]]]:
     """Return the regions that features use, then the usual ones; every channel where there are no regions."""
-    used = [place.get("region") for each in declared
+    used = [place.get("region") for each in specs
             for place in (each.get("at") or {}, *(each.get("between") or ()))]  # fmt: skip
-    names = [name for name in dict.fromkeys((*used, *USUAL_REGIONS)) if name in known]
-    places = [(name, [channel for channel in known[name] if channel in labels]) for name in names]
+    names = [name for name in dict.fromkeys((*used, *USUAL_REGIONS)) if name in regions]
+    places = [(name, [channel for channel in regions[name] if channel in labels]) for name in names]
     return [place for place in places if place[1]][:8] or [(label, [label]) for label in labels[:8]]

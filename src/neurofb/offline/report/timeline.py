@@ -131,7 +131,7 @@ def _phases(axes: Axes, annotations: SessionAnnotations) -> None:
         axes.barh(
             0, lasted_s, left=span.start_s, height=1.0, color=colour_of(span.phase_kind), alpha=0.85, linewidth=0
         )  # fmt: skip
-        words = _fitted(span.label, int(lasted_s / whole_s * 150))
+        words = _wrapped(span.label, int(lasted_s / whole_s * 150))
         middle_s = span.start_s + lasted_s / 2
         axes.text(middle_s, 0, words, ha="center", va="center", fontsize=7, color="white", linespacing=1.05)
     axes.set_ylim(-0.5, 0.5)
@@ -141,7 +141,7 @@ def _phases(axes: Axes, annotations: SessionAnnotations) -> None:
     axes.set_ylabel("phase", rotation=0, ha="right", va="center")
 
 
-def _fitted(words: str, room: int) -> str:
+def _wrapped(words: str, room: int) -> str:
     """Return words on up to three lines of ``room`` letters, cut where they do not fit; nothing where nothing fits."""
     lines = textwrap.wrap(words, max(room, 1), break_long_words=False) if room >= 3 else []
     lines = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
