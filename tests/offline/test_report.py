@@ -21,6 +21,7 @@ from neurofb.commands import report as report_command
 from neurofb.commands import run
 from neurofb.errors import NeurofbError, RecordingFailed, UnknownFile, WrongInput
 from neurofb.events import Event
+from neurofb.format import DASH, NOTICE, clock, number, percent, signed
 from neurofb.offline.report import Report, html, report_of, write_report
 from neurofb.offline.report.document import make_report, save
 from neurofb.offline.report.facts import facts_of
@@ -236,10 +237,10 @@ def test_page_is_well_formed_and_fetches_nothing(made):
 
 def test_page_has_key_figures_and_sections(made, facts):
     head = made.html[:20_000]
-    assert html.NOTICE in head
-    assert run.NOTICE == html.NOTICE
+    assert NOTICE in head
+    assert run.NOTICE == NOTICE
     answered = sum(each.value is not None for each in facts.answers)
-    shares = html.percent(facts.share("usable")), html.percent(facts.share("rewarded"))
+    shares = percent(facts.share("usable")), percent(facts.share("rewarded"))
     for words in (*shares, "finished", f"{answered} / 8", "median age, plus 150 ms of filters", "simulated"):
         assert words in head, words
     for words in (
@@ -257,9 +258,7 @@ def test_page_has_key_figures_and_sections(made, facts):
 
 def test_page_claims_nothing(made):
     for page in (made.html, report(session(BLOCKS, "verum_of_the_trial")).html):
-        words = re.sub(r"<pre>.*?</pre>|<style>.*?</style>", "", page, flags=re.DOTALL).replace(
-            html.NOTICE, ""
-        )
+        words = re.sub(r"<pre>.*?</pre>|<style>.*?</style>", "", page, flags=re.DOTALL).replace(NOTICE, "")
         found = re.search(FORBIDDEN, words, re.IGNORECASE)
         assert found is None, words[max(0, found.start() - 60) : found.end() + 60]
 
@@ -338,9 +337,9 @@ def test_template_without_its_value_is_an_error():
 
 
 def test_missing_numbers_are_dashes():
-    assert html.number(float("nan")) == html.signed(float("nan")) == html.percent(float("nan")) == html.DASH
-    assert html.signed(-0.0004) == "+0.00"
-    assert (html.clock(3725), html.clock(65.4)) == ("1:02:05", "1:05")
+    assert number(float("nan")) == signed(float("nan")) == percent(float("nan")) == DASH
+    assert signed(-0.0004) == "+0.00"
+    assert (clock(3725, hours=True), clock(65.4, hours=True)) == ("1:02:05", "1:05")
 
 
 def test_session_of_rest_alone():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from neurofb.format import DASH, clock, number, percent, signed
 from neurofb.offline.report import figures, timeline
 from neurofb.offline.report.facts import Facts
-from neurofb.offline.report.html import DASH, clock, number, percent, signed
 from neurofb.offline.report.reward_stats import feature_names, mean_features, total_reasons
 
 Row = tuple[str, ...]
@@ -43,7 +43,7 @@ def _block_rows(facts: Facts) -> list[Row]:
         (
             block.span.label,
             block.span.name,
-            clock(block.span.end_s - block.span.start_s),
+            clock(block.span.end_s - block.span.start_s, hours=True),
             f"{block.n}",
             percent(block.usable),
             percent(block.rewarded),

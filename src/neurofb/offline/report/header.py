@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurofb import __version__
+from neurofb.format import DASH, NOTICE, clock, number, percent
 from neurofb.offline.report.facts import Facts
-from neurofb.offline.report.html import DASH, NOTICE, clock, number, percent
 from neurofb.recording.provenance import text_hash
 
 SECTIONS = (
@@ -64,7 +64,7 @@ def _key_figures(facts: Facts) -> list[tuple[str, str]]:
     ages = facts.ages
     highest_c = max((s.highest_c for s in facts.stimuli if s.highest_c == s.highest_c), default=float("nan"))
     found = [
-        (clock(facts.annotations.end_s), "long"),
+        (clock(facts.annotations.end_s, hours=True), "long"),
         (f"{len(facts.recording.labels)}", f"EEG channels, {number(facts.recording.rate_hz, 0)} Hz"),
         (percent(sum(good) / len(good)) if good else DASH, "of EEG judged ok"),
     ]

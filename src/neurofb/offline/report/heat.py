@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from neurofb.events import Event
+from neurofb.format import DASH, clock, number
 from neurofb.offline.annotations import Annotation, SessionAnnotations
-from neurofb.offline.report.html import DASH, clock, number
 from neurofb.recording.session_recording import SessionRecording
 
 LEDGER = "heat-ledger.json"
@@ -194,7 +194,7 @@ def heat_context(
         ],
         "stimuli": [
             (
-                clock(s.at_s),
+                clock(s.at_s, hours=True),
                 s.phase,
                 s.site,
                 number(s.target_c, 1),

@@ -1,4 +1,4 @@
-"""The page: Jinja2 templates of this package, with numbers as a person reads them. Every text is escaped.
+"""The page: Jinja2 templates of this package, which escape every text.
 
 In: contexts, plain dicts and dataclasses. Out: the HTML; nothing in it is fetched from anywhere.
 """
@@ -12,42 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-NOTICE = (
-    "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain. Use it only in "
-    "ethics-approved studies, by trained staff."
-)
-#: What a page of ours begins with, after its doctype: only such a file is ever replaced.
+from neurofb.format import clock, number, percent
+
+#: A page of ours begins with this, after its doctype: only such a file is ever replaced.
 MARK = "<!-- neurofb session report -->"
-DASH = "–"
-
-
-def number(value: float | None, digits: int = 2, unit: str = "") -> str:
-    """Return a number, or a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    return f"{value:.{digits}f}{unit}"
-
-
-def signed(value: float, digits: int = 2, unit: str = "") -> str:
-    """Return a number with its sign, or a dash where there is none."""
-    if not math.isfinite(value):
-        return DASH
-    return f"{round(value, digits) + 0.0:+.{digits}f}{unit}".replace("-", "−")  # + 0.0: never a negative zero
-
-
-def percent(fraction: float, digits: int = 0) -> str:
-    """Return a fraction in percent, or a dash where there is none."""
-    return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else DASH
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as h:mm:ss or m:ss."""
-    if not math.isfinite(seconds):
-        return DASH
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
 def milliseconds(seconds: float) -> str:
@@ -66,7 +34,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters.update(number=number, percent=percent, clock=clock, ms=milliseconds)
+    found.filters.update(
+        number=number, percent=percent, clock=functools.partial(clock, hours=True), ms=milliseconds
+    )
     found.tests["finite"] = math.isfinite
     return found
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
+from neurofb.format import DASH, percent
 from neurofb.offline.annotations import Annotation, SessionAnnotations
 from neurofb.offline.report import figures
-from neurofb.offline.report.html import DASH, percent
 from neurofb.recording.session_recording import SessionRecording
 
 #: Length of a window in s; windows overlap by half (Welch 1967).

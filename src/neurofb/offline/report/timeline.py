@@ -15,9 +15,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from neurofb.chunk import FloatArray
+from neurofb.format import DASH, clock, number
 from neurofb.offline.annotations import SessionAnnotations
 from neurofb.offline.report.heat import Answer
-from neurofb.offline.report.html import DASH, clock, number
 from neurofb.offline.report.reward_stats import feature_names
 from neurofb.offline.report.svg import (
     BAD,
@@ -296,8 +296,8 @@ def timeline_context(
     """Return the figure of the session over time, and its phases."""
     rows = [
         (
-            clock(phase.start_s),
-            clock(phase.end_s - phase.start_s),
+            clock(phase.start_s, hours=True),
+            clock(phase.end_s - phase.start_s, hours=True),
             phase.label,
             phase.phase_kind.replace("_", " "),
             phase.eyes,
