@@ -39,22 +39,12 @@ REBUILD = "python -m pip install . (in a checkout: python setup.py build_ext --i
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, and how it is.
-
-    Attributes
-    ----------
-    check : str
-        What was looked at.
-    state : {"ok", "limited", "missing"}
-    found : str
-        What was found.
-    fix : str
-        What to do; empty where all is well.
-    """
+    """What was looked at, and how it is."""
 
     check: str
     state: State
     found: str
+    #: The remedy; empty where none is needed.
     fix: str = ""
 
 
@@ -201,12 +191,7 @@ def _space(folder: Path) -> Finding:
 def clock_findings(clock: Clock, other_s: Callable[[], float] = time.monotonic) -> list[Finding]:
     """Hold the session's clock against another, and ask it to wake after a millisecond, many times.
 
-    Parameters
-    ----------
-    clock : Clock
-        LSL's, in a session.
-    other_s : callable
-        Another steady clock, in s.
+    ``other_s`` returns the time of another steady clock, in s.
     """
     first_s, other_first_s = clock.now_s(), other_s()
     backwards, late_ms, last_s = 0, [], first_s

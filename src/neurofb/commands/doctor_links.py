@@ -78,10 +78,7 @@ def lsl_findings(environment: Mapping[str, str] | None = None) -> list[Finding]:
 
     Where they are not found, the setting that helps is tried before it is recommended.
 
-    Parameters
-    ----------
-    environment : mapping of str to str, optional
-        The environment whose LSL settings hold; the process's own if left out.
+    ``environment`` holds LSL's settings; the process's own if left out.
     """
     given = dict(os.environ if environment is None else environment)
     briefly, n = _found(given)

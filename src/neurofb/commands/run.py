@@ -41,26 +41,17 @@ PRIORITY = -10
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How a session is shown, and what is made of its recording.
+    """How a session is shown, and what is made of its recording."""
 
-    Attributes
-    ----------
-    headless : bool
-        Lines only: no picture at the terminal, no windows.
-    fast : bool
-        On a manual clock, as fast as it can: everything simulated.
-    screens : bool
-        Open the participant's and the operator's windows.
-    as_json : bool
-        The end as JSON, for programs.
-    export, report : bool
-        What is made of the record when the session is over: BIDS, and a page to read.
-    """
-
+    #: Lines only: no picture at the terminal, no windows.
     headless: bool = False
+    #: On a manual clock, as fast as it can: everything simulated.
     fast: bool = False
+    #: Open the participant's and the operator's windows.
     screens: bool = False
+    #: The end as JSON, for programs.
     as_json: bool = False
+    #: Made of the record when the session is over: BIDS, and a page to read.
     export: bool = True
     report: bool = False
 

@@ -104,12 +104,7 @@ class Picture:
 class Keys:
     """Keys of the terminal as commands of the session; a stop does not wait for the engine.
 
-    Parameters
-    ----------
-    uid : str
-        The session's own.
-    on_stop : callable
-        Called at once, from the thread that reads keys.
+    ``on_stop`` is called at once, from the thread that reads keys.
     """
 
     def __init__(self, uid: str, on_stop: Callable[[], None]) -> None:

@@ -14,16 +14,7 @@ CLOSE_S = 2.0
 
 
 class Windows:
-    """The participant's and the operator's window.
-
-    Parameters
-    ----------
-    uid : str
-        The session's own.
-    say : callable
-        Takes words for the terminal.
-    kinds : sequence of str
-    """
+    """The participant's and the operator's window."""
 
     def __init__(
         self,

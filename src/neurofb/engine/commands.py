@@ -21,15 +21,7 @@ _KEPT = 500
 
 
 class Commands:
-    """The commands of one session.
-
-    Parameters
-    ----------
-    listeners : sequence of Listener
-        Where commands come from.
-    sequencer : Sequencer
-    session_log : SessionLog
-    """
+    """The commands of one session."""
 
     def __init__(self, listeners: Sequence[Listener], sequencer: Sequencer, session_log: SessionLog) -> None:
         self._listeners, self._sequencer, self._session_log = tuple(listeners), sequencer, session_log

@@ -41,16 +41,9 @@ LOST_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a session ended.
+    """How a session ended."""
 
-    Attributes
-    ----------
-    kind : {"finished", "ended", "stopped", "interrupted", "aborted"}
-        To its last step; in order before that; by a stop; by Ctrl-C; by something that went wrong.
-    message : str
-    exit_code : int
-    """
-
+    #: In this order: to its last step, in order before that, by a stop, by Ctrl-C, by an error or fault.
     kind: str
     message: str
     exit_code: int

@@ -34,12 +34,7 @@ LONGEST_WARM_UP_S = 0.001
 class CacheWarmer:
     """A second loop that processes the last hop of the first one again (from samples to feedback in half the time).
 
-    Parameters
-    ----------
-    main : Loop
-        The loop of the session; the warmer does not change it.
-    condition : str
-        Baseline of the feedback block.
+    It does not change the loop of the session, ``main``.
     """
 
     def __init__(self, main: Loop, condition: Condition) -> None:
@@ -62,13 +57,7 @@ class CacheWarmer:
 class HopWaiter:
     """Waits for samples: asleep, except for those that complete a hop.
 
-    Parameters
-    ----------
-    source : Source
-    loop : Loop
-    warm_up : callable
-        Called just before the sample that completes a hop, if there is time for it.
-    clock : Clock
+    ``warm_up`` is called just before the sample that completes a hop, if there is time for it.
     """
 
     def __init__(self, source: Source, loop: Loop, warm_up: Callable[[], None], clock: Clock) -> None:

@@ -31,79 +31,49 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line asks.
-
-    Attributes
-    ----------
-    protocol, device, participant : str
-    session, arm : str or None
-        The protocol's session and arm; None where there is only one.
-    stream : str or None
-        The EEG stream's name, or a predicate with "=".
-    data : Path
-        The dataset.
-    seed : int
-        Of every random choice.
-    simulate : bool
-        A simulated participant in a simulated headset instead of a stream.
-    answers : bool
-        Whether that one answers and presses; without, somebody at a screen does.
-    baseline : Path or None
-        The folder of an earlier session of this participant.
-    thermode : str
-        Which stimulator.
-    thermode_faults, headset_faults : tuple of str
-        What goes wrong with simulated devices.
-    date : str
-        The wall clock's date and time, for the record.
-    allocation : Path or None
-        Where to note which arm it was: outside the dataset, in which the arm is nowhere.
-    """
+    """What the command line asks."""
 
     protocol: str
     device: str
     participant: str
+    #: None where the protocol has only one.
     session: str | None = None
     arm: str | None = None
+    #: The name of the EEG stream, or a predicate with "=".
     stream: str | None = None
     data: Path = Path("neurofb-data")
     seed: int = 0
+    #: A simulated participant in a simulated headset instead of a stream.
     simulate: bool = False
+    #: Whether the simulated participant answers and presses; otherwise somebody at a screen does.
     answers: bool = True
+    #: The folder of an earlier session of this participant.
     baseline: Path | None = None
+    #: The kind of stimulator.
     thermode: str = "simulated"
+    #: Faults of simulated devices.
     thermode_faults: tuple[str, ...] = ()
     headset_faults: tuple[str, ...] = ()
+    #: Date and time of the wall clock, for the record.
     date: str = ""
+    #: The file to note the arm in, outside the dataset, in which the arm is nowhere.
     allocation: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SessionPlan:
-    """A session that may start.
-
-    Attributes
-    ----------
-    asked : Asked
-    protocol : Protocol
-    profile : DeviceProfile
-    timeline : Timeline
-    temperatures : mapping of str to float
-        Calibrated ones, by level.
-    earlier : ParticipantRecord or None
-        What an earlier session measured of this participant.
-    warnings : tuple of str
-    used : mapping of str to float
-        What each place on the skin has had in earlier runs of this session.
-    """
+    """A session that may start."""
 
     asked: Asked
     protocol: Protocol
     profile: DeviceProfile
     timeline: Timeline
+    #: Calibrated temperatures by level, in °C.
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    #: Measurements of this participant from an earlier session.
     earlier: ParticipantRecord | None = None
     warnings: tuple[str, ...] = ()
+    #: The dose of each site in earlier runs of this session.
     used: Mapping[str, float] = field(default_factory=dict)
 
     @property

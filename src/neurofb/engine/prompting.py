@@ -15,11 +15,7 @@ from neurofb.protocol.ratings import Prompt, Prompts, Rating, Scale
 class Prompting:
     """The prompts of a session.
 
-    Parameters
-    ----------
-    session_log : SessionLog
-    on_prompt : callable, optional
-        Called with each prompt: a simulated participant begins to think.
+    ``on_prompt`` is called with each prompt, e.g. for a simulated participant.
     """
 
     def __init__(self, session_log: SessionLog, on_prompt: Callable[[Prompt], None] | None = None) -> None:

@@ -31,12 +31,7 @@ SILENT_S = 0.1
 class RecordedLoop:
     """A loop whose input, output and instructions are in the record.
 
-    Parameters
-    ----------
-    loop : Loop
-    session_log : SessionLog
-    at_once : bool
-        Compute a fit on the spot, as on a manual clock, instead of beside the session.
+    ``at_once`` computes a fit on the spot, as on a manual clock, instead of beside the session.
     """
 
     def __init__(self, loop: Loop, session_log: SessionLog, *, at_once: bool) -> None:

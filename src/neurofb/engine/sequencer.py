@@ -51,17 +51,7 @@ def closing(close: Callable[[], object]) -> Callable[[object, BaseException | No
 class Sequencer:
     """Runs a session along its timeline.
 
-    Parameters
-    ----------
-    uid : str
-        The session's own.
-    plan : SessionPlan
-    recorded_loop : RecordedLoop
-    stimuli : StimulusController or None
-    calibration : HeatCalibration or None
-        Finds this participant's temperatures in a phase of that kind.
-    prompting : Prompting
-    session_log : SessionLog
+    ``calibration`` finds this participant's temperatures in a phase of that kind.
     """
 
     def __init__(

@@ -71,23 +71,15 @@ class Publishing(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogColumns:
-    """What the columns of a session's record are.
+    """What the columns of a session's record are."""
 
-    Attributes
-    ----------
-    info : StreamInfo
-        The source's stream, every column labelled.
-    eeg : EegColumns
-        Which of its columns are the channels of chunks.
-    features : mapping of str to str
-        Name → unit, in their order.
-    sites : sequence of str
-        Where heat may be applied; the record numbers them so.
-    """
-
+    #: The source's stream, every column labelled.
     info: StreamInfo
+    #: The columns that are the channels of chunks.
     eeg: EegColumns
+    #: Name → unit, in their order.
     features: Mapping[str, str]
+    #: Where heat may be applied; the record numbers them in this order.
     sites: Sequence[str] = ()
 
 

@@ -32,16 +32,8 @@ LEARNS_PER_MIN = 0.1
 class SimulatedParticipant:
     """Perceives a session and answers in it; a `Listener` that the session reads commands from.
 
-    Parameters
-    ----------
-    uid : str
-        The session's own.
-    head : Head
-    rater : SimulatedRater
-    learner : Learner or None
-        None for a participant who learns nothing.
-    answers : bool
-        Whether this participant answers and presses; otherwise a person at a screen does.
+    ``answers``: whether this participant answers and presses; otherwise a person at a screen does. Without a
+    ``learner``, nothing is learnt.
     """
 
     def __init__(

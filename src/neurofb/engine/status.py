@@ -62,14 +62,7 @@ class Heading:
 
 
 class StatusBuilder:
-    """Makes the status of a session.
-
-    Parameters
-    ----------
-    heading : Heading
-    source, recorded_loop, sequencer, stimuli, session_log
-        The parts of the session.
-    """
+    """Makes the status of a session."""
 
     def __init__(
         self,

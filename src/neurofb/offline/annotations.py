@@ -56,14 +56,7 @@ _PIECE = 500_000
 
 
 class SampleTimes:
-    """Where times of the recording computer's LSL clock lie among the samples of a recording.
-
-    Parameters
-    ----------
-    recording : SessionRecording
-    rate_hz : float
-        Nominal; the recording's grid is made of it.
-    """
+    """Where times of the recording computer's LSL clock lie among the samples of a recording."""
 
     def __init__(self, recording: SessionRecording, rate_hz: float) -> None:
         self.rate_hz, self.n_samples = (rate_hz if rate_hz > 0 else math.nan), recording.n_samples
@@ -99,35 +92,24 @@ class SampleTimes:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A span of a session, or a moment.
+    """A span of a session, or a moment."""
 
-    Attributes
-    ----------
-    onset_s, duration_s : float
-        On the sample clock.
-    kind : str
-        ``phase``, ``step``, ``heat``, ``rating``, ``feedback``, ``pause``, ``note``, ``artifact`` or ``channel_left``.
-    name : str
-        Of the phase, the level, the scale, the block's baseline …; may be empty.
-    details : mapping
-        ``phase``, ``trial``, ``level``, ``site``, ``target_c``, ``scale``, ``value`` …, as far as known.
-    channels : tuple of str
-        What it concerns; none: all.
-    start_s, end_s : float
-        On the session clock.
-    first, stop : int
-        Phases and blocks: the samples that the loop took in meanwhile, ``first`` to before ``stop``. A phase's first
-        one was taken some ms before its onset, for it came in with a delay.
-    """
-
+    #: On the sample clock.
     onset_s: float
     duration_s: float
+    #: ``phase``, ``step``, ``heat``, ``rating``, ``feedback``, ``pause``, ``note``, ``artifact`` or ``channel_left``.
     kind: str
+    #: Of the phase, the level, the scale, the block's baseline …; may be empty.
     name: str = ""
+    #: ``phase``, ``trial``, ``level``, ``site``, ``target_c``, ``scale``, ``value`` …, as far as known.
     details: Mapping[str, Any] = field(default_factory=dict)
+    #: The channels it is about; none: all.
     channels: tuple[str, ...] = ()
+    #: On the session clock.
     start_s: float = 0.0
     end_s: float = 0.0
+    #: Phases and blocks: the samples that the loop took in meanwhile, ``first`` to before ``stop``. A phase's first one
+    #: was taken some ms before its onset, for it came in with a delay.
     first: int = 0
     stop: int = 0
 
@@ -154,31 +136,19 @@ class Annotation:
 
 @dataclass(frozen=True, eq=False)
 class SessionAnnotations:
-    """How a session went.
+    """How a session went."""
 
-    Attributes
-    ----------
-    zero_s : float
-        Where the session began to run, on the recording computer's clock.
-    end_s : float
-        When it ended, or when the last thing was recorded, on the session clock.
-    outcome : str
-        "finished", "aborted", "stopped" …; "broken off" if the record has no end.
-    message : str
-        The same in words.
-    annotations : tuple of Annotation
-        In order of onset. Also those without samples.
-    n_samples : int
-    rate_hz : float
-        Nominal; NaN if it is lost.
-    """
-
+    #: Start of the session on the recording computer's clock.
     zero_s: float
+    #: Its end, or the last record, on the session clock.
     end_s: float
+    #: "finished", "aborted", "stopped" …; "broken off" if the record has no end.
     outcome: str
     message: str
+    #: In order of onset, also those without samples.
     annotations: tuple[Annotation, ...]
     n_samples: int
+    #: Nominal; NaN if it is lost.
     rate_hz: float
 
     def of_kind(self, kind: str) -> tuple[Annotation, ...]:
@@ -235,14 +205,7 @@ class SessionAnnotations:
 
 
 def annotate(recording: SessionRecording, times: SampleTimes | None = None) -> SessionAnnotations:
-    """Return the spans of a session, whole or broken off.
-
-    Parameters
-    ----------
-    recording : SessionRecording
-    times : SampleTimes, optional
-        Of the recording, if they are there already.
-    """
+    """Return the spans of a session, whole or broken off."""
     session = _Session(recording, SampleTimes(recording, recording.rate_hz) if times is None else times)
     phases = [*session.phases()]
     found = [

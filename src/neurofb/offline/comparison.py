@@ -30,24 +30,14 @@ TORN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first difference between record and re-run.
-
-    Attributes
-    ----------
-    stream : {"features", "feedback", "reasons"}
-    row : int
-        Of that stream, counted from 0.
-    index : int
-        The sample.
-    time_s : float
-        When it was recorded, from the recording's first sample on.
-    column : str
-    recorded, now : object
-    """
+    """The first difference between record and re-run."""
 
     stream: str
+    #: Row of that stream, counted from 0.
     row: int
+    #: The sample index.
     index: int
+    #: When it was recorded, from the recording's first sample on.
     time_s: float
     column: str
     recorded: Any
@@ -62,34 +52,23 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """The result of comparing a re-run with its record.
+    """The result of comparing a re-run with its record."""
 
-    Attributes
-    ----------
-    others : tuple of str
-        What is not as it was when the session was recorded; then 1e-9 is demanded instead of bits.
-    n_values, n_feedback, n_reasons : int
-        Rows that were compared.
-    n_same_bits : int
-        Rows of values and feedback that are equal to the last bit.
-    worst : float
-        The greatest relative difference of any number.
-    difference : Difference or None
-        The first that is more than is allowed.
-    n_lost : int
-        Recorded rows whose samples are lost with the end of a broken-off recording.
-    notes : tuple of str
-        What a reader should know: how far the recording goes, what is uncertain.
-    """
-
+    #: Differences from the session: kernels, processor, libraries; then 1e-9 is demanded instead of equal bits.
     others: tuple[str, ...]
+    #: Rows that were compared.
     n_values: int
     n_feedback: int
     n_reasons: int
+    #: Rows of values and feedback that are equal to the last bit.
     n_same_bits: int
+    #: The greatest relative difference of any number.
     worst: float
+    #: The first difference beyond the tolerance.
     difference: Difference | None
+    #: Recorded rows whose samples are lost with the end of a broken-off recording.
     n_lost: int = 0
+    #: Notes for a reader: how far the recording goes, what is uncertain.
     notes: tuple[str, ...] = field(default=())
 
     @property

@@ -19,21 +19,14 @@ _PIECE_S = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """Missing samples.
+    """Missing samples."""
 
-    Attributes
-    ----------
-    first, end : int
-        ``first`` to before ``end``.
-    channels : ndarray of int
-        Columns in which they are missing.
-    before_uv, after_uv : ndarray, shape (n_channels,)
-        The samples beside it; where there is none, the one on the other side, and 0 where there is none at all.
-    """
-
+    #: ``first`` to before ``end``.
     first: int
     end: int
+    #: Columns in which samples are missing.
     channels: NDArray[np.int64]
+    #: The samples beside it; where there is none, the one on the other side, and 0 where there is none at all.
     before_uv: FloatArray
     after_uv: FloatArray
 

@@ -44,48 +44,31 @@ class Instruction:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A feedback block.
+    """A feedback block."""
 
-    Attributes
-    ----------
-    condition : str
-        The baseline it was scored against.
-    first, end : int
-        Its samples: ``first`` to before ``end``.
-    result : mapping or None
-        How it went, as `BlockResult` says; None if the recording broke off in it.
-    """
-
+    #: The baseline it was scored against.
     condition: str
+    #: Its samples: ``first`` to before ``end``.
     first: int
     end: int
+    #: Its summary, a `BlockResult` as a mapping; None if the recording broke off in it.
     result: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """Values and feedback, computed from the samples of a session.
+    """Values and feedback, computed from the samples of a session."""
 
-    Attributes
-    ----------
-    n_samples : int
-        How many samples went in.
-    rate_hz : float
-    features, feedback : mapping of str to ndarray
-        The columns of the record's streams, but for times.
-    reasons : list of (int, str)
-        From which sample on feedback was withheld for which reason; an empty one: it could be earned.
-    blocks : list of Block
-    stopped : str
-        In words, which instruction could not be followed; empty if all could.
-    """
-
+    #: Samples that went in.
     n_samples: int
     rate_hz: float
+    #: The columns of the record's streams, without times.
     features: Mapping[str, FloatArray]
     feedback: Mapping[str, FloatArray]
+    #: Sample index and the reason for withheld feedback from then on; an empty one: it could be earned.
     reasons: list[tuple[int, str]]
     blocks: list[Block]
+    #: The instruction that could not be followed, in words; empty if all could.
     stopped: str = ""
 
 
@@ -154,13 +137,7 @@ def earlier_fit(given: Mapping[str, Any] | None) -> tuple[ParticipantFit | None,
 def compute(recording: SessionRecording, loop: Loop, progress: Progress | None = None) -> Computed:
     """Feed the recorded samples and instructions to a loop.
 
-    Parameters
-    ----------
-    recording : SessionRecording
-    loop : Loop
-        As at the session's start (`loop_of`), or another.
-    progress : callable, optional
-        Told how many samples of how many are done.
+    ``progress`` is called with the number of samples that are done, and of all.
     """
     rows = _RecordedRows(list(loop.measures))
     blocks = _Blocks()

@@ -26,51 +26,33 @@ MEAN_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class BlockFeedback:
-    """The feedback of one block.
+    """The feedback of one block."""
 
-    Attributes
-    ----------
-    rewards : int
-        Samples with a reward.
-    rewarded : float
-        Their share of usable samples; NaN without any.
-    usable : float
-        Share of samples that could earn something.
-    level : float
-        Mean level.
-    success : float
-        The success index at the block's end; NaN without one.
-    course : tuple of float
-        Mean level of each 5 s; NaN where there was none.
-    """
-
+    #: Samples with a reward.
     rewards: int
+    #: Their share of usable samples; NaN without any.
     rewarded: float
+    #: Share of samples for which feedback could be earned.
     usable: float
+    #: Mean level.
     level: float
+    #: The success index at the block's end; NaN without one.
     success: float
+    #: Mean level of each 5 s; NaN where there was none.
     level_means: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockComparison:
-    """A block as it was delivered, and as it would have been.
-
-    Attributes
-    ----------
-    condition : str
-    start_s, duration_s : float
-        From the recording's first sample on.
-    delivered, other : BlockFeedback
-    alike : float
-        Correlation of the two levels over time; NaN where one of them is constant.
-    """
+    """A block as it was delivered, and as it would have been."""
 
     condition: str
+    #: From the recording's first sample on.
     start_s: float
     duration_s: float
     delivered: BlockFeedback
     other: BlockFeedback
+    #: Correlation of the two levels over time; NaN where one of them is constant.
     alike: float
 
 

@@ -20,28 +20,19 @@ LEAST_FREE_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class RecorderState:
-    """The state of a recording, as far as its disk has answered.
+    """The state of a recording, as far as its disk has answered."""
 
-    Attributes
-    ----------
-    n_bytes : int
-        Given to the disk so far.
-    queued_bytes : int
-        Of these, not synced yet.
-    write_age_s, sync_age_s : float or None
-        For how long, on the caller's clock, nothing more was written or synced although something waits; 0 if nothing
-        waits. None on a manual clock, whose seconds are no measure of a disk.
-    free_bytes : int or None
-        Free space after the last sync; None before the first, and where the system does not tell.
-    failure : str
-        What failed, in words; empty if nothing did.
-    """
-
+    #: Bytes passed to the disk so far.
     n_bytes: int
+    #: Of these, bytes not synced yet.
     queued_bytes: int
+    #: For how long, on the caller's clock, nothing more was written or synced although something waits; 0 if nothing
+    #: waits. None on a manual clock, whose seconds are no measure of a disk.
     write_age_s: float | None
     sync_age_s: float | None
+    #: Free space after the last sync; None before the first, and where the system does not report it.
     free_bytes: int | None
+    #: The failure in words; empty without one.
     failure: str
 
     @property

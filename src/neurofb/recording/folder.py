@@ -17,17 +17,10 @@ _RUN = re.compile(r"_run-(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class SessionFolder:
-    """The folder of one run.
-
-    Attributes
-    ----------
-    path : Path
-    participant, session, task : str
-        BIDS labels.
-    run : int
-    """
+    """The folder of one run."""
 
     path: Path
+    #: BIDS labels.
     participant: str
     session: str
     task: str

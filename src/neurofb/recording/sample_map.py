@@ -33,13 +33,7 @@ PRESENT = -1
 
 
 class SampleMap:
-    """Rows that map received samples to their indices on the grid, made while the session runs.
-
-    Parameters
-    ----------
-    n_channels : int
-        EEG channels.
-    """
+    """Rows that map received samples to their indices on the grid, made while the session runs."""
 
     def __init__(self, n_channels: int) -> None:
         self._n_channels = n_channels
@@ -161,11 +155,6 @@ class MappedEeg:
         As ``SampleMap`` gave them.
     stamps_s : ndarray, shape (n_rows,)
         The corrected time of each row's first sample.
-
-    Attributes
-    ----------
-    problems : list of str
-        What cannot be placed, and why.
     """
 
     def __init__(
@@ -177,6 +166,7 @@ class MappedEeg:
         stamps_s: FloatArray,
     ) -> None:
         self.stream, self.columns, self.rate_hz = stream, columns, rate_hz
+        #: Samples that cannot be mapped, and why.
         self.problems: list[str] = []
         known, stamps_s = self._plausible(rows, stamps_s)
         present = known[:, 3] == PRESENT

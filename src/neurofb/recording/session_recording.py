@@ -32,20 +32,7 @@ STREAMS = (SAMPLE_MAP, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, 
 
 
 class SessionRecording:
-    """A recorded session.
-
-    Parameters
-    ----------
-    file : XdfFile
-        Its recording; the other files of the session lie beside it.
-
-    Attributes
-    ----------
-    path : Path
-        The recording.
-    folder : Path
-        The session's folder.
-    """
+    """A recorded session."""
 
     def __init__(self, file: XdfFile) -> None:
         self.file, self.path, self.folder = file, file.path, file.path.parent

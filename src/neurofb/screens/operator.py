@@ -68,14 +68,7 @@ class Session(Protocol):
 
 
 class OperatorScreen(QWidget):
-    """Qt view of the ``OperatorView`` model, the EEG and the last minute.
-
-    Parameters
-    ----------
-    session : Session
-    wording : Wording
-    theme : Theme
-    """
+    """Qt view of the ``OperatorView`` model, the EEG and the last minute."""
 
     def __init__(self, session: Session, wording: Wording, theme: Theme) -> None:
         super().__init__()

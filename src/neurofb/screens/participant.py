@@ -57,16 +57,7 @@ class Session(Protocol):
 
 
 class ParticipantScreen(QWidget):
-    """Qt view of the ``ParticipantView`` model; full screen, one frame each 16 ms or as many as the computer can draw.
-
-    Parameters
-    ----------
-    session : Session
-    wording : Wording
-    theme : Theme
-    breaths_per_min : float, optional
-        Of the breath pacer.
-    """
+    """Qt view of the ``ParticipantView`` model, full screen; a frame each 16 ms, or as many as the computer draws."""
 
     def __init__(
         self, session: Session, wording: Wording, theme: Theme, breaths_per_min: float = 6.0

@@ -42,21 +42,7 @@ def open_stream(query: StreamQuery) -> Source:
 class SetupPage(QWidget):
     """Qt view of the ``ContactCheck`` model.
 
-    Parameters
-    ----------
-    wording : Wording
-    theme : Theme
-    protocol : str, optional
-        The protocol that is to be run: what it cannot use is refused.
-    search : callable
-        Gives the streams; runs in a thread.
-    source_for : callable
-        Gives the source of a query.
-
-    Attributes
-    ----------
-    chosen : Chosen or None
-        Which stream and device; None until "go on", and if the page is closed without it.
+    ``search`` returns the streams and runs in a thread; ``source_for`` returns the source of a query.
     """
 
     done = Signal()
@@ -77,6 +63,7 @@ class SetupPage(QWidget):
         self._busy = False
         self._streams: list[StreamInfo] = []
         self.check: ContactCheck | None = None
+        #: Stream and device; None until "go on", and if the page is closed without it.
         self.chosen: Chosen | None = None
         self._candidate: Chosen | None = None
         self.setWindowTitle(wording("setup.title"))

@@ -37,12 +37,7 @@ def tone(state: str, *, out: bool = False) -> Tone:
 def advice_for(label: str, state: str, wording: Wording, position: str | None = None) -> str:
     """Return the advice for one channel; empty if none is needed.
 
-    Parameters
-    ----------
-    label, state : str
-    wording : Wording
-    position : str, optional
-        The 10-05 name of its place, where the label is none.
+    ``position`` is the 10-05 name of its place, where the label is none.
     """
     if state not in WORST_FIRST:
         return ""

@@ -26,14 +26,7 @@ Content = TypeVar("Content", bound=Hashable)
 
 
 class Slow:
-    """A number between 0 and 1 that follows another at a limited speed.
-
-    Parameters
-    ----------
-    value : float
-        Where it begins.
-    limit_per_s : float
-    """
+    """A number between 0 and 1 that follows another at a limited speed."""
 
     def __init__(self, value: float, limit_per_s: float = LIMIT_PER_S) -> None:
         self.value, self._limit_per_s = value, limit_per_s
@@ -52,21 +45,14 @@ class Faded(Generic[Content]):
 
     What has begun to come comes wholly, and what has begun to go goes wholly: half-shown things that are wanted and
     not wanted in turn would flicker.
-
-    Attributes
-    ----------
-    content : hashable
-    nothing : hashable
-        The content that is never to be seen: it makes way at once.
-    opacity : float
-        0–1.
-    going : bool
-        Whether it is on its way out.
     """
 
     content: Content
+    #: The content that is never shown: it makes way at once.
     nothing: Content
+    #: 0–1.
     opacity: float = 0.0
+    #: Whether the content is fading out.
     going: bool = False
 
     def become(self, wanted: Content, elapsed_s: float) -> None:

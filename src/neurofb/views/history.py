@@ -15,14 +15,7 @@ from neurofb.chunk import FloatArray
 
 
 class RingBuffer:
-    """The newest rows of a numeric stream.
-
-    Parameters
-    ----------
-    columns : sequence of str
-    n_rows : int
-        How many are kept.
-    """
+    """The newest rows of a numeric stream."""
 
     def __init__(self, columns: Sequence[str], n_rows: int) -> None:
         self.columns = tuple(columns)
@@ -55,13 +48,7 @@ class RingBuffer:
 
 
 class PendingEeg:
-    """EEG that was received and not drawn yet; the oldest is dropped and counted where more than a limit waits.
-
-    Parameters
-    ----------
-    n_samples : int
-        The limit.
-    """
+    """EEG that was received and not drawn yet; the oldest is dropped and counted where more than a limit waits."""
 
     def __init__(self, n_samples: int) -> None:
         self._limit = n_samples
@@ -92,14 +79,7 @@ class SweepEnvelope:
     The screen sweeps: a column is written once, and stays until the sweep comes round again. So a frame costs as much
     as what is new in it, not as much as what is seen.
 
-    Parameters
-    ----------
-    n_channels : int
-    rate_hz : float
-    span_s : float
-        From one edge of the screen to the other, in seconds.
-    n_columns : int
-        Width of the screen in pixels.
+    ``span_s`` is the time from one edge of the screen to the other, ``n_columns`` its width in pixels.
     """
 
     def __init__(self, n_channels: int, rate_hz: float, span_s: float, n_columns: int) -> None:

@@ -74,34 +74,20 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class OperatorView:
-    """Everything the operator's screen shows in words.
-
-    Attributes
-    ----------
-    title : str
-    banner : Line or None
-        What must be read first.
-    lines : tuple of Line
-    pieces : tuple of Piece
-    at : float or None
-        Where on the timeline the session is, 0–1.
-    bars : tuple of Bar
-    contacts : tuple of Contact
-    advice, ratings : tuple of str
-    enabled : frozenset of str
-        Commands that make sense now; ``stop`` and ``mark`` always do.
-    is_paused : bool
-    """
+    """Everything the operator's screen shows in words."""
 
     title: str
+    #: The most urgent message.
     banner: Line | None
     lines: tuple[Line, ...] = ()
     pieces: tuple[Piece, ...] = ()
+    #: Where on the timeline the session is, 0–1.
     at: float | None = None
     bars: tuple[Bar, ...] = ()
     contacts: tuple[Contact, ...] = ()
     advice: tuple[str, ...] = ()
     ratings: tuple[str, ...] = ()
+    #: Commands that make sense now; ``stop`` and ``mark`` always do.
     enabled: frozenset[str] = frozenset({"stop", "mark"})
     is_paused: bool = False
 
@@ -111,16 +97,7 @@ def operator_view(
 ) -> OperatorView:
     """Return the operator's view of a snapshot.
 
-    Parameters
-    ----------
-    snapshot : Snapshot
-    wording : Wording
-    uid : str
-        The session's own.
-    has_listeners : bool
-        Whether the session receives this screen's commands.
-    dropped : int
-        Samples that were not drawn.
+    ``dropped`` samples were not drawn.
     """
     status = snapshot.status
     banner = _banner(snapshot, wording, uid, has_listeners)

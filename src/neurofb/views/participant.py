@@ -49,72 +49,44 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One frame.
-
-    Attributes
-    ----------
-    appearance : str
-        What is meant: ``feedback``, ``neutral`` or ``waiting``.
-    calm, filled, dotted, glow, breath : float
-        0–1: how smooth the shape is, how much it is filled, how much it is dotted, how much it glows (reward), and how
-        far it has breathed in.
-    words, sign : Words, Sign
-    words_opacity, sign_opacity, scene_opacity : float
-        0–1; ``scene`` is the shape.
-    left : float or None
-        How much of the present step is left, 0–1; None where nothing runs out.
-    note : str
-        A small line at the bottom.
-    asks : bool
-        Whether a question is open.
-    ask_opacity : float
-        Of the question.
-    proceed : bool
-        Whether "continue" is there; how visible it is, is another matter: ``proceed_opacity``.
-    stop_hint : str
-        Beside the stop, as visible as ``hint_opacity``.
-    heat : bool
-        Whether the skin is or gets warm: then more keys stop.
-    button : bool
-        Whether the space key means "now it hurts".
-    eyes_closed : bool
-    over : bool
-    """
+    """One frame."""
 
     appearance: Appearance = "waiting"
+    #: 0–1: smoothness of the shape, its filling, its dots, its glow (reward), and how far it has breathed in.
     calm: float = 0.5
     filled: float = 0.0
     dotted: float = 1.0
     glow: float = 0.0
     breath: float = 0.0
     words: Words = Words()
+    #: 0–1; ``scene`` is the shape.
     words_opacity: float = 0.0
     sign: Sign = Sign()
     sign_opacity: float = 0.0
     scene_opacity: float = 0.0
+    #: How much of the present step is left, 0–1; None where nothing runs out.
     left: float | None = None
+    #: The small line at the bottom.
     note: str = ""
+    #: Whether a question is open.
     asks: bool = False
     ask_opacity: float = 0.0
+    #: Whether "continue" can be chosen; ``proceed_opacity`` is how visible it is.
     proceed: bool = False
     proceed_opacity: float = 0.0
+    #: Beside the stop.
     stop_hint: str = ""
     hint_opacity: float = 0.0
+    #: Whether the skin is or gets warm: then more keys stop.
     heat: bool = False
+    #: Whether the space key means "now it hurts".
     button: bool = False
     eyes_closed: bool = False
     over: bool = False
 
 
 class ParticipantView:
-    """Makes the pictures of one participant's screen.
-
-    Parameters
-    ----------
-    wording : Wording
-    breaths_per_min : float
-        Of the breath pacer.
-    """
+    """Makes the pictures of one participant's screen."""
 
     def __init__(self, wording: Wording, breaths_per_min: float = BREATHS_PER_MIN) -> None:
         self._wording = wording

@@ -76,15 +76,7 @@ class _Histories:
 class SessionClient:
     """Subscribes to one session and sends commands to it.
 
-    Parameters
-    ----------
-    uid : str
-        The session's own.
-    by : str
-        Who commands: ``participant`` or ``operator``.
-    clock : Clock
-    wanted : iterable of str
-        The streams of ``neurofb.messages`` that this screen needs.
+    ``by`` is ``participant`` or ``operator``; ``wanted`` are the streams of ``neurofb.messages`` that the screen needs.
     """
 
     def __init__(self, uid: str, by: str, clock: Clock, wanted: Iterable[str]) -> None:

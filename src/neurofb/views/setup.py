@@ -110,14 +110,7 @@ class _Quarters:
 class ContactCheck:
     """Checks the contact of a stream until it is good.
 
-    Parameters
-    ----------
-    source : Source
-        Not started yet.
-    device : DeviceProfile or None
-    wording : Wording
-    protocol : str, optional
-        The name or path of the protocol that is to be run.
+    The source is not started yet; ``protocol`` is the name or path of the one to be run.
     """
 
     def __init__(

@@ -10,29 +10,19 @@ from neurofb.status import SessionStatus
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session at one moment.
+    """A session at one moment."""
 
-    Attributes
-    ----------
-    now_s : float
-        When, on this screen's clock, in seconds.
-    status : SessionStatus or None
-        The newest; None before the first.
-    status_age_s : float
-        How long ago it came; infinite before the first.
-    missing : tuple of str
-        Streams that are wanted and not there, or silent.
-    feedback : mapping or None
-        The newest row of the feedback stream by column, with ``time_s``, and ``came_s`` on this screen's clock.
-    unconfirmed : tuple of str
-        Commands that no status has confirmed yet.
-    """
-
+    #: Time on this screen's clock, in s.
     now_s: float
+    #: The newest; None before the first.
     status: SessionStatus | None = None
+    #: Since it came; infinite before the first.
     status_age_s: float = float("inf")
+    #: Streams that are wanted and absent or silent.
     missing: tuple[str, ...] = ()
+    #: The newest row of the feedback stream by column, with ``time_s``, and ``came_s`` on this screen's clock.
     feedback: Mapping[str, float] | None = None
+    #: Commands that no status has confirmed yet.
     unconfirmed: tuple[str, ...] = ()
 
     @property

@@ -20,10 +20,7 @@ def languages() -> tuple[str, ...]:
 class Wording:
     """The texts of one language.
 
-    Parameters
-    ----------
-    language : str
-        Such as ``en``; of a longer one, ``de_AT.UTF-8``, the beginning counts.
+    Of a longer language, ``de_AT.UTF-8``, the beginning counts.
 
     Raises
     ------

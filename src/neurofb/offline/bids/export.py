@@ -43,17 +43,11 @@ LAST_SHIFTED = 1925
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The result of an export.
+    """The result of an export."""
 
-    Attributes
-    ----------
-    path : Path
-        The header of the EEG.
-    notes : tuple of str
-        What a reader of the dataset should know: that the session was broken off, what could not be written.
-    """
-
+    #: The header of the EEG.
     path: Path
+    #: Notes for a reader of the dataset, e.g. that the session was broken off.
     notes: tuple[str, ...] = ()
 
 

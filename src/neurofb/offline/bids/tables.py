@@ -54,20 +54,13 @@ KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Regularly sampled columns, as BIDS wants them beside the EEG.
+    """Regularly sampled columns, as BIDS wants them beside the EEG."""
 
-    Attributes
-    ----------
-    rate_hz, start_s : float
-        Start from the first sample of the EEG on.
-    columns : mapping of str to ndarray
-    about : mapping of str to mapping
-        What each column is.
-    """
-
+    #: The first row is at ``start_s`` from the first sample of the EEG on.
     rate_hz: float
     start_s: float
     columns: Mapping[str, FloatArray]
+    #: The description of each column.
     about: Mapping[str, Mapping[str, Any]]
 
 

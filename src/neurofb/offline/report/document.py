@@ -41,11 +41,6 @@ class Report:
 def report_of(session: Path | str) -> Report:
     """Make the report of a session, whole or broken off.
 
-    Parameters
-    ----------
-    session : path-like
-        Its folder, or its recording.
-
     Raises
     ------
     UnknownFile, WrongFile

@@ -79,11 +79,7 @@ def _spectrum(axes: Axes, spectra: Spectra, channels: Sequence[str]) -> None:
 def topographies(spectra: Spectra, positions: Mapping[str, str]) -> Markup:
     """Draw theta and alpha of each phase on the head; as bars where there are too few places for a map.
 
-    Parameters
-    ----------
-    spectra : Spectra
-    positions : dict
-        Channel → place of the 10-05 system.
+    ``positions`` are 10-05 names by channel.
     """
     info, columns = _places(spectra, positions)
     bands = spectra.bands_hz

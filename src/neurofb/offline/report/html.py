@@ -44,10 +44,6 @@ def environment() -> Environment:
 def render(title: str, contexts: Mapping[str, Mapping[str, Any] | None]) -> str:
     """Return the page.
 
-    Parameters
-    ----------
-    title : str
-    contexts : mapping
-        Name of a section's template → what stands in it; None where there is nothing to say.
+    ``contexts`` holds what stands in each section's template by its name; None where there is nothing.
     """
     return environment().get_template("page.html").render(page_title=title, **contexts)

@@ -27,85 +27,56 @@ SHORTEST_BLOCK_S = 10.0
 
 @dataclass(frozen=True)
 class RewardRates:
-    """Reward rate of one phase, in its feedback blocks.
-
-    Attributes
-    ----------
-    label, kind : str
-    n : int
-        Feedback values in it.
-    usable, rewarded : float
-        Shares of them; NaN if there were none.
-    reasons : Counter
-        Why nothing could be earned: reason → values.
-    features : mapping of str to float
-        Share of usable values of each feature, also where no feedback was given.
-    """
+    """Reward rate of one phase, in its feedback blocks."""
 
     label: str
     kind: str
+    #: Feedback values in the phase.
     n: int
+    #: Shares of them; NaN if there were none.
     usable: float
     rewarded: float
+    #: Reason for withheld feedback → number of values.
     reasons: Counter[str] = field(default_factory=Counter)
+    #: Share of usable values of each feature, also where no feedback was given.
     features: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Ages:
-    """The age of feedback when it went out: from the newest EEG sample's time to output, in s.
-
-    Attributes
-    ----------
-    n : int
-    median_s, p95_s, p99_s, most_s : float
-    counts, edges_s : array
-        The histogram.
-    n_older : int
-        Beyond the last edge.
-    filter_s : float
-        The declared delay of the filters, which comes on top; NaN if none was recorded.
-    """
+    """The age of feedback when it went out: from the newest EEG sample's time to output, in s."""
 
     n: int
     median_s: float
     p95_s: float
     p99_s: float
     most_s: float
+    #: The histogram.
     counts: NDArray[np.int64]
     edges_s: FloatArray
+    #: Values beyond the last edge.
     n_older: int
+    #: Delay of the filters, which comes on top; NaN if none was recorded.
     filter_s: float
 
 
 @dataclass(frozen=True)
 class BlockStats:
-    """Reward rate, means and slope of a block, counted from delivered values.
-
-    Attributes
-    ----------
-    span : Annotation
-    n : int
-    usable, rewarded : float
-        Shares of all values.
-    value, z : float
-        Means of the usable ones.
-    success : float
-        The fixed-baseline success index at its end.
-    threshold_z : float
-        At its end.
-    slope_z_per_min : float
-        Of z over the block, least squares; NaN if it is too short.
-    """
+    """Reward rate, means and slope of a block, counted from delivered values."""
 
     span: Annotation
     n: int
+    #: Shares of all values.
     usable: float
     rewarded: float
+    #: Means of the usable ones.
     value: float
     z: float
+    #: The fixed-baseline success index at the block's end.
     success: float
+    #: At the block's end.
     threshold_z: float
+    #: Of z over the block, least squares; NaN if it is too short.
     slope_z_per_min: float
 
 
@@ -238,18 +209,11 @@ def block_stats(recording: SessionRecording, annotations: SessionAnnotations) ->
 
 @dataclass(frozen=True)
 class Learning:
-    """The slope over blocks of one condition, by least squares (as Peng et al. 2020 use it).
-
-    Attributes
-    ----------
-    condition : str
-    n_blocks : int
-    z_per_block, success_per_block : float
-        NaN with fewer than two blocks.
-    """
+    """The slope over blocks of one condition, by least squares (as Peng et al. 2020 use it)."""
 
     condition: str
     n_blocks: int
+    #: NaN with fewer than two blocks.
     z_per_block: float
     success_per_block: float
 

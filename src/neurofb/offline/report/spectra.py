@@ -36,28 +36,19 @@ USUAL_REGIONS = ("frontal_midline", "frontal", "sensorimotor", "temporal", "post
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """Power spectra by phase.
+    """Power spectra by phase."""
 
-    Attributes
-    ----------
-    phases : tuple of Annotation
-        Those that were measured; phases of one name count as one.
-    labels : tuple of str
-    freqs_hz : array (n_freqs,)
-    power : array (n_phases, n_channels, n_freqs)
-        In µV²/Hz; NaN where a channel had no clean window.
-    n_clean, n_windows : array (n_phases, n_channels), array (n_phases,)
-        Windows that went in, and all there were.
-    iaf_hz : float or None
-        The alpha peak the session found or was given.
-    """
-
+    #: The phases that were measured; phases of one name count as one.
     phases: tuple[Annotation, ...]
     labels: tuple[str, ...]
+    #: Shape (n_freqs,).
     freqs_hz: FloatArray
+    #: In µV²/Hz, shape (n_phases, n_channels, n_freqs); NaN where a channel had no clean window.
     power: FloatArray
+    #: Clean windows, shape (n_phases, n_channels), and all windows, shape (n_phases,).
     n_clean: NDArray[np.int64]
     n_windows: NDArray[np.int64]
+    #: The alpha peak that the session found or was given.
     iaf_hz: float | None = None
 
     @property
@@ -186,13 +177,7 @@ def spectra_context(
 ) -> dict[str, Any] | None:
     """Return figures and captions of the section on spectra; None without EEG that is long enough.
 
-    Parameters
-    ----------
-    spectra : Spectra
-    montage : mapping
-        The session's: "labels", "positions" and "regions", as far as known.
-    declared : sequence
-        The session's features.
+    ``montage`` and ``specs`` are the session's, as far as they are known.
     """
     if not len(spectra.freqs_hz) or not spectra.n_windows.any():
         return None

@@ -41,29 +41,19 @@ LEAST_FOUND = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delays:
-    """The result of a latency test.
+    """The result of a latency test."""
 
-    Attributes
-    ----------
-    kind : str
-        ``screen`` or ``sound``.
-    marks_s : ndarray, shape (n_marks,)
-        When each was ordered, on LSL's clock.
-    delays_s : ndarray, shape (n_marks,)
-        How much later it was seen or heard; NaN for those that were missed.
-    rate_hz : float
-        Of the channel.
-    polarity : int
-        1 where a mark raises the channel, −1 where it lowers it; for sound always 1.
-    clearness : float
-        The common step over what shuffled marks give.
-    """
-
+    #: ``screen`` or ``sound``.
     kind: str
+    #: When each mark was ordered, on LSL's clock, shape (n_marks,).
     marks_s: FloatArray
+    #: Delay until each was seen or heard, shape (n_marks,); NaN for those that were missed.
     delays_s: FloatArray
+    #: Of the channel.
     rate_hz: float
+    #: 1 where a mark raises the channel, −1 where it lowers it; for sound always 1.
     polarity: int
+    #: The common step divided by that of shuffled marks.
     clearness: float
 
     @property

@@ -27,18 +27,11 @@ FEWEST_MARKS, MOST_MARKS = 10, 300
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """Marks in time.
+    """Marks in time."""
 
-    Attributes
-    ----------
-    offsets_s : ndarray, shape (n_marks,)
-        When each begins, from the start.
-    on_s : ndarray, shape (n_marks,)
-        How long a patch stays.
-    seed : int
-    """
-
+    #: When each mark begins, from the start, shape (n_marks,).
     offsets_s: FloatArray
+    #: How long the patch stays, shape (n_marks,).
     on_s: FloatArray
     seed: int
 
@@ -70,12 +63,7 @@ def click(rate_hz: float) -> FloatArray:
 
 
 class Clicks:
-    """A renderer that is silent but for clicks, each as soon as it is asked for.
-
-    Parameters
-    ----------
-    rate_hz : float
-    """
+    """A renderer that is silent but for clicks, each as soon as it is asked for."""
 
     def __init__(self, rate_hz: float = 48_000.0) -> None:
         check_rate(rate_hz)

@@ -50,14 +50,7 @@ class DelayTest:
 class RecordedChannel:
     """One channel of a stream from now on, with its stamps on this computer's LSL clock.
 
-    Parameters
-    ----------
-    name : str
-        The stream's.
-    channel : str or None
-        Its label, or its number from 1; None where the stream has one only.
-    wait_s : float
-        How long to look for the stream.
+    ``channel`` is a label or a number from 1; None where the stream has one only.
     """
 
     def __init__(self, name: str, channel: str | None, wait_s: float) -> None:

@@ -25,25 +25,13 @@ TEXT = "Lay the photodiode on the white corner. Space begins, Escape ends"
 
 
 class PatchWindow(QWidget):
-    """Shows a pattern.
-
-    Parameters
-    ----------
-    pattern : Pattern
-    clock : Clock
-    corner : str
-        One of ``CORNERS``.
-
-    Attributes
-    ----------
-    marks_s : list of float
-        When each mark was ordered, on the clock.
-    """
+    """Shows a pattern."""
 
     def __init__(self, pattern: Pattern, clock: Clock, corner: str = CORNERS[0]) -> None:
         super().__init__()
         self.setWindowTitle("neurofb latency")
         self.setCursor(Qt.CursorShape.BlankCursor)
+        #: When each mark was ordered, on the clock.
         self.marks_s: list[float] = []
         self._clock, self._corner = clock, corner
         # Each change with the time from the start at which it is due: on, off, on, off.

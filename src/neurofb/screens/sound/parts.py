@@ -29,17 +29,11 @@ BELLS_TOGETHER = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that a part may be, at gain 1.
+    """The most that a part may be, at gain 1."""
 
-    Attributes
-    ----------
-    lufs : float
-        Loudness of its loudest 400 ms.
-    peak, jump : float
-        Largest sample, and largest difference of neighbours as a share of ``jump_limit``.
-    """
-
+    #: Loudness of its loudest 400 ms.
     lufs: float
+    #: Largest sample, and largest difference of neighbours as a share of ``jump_limit``.
     peak: float
     jump: float
 

@@ -103,18 +103,12 @@ class DevicePlayer:
         The package of that name, loaded.
     device : str or int or None
         Its name, a part of it, or its number; None for the system's own.
-
-    Attributes
-    ----------
-    n_underflows : int
-        How often the device had to play silence because samples came too late.
-    latency_s : float
-        What the device says that it needs from a sample's rendering to its being heard.
     """
 
     def __init__(self, renderer: Renderer, sounddevice: Any, device: str | int | None = None) -> None:
         self._renderer = renderer
         self._room = np.zeros(PIECE)
+        #: How often the device had to play silence because samples came too late.
         self.n_underflows = 0
         self._failure: BaseException | None = None
         try:
@@ -131,6 +125,7 @@ class DevicePlayer:
         except (sounddevice.PortAudioError, ValueError) as error:
             raise StreamMissing(_no_device(sounddevice, device, error)) from error
         self.name = str(facts["name"])
+        #: From a sample's rendering to its sound, as the device reports it.
         self.latency_s = float(self._stream.latency)
 
     def start(self) -> None:

@@ -56,10 +56,7 @@ class Inlet(Protocol):
 class SessionInlet:
     """Receives a session over LSL through a ``SessionClient``, whose thread waits for streams.
 
-    Parameters
-    ----------
-    client : SessionClient
-        With ``WANTED`` streams; started here.
+    The client wants the ``WANTED`` streams and is started here.
     """
 
     def __init__(self, client: SessionClient) -> None:
@@ -93,14 +90,7 @@ class SessionInlet:
 class SessionSound:
     """A session's inlet, score and player, stepped together.
 
-    Parameters
-    ----------
-    inlet : Inlet
-    score : Score
-    player : Player
-    clock : Clock
-    echo : callable
-        Takes lines for the terminal.
+    ``echo`` prints a line at the terminal.
     """
 
     def __init__(

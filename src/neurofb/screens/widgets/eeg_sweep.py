@@ -23,13 +23,7 @@ _LABELS_PX = 74
 
 
 class EegSweep(QWidget):
-    """Qt view of the ``SweepEnvelope`` model; a channel whose contact is bad is drawn in its tone, with its sign.
-
-    Attributes
-    ----------
-    n_dropped : int
-        Samples that came too fast to be drawn.
-    """
+    """Qt view of the ``SweepEnvelope`` model; a channel whose contact is bad is drawn in its tone, with its sign."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -40,6 +34,7 @@ class EegSweep(QWidget):
         self._sweep: SweepEnvelope | None = None
         self._pixmap: QPixmap | None = None
         self._states: Mapping[str, tuple[str, Tone]] = {}
+        #: Samples that came too fast to be drawn.
         self.n_dropped = 0
         self.setMinimumSize(320, 160)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)

@@ -16,13 +16,7 @@ _DASH, _DOT = Qt.PenStyle.DashLine, Qt.PenStyle.DotLine
 class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """Qt view of a ``RingBuffer``: each column a curve, told apart by its line as well as by its colour.
 
-    Parameters
-    ----------
-    theme : Theme
-    columns : sequence of str
-        Which to draw, of those that come: solid, dashed, dotted.
-    span : (float, float) or None
-        Fixed range of the values; None to follow them.
+    ``columns`` are drawn solid, dashed, dotted; ``span`` is a fixed range of values, None to follow them.
     """
 
     def __init__(
