@@ -23,7 +23,7 @@ def called():
     return call
 
 
-def test_a_pipe_gets_one_row_a_line(called):
+def test_piped_check_is_one_row_per_line(called):
     result = called("demo")
     assert result.exit_code == 0, result.output
     rows = [line.split("\t") for line in result.output.splitlines()]
@@ -40,7 +40,7 @@ def test_a_pipe_gets_one_row_a_line(called):
     assert "note: assumed, not published: heat, scales, phases" in result.output
 
 
-def test_json_holds_the_whole_timeline(called):
+def test_check_json_holds_the_whole_timeline(called):
     result = called("breath-heat", as_json=True, seed=3)
     content = json.loads(result.output)
     timeline = expand(load_protocol("breath-heat"), seed=3)
@@ -51,7 +51,7 @@ def test_json_holds_the_whole_timeline(called):
     assert result.exit_code == 0
 
 
-def test_what_is_wrong_follows_the_tables_and_ends_with_code_2(called, tmp_path):
+def test_problems_follow_tables_with_exit_code_2(called, tmp_path):
     result = called("demo", device="muse-2")
     assert isinstance(result.exception, WrongFile)
     assert result.exception.exit_code == 2
@@ -67,7 +67,7 @@ def test_what_is_wrong_follows_the_tables_and_ends_with_code_2(called, tmp_path)
     assert json.loads(broken.output)["protocol"] is None
 
 
-def test_a_session_an_arm_and_a_code_can_be_chosen(called):
+def test_check_takes_session_arm_and_participant(called):
     result = called("zeidan-adapted", session="2", arm="book")
     assert "20:00" in result.output
     assert "practice" in result.output
@@ -77,11 +77,11 @@ def test_a_session_an_arm_and_a_code_can_be_chosen(called):
     assert "looks like an e-mail" in str(called("demo", participant="a@b.org").exception)
 
 
-def test_a_missing_baseline_is_told(called, tmp_path):
+def test_missing_baseline_is_reported(called, tmp_path):
     assert "no baseline in" in str(called("demo", baseline=str(tmp_path)).exception)
 
 
-def test_a_terminal_gets_a_bar_with_every_stimulus():
+def test_bar_marks_every_stimulus():
     timeline = expand(load_protocol("demo"))
     pieces, marks = check.bar(timeline, 90)
     assert "".join(letters for letters, _ in pieces) == "i" * 3 + "r" * 24 + "T" * 63
@@ -90,7 +90,7 @@ def test_a_terminal_gets_a_bar_with_every_stimulus():
     ]
 
 
-def test_the_bar_is_printed_on_a_terminal(monkeypatch, capsys, tmp_path):
+def test_bar_is_printed_on_terminal(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     path = tmp_path / "small.toml"
     path.write_text(TEXT, "utf-8")
@@ -103,7 +103,7 @@ def test_the_bar_is_printed_on_a_terminal(monkeypatch, capsys, tmp_path):
     assert "^ stimulus" in shown
 
 
-def test_a_phase_that_waits_lasts_at_most_its_time(called, tmp_path):
+def test_waiting_phase_lasts_at_most_its_time(called, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(
         TEXT + '\n[[phases]]\nname = "end"\nkind = "pause"\nwaits = true\nduration_s = 60.0\n', "utf-8"

@@ -29,7 +29,7 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_list_piped_is_one_line_a_device() -> None:
+def test_piped_list_is_one_line_per_device() -> None:
     lines = run().output.splitlines()
     assert lines[0].split("\t") == ["name", "device", "by", "channels", "rate_hz", "assumed facts"]
     assert [line.split("\t")[0] for line in lines[1:]] == profile_names()
@@ -37,7 +37,7 @@ def test_list_piped_is_one_line_a_device() -> None:
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_sheet_piped_says_each_fact_with_its_source(name: str) -> None:
+def test_piped_sheet_has_each_fact_with_its_source(name: str) -> None:
     profile = load_profile(name)
     rows = [line.split("\t") for line in run(name).output.splitlines()]
     assert rows[0] == ["fact", "value", "known from"]
@@ -50,7 +50,7 @@ def test_sheet_piped_says_each_fact_with_its_source(name: str) -> None:
     assert {f"LSL {outlet.program}" for outlet in profile.lsl} <= set(values)
 
 
-def test_sheet_explains_what_is_odd() -> None:
+def test_sheet_explains_odd_facts() -> None:
     cyton = run("openbci-cyton").output
     assert "default: the user places the electrodes" in cyton
     assert "names no labels and no unit" in cyton
@@ -72,14 +72,14 @@ def test_json_is_the_whole_profile() -> None:
     assert [each["name"] for each in everything] == profile_names()
 
 
-def test_own_profile_by_path(tmp_path: Path) -> None:
+def test_own_profile_is_read_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     document = (files("neurofb._devices") / "muse-2.toml").read_text("utf-8")
     path.write_text(document.replace('"Muse 2"', '"My [odd] Muse"'), encoding="utf-8")
     assert "My [odd] Muse by InteraXon" in run(str(path)).output
 
 
-def test_table_on_a_terminal() -> None:
+def test_devices_prints_table_on_terminal() -> None:
     leader, follower = pytest.importorskip("pty").openpty()
     environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
     code = "from neurofb.cli import main; main()"

@@ -47,7 +47,7 @@ def blocked(module: str) -> str:
 # -- this computer -------------------------------------------------------------------------------------------------
 
 
-def test_an_old_python_is_refused_with_the_least_that_would_do():
+def test_old_python_is_refused_with_required_version():
     (finding,) = doctor_checks.python_findings((3, 10, 4))
     assert finding.state == "missing"
     assert "3.10.4" in finding.found
@@ -55,7 +55,7 @@ def test_an_old_python_is_refused_with_the_least_that_would_do():
     assert states(doctor_checks.python_findings()) == {"Python": "ok"}
 
 
-def test_kernels_that_are_not_built_come_with_the_command_that_builds_them():
+def test_unbuilt_kernels_come_with_build_command():
     (finding,) = in_a_process("doctor_checks.kernel_findings()", before=blocked("neurofb._kernels"))
     assert finding.state == "missing"
     assert "setup.py build_ext --inplace" in finding.fix
@@ -69,9 +69,7 @@ def test_kernels_that_are_not_built_come_with_the_command_that_builds_them():
         (False, True, "limited", "older than _kernels.pyx"),
     ],
 )
-def test_kernels_are_fast_ones_and_not_older_than_their_source(
-    tmp_path, monkeypatch, is_checked, is_stale, state, word
-):
+def test_checked_or_stale_kernels_are_reported(tmp_path, monkeypatch, is_checked, is_stale, state, word):
     built, source = tmp_path / "_kernels.so", tmp_path / "_kernels.pyx"
     for path, time_s in ((built, 100), (source, 200 if is_stale else 50)):
         path.write_text("")
@@ -84,20 +82,20 @@ def test_kernels_are_fast_ones_and_not_older_than_their_source(
     assert word in finding.found
 
 
-def test_every_library_that_is_needed_is_loaded():
+def test_each_required_library_is_loaded():
     (finding,) = doctor_checks.library_findings()
     assert finding.state == "ok"
     assert all(name in finding.found for name in ("numpy", "pylsl", "mne-bids", "click"))
 
 
-def test_a_library_that_cannot_be_loaded_is_named_with_the_command_that_brings_it():
+def test_unloadable_library_comes_with_install_command():
     (finding,) = in_a_process("doctor_checks.library_findings()", before=blocked("rich"))
     assert (finding.check, finding.state) == ("library rich", "missing")
     assert "cannot be loaded" in finding.found
     assert "pip install --force-reinstall 'rich>=" in finding.fix
 
 
-def test_a_library_that_is_too_old_or_absent_is_missing(monkeypatch):
+def test_old_or_absent_library_is_missing(monkeypatch):
     asked = ["numpy>=99.1", "no-such-library>=1.0", 'pytest>=999; extra == "dev"']
     monkeypatch.setattr(doctor_checks.importlib.metadata, "requires", lambda _: asked)
     old, absent = doctor_checks.library_findings()
@@ -107,14 +105,14 @@ def test_a_library_that_is_too_old_or_absent_is_missing(monkeypatch):
     assert {old.state, absent.state} == {"missing"}
 
 
-def test_disk_is_looked_at_where_sessions_would_be_recorded(tmp_path):
+def test_disk_check_uses_the_data_folder(tmp_path):
     findings = doctor_checks.disk_findings(tmp_path / "not" / "there" / "yet")
     assert list(states(findings)) == ["disk speed", "disk space"]
     assert str(tmp_path) in findings[0].found
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_slow_disk_is_told_from_a_fast_one(tmp_path):
+def test_slow_disk_is_reported(tmp_path):
     for step_s, state in ((0.010, "ok"), (0.060, "limited")):
         clock = ManualClock()
 
@@ -125,7 +123,7 @@ def test_a_slow_disk_is_told_from_a_fast_one(tmp_path):
         assert states(doctor_checks.disk_findings(tmp_path, reading))["disk speed"] == state
 
 
-def test_a_folder_that_takes_nothing_is_an_error(monkeypatch):
+def test_unwritable_folder_is_missing(monkeypatch):
     if not Path("/proc/self").is_dir():
         pytest.skip("there is no folder here that takes nothing even from root")
     (finding,) = doctor_checks.disk_findings(Path("/proc/self"))
@@ -149,7 +147,7 @@ class BrokenClock(ManualClock):
         super().wait_until(time_s + self._late_s)
 
 
-def test_a_clock_that_runs_backwards_or_apart_is_an_error():
+def test_backward_or_drifting_clock_is_missing():
     good = ManualClock()
     assert states(doctor_checks.clock_findings(good, good.now_s)) == {"clock": "ok", "timer": "ok"}
     back = doctor_checks.clock_findings(BrokenClock(-0.01), lambda: 100.0)[0]
@@ -160,14 +158,14 @@ def test_a_clock_that_runs_backwards_or_apart_is_an_error():
     assert "100.00 ms apart" in apart.found
 
 
-def test_a_timer_that_wakes_late_is_said():
+def test_late_timer_is_limited():
     clock = BrokenClock(0.0, late_s=0.015)
     timer = doctor_checks.clock_findings(clock, lambda: clock.now_s())[1]
     assert timer.state == "limited"
     assert "15.00 ms late (median)" in timer.found
 
 
-def test_little_memory_is_said(tmp_path):
+def test_little_memory_is_limited(tmp_path):
     meminfo = tmp_path / "meminfo"
     for kilobytes, state in ((500_000, "limited"), (8_000_000, "ok")):
         meminfo.write_text(f"MemTotal: 16000000 kB\nMemAvailable:   {kilobytes} kB\n", "utf-8")
@@ -175,7 +173,7 @@ def test_little_memory_is_said(tmp_path):
     assert states(doctor_checks.memory_findings(tmp_path / "none")) == {"memory": "ok"}
 
 
-def test_a_check_that_fails_itself_is_a_finding():
+def test_failing_check_is_a_finding():
     def fails() -> list[Finding]:
         raise RuntimeError("no idea")
 
@@ -200,7 +198,7 @@ def without_network(*arguments: str, is_up: bool) -> dict[str, object]:
     return {**json.loads(done.stdout), "exit_code": done.returncode}
 
 
-def test_a_loopback_without_multicast_is_found_and_the_setting_printed(tmp_path):
+def test_loopback_without_multicast_prints_lsl_setting(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom neurofb.commands import doctor\n"
         f"sys.exit(not doctor.examine_and_print(True, Path({str(tmp_path)!r})))"
@@ -214,7 +212,7 @@ def test_a_loopback_without_multicast_is_found_and_the_setting_printed(tmp_path)
     assert found["LSL on the network"]["found"] == "no network"
 
 
-def test_where_no_stream_is_found_at_all_a_session_cannot_run():
+def test_session_cannot_run_without_any_stream():
     code = (
         "import json\nfrom dataclasses import asdict\nfrom neurofb.commands import doctor_links\n"
         "print(json.dumps({'findings': [asdict(e) for e in doctor_links.lsl_findings()]}))"
@@ -225,13 +223,13 @@ def test_where_no_stream_is_found_at_all_a_session_cannot_run():
     assert "firewall" in finding["fix"]
 
 
-def test_streams_of_this_computer_are_found_with_the_setting(tmp_path):
+def test_local_streams_are_found_with_lsl_setting(tmp_path):
     (finding,) = doctor_links.lsl_findings()
     assert finding.state == "ok", finding
     assert "2 of 2 streams found" in finding.found
 
 
-def test_the_setting_is_tried_before_it_is_recommended(monkeypatch):
+def test_lsl_setting_is_tried_before_recommended(monkeypatch):
     tried = []
 
     def found(environment):
@@ -247,20 +245,20 @@ def test_the_setting_is_tried_before_it_is_recommended(monkeypatch):
     assert tried[1].endswith("lsl_api.cfg")
 
 
-def test_an_address_that_is_not_ours_has_no_multicast():
+def test_foreign_address_has_no_multicast():
     (finding,) = doctor_links.network_findings("203.0.113.7")
     assert finding.state == "limited"
     assert "firewall" in finding.fix
 
 
-def test_qt_that_is_missing_comes_with_the_command():
+def test_missing_qt_comes_with_install_command():
     code = "import sys\nimport importlib.util as u\nf = u.find_spec\n"
     no_qt = code + "u.find_spec = lambda name, *more: None if name == 'PySide6' else f(name, *more)\n"
     text = doctor_links._output_of(no_qt + doctor_links._WINDOWS, "libraries")
     assert "pip install 'neurofb[screens]'" in text
 
 
-def test_windows_without_a_display_are_said(monkeypatch):
+def test_windows_without_display_are_reported(monkeypatch):
     if not sys.platform.startswith("linux"):
         pytest.skip("other systems always have a display")
     pytest.importorskip("PySide6")
@@ -279,7 +277,7 @@ def test_windows_without_a_display_are_said(monkeypatch):
         ("raise ModuleNotFoundError('sounddevice')", r"neurofb[sound]"),
     ],
 )
-def test_sound_that_cannot_be_heard_comes_with_the_fix(tmp_path, monkeypatch, stand_in, word):
+def test_unavailable_sound_comes_with_remedy(tmp_path, monkeypatch, stand_in, word):
     (tmp_path / "sounddevice.py").write_text(stand_in, "utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     (finding,) = doctor_links.sound_findings()
@@ -287,7 +285,7 @@ def test_sound_that_cannot_be_heard_comes_with_the_fix(tmp_path, monkeypatch, st
     assert word in finding.fix
 
 
-def test_sound_that_is_there_is_named(tmp_path, monkeypatch):
+def test_available_sound_device_is_named(tmp_path, monkeypatch):
     there = "def query_devices(*_): return {'name': 'Loudspeaker', 'default_samplerate': 48000.0}"
     (tmp_path / "sounddevice.py").write_text(there, "utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
@@ -305,7 +303,7 @@ def test_sound_that_is_there_is_named(tmp_path, monkeypatch):
         ("missing", 3, "A session cannot run here yet. Missing: Qt."),
     ],
 )
-def test_exit_code_and_last_line_say_whether_a_session_can_run(monkeypatch, worst, exit_code, verdict):
+def test_exit_code_and_last_line_by_worst_finding(monkeypatch, worst, exit_code, verdict):
     monkeypatch.setattr(doctor, "examine", lambda _: iter([*WELL, Finding("Qt", worst, "x", "do y")]))
     result = invoke(doctor.command)
     assert result.exit_code == exit_code
@@ -317,7 +315,7 @@ def test_exit_code_and_last_line_say_whether_a_session_can_run(monkeypatch, wors
     assert "lsl_setting" not in document
 
 
-def test_all_checks_are_made_in_their_order(monkeypatch, tmp_path):
+def test_checks_run_in_their_order(monkeypatch, tmp_path):
     for module, name in (
         (doctor_links, "lsl_findings"),
         (doctor_links, "network_findings"),
@@ -340,7 +338,7 @@ def test_all_checks_are_made_in_their_order(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("worst, exit_code", [("ok", 0), ("missing", 3)])
-def test_the_command_ends_with_the_doctors_exit_code(monkeypatch, worst, exit_code):
+def test_doctor_command_has_exit_code_of_findings(monkeypatch, worst, exit_code):
     monkeypatch.setattr(doctor, "examine", lambda _: iter([Finding("kernels", worst, "x")]))
     result = CliRunner().invoke(commands, ["doctor", "--json"])
     assert result.exit_code == exit_code

@@ -993,7 +993,7 @@ def in_order(fragments: tuple[str, ...], text: str) -> str:
 
 
 @pytest.mark.parametrize("given, words, read, code", ROWS)
-def test_what_is_read(given, words, read, code, desk, started, capsys):
+def test_error_message_has_cause_and_remedy(given, words, read, code, desk, started, capsys):
     given(desk)
     before = desk.files()
     capsys.readouterr()

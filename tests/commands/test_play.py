@@ -95,7 +95,7 @@ def received(
         return dict(document)
 
 
-def test_what_is_received_is_what_the_file_holds(
+def test_played_stream_equals_file(
     tmp_path: Path, environment: dict[str, str], file: Path, samples_uv: np.ndarray
 ) -> None:
     name = f"played-{uuid.uuid4().hex}"
@@ -117,7 +117,7 @@ def test_what_is_received_is_what_the_file_holds(
     assert "the recording is over after 500 samples" in errors
 
 
-def test_loop_goes_on_until_it_is_interrupted(
+def test_play_loop_runs_until_interrupted(
     tmp_path: Path, environment: dict[str, str], file: Path, samples_uv: np.ndarray
 ) -> None:
     name = f"looped-{uuid.uuid4().hex}"
@@ -136,7 +136,7 @@ def test_loop_goes_on_until_it_is_interrupted(
     assert "sample 500: the recording begins again; the samples do not join" in errors
 
 
-def test_progress_is_shown_on_a_terminal(environment: dict[str, str], file: Path) -> None:
+def test_play_shows_progress_on_terminal(environment: dict[str, str], file: Path) -> None:
     leader, follower = pytest.importorskip("pty").openpty()
     command = [*PLAY, str(file), "--name", f"shown-{uuid.uuid4().hex}", "--speed", "4"]
     play = subprocess.Popen(
@@ -168,7 +168,7 @@ def test_progress_is_shown_on_a_terminal(environment: dict[str, str], file: Path
         (["rest_raw.fif", "--chunk", "0"], 2, "a chunk holds at least 1 sample"),
     ],
 )
-def test_mistakes_are_one_message(
+def test_play_mistakes_are_one_message(
     tmp_path: Path,
     environment: dict[str, str],
     file: Path,

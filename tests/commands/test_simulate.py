@@ -58,7 +58,7 @@ def receive(inlet: pylsl.StreamInlet, n_samples: int) -> tuple[np.ndarray, np.nd
     return np.array(samples), np.array(stamps)
 
 
-def test_what_is_received_is_what_the_seed_says_and_the_truth_lies_beside_it(name: str) -> None:
+def test_simulate_is_seeded_and_publishes_ground_truth(name: str) -> None:
     arguments = ["simulated", "--seed", "5", "--eyes", "closed", "--name", name, "--json"]
     with subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -107,7 +107,7 @@ def test_what_is_received_is_what_the_seed_says_and_the_truth_lies_beside_it(nam
     assert np.all(truth[:, columns.index("eyes_closed")] == 1.0)
 
 
-def test_with_wait_not_a_sample_is_sent_before_somebody_listens(name: str) -> None:
+def test_simulate_with_wait_sends_nothing_before_a_listener(name: str) -> None:
     arguments = [
         "openbci-ganglion",
         "--duration",
@@ -139,7 +139,7 @@ def test_with_wait_not_a_sample_is_sent_before_somebody_listens(name: str) -> No
 # on a manual clock
 
 
-def test_ten_minutes_are_sent_and_accounted_for_at_once_on_a_manual_clock(name: str) -> None:
+def test_ten_minutes_on_manual_clock_are_sent_and_counted(name: str) -> None:
     faults = parse_faults(["loss=0.05", "drift=300", "disconnect@100+5", "disconnect@300+3", "stall@200+1"])
     sender = Sender(SendPlan(load_profile("muse-2"), seed=1, faults=faults, name=name), ManualClock())
     said: list[Progress] = []
@@ -159,7 +159,7 @@ def test_ten_minutes_are_sent_and_accounted_for_at_once_on_a_manual_clock(name: 
     json.dumps(account)
 
 
-def test_a_speed_runs_the_stream_ahead_of_the_clock(name: str) -> None:
+def test_speed_runs_stream_ahead_of_clock(name: str) -> None:
     clock = ManualClock(50.0)
     sender = Sender(SendPlan(load_profile("simulated"), speed=8.0, name=name), clock)
     sender.run(60.0)
@@ -198,7 +198,7 @@ def run_until(sender: Sender, happened: Callable[[Progress], bool]) -> Progress:
     return last[0]
 
 
-def test_heat_comes_in_through_the_stimulus_stream(name: str) -> None:
+def test_simulated_head_follows_stimulus_stream(name: str) -> None:
     labels = ("target_c", "measured_c", "site")
     stimulus = NumericOutlet(
         f"{name}-stimulus", [Channel(label, "celsius", "Stimulus") for label in labels], 0.0
@@ -212,7 +212,7 @@ def test_heat_comes_in_through_the_stimulus_stream(name: str) -> None:
     assert truth.pain[-1] == pytest.approx(0.5, abs=1e-4)
 
 
-def test_a_learner_learns_from_the_feedback_stream(name: str) -> None:
+def test_learner_learns_from_feedback_stream(name: str) -> None:
     labels = ("level", "reward", "usable", "value", "threshold", "age_s")
     feedback = NumericOutlet(
         f"{name}-feedback", [Channel(label, "none", "Feedback") for label in labels], 0.0
@@ -242,7 +242,7 @@ def test_a_learner_learns_from_the_feedback_stream(name: str) -> None:
         ("muse-2", {"faults": ("stal@1+1",)}, UnknownName, "did you mean 'stall'"),
     ],
 )
-def test_words_that_are_wrong_are_refused(device: str, options: dict, error: type, match: str) -> None:
+def test_wrong_options_are_refused(device: str, options: dict, error: type, match: str) -> None:
     with pytest.raises(error, match=match):
         plan_of(device, **options)
 
@@ -266,7 +266,7 @@ def test_wrong_input_is_one_message_and_its_exit_code(arguments: list[str], code
     assert "Traceback" not in done.stderr
 
 
-def test_the_command_says_what_it_sends_and_what_became_of_it(name: str) -> None:
+def test_simulate_prints_stream_and_counts(name: str) -> None:
     arguments = [
         "simulate",
         "muse-2",
@@ -291,7 +291,7 @@ def test_the_command_says_what_it_sends_and_what_became_of_it(name: str) -> None
     assert "disconnected" in done.stderr
 
 
-def test_json_is_a_document_a_line(name: str) -> None:
+def test_simulate_json_is_one_document_per_line(name: str) -> None:
     arguments = [
         "simulate",
         "simulated",
@@ -313,14 +313,14 @@ def test_json_is_a_document_a_line(name: str) -> None:
     assert documents[-1]["sent"] == 1000
 
 
-def test_help_on_faults_shows_how_to_write_each() -> None:
+def test_help_shows_syntax_of_each_fault() -> None:
     done = CliRunner().invoke(commands, ["simulate", "muse-2", "--fault", "help"])
     assert done.exit_code == 0
     for word in ("stall@10+2", "disconnect@30+5", "off@5+3:AF7", "loss=0.05"):
         assert word in done.stdout
 
 
-def test_an_imitated_program_lends_its_name_labels_and_type() -> None:
+def test_imitated_program_sets_name_labels_and_type() -> None:
     assert plan_of("muse-2", program="muselsl").stream_name == "Muse"
     assert plan_of("muse-2").stream_name == "neurofb-simulated-muse-2"
     assert make_headset(plan_of("muse-2", stamps="arrival")).settings.stamps == "arrival"

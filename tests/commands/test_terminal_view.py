@@ -15,7 +15,7 @@ def drawn(typed="", **known):
     return console.file.getvalue()
 
 
-def test_picture_has_the_lines_of_the_operators_view():
+def test_picture_has_lines_of_the_operator_view():
     shown = drawn()
     for words in (
         "Mindfulness and heat · p01",
@@ -32,24 +32,24 @@ def test_picture_has_the_lines_of_the_operators_view():
         assert words in shown, words
 
 
-def test_picture_shows_a_failing_recording():
+def test_picture_shows_failing_recording():
     shown = drawn(recording={"ok": False, "why": "No space left on device"})
     assert "THE RECORDING FAILS: No space left on device" in shown
 
 
-def test_picture_shows_the_open_question_and_what_is_typed():
+def test_picture_shows_open_question_and_typed_answer():
     shown = drawn("47", prompt=prompt(), state="paused", phase={"waits": True})
     assert "How intense was it?  47" in shown
     assert "c: continue" in shown
     assert "p: resume" in shown
 
 
-def test_picture_with_less():
+def test_picture_of_incomplete_status():
     nothing = {"heat": None, "phase": None, "step": None, "timeline": [], "left_s": None, "progress": None}
     assert "no stimulator" in drawn(**nothing, latency_ms=None, feedback={"on": False, "level": None})
 
 
-def test_line_that_is_no_status_leaves_the_picture(monkeypatch):
+def test_malformed_status_line_leaves_the_picture(monkeypatch):
     shown = []
     monkeypatch.setattr(
         terminal_view, "draw", lambda status, typed: shown.append((status.state, typed)) or ""

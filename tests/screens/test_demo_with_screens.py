@@ -29,7 +29,7 @@ def opened(kind, uid, environment):
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_a_session_goes_on_without_its_screens_and_stops_by_key(display, tmp_path):
+def test_demo_continues_without_screens_and_stops_by_key(display, tmp_path):
     environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
     session = subprocess.Popen(
         [sys.executable, "-m", "neurofb", "demo", "--headless", "--out", str(tmp_path)],

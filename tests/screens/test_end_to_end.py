@@ -255,7 +255,7 @@ def drawn_question(desk: Desk) -> QImage:
         assert pylsl.local_clock() < end_s, "no question is seen"
 
 
-def test_a_rating_is_given_with_keys_at_the_window_that_the_session_opened(display, sit):
+def test_rating_by_keys_reaches_session_from_its_window(display, sit):
     desk = sit(display)
     desk.follow()
     desk.find()
@@ -280,7 +280,7 @@ def test_a_rating_is_given_with_keys_at_the_window_that_the_session_opened(displ
     desk.check()
 
 
-def test_the_stop_key_takes_heat_away_and_ends_the_session_and_a_window_that_hangs(display, sit):
+def test_stop_key_ends_heat_session_and_hanging_window(display, sit):
     desk = sit(display)
     desk.follow()
     desk.find()
@@ -307,7 +307,7 @@ def described(stream: dict) -> list[str]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is always a display elsewhere")
-def test_windows_that_do_not_open_leave_the_session_alone(sit):
+def test_session_continues_when_windows_do_not_open(sit):
     desk = sit(None)
     desk.follow()
     failed = re.compile(
@@ -325,7 +325,7 @@ def test_windows_that_do_not_open_leave_the_session_alone(sit):
     desk.check()
 
 
-def test_a_window_waits_for_a_session_that_is_not_there_yet(display):
+def test_window_waits_for_a_later_session(display):
     uid = uuid.uuid4().hex[:12]
     window = subprocess.Popen(
         [sys.executable, "-m", "neurofb", "screen", "operator", "--session", uid, "--wait", "60"],
@@ -346,7 +346,7 @@ def test_a_window_waits_for_a_session_that_is_not_there_yet(display):
         window.communicate()
 
 
-def test_a_window_that_cannot_even_be_started_is_told(monkeypatch):
+def test_unstartable_window_is_reported(monkeypatch):
     def refuse(*words, **options):
         raise OSError("no more processes")
 

@@ -51,7 +51,7 @@ def recorded(simulated, *, rate_hz=1000.0, n_marks=60, seed=0, start_s=500.0):
     st.booleans(),
     st.integers(0, 1000),
 )
-def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, inverted, seed):
+def test_delays_are_found_within_tolerance(kind, rate_hz, delay_s, jitter_s, noise, drift, inverted, seed):
     """With 5 % of the marks missed: each within a sample (1 ms at 1,000 Hz), and in the middle within half of one.
 
     Where delays differ by more than a sample, their median is that of a single mark, and as exact as that.
@@ -70,7 +70,7 @@ def test_known_delays_are_found(kind, rate_hz, delay_s, jitter_s, noise, drift, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_at_1000_hz_a_strong_noise_still_gives_the_median_within_a_millisecond(kind):
+def test_median_at_1000_hz_is_within_a_millisecond_in_strong_noise(kind):
     for seed in range(5):
         simulated = SimulatedChannel(kind, 0.048, 0.003, noise=0.25, drift=1.0, missed=0.05, seed=seed)
         samples, stamps_s, marks_s, true_s = recorded(simulated, seed=seed)
@@ -79,7 +79,7 @@ def test_at_1000_hz_a_strong_noise_still_gives_the_median_within_a_millisecond(k
         assert found.n_missed <= 6
 
 
-def test_mains_and_a_flickering_backlight_do_not_mislead():
+def test_delays_are_found_with_mains_and_flickering_backlight():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.033))
     with_mains = samples + 40 * np.sin(2 * np.pi * 50 * stamps_s)
     assert find_delays(with_mains, stamps_s, marks_s, "screen").median_s == pytest.approx(0.033, abs=1e-3)
@@ -87,14 +87,14 @@ def test_mains_and_a_flickering_backlight_do_not_mislead():
     assert find_delays(flickering, stamps_s, marks_s, "screen").median_s == pytest.approx(0.033, abs=2e-3)
 
 
-def test_a_slow_screen_counts_from_half_way():
+def test_slow_screen_delay_counts_from_half_rise():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.05, noise=0.0))
     slow = np.convolve(samples, np.ones(20) / 20)[: len(samples)]  # 20 ms from dark to bright
     slow[:20] = slow[20]
     assert find_delays(slow, stamps_s, marks_s, "screen").median_s == pytest.approx(0.06, abs=1e-3)
 
 
-def test_gaps_nan_and_marks_outside_are_missed_and_nothing_else():
+def test_marks_in_gaps_or_outside_are_missed():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.04), n_marks=40)
     samples[10_000:10_100] = np.nan
     keep = (stamps_s < marks_s[20] - 0.1) | (stamps_s > marks_s[20] + 0.3)
@@ -120,19 +120,19 @@ NOISE = np.random.default_rng(5)
     ],
     ids=["noise", "walk", "mains", "blinking", "another pattern"],
 )
-def test_marks_that_are_not_there_are_refused(kind, other):
+def test_recording_without_marks_is_refused(kind, other):
     _, stamps_s, marks_s, _ = recorded(SimulatedChannel(kind), seed=3, n_marks=40)
     with pytest.raises(WrongStream, match=r"marks cannot be found .*stands out from chance.*\?"):
         find_delays(other(stamps_s[:20_000]), stamps_s[:20_000], marks_s, kind)
 
 
-def test_a_delay_beyond_what_is_looked_for_is_refused():
+def test_delay_beyond_the_longest_is_refused():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.9))
     with pytest.raises(WrongStream, match="no delay from 0 to 600 ms"):
         find_delays(samples, stamps_s, marks_s, "screen")
 
 
-def test_marks_before_they_were_ordered_mean_a_wrong_clock():
+def test_negative_delay_is_refused_as_wrong_clock():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.02))
     with pytest.raises(WrongStream, match=r"8\d ms before they were ordered.*LSL's clock"):
         find_delays(samples, stamps_s - 0.1, marks_s, "screen")
@@ -145,7 +145,7 @@ def test_mostly_missed_marks_are_refused():
         find_delays(samples, stamps_s, marks_s, "screen")
 
 
-def test_what_does_not_belong_together_is_refused_in_words():
+def test_inconsistent_input_is_refused():
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen"))
     with pytest.raises(WrongInput, match=r"'screen' or 'sound', found 'smell'"):
         find_delays(samples, stamps_s, marks_s, "smell")
@@ -167,7 +167,7 @@ def test_what_does_not_belong_together_is_refused_in_words():
         find_delays(samples[::40], stamps_s[::40], marks_s, "screen")
 
 
-def test_stamps_of_arrival_are_evened_and_gaps_are_not():
+def test_arrival_stamps_are_evened_except_gaps():
     rng = np.random.default_rng(0)
     true_s = 10 + np.arange(5000) / 250
     jittered = true_s + 0.02 * rng.random(5000)
@@ -178,7 +178,7 @@ def test_stamps_of_arrival_are_evened_and_gaps_are_not():
     assert evened(jittered, 0.0) is jittered
 
 
-def test_a_pattern_is_its_seeds_and_changes_at_most_three_times_a_second():
+def test_pattern_is_seeded_and_changes_at_most_three_times_a_second():
     one, same, other = Pattern.make(1), Pattern.make(1), Pattern.make(2)
     assert np.array_equal(one.offsets_s, same.offsets_s)
     assert not np.array_equal(one.offsets_s, other.offsets_s)
@@ -190,7 +190,7 @@ def test_a_pattern_is_its_seeds_and_changes_at_most_three_times_a_second():
 
 
 @pytest.mark.parametrize("late", [0, 480, 4800])
-def test_clicks_through_the_stand_in_are_heard_when_they_were_ordered(late):
+def test_clicks_of_silent_device_begin_when_ordered(late):
     """A player on a manual clock, a loopback that is ``late`` samples at 48,000 Hz late."""
     clock, clicks, pattern = ManualClock(30.0), Clicks(), Pattern.make(4, 20)
     player = SilentDevice(clicks, clock, keep=True)
@@ -203,7 +203,7 @@ def test_clicks_through_the_stand_in_are_heard_when_they_were_ordered(late):
     assert found.delays_s == pytest.approx(np.full(20, late / 48_000 + 0.0005), abs=1e-4)
 
 
-def test_a_click_has_as_much_push_as_pull_and_the_same_samples_in_any_blocks():
+def test_click_has_zero_sum_and_same_samples_in_any_blocks():
     assert np.sum(click(48_000)) == pytest.approx(0, abs=1e-9)
     heard = []
     for block in (64, 256, 1000):
@@ -219,7 +219,7 @@ def test_a_click_has_as_much_push_as_pull_and_the_same_samples_in_any_blocks():
     assert not np.any(heard[0][len(click(48_000)) :])
 
 
-def test_results_are_stored_beside_each_other(tmp_path):
+def test_results_are_stored_without_overwriting(tmp_path):
     samples, stamps_s, marks_s, _ = recorded(SimulatedChannel("screen", 0.05, missed=0.1), n_marks=20)
     document = find_delays(samples, stamps_s, marks_s, "screen").document({"stream": "Photo"})
     paths = [store(tmp_path, document) for _ in range(3)]
@@ -242,7 +242,7 @@ def facts(labels=(), n=1):
     return StreamInfo("Photo", "AUX", "", "u", "lab", n, 1000.0, "float32", labels)
 
 
-def test_a_channel_is_chosen_by_label_or_number():
+def test_channel_is_chosen_by_label_or_number():
     assert measurement.column_of(facts(), None) == (0, "1")
     assert measurement.column_of(facts(("EEG", "light"), 2), "light") == (1, "light")
     assert measurement.column_of(facts(("EEG", "light"), 2), "1") == (0, "EEG")
@@ -272,7 +272,7 @@ def photodiode():
     outlet.close()
 
 
-def test_the_whole_over_lsl(photodiode, tmp_path, capsys):
+def test_latency_is_measured_over_lsl(photodiode, tmp_path, capsys):
     name, present = photodiode
     options = DelayTest("screen", name, "light", tmp_path, marks=40, wait_s=20.0)
     guide_and_measure(options, True, LslClock(), present)
@@ -291,7 +291,7 @@ def test_the_whole_over_lsl(photodiode, tmp_path, capsys):
     assert (tmp_path / "latency_2.json").exists()
 
 
-def test_what_goes_wrong_is_said_in_words(photodiode, tmp_path):
+def test_measurement_failures_have_messages(photodiode, tmp_path):
     name, present = photodiode
     clock = LslClock()
     with pytest.raises(WrongInput, match="say which stream records the marks"):
@@ -307,7 +307,7 @@ def test_what_goes_wrong_is_said_in_words(photodiode, tmp_path):
         measurement.measure(DelayTest(stream=name, channel="EEG", wait_s=20.0), clock, present)
 
 
-def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
+def test_sound_latency_without_device_is_refused(monkeypatch):
     from neurofb.screens.sound import player
 
     def none():
@@ -320,7 +320,7 @@ def test_without_a_sound_device_there_is_nothing_to_measure(monkeypatch):
         measurement.presenter(DelayTest("sound"))(Pattern.make(0, 10), ManualClock())
 
 
-def test_the_patch_turns_white_at_every_mark(monkeypatch):
+def test_patch_turns_white_at_every_mark(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     from neurofb.screens.latency import patch
@@ -348,7 +348,7 @@ def test_the_patch_turns_white_at_every_mark(monkeypatch):
     assert not math.isnan(marks_s[0])
 
 
-def test_no_display_is_said(monkeypatch):
+def test_patch_without_display_is_refused(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
     from neurofb.screens.latency import patch
 

@@ -43,7 +43,7 @@ class Program:
             assert pylsl.local_clock() < end_s, f"no {name} came; heard {self.session.heard}"
 
 
-def test_a_rating_a_kill_and_a_stop(display, session):
+def test_screens_on_display_survive_rating_kill_and_stop(display, session):
     program = Program(session, display)
     try:
         program.until("rating", "Right", "Right", "Return", prompt=prompt(id="p1"))

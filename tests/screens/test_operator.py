@@ -78,7 +78,7 @@ def click(qtbot, button):
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_every_button_is_a_command(screen, fake_session, qtbot):
+def test_each_button_sends_its_command(screen, fake_session, qtbot):
     see(screen, fake_session, phase={"waits": True})
     for name in ("continue", "pause", "end", "stop"):
         click(qtbot, screen.buttons[name])
@@ -89,7 +89,7 @@ def test_every_button_is_a_command(screen, fake_session, qtbot):
     assert fake_session.sent[-1] == ("resume", {})
 
 
-def test_a_mark_is_what_was_written(screen, fake_session, qtbot):
+def test_mark_sends_the_note(screen, fake_session, qtbot):
     see(screen, fake_session)
     click(qtbot, screen.buttons["mark"])
     assert fake_session.sent == []
@@ -101,7 +101,7 @@ def test_a_mark_is_what_was_written(screen, fake_session, qtbot):
     assert screen.note.text() == ""
 
 
-def test_escape_stops_even_while_a_note_is_written(screen, fake_session, qtbot):
+def test_escape_stops_while_note_has_focus(screen, fake_session, qtbot):
     screen.activateWindow()
     screen.note.setFocus()
     qtbot.waitUntil(screen.isActiveWindow)
@@ -109,7 +109,7 @@ def test_escape_stops_even_while_a_note_is_written(screen, fake_session, qtbot):
     assert fake_session.sent == [("stop", {})]
 
 
-def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, fake_session, qtbot):
+def test_buttons_are_disabled_by_state_except_stop(screen, fake_session, qtbot):
     see(screen, fake_session, state="finished")
     assert [name for name, button in screen.buttons.items() if button.isEnabled()] == ["mark", "stop"]
     see(screen, fake_session)
@@ -121,7 +121,7 @@ def test_buttons_that_make_no_sense_are_off_and_stop_never_is(screen, fake_sessi
     ]
 
 
-def test_window_shows_the_words_of_the_operator_view(screen, fake_session):
+def test_window_shows_the_texts_of_the_operator_view(screen, fake_session):
     see(
         screen,
         fake_session,
@@ -136,7 +136,7 @@ def test_window_shows_the_words_of_the_operator_view(screen, fake_session):
     assert "frontal midline theta: 3.20" in screen.lines.text()
 
 
-def test_the_arm_is_nowhere_in_the_window(screen, fake_session):
+def test_window_never_shows_the_arm(screen, fake_session):
     see(screen, fake_session, arm="sham-xyz")
     from PySide6.QtWidgets import QLabel
 
@@ -154,7 +154,7 @@ def coloured(widget, colour):
     }
 
 
-def test_eeg_is_drawn_where_it_belongs_and_bad_channels_in_their_tone(qtbot):
+def test_eeg_is_drawn_at_its_line_and_bad_channels_in_their_tone(qtbot):
     eeg = EegSweep(DARK)
     qtbot.addWidget(eeg)
     eeg.resize(400, 200)
@@ -173,7 +173,7 @@ def test_eeg_is_drawn_where_it_belongs_and_bad_channels_in_their_tone(qtbot):
     assert max(x for x, _ in plain) < 80 + (400 - 74) // 4 + 2  # two of eight seconds
 
 
-def test_a_gap_is_not_drawn_and_dropped_samples_are_counted(qtbot):
+def test_gap_is_not_drawn_and_dropped_samples_are_counted(qtbot):
     eeg = EegSweep(LIGHT)
     qtbot.addWidget(eeg)
     eeg.resize(400, 200)
@@ -184,7 +184,7 @@ def test_a_gap_is_not_drawn_and_dropped_samples_are_counted(qtbot):
     assert eeg.n_dropped == 100
 
 
-def test_scale_and_size_draw_anew(screen, fake_session, qtbot):
+def test_sweep_is_redrawn_after_change_of_scale_or_size(screen, fake_session, qtbot):
     fake_session.eeg = np.random.default_rng(0).normal(0, 20, (512, 4))
     see(screen, fake_session)
     before = len(coloured(screen.eeg, DARK.tones["plain"]))
@@ -198,7 +198,7 @@ def test_scale_and_size_draw_anew(screen, fake_session, qtbot):
     see(screen, fake_session)
 
 
-def test_the_last_minute_is_drawn(screen, fake_session):
+def test_last_minute_is_drawn(screen, fake_session):
     times_s = np.arange(0.0, 100.0, 0.2)
     rows = np.column_stack([np.sin(times_s), np.full(len(times_s), 0.1), np.full(len(times_s), np.nan)])
     fake_session.rows = (("z", "threshold", "level"), times_s, rows)
@@ -208,13 +208,13 @@ def test_the_last_minute_is_drawn(screen, fake_session):
     assert y[-1] == pytest.approx(np.sin(99.8))
 
 
-def test_closing_says_how_to_open_it_again(screen, fake_session, capsys):
+def test_closed_operator_window_prints_reopen_command(screen, fake_session, capsys):
     assert screen.close()
     assert "neurofb screen operator --session u" in capsys.readouterr().out
     assert fake_session.sent == []
 
 
-def test_against_a_session_lost_and_found(qtbot, session, until):
+def test_operator_window_shows_session_lost_and_found(qtbot, session, until):
     client = SessionClient(session.uid, "operator", LslClock(), FOR_OPERATOR)
     screen = OperatorScreen(client, Wording("en"), DARK)
     qtbot.addWidget(screen)

@@ -74,7 +74,7 @@ def at(point) -> QPoint:
 @pytest.mark.parametrize(
     "changes", [{}, {"prompt": prompt()}, {"prompt": prompt("text")}, {"state": "paused"}, {"phase": None}]
 )
-def test_escape_and_the_stop_area_always_stop(screen, fake_session, qtbot, changes):
+def test_escape_and_stop_area_always_stop(screen, fake_session, qtbot, changes):
     see(screen, fake_session, **changes)
     target = screen.focusWidget() or screen
     qtbot.keyClick(target, Qt.Key.Key_Escape)
@@ -83,7 +83,7 @@ def test_escape_and_the_stop_area_always_stop(screen, fake_session, qtbot, chang
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace])
-def test_during_heat_many_keys_stop(screen, fake_session, qtbot, key):
+def test_many_keys_stop_during_heat(screen, fake_session, qtbot, key):
     see(screen, fake_session)
     qtbot.keyClick(screen, key)
     assert fake_session.sent == []
@@ -92,14 +92,14 @@ def test_during_heat_many_keys_stop(screen, fake_session, qtbot, key):
     assert fake_session.sent == [("stop", None)]
 
 
-def test_the_space_key_is_the_button_of_the_method_of_limits(screen, fake_session, qtbot):
+def test_space_key_is_button_in_method_of_limits(screen, fake_session, qtbot):
     see(screen, fake_session, heat={"state": "rising", "button": True})
     qtbot.keyClick(screen, Qt.Key.Key_Space)
     qtbot.keyClick(screen, Qt.Key.Key_S)
     assert fake_session.sent == [("button", None), ("stop", None)]
 
 
-def test_a_line_by_keys(screen, fake_session, qtbot):
+def test_vas_is_answered_by_keys(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt())
     for key in (Qt.Key.Key_Return, Qt.Key.Key_Right, Qt.Key.Key_PageUp, Qt.Key.Key_Left, Qt.Key.Key_Return):
         qtbot.keyClick(screen, key)
@@ -108,7 +108,7 @@ def test_a_line_by_keys(screen, fake_session, qtbot):
     assert len(fake_session.sent) == 1
 
 
-def test_a_line_by_the_mouse(screen, fake_session, qtbot):
+def test_vas_is_answered_by_mouse(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt())
     line = screen.question_places.line
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.confirm))
@@ -123,14 +123,14 @@ def test_a_line_by_the_mouse(screen, fake_session, qtbot):
     assert fake_session.sent == [("p1", pytest.approx(25.0, abs=0.5))]
 
 
-def test_a_line_by_two_buttons(screen, fake_session, qtbot):
+def test_vas_is_answered_by_two_buttons(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt())
     for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_2):
         qtbot.keyClick(screen, key)
     assert fake_session.sent == [("p1", 4.0)]
 
 
-def test_a_probe_by_keys_and_by_the_mouse(screen, fake_session, qtbot):
+def test_probe_is_answered_by_keys_and_mouse(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt("probe"))
     qtbot.keyClick(screen, Qt.Key.Key_Down)
     qtbot.keyClick(screen, Qt.Key.Key_Down)
@@ -141,7 +141,7 @@ def test_a_probe_by_keys_and_by_the_mouse(screen, fake_session, qtbot):
     assert fake_session.sent == [("p1", "elsewhere"), ("p2", "nowhere")]
 
 
-def test_free_text(screen, fake_session, qtbot):
+def test_text_prompt_is_answered_by_typing(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt("text"))
     edit = screen._edit
     assert not edit.isHidden()
@@ -152,7 +152,7 @@ def test_free_text(screen, fake_session, qtbot):
     assert edit.isHidden()
 
 
-def test_nobody_has_to_answer(screen, fake_session, qtbot):
+def test_prompt_can_be_declined(screen, fake_session, qtbot):
     see(screen, fake_session, prompt=prompt())
     qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(screen.question_places.decline))
     see(screen, fake_session, prompt=prompt(id="p2"))
@@ -160,7 +160,7 @@ def test_nobody_has_to_answer(screen, fake_session, qtbot):
     assert fake_session.sent == [("p1", None), ("p2", None)]
 
 
-def test_an_instruction_that_waits_goes_on_by_key_and_point(screen, fake_session, qtbot):
+def test_waiting_instruction_continues_by_key_and_point(screen, fake_session, qtbot):
     see(screen, fake_session)
     qtbot.keyClick(screen, Qt.Key.Key_Return)
     assert fake_session.sent == []
@@ -170,7 +170,7 @@ def test_an_instruction_that_waits_goes_on_by_key_and_point(screen, fake_session
     assert fake_session.sent == [("continue", None)] * 2
 
 
-def test_a_window_closed_by_mistake_asks_nothing_and_says_how_to_open_it(screen, fake_session, capsys):
+def test_closed_participant_window_prints_reopen_command(screen, fake_session, capsys):
     see(screen, fake_session)
     assert screen.close()
     assert "the session goes on" in (said := capsys.readouterr().out)
@@ -191,7 +191,7 @@ def pixels(screen) -> np.ndarray:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-def test_no_frame_flashes_whatever_is_received(qtbot, fake_session, theme):
+def test_frames_do_not_flash_whatever_is_received(qtbot, fake_session, theme):
     """Each 0.1 s another scene, each frame another extreme: in no second more than three changes, at no place."""
     screen = ParticipantScreen(fake_session, Wording("en"), theme)
     qtbot.addWidget(screen)
@@ -230,7 +230,7 @@ def test_no_frame_flashes_whatever_is_received(qtbot, fake_session, theme):
     assert worst <= 3
 
 
-def test_the_three_looks_are_three_pictures(screen, fake_session):
+def test_three_appearances_are_drawn_differently(screen, fake_session):
     fake_session.level = 0.5
     pictures = []
     for usable, missing in ((1.0, ()), (0.0, ()), (1.0, (messages.STATUS,))):
@@ -241,7 +241,7 @@ def test_the_three_looks_are_three_pictures(screen, fake_session):
         assert np.abs(pictures[one] - pictures[other]).max() > 0.01
 
 
-def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, until):
+def test_reopened_screen_catches_up_after_kill(qtbot, session, until):
     def opened():
         client = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
         screen = ParticipantScreen(client, Wording("en"), DARK)
@@ -266,7 +266,7 @@ def test_a_killed_screen_catches_up_when_it_is_opened_again(qtbot, session, unti
     second.close()
 
 
-def test_a_lost_session_is_waited_for_and_comes_back(qtbot, session, until):
+def test_screen_waits_for_lost_session(qtbot, session, until):
     client = SessionClient(session.uid, "participant", LslClock(), FOR_PARTICIPANT)
     screen = ParticipantScreen(client, Wording("en"), DARK)
     qtbot.addWidget(screen)

@@ -36,7 +36,7 @@ def checked(qtbot, page, until):
     until(page.tick, lambda: page.check is not None)
 
 
-def test_from_looking_to_going_on(qtbot, source, until):
+def test_setup_page_from_search_to_proceed(qtbot, source, until):
     page = opened(qtbot, source, [facts()])
     assert not page.connect_button.isEnabled()
     checked(qtbot, page, until)
@@ -63,7 +63,7 @@ def test_bad_contact_is_refused_with_advice(qtbot, source, until):
     assert page.chosen is None
 
 
-def test_no_stream_says_what_to_start(qtbot, source, until):
+def test_missing_stream_names_program_to_start(qtbot, source, until):
     page = opened(qtbot, source, [])
     click(qtbot, page.search_button)
     until(page.tick, lambda: "neurofb simulate muse-2" in page.status.text())
@@ -71,7 +71,7 @@ def test_no_stream_says_what_to_start(qtbot, source, until):
     assert page.problems.text() == "no stream is chosen"
 
 
-def test_a_stream_that_cannot_be_opened_says_why(qtbot, source, until):
+def test_unopenable_stream_shows_reason(qtbot, source, until):
     source.error = StreamMissing("the stream 'Muse' is gone")
     page = opened(qtbot, source, [facts()])
     click(qtbot, page.search_button)
@@ -81,7 +81,7 @@ def test_a_stream_that_cannot_be_opened_says_why(qtbot, source, until):
     assert page.connect_button.isEnabled()
 
 
-def test_cancelling_chooses_nothing_and_closes_the_stream(qtbot, source, until):
+def test_cancelled_page_chooses_nothing_and_closes_stream(qtbot, source, until):
     page = opened(qtbot, source, [facts()])
     checked(qtbot, page, until)
     click(qtbot, page.cancel_button)

@@ -75,7 +75,7 @@ def order(made, trace):
 
 @settings(max_examples=80, deadline=None)
 @given(traces)
-def test_nothing_jumps_and_nothing_is_loud(trace):
+def test_sound_stays_within_peak_jump_and_loudness(trace):
     made = fresh()
     order(made, trace)
     heard = made.render(at(LENGTH_S + 2))
@@ -86,7 +86,7 @@ def test_nothing_jumps_and_nothing_is_loud(trace):
 
 @settings(max_examples=60, deadline=None)
 @given(traces, st.integers(0, 3))
-def test_gains_move_no_faster_than_a_ramp_of_50_ms(trace, row):
+def test_gains_move_no_faster_than_50_ms_ramp(trace, row):
     """Bells and chimes aside: their own attack is looked at below."""
     made = envelope_of(row)
     order(made, [each for each in trace if each[1][0] not in ("ring", "rewards")])
@@ -97,7 +97,7 @@ def test_gains_move_no_faster_than_a_ramp_of_50_ms(trace, row):
     assert np.max(np.abs(np.diff(heard, 2))) <= 0.01 * steepest
 
 
-def test_the_strict_bound_is_within_the_limits():
+def test_strict_bounds_are_within_limits():
     """Whatever happens, at whatever rate: the sum of all parts at their worst."""
     for rate_hz in (16_000, 44_100, 48_000):
         made = FRESH if rate_hz == RATE_HZ else Soundscape(0, rate_hz)
@@ -114,7 +114,7 @@ def test_the_strict_bound_is_within_the_limits():
     assert 20 * np.log10(together) <= LOUDNESS_LIMIT_LUFS
 
 
-def test_the_tests_would_hear_a_switched_gain():
+def test_jump_check_detects_switched_gain():
     made = fresh()
     made.follow(1.0, True)
     heard = made.render(at(3))
@@ -124,7 +124,7 @@ def test_the_tests_would_hear_a_switched_gain():
 
 
 @pytest.mark.parametrize("ring", ["reward", *parts.CHIMES])
-def test_what_rings_swells_for_50_ms(ring):
+def test_bells_and_chimes_swell_for_50_ms(ring):
     without, with_it = fresh(), fresh()
     for made in (without, with_it):
         made.follow(0.5, True)
@@ -140,7 +140,7 @@ def test_what_rings_swells_for_50_ms(ring):
     assert np.max(size[begins : begins + at(0.01)]) < 0.1 * top
 
 
-def test_a_burst_of_rewards_is_no_louder_than_bells_in_turn():
+def test_burst_of_rewards_is_no_louder_than_bells_in_turn():
     without, burst = fresh(), fresh()
     for i in range(200):
         burst.ring("reward", at=at(1 + i / 40))
@@ -152,7 +152,7 @@ def test_a_burst_of_rewards_is_no_louder_than_bells_in_turn():
 
 @settings(max_examples=10, deadline=None)
 @given(traces)
-def test_the_same_samples_in_any_blocks(trace):
+def test_samples_are_equal_in_any_blocks(trace):
     heard = []
     for block in (64, 256, 1000):
         made = fresh()
@@ -163,7 +163,7 @@ def test_the_same_samples_in_any_blocks(trace):
     assert np.array_equal(heard[0], heard[2])
 
 
-def test_orders_given_on_the_way_give_the_same_samples_in_any_blocks():
+def test_samples_with_orders_are_equal_in_any_blocks():
     heard = []
     for block in (64, 256, 1000):
         made, pieces = fresh(), []
@@ -177,7 +177,7 @@ def test_orders_given_on_the_way_give_the_same_samples_in_any_blocks():
     assert np.array_equal(heard[0], heard[2])
 
 
-def test_a_seed_gives_the_same_sound_and_another_another():
+def test_sound_is_seeded():
     again, other = Soundscape(3, RATE_HZ), Soundscape(4, RATE_HZ)
     first = fresh().render(4000)
     assert np.array_equal(first, again.render(4000))
@@ -196,18 +196,18 @@ def heard_at(level, usable=True):
     return made
 
 
-def test_the_timbre_follows_the_level_and_neutral_is_not_the_low_end():
+def test_timbre_follows_level_and_neutral_differs_from_low():
     low, middle, high = (spectrum_centre(heard_at(level)) for level in (0.0, 0.5, 1.0))
     neutral = spectrum_centre(heard_at(0.0, usable=False))
     assert low > 1.2 * middle > 1.2 * 1.2 * high
     assert abs(neutral - middle) < 0.2 * (low - middle)
 
 
-def test_no_number_is_neutral():
+def test_level_without_number_is_neutral():
     assert np.array_equal(heard_at(float("nan")).render(9999), heard_at(0.9, usable=False).render(9999))
 
 
-def test_loudness_hardly_depends_on_the_level():
+def test_loudness_hardly_depends_on_level():
     """What is low must not be heard as switched off, nor what is high as an alarm."""
     loud = []
     for level in (0.0, 0.5, 1.0):
@@ -218,7 +218,7 @@ def test_loudness_hardly_depends_on_the_level():
     assert min(loud) > -36
 
 
-def test_a_pause_is_silence_to_the_last_bit_and_ends_softly():
+def test_pause_is_silent_and_ends_softly():
     made = fresh()
     made.render(at(2))
     made.ring("phase")
@@ -239,14 +239,14 @@ def test_volume_only_lowers():
         Soundscape(volume=1.5)
 
 
-def test_wrong_orders_are_refused_in_words():
+def test_wrong_orders_are_refused():
     with pytest.raises(WrongInput, match=r"nothing called 'gong' can ring; there are: reward, phase"):
         fresh().ring("gong")
     with pytest.raises(WrongInput, match=r"16000 to 192000 Hz, asked for 8000 Hz"):
         Soundscape(rate_hz=8000)
 
 
-def test_k_weighting_is_that_of_the_standard():
+def test_k_weighting_equals_standard():
     """BS.1770: a full-scale sine of 997 Hz reads −3.01; and its printed coefficients at 48,000 Hz."""
     sine = np.sin(2 * np.pi * 997 * np.arange(96_000) / 48_000)
     assert loudness_lufs(sine, 48_000) == pytest.approx(-3.01, abs=0.01)
@@ -275,7 +275,7 @@ def write_wav(path, x, rate_hz=22_050, width=2, channels=1):
 
 
 @pytest.mark.parametrize("width, channels", [(1, 1), (2, 1), (2, 2), (3, 1), (4, 2)])
-def test_recordings_are_read(tmp_path, width, channels):
+def test_wav_recordings_are_read(tmp_path, width, channels):
     wave_form = 0.5 * np.sin(2 * np.pi * 300 * np.arange(22_050) / 22_050)
     x = read_speech(write_wav(tmp_path / "a.wav", wave_form, 22_050, width, channels), RATE_HZ)
     assert len(x) == RATE_HZ
@@ -283,7 +283,7 @@ def test_recordings_are_read(tmp_path, width, channels):
     assert np.max(np.abs(x - wanted)[100:-100]) < (0.01 if width == 1 else 1e-3)
 
 
-def test_wrong_recordings_are_refused_in_words(tmp_path):
+def test_wrong_recordings_are_refused(tmp_path):
     write_wav(tmp_path / "breath.wav", np.ones(10))
     with pytest.raises(UnknownFile, match=r"no recording .*breth\.wav; did you mean 'breath\.wav'"):
         read_speech(tmp_path / "breth.wav", RATE_HZ)
@@ -300,7 +300,7 @@ def test_wrong_recordings_are_refused_in_words(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_speech_stays_within_the_limits_whatever_is_recorded(seed):
+def test_speech_stays_within_limits_for_any_recording(seed):
     rng = np.random.default_rng(seed)
     made = fresh()
     made.follow(1.0, True)
@@ -315,7 +315,7 @@ def test_speech_stays_within_the_limits_whatever_is_recorded(seed):
     assert loudness_lufs(heard, RATE_HZ) <= LOUDNESS_LIMIT_LUFS
 
 
-def test_speech_follows_the_chime_lowers_the_loops_and_can_be_cut():
+def test_speech_follows_chime_lowers_loops_and_can_be_cut():
     without, spoken, cut = fresh(), fresh(), fresh()
     for made in (without, spoken, cut):
         made.ring("phase")
@@ -332,7 +332,7 @@ def test_speech_follows_the_chime_lowers_the_loops_and_can_be_cut():
 # The stand-in and the device
 
 
-def test_the_stand_in_renders_what_is_due_on_its_clock():
+def test_silent_device_renders_due_samples():
     clock = ManualClock(100.0)
     player = SilentDevice(fresh(), clock, keep=True)
     player.step()
@@ -380,7 +380,7 @@ def fake_sounddevice(outputs=("Speakers",)):
 OK = types.SimpleNamespace(output_underflow=False)
 
 
-def test_a_device_gets_the_soundscape_on_each_channel():
+def test_device_gets_soundscape_on_each_channel():
     sd = fake_sounddevice()
     player = open_player(fresh(), ManualClock(), load=lambda: sd)
     player.start()
@@ -396,7 +396,7 @@ def test_a_device_gets_the_soundscape_on_each_channel():
         player.step()
 
 
-def test_a_failure_in_the_devices_thread_is_silence_and_then_an_error():
+def test_device_thread_failure_is_silence_then_error():
     class Broken:
         rate_hz = 48_000.0
 
@@ -430,7 +430,7 @@ def no_library():
         (lambda: fake_sounddevice(()), "no sound device the system's own .*there are: none"),
     ],
 )
-def test_without_a_device_there_is_a_notice_and_the_stand_in(load, words):
+def test_missing_device_prints_notice_and_renders_silently(load, words):
     said = []
     player = open_player(fresh(), ManualClock(), load=load, echo=said.append)
     assert isinstance(player, SilentDevice)
@@ -439,7 +439,7 @@ def test_without_a_device_there_is_a_notice_and_the_stand_in(load, words):
     assert re.search(words, notice)
 
 
-def test_a_device_that_was_named_must_be_there():
+def test_named_device_must_exist():
     with pytest.raises(StreamMissing, match=r"no sound device 'Phones' .*there are: 0: Speakers"):
         open_player(fresh(), ManualClock(), device="Phones", load=fake_sounddevice)
     assert [device_of(each) for each in (None, "3", "Phones")] == [None, 3, "Phones"]
@@ -498,7 +498,7 @@ class Played:
         return [each[1] for each in self.orders if each[0] == "ring"]
 
 
-def test_level_and_rewards_are_heard_and_a_reward_rings_once():
+def test_score_plays_level_and_rings_each_reward_once():
     played = Played()
     played.run(0.5, status())
     played.run(0.5, (0.9, 1.0, 1.0))
@@ -509,7 +509,7 @@ def test_level_and_rewards_are_heard_and_a_reward_rings_once():
     assert len(played.player.heard) == at(2.0)
 
 
-def test_the_rows_count_before_the_status_while_they_come():
+def test_feedback_rows_precede_status():
     played = Played().run(0.1, status())
     played.orders.clear()
     played.run(0.3, (0.9, 0.0, 1.0))
@@ -533,21 +533,21 @@ def test_rewards_can_be_left_out():
         {"feedback": {"on": True, "mode": "continuous", "level": None, "reward": True, "usable": True}},
     ],
 )
-def test_no_feedback_is_neutral_and_never_rewards(changes):
+def test_withheld_feedback_is_neutral_without_rewards(changes):
     played = Played().run(1.0, status())
     played.orders.clear()
     played.run(1.0, status(**changes))
     assert played.orders == [("neutral",), ("follow", pytest.approx(float("nan"), nan_ok=True), False, None)]
 
 
-def test_in_a_summary_the_rows_move_nothing():
+def test_rows_are_ignored_in_summary_mode():
     played = Played().run(0.2, status(feedback={"on": True, "mode": "summary"}))
     played.orders.clear()
     played.run(1.0, (0.9, 1.0, 1.0))
     assert played.orders == []
 
 
-def test_a_session_that_says_nothing_fades_to_neutral_then_silence_and_comes_back():
+def test_silent_session_fades_to_neutral_then_silence_and_returns():
     played = Played().run(1.0, status())
     played.orders.clear()
     played.run(1.5)
@@ -561,7 +561,7 @@ def test_a_session_that_says_nothing_fades_to_neutral_then_silence_and_comes_bac
     assert loudness_lufs(played.player.heard[-at(0.5) :], RATE_HZ) > -40
 
 
-def test_a_pause_is_silent_and_a_prompt_asks_once():
+def test_pause_is_silent_and_prompt_chimes_once():
     played = Played().run(1.0, status(prompt=stand_in.prompt(id="p1")))
     assert played.rung() == ["phase", "question"]
     played.run(4.0, status(state="paused", prompt=stand_in.prompt(id="p2")))
@@ -571,7 +571,7 @@ def test_a_pause_is_silent_and_a_prompt_asks_once():
     assert np.any(played.player.heard[-at(0.2) :])
 
 
-def test_the_end_is_chimed_and_then_over():
+def test_session_end_chimes_and_score_is_over():
     played = Played().run(1.0, status())
     played.run(1.0, status(state="finished"))
     assert played.going
@@ -580,13 +580,13 @@ def test_the_end_is_chimed_and_then_over():
     assert not played.going
 
 
-def test_an_abort_is_silence():
+def test_abort_is_silent():
     played = Played().run(1.0, status()).run(4.0, status(state="aborted"))
     assert not played.going
     assert not np.any(played.player.heard[-at(0.5) :])
 
 
-def test_instructions_are_chimed_and_spoken_where_there_is_a_recording(tmp_path):
+def test_instructions_are_chimed_and_spoken_if_recorded(tmp_path):
     write_wav(tmp_path / "breath.wav", np.sin(np.arange(22_050) / 9))
     phase = {"name": "welcome", "kind": "instruction", "index": 0, "sound": "breath.wav"}
     played = Played(speech=tmp_path).run(0.5, status(phase=phase))
@@ -599,7 +599,7 @@ def test_instructions_are_chimed_and_spoken_where_there_is_a_recording(tmp_path)
     assert (played.rung(), played.said) == (["instruction"], [])
 
 
-def test_a_late_start_chimes_nothing_amid_a_phase():
+def test_late_start_within_phase_chimes_nothing():
     phase = {"name": "training", "kind": "training", "index": 1, "start_s": 60.0}
     assert Played().run(0.5, status(phase=phase, now_s=90.0)).rung() == []
     played = Played().run(0.5, status(phase=phase, now_s=60.1))
@@ -607,7 +607,7 @@ def test_a_late_start_chimes_nothing_amid_a_phase():
     assert played.run(0.5, status(phase=phase | {"index": 2}, now_s=99.0)).rung() == ["phase", "phase"]
 
 
-def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, until):
+def test_session_over_lsl_plays_only_new_data(session, until):
     from neurofb.lsl.inlet import LslClock
     from neurofb.views.session_client import SessionClient
 
@@ -639,7 +639,7 @@ def test_a_session_is_heard_over_lsl_and_what_was_before_is_not_played(session, 
     inlet.close()
 
 
-def test_the_process_runs_until_the_session_ends():
+def test_sound_process_runs_until_session_ends():
     class Inlet:
         n = 0
 
@@ -656,7 +656,7 @@ def test_the_process_runs_until_the_session_ends():
     assert clock.now_s() == pytest.approx(0.99 + process.LINGER_S, abs=0.05)
 
 
-def test_an_audition_is_heard_from_begin_to_end():
+def test_audition_plays_from_begin_to_end():
     clock, said = ManualClock(), []
     process.audition(clock, SoundOptions(silent=True), echo=said.append, length_s=3.0)
     assert clock.now_s() == pytest.approx(4.0, abs=0.06)

@@ -18,7 +18,7 @@ on_linux = pytest.mark.skipif(
 )
 
 
-def test_no_qt_says_what_to_install(monkeypatch):
+def test_missing_qt_names_package_to_install(monkeypatch):
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(NoScreen, match=r"need Qt, which is not installed: pip install 'neurofb\[screens\]'"):
         check_display(OFFSCREEN)
@@ -32,14 +32,14 @@ def needs_qt():
 
 
 @on_linux
-def test_no_display_says_how_to_get_one():
+def test_missing_display_names_remedy():
     needs_qt()
     with pytest.raises(NoScreen, match=r"neither DISPLAY nor WAYLAND_DISPLAY is set.*ssh -X.*xvfb-run"):
         check_display({})
 
 
 @on_linux
-def test_a_display_that_is_not_there_is_said(monkeypatch):
+def test_absent_display_is_reported(monkeypatch):
     needs_qt()
     monkeypatch.setattr(start, "_check_libraries", lambda wanted: None)
     if not start._is_there("libxcb.so.1"):
@@ -66,7 +66,7 @@ def test_missing_libraries_are_named_with_their_packages(monkeypatch):
         check_display({"DISPLAY": ":0"})
 
 
-def test_a_binding_that_would_crash_is_refused(monkeypatch):
+def test_crashing_qt_binding_is_refused(monkeypatch):
     needs_qt()
     counts = iter([10_000, 9_900])
     monkeypatch.setattr(start.sys, "getrefcount", lambda thing: next(counts))
@@ -74,16 +74,16 @@ def test_a_binding_that_would_crash_is_refused(monkeypatch):
         start._check_references()
 
 
-def test_a_session_that_is_not_there_lists_those_that_are(session):
+def test_unknown_session_lists_available_ones(session):
     with pytest.raises(StreamMissing, match=f"no session 'nobody'; there are: .*{session.uid}"):
         find_session("nobody", 1.0)
 
 
-def test_a_session_is_found_by_its_uid(session):
+def test_session_is_found_by_its_uid(session):
     assert find_session(session.uid, 20.0) == session.uid
 
 
-def test_which_of_several_sessions_must_be_said(session):
+def test_several_sessions_require_a_uid(session):
     from stand_in import StandIn
 
     other = StandIn()
@@ -99,12 +99,12 @@ def test_which_of_several_sessions_must_be_said(session):
         ({"kind": "operator", "breaths_per_min": 90}, "2 to"),
     ],
 )
-def test_what_cannot_be_shown(arguments, error):
+def test_unknown_screen_options_are_refused(arguments, error):
     with pytest.raises(WrongInput, match=error):
         start.run(**arguments)
 
 
-def test_the_command_gives_words_and_exit_codes(monkeypatch, capsys):
+def test_screen_command_has_messages_and_exit_codes(monkeypatch, capsys):
     needs_qt()
     monkeypatch.setattr(start, "SEARCH_S", 0.3)
     monkeypatch.setattr(start, "find_session", lambda uid: find_session(uid, 0.3))
@@ -115,7 +115,7 @@ def test_the_command_gives_words_and_exit_codes(monkeypatch, capsys):
 
 
 @on_linux
-def test_without_a_display_there_is_no_traceback():
+def test_missing_display_prints_no_traceback():
     needs_qt()
     environment = {
         k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -132,7 +132,7 @@ def test_without_a_display_there_is_no_traceback():
 
 
 @pytest.mark.parametrize("kind", ["participant", "operator"])
-def test_a_screen_opens_and_closes(request, monkeypatch, session, capsys, kind):
+def test_screen_opens_and_closes(request, monkeypatch, session, capsys, kind):
     """The whole way of ``run``, until the window is closed."""
     needs_qt()
     request.getfixturevalue("qtbot")
