@@ -1,4 +1,4 @@
-"""What ``neurofb check`` shows: a table or plain lines, JSON, a bar, and everything that is wrong."""
+"""Output of ``neurofb check``: a table or plain lines, JSON, a bar, and everything that is wrong."""
 
 import json
 

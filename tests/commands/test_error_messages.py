@@ -1,4 +1,4 @@
-"""What people read when something is wrong, as one page: what they did, what they read, the exit code.
+"""Error messages as one page: what people did, what they read, the exit code.
 
 A row is a mistake or a mishap: how things stand (a file on the desk, a stream on the network, what this computer
 lacks), the words that are typed, what is read, in its order, and the exit code. Whatever the row, there is no
@@ -982,7 +982,7 @@ def typed(words: str, desk: Desk) -> int:
 
 
 def in_order(fragments: tuple[str, ...], text: str) -> str:
-    """Give the first fragment that does not come after those before it; empty if all do."""
+    """Return the first fragment that does not come after those before it; empty if all do."""
     at = 0
     for fragment in fragments:
         at = text.find(fragment, at)

@@ -57,7 +57,7 @@ def samples_uv() -> np.ndarray:
 
 @pytest.fixture
 def file(tmp_path: Path, samples_uv: np.ndarray) -> Path:
-    """Give a recording of two seconds in which the amplifier paused."""
+    """Return a recording of two seconds in which the amplifier paused."""
     raw = mne.io.RawArray(samples_uv.T * 1e-6, mne.create_info(list(LABELS), RATE_HZ, "eeg"), verbose="error")
     raw.set_annotations(
         mne.Annotations(GAP.start / RATE_HZ, (GAP.stop - GAP.start) / RATE_HZ, "BAD_ACQ_SKIP")

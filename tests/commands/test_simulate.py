@@ -168,7 +168,7 @@ def test_speed_runs_stream_ahead_of_clock(name: str) -> None:
 
 
 class Enough(Exception):
-    """What was waited for has happened."""
+    """Raised when the awaited state is reached."""
 
 
 class Crowd(ManualClock):

@@ -225,7 +225,7 @@ def test_warm_up_changes_no_bit(eeg):
 
 
 def test_cache_warmer_processes_previous_hop(eeg):
-    """So it goes the usual way: in the end it has just the values that the loop had a hop ago."""
+    """The warmer ends with the values that the loop had a hop ago."""
     recorded_loop = in_block(eeg)
     cache_warmer = CacheWarmer(recorded_loop.loop, "rest")
     played, loops = [], []

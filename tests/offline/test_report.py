@@ -457,7 +457,7 @@ def test_every_error_is_one_of_ours(tmp_path):
 
 
 def test_templates_are_package_data():
-    """What lies beside the modules of the package and is no module must be in the wheel, too."""
+    """Files beside the modules of the package must be in the wheel, too."""
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     patterns = tomllib.loads(pyproject.read_text())["tool"]["setuptools"]["package-data"][
         "neurofb.offline.report"

@@ -60,7 +60,7 @@ ratings = ["intensity"]
 
 
 def text_with(*changes: tuple[str, str], more: str = "") -> str:
-    """Give the small protocol with pieces replaced, each of which must be there, and more at its end."""
+    """Return the small protocol with pieces replaced, each of which must be there, and more at its end."""
     text = TEXT
     for old, new in changes:
         assert old in text, old

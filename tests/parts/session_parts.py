@@ -28,7 +28,7 @@ class Script:
     done: int = 0
 
     def pop(self) -> list[str]:
-        """Give what is due."""
+        """Return the commands that are due."""
         texts = []
         while self.done < len(self.acts) and self.clock.now_s() - START_S >= self.acts[self.done][0]:
             texts.append(self.acts[self.done][1].replace("UID", self.uid))
@@ -40,7 +40,7 @@ class Script:
 
 
 def command(name: str, by: str = "operator", **content) -> str:
-    """Give the text of a command for whichever session the script runs in."""
+    """Return the text of a command for whichever session the script runs in."""
     return Command(name, content, by, "UID").to_json()
 
 

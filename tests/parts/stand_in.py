@@ -209,11 +209,11 @@ class StandIn:
         return self.heard
 
     def lose(self, *names: str) -> None:
-        """Take streams off the network, by default all."""
+        """Remove streams from the network, by default all."""
         for name in names or list(self.outlets):
             self.outlets.pop(name, None)
 
     def close(self) -> None:
-        """Take everything away."""
+        """Remove all streams."""
         self.lose()
         self._inlets.clear()

@@ -60,7 +60,7 @@ class Bench:
         return self
 
     def run_to_rest(self, at_most_s=60.0):
-        """Go on until nothing is armed or on and the probe is at baseline."""
+        """Step until nothing is armed or on and the probe is at baseline."""
         until_s = self.t_s + at_most_s
         self.step()
         while self.t_s < until_s and (self.guard.is_hot or self.thermode.probe_c > BASELINE_C):
@@ -68,7 +68,7 @@ class Bench:
         return self
 
     def step(self):
-        """Go on by a tick; keep the hottest of what is true, and integrate the skin for itself."""
+        """Step by a tick; keep the hottest of what is true, and integrate the skin for itself."""
         self.clock.advance(self.tick_s)
         self.guard.step()
         probe_c, skin_c = self.thermode.probe_c, self.thermode.skin_c

@@ -32,7 +32,7 @@ def header(name: str = "made", form: str = "float32", n_channels: int = 2, rate_
 
 
 def numbers(form: str, n: int, n_channels: int, seed: int = 0) -> np.ndarray:
-    """Give values that use the whole range of a format."""
+    """Return values that use the whole range of a format."""
     rng = np.random.default_rng(seed)
     dtype = np.dtype(DTYPES[form])
     if dtype.kind == "f":
@@ -56,7 +56,7 @@ def record(path: Path, streams: Sequence[tuple[StreamHeader, Any, np.ndarray]], 
 
 
 def by_pyxdf(path: Path) -> dict[int, dict[str, Any]]:
-    """Give every stream as pyxdf reads it, stamps untouched; by number."""
+    """Return every stream as pyxdf reads it, stamps untouched; by number."""
     logging.disable(logging.CRITICAL)
     try:
         streams, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=False)
@@ -128,7 +128,7 @@ def foreign_file(path: Path, *chunks: bytes) -> Path:
 
 
 class SmallSession:
-    """What an engine writes, on a clock of its own: EEG with a gap and a lost channel, values, events.
+    """A session as an engine writes it, on a clock of its own: EEG with a gap and a lost channel, values, events.
 
     Attributes
     ----------

@@ -116,7 +116,7 @@ def kill_together(paths: list[Path], moments_s: list[float]) -> list[float]:
 
 
 def lost_of(path: Path, said: str, killed_s: float) -> float:
-    """Give how long before the kill the oldest sample was received that is not in the file."""
+    """Return how long before the kill the oldest sample was received that is not in the file."""
     lines = [line.split() for line in said.splitlines() if line.count(" ") == 1]
     file = read_xdf_file(path)
     n = file.streams[0].n_samples if file.streams else 0

@@ -18,7 +18,7 @@ HEAD = 16
 
 @pytest.fixture(scope="module", params=["int16", "double64"])
 def made(request, tmp_path_factory) -> tuple[bytes, np.ndarray, list[int], dict[int, int]]:
-    """Give a session; four columns of double64 are as wide as a row of the stream that places samples."""
+    """Return a session; four columns of double64 are as wide as a row of the stream that places samples."""
     folder = tmp_path_factory.mktemp(request.param)
     session = SmallSession(folder, n_steps=120, form=request.param)
     session.session_log.close()
@@ -29,7 +29,7 @@ def made(request, tmp_path_factory) -> tuple[bytes, np.ndarray, list[int], dict[
 
 
 def n_wrong(path: Path, content: bytes, expected: np.ndarray) -> tuple[int, float]:
-    """Give how many samples are wrong, and what part of what was there is there."""
+    """Return the number of wrong samples, and the share of samples that are left."""
     path.write_bytes(content)
     session = open_session_recording(path)
     assert session.problems

@@ -41,7 +41,7 @@ def line(draw):
 
 
 def play(fates, blank):
-    """Give received values and stamps, and the grid with its received stamps."""
+    """Return received values and stamps, and the grid with its received stamps."""
     received, stamps_s, uv, received_s = [], [], [], []
     for i, fate in enumerate(fates):
         value = np.array([i, i + 0.25, i + 0.5])
@@ -111,7 +111,7 @@ def test_sample_map_rebuilds_grid_bit_equal(given_line) -> None:
 
 
 def _fates_of(fates, n_received):
-    """Give the fates of the first received samples."""
+    """Return the fates of the first received samples."""
     return [fate for fate in fates if fate != "missing"][:n_received]
 
 

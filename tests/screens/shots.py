@@ -110,7 +110,7 @@ class Pretended:
 
 
 def heat(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give target and measured temperature of two stimuli."""
+    """Return target and measured temperature of two stimuli."""
     target = np.where((t > 9) & (t < 19), 44.5, np.where((t > 52), 46.0, 32.0))
     measured = np.empty_like(t)
     now = 32.0
@@ -121,7 +121,7 @@ def heat(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def eeg(seconds: float) -> np.ndarray:
-    """Give EEG as it looks: slow noise, alpha at the back, blinks in front, one flat and one noisy channel."""
+    """Return EEG as it looks: slow noise, alpha at the back, blinks in front, one flat and one noisy channel."""
     rng, n = np.random.default_rng(1), round(seconds * RATE_HZ)
     spectrum = np.fft.rfft(rng.normal(0, 1, (n, len(LABELS))), axis=0)
     hz = np.fft.rfftfreq(n, 1 / RATE_HZ)[:, None]
@@ -145,7 +145,7 @@ def eeg(seconds: float) -> np.ndarray:
 def participant(
     level: float | None, *, usable: float = 1.0, dark: bool = True, answer: bool = False, **changes: Any
 ):
-    """Give the participant's screen after some seconds."""
+    """Return the participant's screen after some seconds."""
     session = Pretended(level, usable, **changes)
     screen = ParticipantScreen(session, Wording("en"), theme(dark))
     screen.resize(1280, 720)
@@ -159,7 +159,7 @@ def participant(
 
 
 def operator() -> QPixmap:
-    """Give the operator's screen in the middle of a block."""
+    """Return the operator's screen in the middle of a block."""
     channels = {label: {"state": "ok", "why": "", "out": False} for label in LABELS}
     channels["T7"] |= {"state": "flat", "out": True}
     channels["F8"] |= {"state": "noisy"}
@@ -190,7 +190,7 @@ def operator() -> QPixmap:
 
 
 def setup() -> QPixmap:
-    """Give the page before a session with one electrode that is off."""
+    """Return the page before a session with one electrode that is off."""
     source = PretendedSource(MUSE)
     source.flat = {"AF7"}
     page = SetupPage(Wording("en"), theme(True), search=list, source_for=lambda query: source)
@@ -205,7 +205,7 @@ def setup() -> QPixmap:
 
 
 def side_by_side(pictures: list[QPixmap]) -> QPixmap:
-    """Give four pictures as one."""
+    """Return four pictures as one."""
     width, height = 640, 360
     sheet = QPixmap(2 * width, 2 * height)
     painter = QPainter(sheet)

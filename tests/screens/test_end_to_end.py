@@ -135,7 +135,7 @@ class Desk:
         self.tool("windowmove", operator, "0", "0", "windowsize", operator, "1280", "720")
 
     def freeze(self, kind: str) -> None:
-        """Let a window hang."""
+        """Stop a window's process, so that it hangs."""
         os.kill(int(self.tool("getwindowpid", self.windows[kind])), signal.SIGSTOP)
 
     def press(self, kind: str, *keys: str) -> None:
@@ -240,13 +240,13 @@ def colours(image: QImage) -> int:
 
 
 def brightest(image: QImage, top: float, bottom: float) -> int:
-    """Give the lightness, up to 255, of the brightest point between two heights, as shares."""
+    """Return the lightness, up to 255, of the brightest point between two heights, as shares."""
     rows = range(round(top * image.height()), round(bottom * image.height()))
     return max(image.pixelColor(x, y).lightness() for y in rows for x in range(0, image.width(), 2))
 
 
 def drawn_question(desk: Desk) -> QImage:
-    """Give the participant's window when the question at its top has come up wholly."""
+    """Return the participant's window when the question at its top has come up wholly."""
     end_s = pylsl.local_clock() + BOUND_S
     while True:
         image = desk.picture("participant", "participant-question")
@@ -302,7 +302,7 @@ def test_stop_key_ends_heat_session_and_hanging_window(display, sit):
 
 
 def described(stream: dict) -> list[str]:
-    """Give the names of a stream's columns."""
+    """Return the names of a stream's columns."""
     return [each["label"][0] for each in stream["info"]["desc"][0]["channels"][0]["channel"]]
 
 

@@ -179,7 +179,7 @@ def test_closed_participant_window_prints_reopen_command(screen, fake_session, c
 
 
 def pixels(screen) -> np.ndarray:
-    """Give relative luminance, averaged over blocks of 16 × 16 pixels."""
+    """Return relative luminance, averaged over blocks of 16 × 16 pixels."""
     image = screen.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     width, height = image.width(), image.height()
     raw = np.frombuffer(image.constBits(), np.uint8).reshape(height, image.bytesPerLine() // 4, 4)

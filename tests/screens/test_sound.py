@@ -208,7 +208,7 @@ def test_level_without_number_is_neutral():
 
 
 def test_loudness_hardly_depends_on_level():
-    """What is low must not be heard as switched off, nor what is high as an alarm."""
+    """A low level must not be heard as switched off, nor a high one as an alarm."""
     loud = []
     for level in (0.0, 0.5, 1.0):
         made = heard_at(level)

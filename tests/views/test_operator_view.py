@@ -1,4 +1,4 @@
-"""What the operator's screen says, without any screen."""
+"""The operator's view, without any screen."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the participant's screen shows, without any screen."""
+"""The participant's view, without any screen."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ def row(level, now_s, *, usable=1.0, reward=0.0):
 
 
 def settle(view, seconds=4.0, start_s=0.0, **known):
-    """Look at the same thing for some seconds; give the last picture."""
+    """Show the same snapshot for some seconds; return the last picture."""
     now_s = start_s
     picture = None
     for _ in range(round(seconds * 60)):

@@ -1,4 +1,4 @@
-"""``neurofb check``: what a participant will get, and everything that is wrong, before anything starts."""
+"""``neurofb check``: the timeline of a participant's session, and all problems, before anything starts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
 
 
 def happens(timeline: Timeline, phase: PlannedPhase) -> str:
-    """Return in words what a phase consists of: stimuli by level with temperatures, and what is asked."""
+    """Return the content of a phase in words: stimuli by level with temperatures, and questions."""
     steps = [step for step in timeline.steps if step.phase == phase.index]
     levels: dict[str, list[float]] = {}
     for step in steps:

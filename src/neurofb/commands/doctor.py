@@ -1,4 +1,4 @@
-"""``neurofb doctor``: whether everything is there that a session needs, and if not, what to do."""
+"""``neurofb doctor``: checks of all that a session needs, with remedies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `neurofb doctor` looks at on this computer: Python, kernels, libraries, disk, clock, memory.
+"""Checks of `neurofb doctor` on this computer: Python, kernels, libraries, disk, clock, memory.
 
 Each check gives findings: what was looked at, how it is, what was found, and the fix. A check that fails itself is a
 finding, too (`looked`).
@@ -39,7 +39,7 @@ REBUILD = "python -m pip install . (in a checkout: python setup.py build_ext --i
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, and how it is."""
+    """The result of one check."""
 
     check: str
     state: State
@@ -49,7 +49,7 @@ class Finding:
 
 
 def run_check(check: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Return what a check finds; if it fails itself, that."""
+    """Return the findings of a check; if it fails itself, that is one."""
     try:
         return list(find())
     except Exception as error:
@@ -61,7 +61,7 @@ def run_check(check: str, find: Callable[[], Iterable[Finding]]) -> list[Finding
 
 
 def python_findings(version: Sequence[int] = tuple(sys.version_info[:3])) -> list[Finding]:
-    """Look at the interpreter."""
+    """Check the interpreter's version."""
     found = f"{platform.python_implementation()} {'.'.join(map(str, version[:3]))} at {sys.executable}"
     if tuple(version[:2]) >= LEAST_PYTHON:
         return [Finding("Python", "ok", found)]
@@ -74,7 +74,7 @@ def python_findings(version: Sequence[int] = tuple(sys.version_info[:3])) -> lis
 
 
 def kernel_findings() -> list[Finding]:
-    """Look at the compiled kernels: there, fast, not older than their source."""
+    """Check the compiled kernels: built, fast, not older than their source."""
     try:
         kernels = importlib.import_module("neurofb._kernels")
     except ImportError as error:
@@ -189,7 +189,7 @@ def _space(folder: Path) -> Finding:
 
 
 def clock_findings(clock: Clock, other_s: Callable[[], float] = time.monotonic) -> list[Finding]:
-    """Hold the session's clock against another, and ask it to wake after a millisecond, many times.
+    """Compare the session's clock with another, and measure how late it wakes after a millisecond.
 
     ``other_s`` returns the time of another steady clock, in s.
     """
@@ -223,7 +223,7 @@ def _waking(late_ms: list[float]) -> Finding:
 
 
 def memory_findings(meminfo: Path = Path("/proc/meminfo")) -> list[Finding]:
-    """Look at the memory that is free."""
+    """Check the free memory."""
     cores = os.cpu_count() or 1
     free_gb = _free_gb(meminfo)
     if free_gb is None:

@@ -1,4 +1,4 @@
-"""What `neurofb doctor` looks at around a session: LSL on this computer and on the network, windows, sound.
+"""Checks of `neurofb doctor` around a session: LSL on this computer and on the network, windows, sound.
 
 Whatever may hang, abort or read its settings only once runs in a process of its own.
 """
@@ -144,7 +144,7 @@ def _found(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _output_of(code: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run code in a process of its own; give what it prints."""
+    """Run code in a process of its own; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         env=None if environment is None else dict(environment),
@@ -196,7 +196,7 @@ def _listener(address: str, port: int) -> socket.socket:
 
 
 def network_findings(address: str | None = None) -> list[Finding]:
-    """Say something to LSL's multicast group over the network, and listen."""
+    """Send to LSL's multicast group over the network, and listen."""
     ours = address or _network_address()
     check = "LSL on the network"
     if ours is None:
@@ -225,7 +225,7 @@ def _network_address() -> str | None:
 
 
 def window_findings() -> list[Finding]:
-    """Look whether the screens could open: Qt with its libraries, and a display."""
+    """Check whether the screens could open: Qt with its libraries, and a display."""
     problem = _output_of(_WINDOWS, "libraries")
     if problem:
         return [Finding("Qt", "limited", "the screens cannot open", problem)]
@@ -236,7 +236,7 @@ def window_findings() -> list[Finding]:
 
 
 def sound_findings() -> list[Finding]:
-    """Look whether a sound could be heard."""
+    """Check whether a sound could be played."""
     kind, _, rest = _output_of(_SOUND).partition(" ")
     fixes = {
         "module": ("the package sounddevice is not installed", "python -m pip install 'neurofb[sound]'"),

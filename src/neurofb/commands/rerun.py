@@ -152,7 +152,7 @@ def _percent(share: float) -> str:
 
 @contextlib.contextmanager
 def _progress(as_json: bool) -> Iterator[Progress | None]:
-    """Show how far long work has come, where somebody looks."""
+    """Show the progress of long work on a terminal."""
     if as_json or not sys.stderr.isatty():
         yield None
         return

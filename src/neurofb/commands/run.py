@@ -114,7 +114,7 @@ def command(seed: int | None, **words: Any) -> None:
 
 
 def run_session(asked: Asked, options: Presentation) -> Outcome:
-    """Run a session and say how it went.
+    """Run a session and print its outcome.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
 
 
 def _afterwards(assembled: Assembled, data: Path, options: Presentation, made: dict[str, str]) -> None:
-    """Make of the record what was asked for; what fails is said, and the record stays as it is."""
+    """Write the export and the report that were asked for; a failure is printed, and the record stays as it is."""
     folder = assembled.folder.path
     if options.export:
         from neurofb.offline.bids.export import export
@@ -216,7 +216,7 @@ class _Shown:
         self._start_s = 0.0
 
     def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
-        """Return who may ask for something at this terminal."""
+        """Return the listeners of this terminal: its keys."""
         self._keys = Keys(uid, lambda: stop("a key"))
         return (self._keys,)
 
@@ -243,7 +243,7 @@ class _Shown:
         return self._is_picture or sys.stdin.isatty()
 
     def show(self, status: SessionStatus) -> None:
-        """Show how things are."""
+        """Show the status."""
         typed = ""
         if self._keys is not None:
             prompt = status.prompt
@@ -254,7 +254,7 @@ class _Shown:
             self._picture.show(status, typed)
 
     def print_event(self, event: Any) -> None:
-        """Return what happened, where there is no picture."""
+        """Print an event, where there is no picture."""
         if not self._is_picture and not self._options.as_json:
             print_event(event, self._start_s)
 
@@ -265,7 +265,7 @@ def _to_stderr(words: str) -> None:
 
 @contextlib.contextmanager
 def _interruptible(assembled: Assembled) -> Iterator[None]:
-    """Let Ctrl-C and the system's wish to end become an end in order."""
+    """End in order on Ctrl-C, and on the system's signals to end."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         assembled.engine.interrupt()

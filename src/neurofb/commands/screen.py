@@ -1,4 +1,4 @@
-"""``neurofb screen``: what is seen and heard of a session, as processes of their own."""
+"""``neurofb screen``: screens and sound of a session, as processes of their own."""
 
 from __future__ import annotations
 

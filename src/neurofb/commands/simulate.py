@@ -114,7 +114,7 @@ def _print_progress(progress: Progress, as_json: bool) -> None:
 
 
 def print_document(document: dict[str, Any], as_json: bool) -> None:
-    """Print what is sent, or what became of it, for people or for programs."""
+    """Print the description of the stream, or its counts at the end, for people or for programs."""
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
     elif document["kind"] == "sending":

@@ -178,7 +178,7 @@ class Keys:
             termios.tcsetattr(handle, termios.TCSADRAIN, before)
 
     def _obey_early_stops(self, handle: int) -> None:
-        """Of what was typed before the session was ready only a stop counts; the rest was meant for something else."""
+        """Obey a stop that was typed before the session was ready; drop other keys, meant for something else."""
         import select
 
         while select.select([handle], [], [], 0)[0] and (typed := os.read(handle, 1024)):

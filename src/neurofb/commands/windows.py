@@ -1,4 +1,4 @@
-"""The windows of a session, each a process of its own: one that fails is told and changes nothing."""
+"""The windows of a session, each a process of its own: one that fails is reported and changes nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Windows:
         )
 
     def close(self) -> None:
-        """Close those that are still open, also one that hangs."""
+        """Close the open windows, also one that hangs."""
         self._is_closing = True
         for _, process in self._open:
             process.terminate()

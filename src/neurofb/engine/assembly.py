@@ -55,7 +55,7 @@ WATCHDOG_LOG = "watchdog.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a front end adds to a session."""
+    """Listeners and callbacks that a front end adds to a session."""
 
     #: Returns where commands come from; takes the session's uid and a function that stops heat at once (who: str).
     listeners: Callable[[str, Callable[[str], None]], Sequence[Listener]] = lambda _uid, _stop: ()
@@ -78,7 +78,7 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
-    """What could be opened for a session; the head of a simulated source."""
+    """The opened parts of a session; the head of a simulated source."""
 
     uid: str
     source: Source
@@ -135,7 +135,7 @@ def assemble(
 
 
 def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opened:
-    """Open what may fail, in the order in which it may."""
+    """Open the parts that may fail, in the order in which they may."""
     source, head = open_source(plan, clock)
     undo.callback(source.stop)
     if source.labels != plan.profile.labels:
@@ -286,7 +286,7 @@ def _listeners(
 def _acting(
     participant: SimulatedParticipant, recorded_loop: RecordedLoop, sequencer: Sequencer
 ) -> Callable[[float], None]:
-    """Return what lets a simulated participant act in every step of the engine."""
+    """Return the callbacks by which a simulated participant acts in every step of the engine."""
 
     def act(now_s: float) -> None:
         feedback = recorded_loop.last if sequencer.block is not None else None

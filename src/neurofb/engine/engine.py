@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionParts:
-    """What an engine runs; the source is started."""
+    """The parts that an engine runs; the source is started."""
 
     source: Source
     recorded_loop: RecordedLoop

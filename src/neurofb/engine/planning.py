@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line asks."""
+    """The options of a session from the command line."""
 
     protocol: str
     device: str
@@ -105,7 +105,7 @@ class SessionPlan:
         )
 
     def heat_ahead(self, timeline: Timeline, n_taken: int, used: Mapping[str, float]) -> list[str]:
-        """Return what forbids the heat of a timeline after ``n_taken`` steps."""
+        """Return the reasons that forbid the heat of a timeline after ``n_taken`` steps."""
         return heat_problems_from(self.protocol, timeline, n_taken, used)
 
     def stable_uid(self) -> str:

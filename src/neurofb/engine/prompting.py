@@ -60,7 +60,7 @@ class Prompting:
         self._prompts.hold()
 
     def release(self, by_s: float) -> None:
-        """Let the time of open prompts run again, each due ``by_s`` seconds later."""
+        """Resume the time of open prompts, each due ``by_s`` seconds later."""
         self._prompts.release(by_s)
 
     def end(self) -> list[Rating]:

@@ -65,7 +65,7 @@ class RecordedLoop:
         return expected or aged
 
     def _expect_samples(self, now_s: float) -> list[FeedbackSample]:
-        """Tell feedback which sample should have come by now."""
+        """Pass the sample that should have come by now to feedback."""
         if self._silent_since_s is None or now_s - max(self._silent_since_s, self._expected_at_s) < SILENT_S:
             return []
         self._expected_at_s = now_s
@@ -91,7 +91,7 @@ class RecordedLoop:
         return aged
 
     def missing(self) -> str | None:
-        """Return what the baseline that is being collected lacks, empty if nothing; None while that is unknown.
+        """Return what is missing of the present baseline, empty if nothing; None while that is unknown.
 
         Before the pipeline is fitted to the participant, a trial fit decides. Default artifact limits do not decide
         whether the baseline suffices.

@@ -1,4 +1,4 @@
-"""Runs each step of the timeline when it is due, and what commands from outside ask for.
+"""Runs each step of the timeline when it is due, and commands from outside.
 
 In: the time, and calls of ``commands``. Out: instructions to the loop, stimuli with their due times, prompts, events.
 Kept: the schedule, the phase and step that are on, open prompts, and whether the session is paused or over.

@@ -1,4 +1,4 @@
-"""What stands in the folder of a session beside its recording: all that is needed to do it again."""
+"""Files beside a session's recording: settings, protocol, baselines and doses, all that a repetition needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: 
 
 
 def write_results(loop: Loop, stimulus_control: StimulusController | None, folder: SessionFolder) -> None:
-    """Write what the next session needs: baselines, and what each place on the skin has had."""
+    """Write the baselines and the dose of each site, which the next session needs."""
     if stimulus_control is not None:
         folder.write_text(LEDGER, json.dumps(stimulus_control.used, indent=1, sort_keys=True))
     if loop.fitted is None or not loop.baselines:

@@ -71,7 +71,7 @@ class Publishing(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogColumns:
-    """What the columns of a session's record are."""
+    """The columns of a session's record."""
 
     #: The source's stream, every column labelled.
     info: StreamInfo

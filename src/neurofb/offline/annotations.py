@@ -56,7 +56,7 @@ _PIECE = 500_000
 
 
 class SampleTimes:
-    """Where times of the recording computer's LSL clock lie among the samples of a recording."""
+    """Sample indices of times of the recording computer's LSL clock."""
 
     def __init__(self, recording: SessionRecording, rate_hz: float) -> None:
         self.rate_hz, self.n_samples = (rate_hz if rate_hz > 0 else math.nan), recording.n_samples
@@ -71,7 +71,7 @@ class SampleTimes:
 
     @property
     def end_s(self) -> float:
-        """Where the samples end, in s from the first one on."""
+        """End of the samples, in s from the first one on."""
         return self.n_samples / self.rate_hz if self.n_samples else 0.0
 
     def index(self, time_s: ArrayLike) -> FloatArray:
@@ -125,12 +125,12 @@ class Annotation:
 
     @property
     def phase_kind(self) -> str:
-        """Of a phase."""
+        """The kind of a phase."""
         return str(self.details.get("phase_kind", ""))
 
     @property
     def eyes(self) -> str:
-        """Of a phase: "open", "closed", or empty."""
+        """The eyes in a phase: "open", "closed", or empty."""
         return str(self.details.get("eyes", ""))
 
 

@@ -85,7 +85,7 @@ class Verdict:
 def compare(
     recording: SessionRecording, computed: Computed, here: Mapping[str, Any] | None = None
 ) -> Verdict:
-    """Compare what was computed again with the record.
+    """Compare the values computed again with the record.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def compare(
 
 
 def what_differs(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """Return what is not as it was when a session was recorded, of what the last bits depend on."""
+    """Return the differences from the session in whatever the last bits depend on: kernels, processor, libraries."""
     for key in DECISIVE:
         if recorded.get(key) != here.get(key):
             words = {"kernels_sha256": "another build of the kernels"}.get(key, f"another {key}")

@@ -1,4 +1,4 @@
-"""Where samples are missing, and a straight line across, so that a filter finds no step there.
+"""Gaps in a recording, and a straight line across each, so that a filter finds no step there.
 
 In: a recording. Out: its gaps, found in one pass, piece by piece. Nothing in a bridge was measured: every gap is
 annotated as bad.

@@ -52,7 +52,7 @@ class Session:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the session lacks, in words."""
+        """Problems of the session and its files, in words."""
         return self.recording.problems
 
     @property

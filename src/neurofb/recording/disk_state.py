@@ -37,7 +37,7 @@ class RecorderState:
 
     @property
     def why(self) -> str:
-        """What is wrong, in words; empty if nothing is."""
+        """The problem in words; empty without one."""
         if self.failure:
             return self.failure
         if self.free_bytes is not None and self.free_bytes < LEAST_FREE_BYTES:
@@ -62,7 +62,7 @@ class Progress:
         self._done = -1
 
     def note(self, done: int, wanted: int, now_s: float) -> None:
-        """Take note of how much is done at ``now_s``."""
+        """Note how much is done at ``now_s``."""
         if done == wanted:
             self._since_s = None
         elif self._since_s is None or done != self._done:
@@ -76,7 +76,7 @@ class Progress:
 
 
 def file_problem(file: int, path: Path, n_written: int) -> str:
-    """Return what is wrong with an open file, in words: it may be moved, deleted or cut while it is written."""
+    """Return the problem of an open file, in words: it may be moved, deleted or cut while it is written."""
     try:
         held, named = os.fstat(file), os.stat(path)
     except OSError as error:
@@ -89,7 +89,7 @@ def file_problem(file: int, path: Path, n_written: int) -> str:
 
 
 def free_space(folder: Path) -> int | None:
-    """Return the free bytes on a folder's disk; None where the system does not tell."""
+    """Return the free bytes on a folder's disk; None where the system does not report it."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

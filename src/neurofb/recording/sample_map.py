@@ -1,4 +1,4 @@
-"""Where received samples stand on the session's sample grid: written while it runs, read back afterwards.
+"""The map from received samples to the session's sample grid: written while it runs, read back afterwards.
 
 In: stamps in the order in which samples were received, and the chunks that a source made of them. Out: rows
 
@@ -114,7 +114,7 @@ class SampleMap:
 
 
 def layout_text(eeg: EegColumns, rate_hz: float) -> str:
-    """Return the header's document of where the EEG stands in the received stream, and at which nominal rate."""
+    """Return the header's text on the EEG in the received stream: labels, columns, scale and nominal rate."""
     layout = {
         "labels": list(eeg.labels),
         "columns": list(eeg.columns),

@@ -90,7 +90,7 @@ class SessionRecording:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything the session lacks, in words; files beside the recording are read on request."""
+        """Problems of the session, in words; files beside the recording are read on request."""
         return tuple(self._problems)
 
     @property

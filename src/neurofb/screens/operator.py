@@ -34,7 +34,7 @@ COMMANDS = ("continue", "pause", "mark", "end", "stop")
 
 
 class Session(Protocol):
-    """What the window asks of a session; ``views.session_client.SessionClient`` in earnest."""
+    """The part of ``views.session_client.SessionClient`` that the window uses."""
 
     uid: str
 

@@ -35,7 +35,7 @@ _STOPS = (Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspac
 
 
 class Session(Protocol):
-    """What the window asks of a session; ``views.session_client.SessionClient`` in earnest."""
+    """The part of ``views.session_client.SessionClient`` that the window uses."""
 
     uid: str
 
@@ -104,7 +104,7 @@ class ParticipantScreen(QWidget):
 
     @property
     def question_places(self) -> Places:
-        """Where the parts of a question are."""
+        """Places of the parts of a question."""
         prompt = self.view.rating.prompt
         n = len(prompt.choices) if prompt is not None and self.view.rating.kind == "probe" else 0
         return places(self.width(), self.height(), n)
@@ -168,7 +168,7 @@ class ParticipantScreen(QWidget):
         self._session.stop()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Stop, answer, go on, or say "now it hurts"."""
+        """Stop, answer, continue, or press the button ("now it hurts")."""
         key, picture = event.key(), self.picture
         if key == Qt.Key.Key_F11:
             self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -189,7 +189,7 @@ class ParticipantScreen(QWidget):
             super().keyPressEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Stop, answer or go on by a point."""
+        """Stop, answer or continue by a point."""
         point = event.position()
         if self.stop_area.contains(point) and not self.picture.over:
             self.stop()
@@ -257,7 +257,7 @@ class ParticipantScreen(QWidget):
             self.setFocus()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Let Escape stop while somebody writes, and Ctrl-Enter finish."""
+        """Stop by Escape while somebody writes, and finish by Ctrl-Enter."""
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() == Qt.Key.Key_Escape:
                 self.stop()

@@ -87,14 +87,14 @@ class SetupPage(QWidget):
         self._refresh()
 
     def start(self) -> None:
-        """Look for streams, and draw from now on."""
+        """Search streams, and draw from now on."""
         self._timer.start(STEP_MS)
         self.search()
 
     # -- what its buttons do -----------------------------------------------------------------------------------
 
     def search(self) -> None:
-        """Look for streams in a thread."""
+        """Search streams in a thread."""
         self.status.setText(self._wording("setup.looking"))
         self._aside(self._search, self._found)
 

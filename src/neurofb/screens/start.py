@@ -247,7 +247,7 @@ def _is_there(library: str) -> bool:
 
 
 def _check_x(display: str) -> None:
-    """Try the connection: Qt would abort."""
+    """Check the connection to the X server, without which Qt would abort."""
     try:
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError:
@@ -290,7 +290,7 @@ def _check_references() -> None:
 
 
 def _step_back() -> None:
-    """Leave the processor to the session where both want it: a late frame is a late frame, late feedback is not."""
+    """Lower this process's priority below the session's: late feedback is worse than a late frame."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)
 

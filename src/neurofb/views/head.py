@@ -1,4 +1,4 @@
-"""Where the electrodes of a montage are on a drawing of the head seen from above."""
+"""Places of the electrodes of a montage on a drawing of the head seen from above."""
 
 from __future__ import annotations
 

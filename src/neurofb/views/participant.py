@@ -154,7 +154,7 @@ class ParticipantView:
         )
 
     def _ask_what_is_wanted(self, prompt: PromptStatus | None, elapsed_s: float) -> None:
-        """Bring a question in, or out; one that is on its way out is still seen, but not answered any more."""
+        """Fade a question in or out; one that fades out is still seen, but not answered any more."""
         is_wanted = prompt is not None and prompt.id not in self.rating.answered
         self._ask.become(str(prompt.id) if prompt is not None and is_wanted else "", elapsed_s)
         if prompt is not None and str(prompt.id) == self._ask.content:

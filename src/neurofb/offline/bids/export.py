@@ -121,7 +121,7 @@ def is_exported(folder: Path, data: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the files of one run stand."""
+    """Paths of the files of one run."""
 
     data: Path
     bids: Any

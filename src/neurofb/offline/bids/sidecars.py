@@ -38,7 +38,7 @@ Recorded with research software: not a medical device, not for diagnosis, treatm
 
 
 def write_about_dataset(data: Path) -> None:
-    """Write what the dataset is, where nothing says so yet."""
+    """Write the description of the dataset if there is none yet."""
     data.mkdir(parents=True, exist_ok=True)
     description = data / "dataset_description.json"
     if not description.exists():
@@ -55,7 +55,7 @@ def write_about_dataset(data: Path) -> None:
 
 
 def write_about_derivatives(folder: Path) -> None:
-    """Write what the derivatives are, where nothing says so yet."""
+    """Write the description of the derivatives if there is none yet."""
     description = folder / "dataset_description.json"
     if not description.exists():
         document = {
@@ -69,7 +69,7 @@ def write_about_derivatives(folder: Path) -> None:
 
 
 def complete_eeg_document(document: Mapping[str, Any], session: Session) -> dict[str, Any]:
-    """Return eeg.json with everything that is known of how the EEG was taken."""
+    """Return eeg.json with all that is known of how the EEG was recorded."""
     settings, recording = session.settings, session.recording
     device, study = settings.get("device") or {}, settings.get("protocol") or {}
     line_hz = (settings.get("loop") or {}).get("line_hz")
@@ -103,7 +103,7 @@ def complete_eeg_document(document: Mapping[str, Any], session: Session) -> dict
 
 
 def _instructions(text: str) -> str:
-    """Return what participants read or hear, but for phases in which that depends on the arm."""
+    """Return the texts that participants read or hear, except in phases where these depend on the arm."""
     protocol, _ = read_protocol(text, "protocol.toml") if text else (None, [])
     if protocol is None:
         return "n/a"

@@ -1,4 +1,4 @@
-"""The tables of a BIDS dataset, made of a session: events, channels, ratings, and what was sampled on the way.
+"""The tables of a BIDS dataset, made of a session: events, channels, ratings, temperatures and feedback.
 
 In: a `Session`. Out: columns with their descriptions, as TSV and its JSON. What is missing is ``n/a``.
 """
@@ -128,7 +128,7 @@ def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> li
 
 
 def events_document(rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Return what stands in events.json."""
+    """Return the content of events.json."""
     at = 2 + list(EVENT_COLUMNS).index("trial_type")
     names = sorted({str(row[at]) for row in rows})
     levels = {name: KINDS.get(name.partition("/")[0], "") for name in names}
@@ -217,7 +217,7 @@ def rating_rows(session: Session) -> list[list[Any]]:
 
 
 def ratings_document(session: Session) -> dict[str, Any]:
-    """Return what stands in beh.json: the questions with their words at both ends."""
+    """Return the content of beh.json: the questions with their words at both ends."""
     levels = {}
     for scale in session.settings.get("scales") or ():
         ends = f" (0: {scale['low']}; 100: {scale['high']})" if scale.get("low") else ""
@@ -250,7 +250,7 @@ def thermode(session: Session) -> Sampled | None:
 
 
 def feedback(session: Session, hop_s: float) -> Sampled | None:
-    """Return what was fed back on a regular grid, at the time of its output; None if there was nothing.
+    """Return feedback on a regular grid, at the time of its output; None without any.
 
     A moment without any for two hops is n/a.
     """

@@ -410,7 +410,7 @@ ITEMS: tuple[Item, ...] = (
 
 
 def checklist(facts: Facts) -> list[Box]:
-    """Fill every box for one session."""
+    """Return every box, filled for one session."""
     return [Box(item, *item.evidence(facts)) for item in ITEMS]
 
 

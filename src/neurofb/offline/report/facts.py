@@ -73,7 +73,7 @@ class Facts:
         return sum(getattr(each, name) * each.n for each in self.rates if each.n) / n if n else float("nan")
 
     def pipeline(self) -> list[str]:
-        """Return the pipeline as it was made for the participant, a line for each feature."""
+        """Return the participant's pipeline, a line for each feature."""
         fits = [event for event in self.recording.events if event.kind == "fitted"]
         return [str(line) for line in fits[-1].details.get("pipeline", ())] if fits else []
 

@@ -93,7 +93,7 @@ def topographies(spectra: Spectra, positions: Mapping[str, str]) -> Markup:
 
 
 def _places(spectra: Spectra, positions: Mapping[str, str]) -> tuple[Any, list[int]]:
-    """Return what MNE needs to draw a map, and the columns of the channels on it; None if they are too few."""
+    """Return MNE's info for a map, and the columns of the channels on it; None if they are too few."""
     import mne
 
     from neurofb.offline.to_mne import standard_montage
@@ -245,7 +245,7 @@ def latency(ages: Ages) -> Markup:
 
 
 def reasons(rates: Sequence[RewardRates]) -> Markup:
-    """Draw for each phase with feedback what its values were: rewarded, usable, withheld for a reason."""
+    """Draw the shares of values of each phase: rewarded, usable, withheld for a reason."""
     shown = [each for each in rates if each.n]
     kinds = sorted({kind.partition(":")[0] for each in shown for kind in each.reasons})
     with drawn(0.7 + 0.32 * len(shown)) as figure:

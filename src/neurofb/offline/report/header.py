@@ -1,4 +1,4 @@
-"""The beginning of the report, and with what the session was made: software, hardware, protocol."""
+"""The head of the report, and the session's software, hardware and protocol."""
 
 from __future__ import annotations
 
@@ -162,5 +162,5 @@ def without_arms(protocol: str) -> str:
 
 
 def _brief(loop: Any) -> Any:
-    """Leave out what the table above says."""
+    """Drop the settings that the table above shows."""
     return {k: v for k, v in loop.items() if k != "montage"} if isinstance(loop, Mapping) else None

@@ -111,7 +111,7 @@ def spectra_of(recording: SessionRecording, annotations: SessionAnnotations) -> 
 
 
 def iaf_hz_of(recording: SessionRecording) -> float | None:
-    """Return the alpha peak that the session found, or else was given; None without one."""
+    """Return the alpha peak that the session found, or was given; None without one."""
     fits = [event.details for event in recording.events if event.kind == "fitted"]
     given = recording.settings.get("given")
     for document in (*reversed(fits), given if isinstance(given, dict) else {}):

@@ -83,7 +83,7 @@ STYLE: Any = {
 
 @contextlib.contextmanager
 def drawn(height_in: float, width_in: float = WIDTH_IN, *, constrained: bool = True) -> Iterator[Figure]:
-    """Return an empty figure in the style of the report; ``fitted`` makes room for labels, which takes time."""
+    """Return an empty figure in the style of the report; ``constrained`` makes room for labels, which is slow."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained" if constrained else None)
         FigureCanvasSVG(figure)

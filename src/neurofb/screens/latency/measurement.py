@@ -87,7 +87,7 @@ class RecordedChannel:
         return np.concatenate(pieces), evened(np.concatenate(stamps), self.facts.rate_hz)
 
     def _lsl(self, act: Callable[[], Any]) -> Any:
-        """Do something that fails when the sender is gone; what pylsl raises then are builtin errors."""
+        """Call a function; the errors that pylsl raises when the sender is gone become ours."""
         try:
             return act()
         except (RuntimeError, TimeoutError, OSError) as error:

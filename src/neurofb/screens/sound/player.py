@@ -150,7 +150,7 @@ class DevicePlayer:
         self._stream.close()
 
     def _fill(self, out: NDArray[np.float32], n: int, _time: Any, status: Any) -> None:
-        """Hand the device its next ``n`` samples; runs in PortAudio's thread, where an error would only be printed."""
+        """Render the device's next ``n`` samples; runs in PortAudio's thread, where an error would only be printed."""
         if status.output_underflow:
             self.n_underflows += 1
         out.fill(0.0)

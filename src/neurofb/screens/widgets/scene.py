@@ -41,7 +41,7 @@ def with_alpha(colour: str, alpha: float) -> QColor:
 
 
 def font(height: float, *, bold: bool = False) -> QFont:
-    """Return the letters for a height in pixels."""
+    """Return the font for a height in pixels."""
     made = QFont("DejaVu Sans")
     made.setStyleHint(QFont.StyleHint.SansSerif)
     made.setPixelSize(max(8, round(height)))
@@ -97,7 +97,7 @@ def _hill(width: int, height: int, row: int) -> QPainterPath:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where the shape is, in pixels, and how visible, 0–1."""
+    """Place of the shape, in pixels, and its visibility, 0–1."""
 
     centre: QPointF
     radius: float

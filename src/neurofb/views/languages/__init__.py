@@ -1,1 +1,1 @@
-"""What the screens say, a TOML file for each language."""
+"""Texts of the screens, a TOML file for each language."""
