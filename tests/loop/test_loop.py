@@ -85,7 +85,7 @@ def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
     """Scores of the fitted pipeline's own baseline have mean 0 and SD 1: not those of the pipeline before it."""
     loop, *_ = told(eeg[:8000], [500], STORY[:4])
     baseline = loop.baselines[THETA, "rest"]
-    again = Loop(SETTINGS, loop.fitted)
+    again = Loop(SETTINGS, loop.participant_fit)
     values = again.push(chunk(eeg[1000:7000], 1000)).values
     clean = [v.value for v in values if v.name == THETA and v.usable]
     np.testing.assert_array_equal(baseline.values, clean)
@@ -108,11 +108,11 @@ def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
 def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(eeg):
     loop, *_ = told(eeg[:8000], [500], STORY[:4])
     baselines = tuple(loop.baselines.values())
-    record = ParticipantRecord(loop.fitted, baselines)
+    record = ParticipantRecord(loop.participant_fit, baselines)
     read = ParticipantRecord.from_dict(json.loads(json.dumps(record.as_dict())))
     story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
-    _, _, samples = told(eeg[8000:], [500], story, fitted=read.fit, baselines=read.baselines)
-    _, _, same = told(eeg[8000:], [500], story, fitted=loop.fitted, baselines=baselines)
+    _, _, samples = told(eeg[8000:], [500], story, participant_fit=read.fit, baselines=read.baselines)
+    _, _, same = told(eeg[8000:], [500], story, participant_fit=loop.participant_fit, baselines=baselines)
     assert bits(samples) == bits(same)
     assert any(sample.usable for sample in samples)
     with pytest.raises(
@@ -133,14 +133,14 @@ def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
 def test_a_dead_channel_does_not_keep_the_others_from_being_measured(eeg):
     x = eeg[:7000].copy()
     x[:, 3], x[:, 5] = 0.0, np.nan
-    fitted = fit({"rest": x}, MONTAGE, RATE_HZ, 7000)
-    assert fitted.notes[:2] == (
+    participant_fit = fit({"rest": x}, MONTAGE, RATE_HZ, 7000)
+    assert participant_fit.notes[:2] == (
         f"{MONTAGE.labels[3]} could not be measured: flat or missing",
         f"{MONTAGE.labels[5]} could not be measured: flat or missing",
     )
-    assert fitted.calibration.swing_uv[3] == 75.0
-    assert fitted.calibration.swing_uv[4] != 75.0
-    assert np.isfinite(fitted.spectrum.density).all()
+    assert participant_fit.calibration.swing_uv[3] == 75.0
+    assert participant_fit.calibration.swing_uv[4] != 75.0
+    assert np.isfinite(participant_fit.spectrum.density).all()
 
 
 def test_too_short_a_baseline_is_refused_in_words(eeg):

@@ -448,8 +448,8 @@ def record_of(protocol, z_shift=0.0):
     }
     prior = prior_spectrum(250.0)
     spectrum = Spectrum(prior.freqs_hz, np.tile(prior.density, (N_CHANNELS, 1)))
-    fitted = ParticipantFit(0, 10.5, Calibration.assumed(N_CHANNELS), spectrum)
-    return ParticipantRecord(fitted, (Baseline.read(content),))
+    participant_fit = ParticipantFit(0, 10.5, Calibration.assumed(N_CHANNELS), spectrum)
+    return ParticipantRecord(participant_fit, (Baseline.read(content),))
 
 
 def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):

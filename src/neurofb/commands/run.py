@@ -137,12 +137,12 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     plan = plan_session(asked)
     shown = _Shown(options)
     clock = _clock(options)
-    say = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
-    say(NOTICE)
+    echo = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
+    echo(NOTICE)
     if plan.protocol.heat is not None and asked.thermode == "simulated" and not asked.simulate:
-        say("note: the thermode is simulated: nobody is heated in this session")
+        echo("note: the thermode is simulated: nobody is heated in this session")
     for warning in plan.warnings:
-        say(f"note: {warning}")
+        echo(f"note: {warning}")
     assembled = assemble(
         plan,
         clock,
@@ -150,7 +150,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
         publish=not options.fast,
     )
     with _interruptible(assembled):  # from here on to the last key that is read
-        say(
+        echo(
             f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded "
             f"in {assembled.folder.path}"
         )

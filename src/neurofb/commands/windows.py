@@ -19,10 +19,10 @@ class Windows:
     def __init__(
         self,
         uid: str,
-        say: Callable[[str], object],
+        echo: Callable[[str], object],
         kinds: tuple[str, ...] = ("participant", "operator"),
     ) -> None:
-        self._uid, self._print = uid, say
+        self._uid, self._print = uid, echo
         self._is_closing = False
         self._open = [(kind, process) for kind in kinds if (process := self._opened(kind)) is not None]
         for kind, process in self._open:

@@ -150,8 +150,8 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     is_manual = isinstance(clock, ManualClock)
     uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
     earlier = plan.earlier
-    fitted, baselines = (earlier.fit, earlier.baselines) if earlier else (None, ())
-    loop = Loop(_loop_settings(plan, source), fitted, baselines)
+    participant_fit, baselines = (earlier.fit, earlier.baselines) if earlier else (None, ())
+    loop = Loop(_loop_settings(plan, source), participant_fit, baselines)
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)

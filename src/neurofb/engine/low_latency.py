@@ -39,7 +39,7 @@ class CacheWarmer:
 
     def __init__(self, main: Loop, condition: Condition) -> None:
         self._main = main
-        self._loop = Loop(main.settings, main.fitted, tuple(main.baselines.values()))
+        self._loop = Loop(main.settings, main.participant_fit, tuple(main.baselines.values()))
         self._loop.do("start_block", condition=condition)
 
     def process_hop(self) -> None:

@@ -96,7 +96,7 @@ class RecordedLoop:
         Before the pipeline is fitted to the participant, a trial fit decides. Default artifact limits do not decide
         whether the baseline suffices.
         """
-        if self.loop.fitted is not None:
+        if self.loop.participant_fit is not None:
             return self.loop.missing()
         if self._worker is None:
             return self.loop.trial_fit_job()()
@@ -110,7 +110,7 @@ class RecordedLoop:
 
     def start_trial_fit(self, *, ahead: bool = True) -> None:
         """Start to compute, beside the session, whether the baseline suffices: before its end if ``ahead``."""
-        if self._worker is None or self._trial_fit is not None or self.loop.fitted is not None:
+        if self._worker is None or self._trial_fit is not None or self.loop.participant_fit is not None:
             return
         self._trial_fit, self._is_ahead = self._worker.submit(self.loop.trial_fit_job()), ahead
 
@@ -142,22 +142,28 @@ class RecordedLoop:
         if self._fitting is None or not self._fitting.done():
             return
         job, self._fitting = self._fitting, None
-        fitted, index = job.result(), self.loop.next_index
-        self.loop.adopt(fitted)
-        self._session_log.log(INSTRUCTION, f"fit until {fitted.until}", index, do="fit", until=fitted.until)
+        participant_fit, index = job.result(), self.loop.next_index
+        self.loop.adopt(participant_fit)
+        self._session_log.log(
+            INSTRUCTION, f"fit until {participant_fit.until}", index, do="fit", until=participant_fit.until
+        )
         self._log_fit()
 
     def _log_fit(self) -> None:
-        fitted = self.loop.fitted
-        assert fitted is not None
-        peak = "no clear alpha peak" if fitted.iaf_hz is None else f"alpha peak {fitted.iaf_hz:.2f} Hz"
+        participant_fit = self.loop.participant_fit
+        assert participant_fit is not None
+        peak = (
+            "no clear alpha peak"
+            if participant_fit.iaf_hz is None
+            else f"alpha peak {participant_fit.iaf_hz:.2f} Hz"
+        )
         lines = self.loop.pipeline.describe()
         self._session_log.log(
             "fitted",
             f"the pipeline is made for this participant: {peak}",
             self.loop.next_index,
-            iaf_hz=fitted.iaf_hz,
-            notes=list(fitted.notes),
+            iaf_hz=participant_fit.iaf_hz,
+            notes=list(participant_fit.notes),
             pipeline=lines,
             baselines=[f"{name}, {condition}" for name, condition in self.loop.baselines],
         )

@@ -30,9 +30,9 @@ def write_results(loop: Loop, stimulus_control: StimulusController | None, folde
     """Write the baselines and the dose of each site, which the next session needs."""
     if stimulus_control is not None:
         folder.write_text(LEDGER, json.dumps(stimulus_control.used, indent=1, sort_keys=True))
-    if loop.fitted is None or not loop.baselines:
+    if loop.participant_fit is None or not loop.baselines:
         return
-    record = ParticipantRecord(loop.fitted, tuple(loop.baselines.values()))
+    record = ParticipantRecord(loop.participant_fit, tuple(loop.baselines.values()))
     folder.write_text(BASELINE_FILE, json.dumps(record.as_dict()))
 
 

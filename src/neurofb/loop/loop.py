@@ -61,7 +61,7 @@ class Loop:
     Parameters
     ----------
     settings : LoopSettings
-    fitted : ParticipantFit, optional
+    participant_fit : ParticipantFit, optional
         What an earlier session found of this participant; left out: `fit` finds it.
     baselines : sequence of Baseline
         Of an earlier session.
@@ -70,16 +70,16 @@ class Loop:
     def __init__(
         self,
         settings: LoopSettings,
-        fitted: ParticipantFit | None = None,
+        participant_fit: ParticipantFit | None = None,
         baselines: tuple[Baseline, ...] = (),
     ) -> None:
         self.settings = settings
-        self.fitted = fitted
+        self.participant_fit = participant_fit
         self.measures = measures_of(settings.features)
         self.baselines: dict[tuple[str, Condition], Baseline] = {
             (each.feature, each.condition): each for each in baselines
         }
-        self.pipeline = self._make_pipeline(fitted)
+        self.pipeline = self._make_pipeline(participant_fit)
         self.feedback: Feedback | None = None
         #: The result of the last block, as a plain dict.
         self.block_result: Mapping[str, Any] | None = None
@@ -158,7 +158,7 @@ class Loop:
                 f"the {self._collecting!r} baseline is still being collected; collected() ends it"
             )
         self._collecting = condition
-        if self.fitted is None:
+        if self.participant_fit is None:
             if self._kept is None:
                 self._kept, self._kept_from = [], self.next_index
             self._ranges.append(_Range(condition, self.next_index))
@@ -168,7 +168,7 @@ class Loop:
     def _collected(self) -> None:
         if self._collecting is None:
             raise WrongInput("no baseline is being collected, so none can end")
-        if self.fitted is None:
+        if self.participant_fit is None:
             begun = self._ranges.pop()
             self._ranges.append(_Range(begun.kind, begun.first, self.next_index))
         else:
@@ -179,7 +179,7 @@ class Loop:
     def _discard(self) -> None:
         if self._collecting is None:
             raise WrongInput("no baseline is being collected, so none can be discarded")
-        if self.fitted is None:
+        if self.participant_fit is None:
             self._ranges.pop()
         self._collectors, self._collecting = [], None
 
@@ -213,7 +213,7 @@ class Loop:
     @property
     def can_fit(self) -> bool:
         """Whether there are baselines that the pipeline has not been fitted to."""
-        return self.fitted is None and bool(self._ranges) and self._ranges[-1].end is not None
+        return self.participant_fit is None and bool(self._ranges) and self._ranges[-1].end is not None
 
     def fit_job(self, until: int | None = None) -> Callable[[], ParticipantFit]:
         """Return what finds out about the participant, from what is kept by now; it may run beside the session."""
@@ -237,11 +237,11 @@ class Loop:
         def try_fit() -> str:
             samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
             try:
-                fitted = fit(samples, settings.montage, settings.rate_hz, end)
+                participant_fit = fit(samples, settings.montage, settings.rate_hz, end)
             except WrongInput as error:
                 return str(error)
             times = np.full(len(kept), np.nan)
-            values = self._make_pipeline(fitted).push(Chunk(kept, first, times, times))
+            values = self._make_pipeline(participant_fit).push(Chunk(kept, first, times, times))
             last = ranges[-1]
             collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
             for collector in collectors:
@@ -250,13 +250,13 @@ class Loop:
 
         return try_fit
 
-    def adopt(self, fitted: ParticipantFit) -> None:
+    def adopt(self, participant_fit: ParticipantFit) -> None:
         """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
 
-        The instruction of it is ``fit`` with ``until = fitted.until``: the same again, computed on the spot.
+        The instruction of it is ``fit`` with ``until = participant_fit.until``: the same again, computed on the spot.
         """
         kept = self._samples_kept()
-        pipeline = self._make_pipeline(fitted)
+        pipeline = self._make_pipeline(participant_fit)
         times = np.full(len(kept), np.nan)
         values = pipeline.push(Chunk(kept, self._kept_from, times, times))
         pipeline.pop_events()  # told when it happened, by the pipeline before
@@ -267,7 +267,7 @@ class Loop:
                 end = each.end or self.next_index
                 collector.add([value for value in values if each.first <= value.index < end])
                 self._add(collector)
-        self.fitted, self.pipeline = fitted, pipeline
+        self.participant_fit, self.pipeline = participant_fit, pipeline
         self._kept, self._ranges = None, []
 
     def _fit(self, until: int) -> None:
@@ -280,16 +280,16 @@ class Loop:
         self._kept = [np.concatenate([np.empty((0, n_channels)), *self._kept])]
         return self._kept[0]
 
-    def _make_pipeline(self, fitted: ParticipantFit | None) -> Pipeline:
+    def _make_pipeline(self, participant_fit: ParticipantFit | None) -> Pipeline:
         settings = self.settings
         return Pipeline(
             settings.features,
             settings.montage,
             settings.rate_hz,
             reference=settings.reference,
-            iaf_hz=fitted.iaf_hz if fitted else None,
-            calibration=fitted.calibration if fitted else None,
-            spectrum=fitted.spectrum if fitted else None,
+            iaf_hz=participant_fit.iaf_hz if participant_fit else None,
+            calibration=participant_fit.calibration if participant_fit else None,
+            spectrum=participant_fit.spectrum if participant_fit else None,
             line_hz=settings.line_hz,
         )
 

@@ -102,8 +102,8 @@ def loop_of(recording: SessionRecording) -> Loop:
     settings = settings_of(recording)
     try:
         given = settings["given"]
-        fitted, baselines = earlier_fit(given)
-        return Loop(LoopSettings.from_dict(settings["loop"]), fitted, baselines)
+        participant_fit, baselines = earlier_fit(given)
+        return Loop(LoopSettings.from_dict(settings["loop"]), participant_fit, baselines)
     except (KeyError, TypeError) as error:
         raise WrongFile(
             f"the settings of {recording.path} lack {error}; was it recorded by another version of neurofb?"

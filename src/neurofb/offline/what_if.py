@@ -81,8 +81,8 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
         protocol.reference,
         protocol.line_hz,
     )
-    fitted, baselines = earlier_fit(settings_of(recording)["given"])
-    return Loop(settings, fitted, baselines)
+    participant_fit, baselines = earlier_fit(settings_of(recording)["given"])
+    return Loop(settings, participant_fit, baselines)
 
 
 def what_if(
