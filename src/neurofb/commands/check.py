@@ -23,7 +23,7 @@ TIMELINE_HEADER = ("from", "lasts", "phase", "kind", "eyes", "what happens", "ba
 FEATURE_HEADER = ("feature", "channels", "band", "delay", "averaged over", "expected r")
 BUDGET_HEADER = ("site", "stimuli", "dose", "of at most", "used")
 #: A letter and a colour for each kind of phase, for the bar.
-LOOKS = {
+LETTERS = {
     "instruction": ("i", "white"),
     "rest_baseline": ("r", "cyan"),
     "iaf_baseline": ("a", "blue"),
@@ -228,7 +228,7 @@ def bar(timeline: Timeline, width: int = BAR_WIDTH) -> tuple[list[tuple[str, str
         first, last = (
             round(at_s / whole_s * width) for at_s in (phase.onset_s, phase.onset_s + phase.duration_s)
         )
-        letter, colour = LOOKS[phase.kind]
+        letter, colour = LETTERS[phase.kind]
         if last > first:
             pieces.append((letter * (last - first), colour))
     return pieces, "".join(marks).rstrip()
@@ -244,5 +244,5 @@ def _show_bar(timeline: Timeline) -> None:
     if marks:
         console.print(Text(marks, style="red"))
     kinds = dict.fromkeys(phase.kind for phase in timeline.phases)
-    legend = [(f"{LOOKS[kind][0]} {kind}  ", LOOKS[kind][1]) for kind in kinds]
+    legend = [(f"{LETTERS[kind][0]} {kind}  ", LETTERS[kind][1]) for kind in kinds]
     console.print(Text.assemble(*legend, ("^ stimulus" if marks else "", "red")))

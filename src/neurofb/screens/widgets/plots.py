@@ -34,8 +34,8 @@ class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
             self.getAxis(side).setPen(theme.line)
             self.getAxis(side).setTextPen(theme.faint)
         self.showGrid(y=True, alpha=0.15)
-        looks = ((theme.accent, Qt.PenStyle.SolidLine), (theme.tones["attention"], _DASH), (theme.ink, _DOT))
-        named = list(zip(columns, ("━", "╍", "┈"), looks, strict=False))
+        pens = ((theme.accent, Qt.PenStyle.SolidLine), (theme.tones["attention"], _DASH), (theme.ink, _DOT))
+        named = list(zip(columns, ("━", "╍", "┈"), pens, strict=False))
         # In the title: a legend over the curves would hide them.
         legend = "".join(
             f" &nbsp; <span style='color:{colour}'>{line} {name.removesuffix('_c').replace('_', ' ')}</span>"
