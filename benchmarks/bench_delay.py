@@ -118,18 +118,18 @@ def above_peers(kind: str, delay_s: float, scores: dict[str, np.ndarray]) -> Ite
 def prediction(recordings: list[Recording]) -> Iterator[dict[str, Any]]:
     """Does what the filter says of itself, knowing the learning part only, rank the recordings?"""
     for delay_s in DELAYS_S:
-        reached, rehearsed, implied = [], [], []
+        reached, measured, implied = [], [], []
         for r in recordings:
             bands = designed(r, delay_s)
             reached.append(r.score(ours(r, delay_s), delay_s))
-            rehearsed.append(bands.rehearse(r.x[LEARN, None])[0, 0])
+            measured.append(bands.measure_correlation(r.x[LEARN, None])[0, 0])
             implied.append(bands.expected_correlation[0, 0])
         yield row(
             f"rehearsed on the baseline against reached later, {1000 * delay_s:.0f} ms",
-            float(np.corrcoef(rehearsed, reached)[0, 1]), "correlation", at_least=0.8,
+            float(np.corrcoef(measured, reached)[0, 1]), "correlation", at_least=0.8,
             peer="implied by the baseline's spectrum alone (Gaussian)",
             peer_value=float(np.corrcoef(implied, reached)[0, 1]),
-            detail=f"median reached {np.median(reached):.3f}, rehearsed {np.median(rehearsed):.3f}, "
+            detail=f"median reached {np.median(reached):.3f}, rehearsed {np.median(measured):.3f}, "
             f"implied {np.median(implied):.3f}",
         )  # fmt: skip
 

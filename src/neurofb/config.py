@@ -207,11 +207,11 @@ def message(
     title: str, found: Iterable[tuple[Place, str]], lines: Mapping[Place, int], whole: str = "the file"
 ) -> str:
     """Return the list of problems, those with a line first and in its order; ``whole`` names what has no key."""
-    placed = [(_line(place, lines), place, text) for place, text in found]
-    placed.sort(key=lambda item: (item[0] is None, item[0] or 0))
-    count = "1 problem" if len(placed) == 1 else f"{len(placed)} problems"
+    located = [(_line(place, lines), place, text) for place, text in found]
+    located.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    count = "1 problem" if len(located) == 1 else f"{len(located)} problems"
     rows = []
-    for line, place, text in placed:
+    for line, place, text in located:
         where = f"line {line}, " if line else ""
         rows.append(f"  {where}{_spelled(place) or whole}: {text}")
     return "\n".join([f"{title} has {count}:", *rows])

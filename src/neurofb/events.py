@@ -1,4 +1,4 @@
-"""What is said about a stream or a session: documents that are shown, sent as JSON and recorded."""
+"""Events of a stream or a session: shown, sent as JSON and recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at a known time, said once.
+    """Something that happened at a known time, logged once.
 
     Attributes
     ----------
@@ -51,12 +51,12 @@ class Event:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the document as one line of JSON with sorted keys."""
-        document = {
+        """Return the event as one line of JSON with sorted keys."""
+        line = {
             "kind": self.kind,
             "time_s": self.time_s,
             "index": self.index,
             "message": self.message,
             "details": self.details,
         }
-        return json.dumps(plain(document), sort_keys=True, ensure_ascii=False)
+        return json.dumps(plain(line), sort_keys=True, ensure_ascii=False)

@@ -61,14 +61,14 @@ class Device:
 
 def run(indexer: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tuple[np.ndarray, np.ndarray]:
     """Pass stamps through an indexer in chunks; return presence and times of every index."""
-    placed = [indexer.push(stamps_s[i : i + chunk]) for i in range(0, len(stamps_s), chunk)]
-    placed.append(indexer.flush())
-    return np.concatenate([p.present for p in placed]), np.concatenate([p.times_s for p in placed])
+    indexed = [indexer.push(stamps_s[i : i + chunk]) for i in range(0, len(stamps_s), chunk)]
+    indexed.append(indexer.flush())
+    return np.concatenate([p.present for p in indexed]), np.concatenate([p.times_s for p in indexed])
 
 
 @pytest.mark.parametrize("drift", [200e-6, -200e-6])
 @pytest.mark.parametrize(
-    ("jitter", "together", "told"),
+    ("jitter", "together", "jitter_kind"),
     [
         ("normal", 1, "auto"),
         ("uniform", 1, "auto"),
@@ -80,11 +80,11 @@ def run(indexer: SampleIndexer, stamps_s: np.ndarray, chunk: int = PACKET) -> tu
     ],
 )
 def test_sample_times_after_30_s_are_within_bounds(
-    jitter: str, together: int, told: str, drift: float
+    jitter: str, together: int, jitter_kind: str, drift: float
 ) -> None:
     for seed in range(4):
         device = Device(120.0, jitter=jitter, together=together, drift=drift, seed=seed)
-        _, times_s = run(SampleIndexer(RATE_HZ, PACKET, told), device.stamps_s)  # type: ignore[arg-type]
+        _, times_s = run(SampleIndexer(RATE_HZ, PACKET, jitter_kind), device.stamps_s)  # type: ignore[arg-type]
         assert len(times_s) == device.n_sent
         error_s = np.abs(times_s - device.true_s)[device.true_s > 1030.0]
         assert np.quantile(error_s, 0.95) < 0.002
@@ -276,10 +276,10 @@ def test_jump_of_senders_clock_is_no_gap(jump_s: float) -> None:
     true_s = 1000.0 + np.arange(n) / RATE_HZ
     stamps_s = true_s + np.where(np.arange(n) >= 5000, jump_s, 0.0)
     indexer = SampleIndexer(RATE_HZ, PACKET)
-    placed = [indexer.push(stamps_s[i : i + 12], true_s[i : i + 12] + 0.01) for i in range(0, n, 12)]
-    placed.append(indexer.flush())
+    indexed = [indexer.push(stamps_s[i : i + 12], true_s[i : i + 12] + 0.01) for i in range(0, n, 12)]
+    indexed.append(indexer.flush())
     assert indexer.n_missing == 0
-    times_s = np.concatenate([p.times_s for p in placed])
+    times_s = np.concatenate([p.times_s for p in indexed])
     assert np.abs(times_s - true_s).max() < 0.01
     jumps = [event for event in indexer.pop_events() if event.kind == "clock_jump"]
     assert len(jumps) == 1
@@ -399,9 +399,9 @@ def test_flush_returns_few_samples() -> None:
     indexer = SampleIndexer(RATE_HZ)
     assert len(indexer.push(1000.0 + np.arange(10) / RATE_HZ).present) == 0
     assert indexer.n_held == 10
-    placed = indexer.flush()
-    assert placed.present.all()
-    assert len(placed.times_s) == 10
+    indexed = indexer.flush()
+    assert indexed.present.all()
+    assert len(indexed.times_s) == 10
 
 
 def test_flush_without_samples_is_empty() -> None:

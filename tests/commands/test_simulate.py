@@ -81,10 +81,8 @@ def test_simulate_is_seeded_and_publishes_ground_truth(name: str) -> None:
     # Stopped by Ctrl-C: 130, the account as the last line, no traceback.
     assert sender.returncode == 130
     assert "Traceback" not in err
-    account = json.loads(out.splitlines()[-1])
-    assert (
-        account["sent"] == account["delivered"] + account["zeroed"] + account["lost"] + account["in_flight"]
-    )
+    counts = json.loads(out.splitlines()[-1])
+    assert counts["sent"] == counts["delivered"] + counts["zeroed"] + counts["lost"] + counts["in_flight"]
     # The same seed in this process gives the samples that came over the network.
     index = truth[:, 0].astype(int)
     np.testing.assert_array_equal(np.diff(index), 1)
@@ -130,9 +128,9 @@ def test_simulate_with_wait_sends_nothing_before_a_listener(name: str) -> None:
                 break
             if stamp is not None:
                 stamps.append(stamp)
-        account = json.loads(sender.stdout.read().splitlines()[-1])
-    assert len(stamps) == account["delivered"]
-    assert account["lost"] == 40
+        counts = json.loads(sender.stdout.read().splitlines()[-1])
+    assert len(stamps) == counts["delivered"]
+    assert counts["lost"] == 40
     assert np.diff(stamps).max() == pytest.approx(41 / 200, abs=1e-6)
 
 
@@ -147,16 +145,14 @@ def test_ten_minutes_on_manual_clock_are_sent_and_counted(name: str) -> None:
     assert [round(progress.stream_s) for progress in said] == list(range(1, 601))
     down = [round(progress.stream_s) for progress in said if not progress.connected]
     assert down == [100, 101, 102, 103, 104, 300, 301, 302]
-    account = sender.account()
-    assert (
-        account["sent"] == account["delivered"] + account["zeroed"] + account["lost"] + account["in_flight"]
-    )
-    assert account["sent"] == pytest.approx(600 * 256 * 1.0003, abs=12)
-    assert sender.truth.n_sent == account["sent"]
+    counts = sender.counts()
+    assert counts["sent"] == counts["delivered"] + counts["zeroed"] + counts["lost"] + counts["in_flight"]
+    assert counts["sent"] == pytest.approx(600 * 256 * 1.0003, abs=12)
+    assert sender.truth.n_sent == counts["sent"]
     assert [
-        entry["n_samples"] / 256 for entry in account["not_through"] if entry["cause"] == "disconnect"
+        entry["n_samples"] / 256 for entry in counts["not_through"] if entry["cause"] == "disconnect"
     ] == (pytest.approx([5.0, 3.0], abs=0.1))
-    json.dumps(account)
+    json.dumps(counts)
 
 
 def test_speed_runs_stream_ahead_of_clock(name: str) -> None:
@@ -164,7 +160,7 @@ def test_speed_runs_stream_ahead_of_clock(name: str) -> None:
     sender = Sender(SendPlan(load_profile("simulated"), speed=8.0, name=name), clock)
     sender.run(60.0)
     assert clock.now_s() == pytest.approx(50.0 + 60.0 / 8.0, abs=0.01)
-    assert sender.account()["sent"] == pytest.approx(60 * 250, abs=5)
+    assert sender.counts()["sent"] == pytest.approx(60 * 250, abs=5)
 
 
 class Enough(Exception):
@@ -224,7 +220,7 @@ def test_learner_learns_from_feedback_stream(name: str) -> None:
         feedback=f"{name}-feedback",
     )
     sender = Sender(plan, Crowd(feedback, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
-    assert sender.document()["listens"]["feedback"] == f"{name}-feedback"
+    assert sender.describe()["listens"]["feedback"] == f"{name}-feedback"
     seen = run_until(sender, lambda progress: progress.gain > 1.001)
     assert sender.headset.head.gain("frontal_midline.theta") >= seen.gain
 

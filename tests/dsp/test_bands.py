@@ -179,7 +179,9 @@ def test_expected_correlation_is_what_gaussian_noise_shows():
     )
     for delay_s in (0.0, 0.05, 0.1):
         bands = BandFilter(BANDS, rate, 1, delay_s, spectrum)
-        np.testing.assert_allclose(bands.rehearse(x[:, None]), bands.expected_correlation, atol=0.03)
+        np.testing.assert_allclose(
+            bands.measure_correlation(x[:, None]), bands.expected_correlation, atol=0.03
+        )
 
 
 @pytest.mark.parametrize("rate_hz", [100.3, 400, 512, 1000, 2048])
@@ -282,11 +284,11 @@ def test_rehearsal_survives_gaps_and_needs_enough():
     x = noise(250 * 30, 3)
     x[1000:1100, 0] = np.nan
     x[:, 2] = np.nan
-    r = BandFilter(BANDS, 250, 3, 0.1).rehearse(x)
+    r = BandFilter(BANDS, 250, 3, 0.1).measure_correlation(x)
     assert np.all(r[:, :2] > 0.8)
     assert np.isnan(r[:, 2]).all()
     with pytest.raises(WrongInput, match=r"a rehearsal needs at least 3 s, found 2\.0 s"):
-        BandFilter(BANDS, 250, 3, 0.1).rehearse(x[:500])
+        BandFilter(BANDS, 250, 3, 0.1).measure_correlation(x[:500])
 
 
 GOOD = {"bands": BANDS, "rate_hz": 250, "n_channels": 4, "delay_s": 0.1}

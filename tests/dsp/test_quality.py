@@ -31,7 +31,7 @@ def mains(n, uv, hz=50.0):
     return uv * np.sin(2 * np.pi * hz * np.arange(n) / RATE_HZ)
 
 
-def judged(x, converter=None, line_hz=None):
+def states_of(x, converter=None, line_hz=None):
     quality = ChannelQuality(x.shape[1], RATE_HZ, QUARTER, LIMITS, converter, line_hz)
     for start in range(0, len(x) - QUARTER + 1, QUARTER):
         quality.process(x[start : start + QUARTER])
@@ -66,7 +66,7 @@ def hit_rails(x):
     ],
 )
 def test_every_state_has_its_reason(what, state, why):
-    states = judged(spoiled(what), Converter(rails_uv=(-1000.0, 1000.0)) if what is hit_rails else None)
+    states = states_of(spoiled(what), Converter(rails_uv=(-1000.0, 1000.0)) if what is hit_rails else None)
     assert states[1].state == state
     assert states[1].bad == (state != "ok")
     assert re.search(why, states[1].why)
@@ -76,13 +76,13 @@ def test_every_state_has_its_reason(what, state, why):
 def test_rails_nobody_knows_are_seen_by_their_plateau():
     x = eeg() * 1.0
     x[:, 0] = np.clip(x[:, 0] * 500, -4000, 4000)
-    assert judged(x)[0].state == "railed"
+    assert states_of(x)[0].state == "railed"
 
 
 def test_mains_of_the_room_are_named_and_tolerated():
     """All channels of a battery amplifier without a notch have alike 200 µV of it; below lies good EEG."""
     x = eeg() + mains(int(3 * RATE_HZ) + 1, 200.0)[:, None]
-    for state in judged(x):
+    for state in states_of(x):
         assert state == ChannelState("line noise", state.why, tolerable=True)
         assert "as all channels" in state.why
         assert not state.bad
@@ -91,14 +91,14 @@ def test_mains_of_the_room_are_named_and_tolerated():
 def test_mains_are_looked_for_where_they_are_declared():
     x = eeg()
     x[:, 2] += mains(len(x), 50.0, 60.0)
-    assert judged(x, line_hz=60.0)[2].state == "line noise"
-    assert judged(x, line_hz=50.0)[2].state == "ok"
+    assert states_of(x, line_hz=60.0)[2].state == "line noise"
+    assert states_of(x, line_hz=50.0)[2].state == "ok"
 
 
 def test_a_blink_makes_no_channel_noisy():
     x = eeg()
     x[-150:-60, 0] += 600 * np.hanning(90)
-    assert judged(x)[0] == OK
+    assert states_of(x)[0] == OK
 
 
 def test_long_bad_channels_leave_and_come_back_later():
@@ -232,7 +232,7 @@ def test_quality_never_stumbles_over_missing_samples(seed, missing):
     rng = np.random.default_rng(seed)
     x = eeg(seed=seed)
     x[rng.random(x.shape) < missing] = np.nan
-    states = judged(x)
+    states = states_of(x)
     assert {state.state for state in states} <= {"ok", "missing"}
     if missing < 0.3:
         assert set(states) == {OK}

@@ -73,15 +73,15 @@ def projection_output():
 
 
 def artifacts_output():
-    hops, muscle, told = exact((40, 8, 5), 8), exact((40, 5, 2), 9), []
+    hops, muscle, digests = exact((40, 8, 5), 8), exact((40, 5, 2), 9), []
     hops[20, 3, 1] = np.nan
     muscle[25, 2] = np.nan
     sums, smooth, found = np.zeros((2, 5)), np.zeros((16, 5)), np.full((3, 5), np.nan)
     limits = np.full((3, 5), 150.0)
     for i in range(40):
         is_over = _kernels.artifacts(hops[i], muscle[i], sums, smooth, i % 16, 0.25, limits, found)
-        told.append(np.append(np.nan_to_num(found, nan=-1.0).ravel(), is_over))
-    return digest(*told)
+        digests.append(np.append(np.nan_to_num(found, nan=-1.0).ravel(), is_over))
+    return digest(*digests)
 
 
 @pytest.mark.parametrize(

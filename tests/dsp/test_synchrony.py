@@ -138,8 +138,8 @@ def test_box_equals_mne_connectivity_over_time_and_its_envelope_correlation():
 
 @pytest.mark.parametrize("window", WINDOWS)
 @settings(max_examples=15, deadline=None)
-@given(sizes=CHUNKINGS, look_between=st.booleans())
-def test_chunks_and_looks_make_no_difference(window, sizes, look_between):
+@given(sizes=CHUNKINGS, read_between=st.booleans())
+def test_chunks_and_looks_make_no_difference(window, sizes, read_between):
     z = complex_noise(700, 2, 5)
     z[100:110, :, 2] = np.nan
     whole, parts = Synchrony(5, 2, RATE, **window), Synchrony(5, 2, RATE, **window)
@@ -150,7 +150,7 @@ def test_chunks_and_looks_make_no_difference(window, sizes, look_between):
         size = sizes[turn % len(sizes)]
         parts.process(z[start : start + size])
         start, turn = start + size, turn + 1
-        if look_between and turn % 3 == 0:
+        if read_between and turn % 3 == 0:
             parts.coherence()
     parts.process(z[:0])
     assert same_readings(readings(parts), readings(whole))

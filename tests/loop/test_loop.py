@@ -21,7 +21,7 @@ SETTINGS = LoopSettings(
     BaselineSettings(least_s=15.0),
 )
 #: At which sample which instruction holds: a session in small.
-STORY = (
+INSTRUCTIONS = (
     (1000, "collect", {"condition": "rest"}),
     (7000, "collected", {}),
     (7100, "fit", {"until": 7000}),
@@ -38,10 +38,10 @@ def eeg():
     return record(50, seed=11).samples
 
 
-def told(eeg, sizes, story=STORY, settings=SETTINGS, **known):
+def run_loop(eeg, sizes, instructions=INSTRUCTIONS, settings=SETTINGS, **known):
     """Run the story; give the loop, all values and all feedback samples."""
     loop, values, samples, start = Loop(settings, **known), [], [], 0
-    for index, instruction, details in (*story, (len(eeg), None, {})):
+    for index, instruction, details in (*instructions, (len(eeg), None, {})):
         for piece in chunks(eeg[start:index], sizes, first=start):
             output = loop.push(piece)
             values += output.values
@@ -53,18 +53,18 @@ def told(eeg, sizes, story=STORY, settings=SETTINGS, **known):
 
 
 def test_results_do_not_depend_on_chunks(eeg):
-    _, values, samples = told(eeg, [250])
+    _, values, samples = run_loop(eeg, [250])
     for sizes in ([1, 7, 40], [1000]):
-        _, others, other_samples = told(eeg, sizes)
+        _, others, other_samples = run_loop(eeg, sizes)
         assert bits(others) == bits(values)
         assert bits(other_samples) == bits(samples)
     assert any(sample.reward for sample in samples)
 
 
 def test_a_fit_computed_beside_the_session_is_the_same_as_one_on_the_spot(eeg):
-    _, values, samples = told(eeg, [100])
+    _, values, samples = run_loop(eeg, [100])
     loop, others, other_samples, start, job = Loop(SETTINGS), [], [], 0, None
-    for index, instruction, details in (*STORY, (len(eeg), None, {})):
+    for index, instruction, details in (*INSTRUCTIONS, (len(eeg), None, {})):
         for piece in chunks(eeg[start:index], [100], first=start):
             output = loop.push(piece)
             others += output.values
@@ -83,7 +83,7 @@ def test_a_fit_computed_beside_the_session_is_the_same_as_one_on_the_spot(eeg):
 
 def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
     """Scores of the fitted pipeline's own baseline have mean 0 and SD 1: not those of the pipeline before it."""
-    loop, *_ = told(eeg[:8000], [500], STORY[:4])
+    loop, *_ = run_loop(eeg[:8000], [500], INSTRUCTIONS[:4])
     baseline = loop.baselines[THETA, "rest"]
     again = Loop(SETTINGS, loop.participant_fit)
     values = again.push(chunk(eeg[1000:7000], 1000)).values
@@ -94,25 +94,25 @@ def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
 def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
     """EEG three times as large moves all the time by assumed limits, and not by the participant's own."""
     loud = 3.0 * eeg[:8000]
-    story = ((1000, "collect", {"condition": "rest"}),)
-    loop, *_ = told(loud, [500], story)
+    instructions = ((1000, "collect", {"condition": "rest"}),)
+    loop, *_ = run_loop(loud, [500], instructions)
     assert "withheld" in loop.missing()
     assert loop.trial_fit_job()() == ""
     loop.do("collected")
     loop.do("fit", until=loop.next_index)
     assert loop.baselines[THETA, "rest"].clean_s > 15.0
-    short, *_ = told(loud[:3000], [500], story)
+    short, *_ = run_loop(loud[:3000], [500], instructions)
     assert "needed are 15.0 s" in short.trial_fit_job()()
 
 
 def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(eeg):
-    loop, *_ = told(eeg[:8000], [500], STORY[:4])
+    loop, *_ = run_loop(eeg[:8000], [500], INSTRUCTIONS[:4])
     baselines = tuple(loop.baselines.values())
     record = ParticipantRecord(loop.participant_fit, baselines)
     read = ParticipantRecord.from_dict(json.loads(json.dumps(record.as_dict())))
-    story = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
-    _, _, samples = told(eeg[8000:], [500], story, participant_fit=read.fit, baselines=read.baselines)
-    _, _, same = told(eeg[8000:], [500], story, participant_fit=loop.participant_fit, baselines=baselines)
+    instructions = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
+    _, _, samples = run_loop(eeg[8000:], [500], instructions, participant_fit=read.fit, baselines=read.baselines)
+    _, _, same = run_loop(eeg[8000:], [500], instructions, participant_fit=loop.participant_fit, baselines=baselines)
     assert bits(samples) == bits(same)
     assert any(sample.usable for sample in samples)
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(ee
 
 
 def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
-    loop, _, _ = told(eeg[:9000], [500], STORY[:4])
+    loop, _, _ = run_loop(eeg[:9000], [500], INSTRUCTIONS[:4])
     assert loop.do("expect", expected=9001) == []
     stale = loop.do("expect", expected=9200)
     assert [sample.why for sample in stale] == ["stale: no value for more than 0.3 s"]
@@ -148,11 +148,15 @@ def test_too_short_a_baseline_is_refused_in_words(eeg):
         WrongInput, match=r"no channel has 6 s of EEG in the baseline of 4\.0 s; look at the contact"
     ):
         fit({"rest": eeg[:1000]}, MONTAGE, RATE_HZ, 1000)
-    story = ((0, "collect", {"condition": "rest"}), (2500, "collected", {}), (2500, "fit", {"until": 2500}))
+    instructions = (
+        (0, "collect", {"condition": "rest"}),
+        (2500, "collected", {}),
+        (2500, "fit", {"until": 2500}),
+    )
     with pytest.raises(
         WrongInput, match=r"this baseline cannot end yet: .* s of clean EEG, needed are 15\.0 s"
     ):
-        told(eeg[:3000], [500], story)
+        run_loop(eeg[:3000], [500], instructions)
 
 
 @pytest.mark.parametrize(

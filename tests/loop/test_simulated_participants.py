@@ -167,17 +167,17 @@ def test_artifacts_earn_nothing_and_clean_seconds_are_not_withheld(rest, rates, 
     samples, twin = Loop(rest).run(signal.samples), Loop(rest).run(record(n_s, seed).samples)
     index = np.array([s.index for s in samples])
     reward, usable = np.array([s.reward for s in samples]), np.array([s.usable for s in samples])
-    earned = np.array([s.reward for s in twin])
+    rewarded = np.array([s.reward for s in twin])
     refused, harmless, withheld, kept = [], [], [], []
     for start in range(3 * int(RATE_HZ), len(on), int(RATE_HZ)):
         here = (index >= start) & (index < start + RATE_HZ)
         if on[start : start + int(RATE_HZ)].any():
-            harmless.append(not (reward & ~earned)[here & (on | carried)[index]].any())
+            harmless.append(not (reward & ~rewarded)[here & (on | carried)[index]].any())
         if carried[start : start + int(RATE_HZ)].any():
             refused.append(not reward[here & carried[index]].any())
         elif not on[start - int(RATE_HZ) : start + int(RATE_HZ)].any():
             withheld.append(usable[here].mean() < 0.5)
-            kept += reward[here & earned].tolist()
+            kept += reward[here & rewarded].tolist()
     assert len(refused) > 40
     assert len(withheld) > 80
     assert np.mean(refused) >= 0.95

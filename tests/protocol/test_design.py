@@ -61,9 +61,9 @@ def test_a_preset_may_be_changed_in_part():
 
 
 def test_a_feature_may_be_declared():
-    declared = 'kind = "muscle"\nname = "jaw"'
+    table = 'kind = "muscle"\nname = "jaw"'
     protocol = protocol_with(
-        ('preset = "posterior_alpha"\n', f'preset = "posterior_alpha"\n\n[[features]]\n{declared}\n')
+        ('preset = "posterior_alpha"\n', f'preset = "posterior_alpha"\n\n[[features]]\n{table}\n')
     )
     assert protocol.features[1].limit == 6.0
 
@@ -457,9 +457,9 @@ def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
     promised = check_protocol(path, RunContext(HEAD)).reward
     assert promised.rate == 0.65
     assert "aims at" in promised.why
-    rehearsed = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).reward
-    assert rehearsed.rate == pytest.approx(0.65, abs=0.02)
-    assert "rehearsed" in rehearsed.why
+    prediction = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).reward
+    assert prediction.rate == pytest.approx(0.65, abs=0.02)
+    assert "rehearsed" in prediction.why
     fixed = written(
         text_with(
             (

@@ -224,8 +224,8 @@ def test_answers_come_in_time_and_fit_their_scale():
     person = SimulatedRater(2, missed=0.0)
     for scale in (INTENSITY, WANDERING, WORDS):
         for i in range(50):
-            value, takes_s = person.answer(asked(i, scale), 45.0)
+            value, reaction_s = person.answer(asked(i, scale), 45.0)
             assert scale.read(value) == value
-            assert 0.4 <= takes_s <= 0.9 * scale.answer_s
+            assert 0.4 <= reaction_s <= 0.9 * scale.answer_s
     quick = INTENSITY.model_copy(update={"answer_s": 0.5})
     assert all(person.answer(asked(i, quick), 45.0)[1] < 0.5 for i in range(50))

@@ -94,22 +94,22 @@ def test_steps_follow_each_other_without_gap_or_rounding(protocol, seed):
 def test_each_time_is_within_what_was_asked(protocol, seed):
     timeline = expand(protocol, seed=seed)
     for phase in timeline.phases:
-        declared = protocol.phase(phase.name)
+        spec = protocol.phase(phase.name)
         steps = [step for step in timeline.steps if step.phase == phase.index and step.kind != "end"]
         assert steps[0].kind == "phase"
         assert steps[0].duration_s == 0.0
         assert phase.onset_s == steps[0].onset_s
         assert phase.duration_s == pytest.approx(math.fsum(step.duration_s for step in steps), abs=1e-8)
-        if declared.trials is None:
+        if spec.trials is None:
             continue
         for step in steps:
             if step.kind in ("cue", "anticipation", "relief"):
-                span = getattr(declared.trials, f"{step.kind}_s")
+                span = getattr(spec.trials, f"{step.kind}_s")
                 assert span.low_s - 1e-9 <= step.duration_s <= span.high_s + 1e-9
         levels = [step.level for step in steps if step.kind == "heat"]
-        assert sorted(levels) == sorted(declared.trials.levels)
-        if not declared.trials.shuffle:
-            assert tuple(levels) == declared.trials.levels
+        assert sorted(levels) == sorted(spec.trials.levels)
+        if not spec.trials.shuffle:
+            assert tuple(levels) == spec.trials.levels
         assert [step.trial for step in steps if step.kind == "heat"] == list(range(1, len(levels) + 1))
 
 

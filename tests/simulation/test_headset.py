@@ -1,4 +1,4 @@
-"""The simulated headset: converter, packets, radio and clock do what is stated, and the ledger is exact."""
+"""The simulated headset: converter, packets, radio and clock do what is stated, and the log of samples is exact."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_without_faults_all_that_the_head_gives_arrives_in_order() -> None:
     assert [arrival.first_index for arrival in arrivals] == list(range(0, len(samples), 7))
 
 
-# the account
+# the log of samples sent
 
 
-def check_account(device: Headset, arrivals: list[Arrival]) -> None:
-    """Count again from the arrivals and the entries, and compare with the ledger's own sums."""
+def check_counts(device: Headset, arrivals: list[Arrival]) -> None:
+    """Count again from the arrivals and the entries, and compare with the log's own sums."""
     sent_log = device.sent_log
     assert sent_log.sent == sent_log.delivered + sent_log.zeroed + sent_log.lost + sent_log.in_flight
     assert sent_log.sent == device.head.next_index
@@ -100,7 +100,7 @@ def test_ten_minutes_with_losses_disconnects_and_drift_are_accounted_for_exactly
     faults = random_faults(seed=5, duration_s=600.0, n_disconnects=3, n_stalls=3)
     device = headset(packet_samples=5, loss=0.05, jitter_s=0.02, drift_ppm=300.0, faults=faults)
     arrivals = everything(device, 600.0)
-    check_account(device, arrivals)
+    check_counts(device, arrivals)
     assert device.sent_log.sent == pytest.approx(600 * RATE_HZ * (1 + 300e-6), abs=5)
     cut = [entry for entry in device.sent_log.entries if entry.cause == "disconnect"]
     assert len(cut) == 3
@@ -113,24 +113,24 @@ def test_ten_minutes_with_losses_disconnects_and_drift_are_accounted_for_exactly
 def test_a_zero_filling_device_sends_zeros_for_lost_packets_and_the_ledger_says_which() -> None:
     device = headset(packet_samples=12, loss=0.1, lost_as="zeros", dc_level_uv=700.0)
     arrivals = everything(device, 60.0)
-    check_account(device, arrivals)
+    check_counts(device, arrivals)
     assert device.sent_log.lost == 0
     assert device.sent_log.zeroed > 0
     for arrival in arrivals:
         assert arrival.zeroed.all() == (not arrival.samples.any())
     zeros = {arrival.first_index for arrival in arrivals if arrival.zeroed.all()}
-    said = {
+    logged = {
         index
         for e in device.sent_log.entries
         for index in range(e.first_index, e.first_index + e.n_samples, 12)
     }
-    assert zeros <= said
+    assert zeros <= logged
 
 
 def test_channels_with_packets_of_their_own_are_lost_one_by_one() -> None:
     device = headset(packet_samples=12, loss=0.1, lost_as="zeros", channelwise=True)
     arrivals = everything(device, 120.0)
-    check_account(device, arrivals)
+    check_counts(device, arrivals)
     zeroed = np.array([arrival.zeroed for arrival in arrivals])
     np.testing.assert_allclose(zeroed.mean(axis=0), 0.1, atol=0.03)
     assert np.abs(np.corrcoef(zeroed.T)[0, 1]) < 0.2
@@ -153,7 +153,7 @@ def test_a_scheduled_loss_takes_the_packets_that_are_complete_then() -> None:
 def test_what_is_on_its_way_when_the_link_breaks_is_lost_too() -> None:
     device = headset(packet_samples=5, delay_s=0.1, faults=(Disconnect(1.0, 1.0),))
     arrivals = everything(device, 4.0)
-    check_account(device, arrivals)
+    check_counts(device, arrivals)
     assert not [arrival for arrival in arrivals if 1.0 <= arrival.arrival_s < 2.0]
     (entry,) = device.sent_log.entries
     assert entry.n_samples / RATE_HZ == pytest.approx(1.1, abs=0.03)

@@ -441,7 +441,7 @@ def corpus(tmp_path_factory) -> list[bytes]:
     return [(folder / "recording.xdf").read_bytes(), other.read_bytes()]
 
 
-def look_at_everything(path: Path) -> None:
+def read_everything(path: Path) -> None:
     """Read all there is: errors only of ours, and only on opening."""
     try:
         file = read_xdf_file(path)
@@ -487,7 +487,7 @@ def mangle(content: bytes, edits) -> bytes:
 def examine(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     try:
-        look_at_everything(path)
+        read_everything(path)
     except BaseException:
         path.with_name(f"find-{len(content)}-{hash(content) & 0xFFFF:04x}.xdf").write_bytes(content)
         raise
@@ -559,7 +559,7 @@ def test_small_wrong_files_list_their_problem(tmp_path: Path, content: bytes, wo
     (tmp_path / "a.xdf").write_bytes(encoding.MAGIC + content)
     problems = read_xdf_file(tmp_path / "a.xdf").problems
     assert any(words in problem for problem in problems), problems
-    look_at_everything(tmp_path / "a.xdf")
+    read_everything(tmp_path / "a.xdf")
 
 
 @pytest.mark.skipif(not LONG, reason="ten minutes: with NEUROFB_LONG=1")

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurofb.acquisition.packets import ARRIVAL, COUNT, RECEIVED, STAMP, PacketScreen, Rows
 from neurofb.acquisition.sample_clock import Jitter
-from neurofb.acquisition.sample_indexing import Placed, SampleIndexer
+from neurofb.acquisition.sample_indexing import IndexedSamples, SampleIndexer
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile
 from neurofb.events import Event
@@ -137,28 +137,28 @@ class ChunkBuilder:
     def _place(self, rows: Rows) -> Chunk:
         times = rows.times
         counts = times[:, COUNT]
-        placed = self.indexer.push(
+        indexed = self.indexer.push(
             times[:, STAMP], times[:, ARRIVAL], None if np.isnan(counts).all() else counts
         )
-        n = len(placed.present)
-        if not self._waiting and n == len(rows.samples) and placed.present.all():
-            return Chunk(rows.samples, placed.first_index, times[:, RECEIVED], placed.times_s)
+        n = len(indexed.present)
+        if not self._waiting and n == len(rows.samples) and indexed.present.all():
+            return Chunk(rows.samples, indexed.first_index, times[:, RECEIVED], indexed.times_s)
         if len(rows.samples):
             self._waiting.append(rows)
-        return self._fill(placed)
+        return self._fill(indexed)
 
-    def _fill(self, placed: Placed) -> Chunk:
+    def _fill(self, indexed: IndexedSamples) -> Chunk:
         """Return the placed samples, out of those that wait, with NaN between them."""
-        n, n_present = len(placed.present), int(placed.present.sum())
+        n, n_present = len(indexed.present), int(indexed.present.sum())
         samples = np.full((n, len(self.labels)), np.nan)
         received_s = np.full(n, np.nan)
         if n_present:
             waiting = Rows(*(np.concatenate(parts) for parts in zip(*self._waiting, strict=True)))
-            samples[placed.present] = waiting.samples[:n_present]
-            received_s[placed.present] = waiting.times[:n_present, RECEIVED]
+            samples[indexed.present] = waiting.samples[:n_present]
+            received_s[indexed.present] = waiting.times[:n_present, RECEIVED]
             rest = Rows(waiting.samples[n_present:], waiting.times[n_present:])
             self._waiting = [rest] if len(rest.samples) else []
-        return Chunk(samples, placed.first_index, received_s, placed.times_s)
+        return Chunk(samples, indexed.first_index, received_s, indexed.times_s)
 
 
 def _one(value: FloatArray | float) -> float:

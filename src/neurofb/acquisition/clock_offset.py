@@ -6,7 +6,7 @@ measurements.
 
 Samples are placed by the sender's own clock, on which a lost sample is a whole period: a newly measured offset
 would move all later stamps at once, and 2 ms more look like two lost samples at 1,000 Hz. So stamps get an offset
-that stays (``base_s``), and only the times that come out of the ledger are corrected, never by a step.
+that stays (``base_s``), and only the times that the sample indexer returns are corrected, never by a step.
 """
 
 from __future__ import annotations

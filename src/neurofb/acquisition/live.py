@@ -159,7 +159,7 @@ class LslConnection:
     ----------
     info : StreamInfo
         What the stream says of itself; the newest, if its outlet came again as another.
-    intake : ChunkBuilder
+    builder : ChunkBuilder
         With the indices of samples, and the sample clock with its stated error.
     offsets : deque of (float, float)
         Each correction of the sender's clock: when it was measured, and what it adds to a stamp, in seconds.
@@ -222,7 +222,7 @@ class LslConnection:
     def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._search is not None and self._search.found:
-            self._take_over(*self._search.found[0])
+            self._switch_to(*self._search.found[0])
         inlet, n = self._inlet, 0
         if inlet is None:
             self._wake.wait(timeout_s)
@@ -358,7 +358,7 @@ class LslConnection:
             self._events += self._search.pop_events()
         self._search = None
 
-    def _take_over(self, inlet: NumericInlet, measured_s: float, offset_s: float) -> None:
+    def _switch_to(self, inlet: NumericInlet, measured_s: float, offset_s: float) -> None:
         """Go on with the outlet that was found."""
         if self._inlet is not None:
             self._inlet.close()

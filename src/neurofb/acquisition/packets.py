@@ -160,7 +160,7 @@ class PacketScreen:
         if done:
             self._past.clear()
             self._remember(Rows(together[: HISTORY + done], times[: HISTORY + done]))
-        self._account(lost[:done], rows.times[:done], drop[:done])
+        self._log_losses(lost[:done], rows.times[:done], drop[:done])
         samples = np.where(lost[:done], np.nan, rows.samples[:done])
         keep = ~drop[:done]
         return Rows(samples[keep], rows.times[:done][keep])
@@ -204,10 +204,10 @@ class PacketScreen:
                     open_from = min(open_from, first)
         return lost, open_from
 
-    def _account(self, lost: NDArray[np.bool_], times: FloatArray, drop: NDArray[np.bool_]) -> None:
+    def _log_losses(self, lost: NDArray[np.bool_], times: FloatArray, drop: NDArray[np.bool_]) -> None:
         for first, last in _runs(drop):
             self.n_repeated += last - first
-            self._say(
+            self._log(
                 "repeat", float(times[first, STAMP]), last - first, "came twice; the second is left out"
             )
         self._in_repeat = self.packet_samples if len(drop) and drop[-1] else 0
@@ -228,7 +228,7 @@ class PacketScreen:
         self._ongoing_any = bool(self._ongoing.any())
         self.n_zeroed += int(lost.sum())
         for (time_s, n), channels in sorted(ended.items()):
-            self._say(
+            self._log(
                 "zeros", time_s, n, f"were filled with zeros in {', '.join(channels)}", channels=channels
             )
 
@@ -237,7 +237,7 @@ class PacketScreen:
         ended.setdefault(key, []).append(self.labels[channel])
         self._in_run[channel] = 0
 
-    def _say(self, kind: str, time_s: float, n: int, what: str, **details: object) -> None:
+    def _log(self, kind: str, time_s: float, n: int, what: str, **details: object) -> None:
         self._events.append(Event(kind, time_s, f"{n} samples {what}", None, {"n_samples": n, **details}))
 
 

@@ -46,7 +46,7 @@ RATE_LIMIT = 0.005
 SUMMARY_S = 60.0
 
 
-class Placed(NamedTuple):
+class IndexedSamples(NamedTuple):
     """Where the samples stand that are now certain.
 
     ``present`` has an entry for each index from ``first_index`` on: True takes the next sample in the order
@@ -128,7 +128,7 @@ class SampleIndexer:
         stamps_s: FloatArray,
         arrivals_s: FloatArray | None = None,
         counts: FloatArray | None = None,
-    ) -> Placed:
+    ) -> IndexedSamples:
         """Index samples.
 
         Parameters
@@ -155,7 +155,7 @@ class SampleIndexer:
                 if not (stamps_s - times_s > self.gap_detector.limit_s).any():
                     first_index = self.next_index
                     self._enter(stamps_s, n)
-                    return Placed(first_index, np.ones(n, dtype=np.bool_), times_s)
+                    return IndexedSamples(first_index, np.ones(n, dtype=np.bool_), times_s)
             else:
                 stamps_s = stamps_s - self._bias_s
         elif self._started:
@@ -176,9 +176,9 @@ class SampleIndexer:
         if not self._started or self._cleared or len(self._held) or index >= self._block_end:
             return None
         time_s = self.clock.time_of(index)
-        placed_s = stamp_s - self._bias_s
+        corrected_s = stamp_s - self._bias_s
         if (
-            placed_s - time_s > self.gap_detector.limit_s
+            corrected_s - time_s > self.gap_detector.limit_s
             or stamp_s < self.findings.last_stamp_s
             or self._counted
         ):
@@ -186,18 +186,18 @@ class SampleIndexer:
         self.findings.last_stamp_s = stamp_s
         row = self._n_block
         self._block[row, 0] = index
-        self._block[row, 1] = placed_s
+        self._block[row, 1] = corrected_s
         self._n_block = row + 1
         self.next_index = index + 1
         self.n_received += 1
         self._restarted = False
         return time_s
 
-    def flush(self) -> Placed:
+    def flush(self) -> IndexedSamples:
         """Return what is held, because no more samples will come."""
         return self._place(self._held, final=True)
 
-    def _place(self, rows: FloatArray, final: bool) -> Placed:
+    def _place(self, rows: FloatArray, final: bool) -> IndexedSamples:
         first_index = self.next_index
         present: list[NDArray[np.bool_]] = []
         times: list[FloatArray] = []
@@ -231,7 +231,7 @@ class SampleIndexer:
             if missing:
                 present.append(np.zeros(missing, dtype=np.bool_))
                 times.append(self._skip(missing))
-        return Placed(
+        return IndexedSamples(
             first_index,
             np.concatenate(present) if present else np.empty(0, dtype=np.bool_),
             np.concatenate(times) if times else np.empty(0),

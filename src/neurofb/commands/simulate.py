@@ -51,13 +51,13 @@ def command(device: str, duration: float | None, wait: bool, as_json: bool, **pl
     if duration is not None and not duration > 0:
         raise WrongInput(f"--duration must be above 0 s, found {duration:g}")
     sender = Sender(plan_of(device, **plan), LslClock())
-    print_document(sender.document(), as_json)
+    print_document(sender.describe(), as_json)
     try:
         if wait:
             sender.wait_for_listener()
         sender.run(duration, lambda progress: _print_progress(progress, as_json))
     finally:
-        print_document(sender.account(), as_json)
+        print_document(sender.counts(), as_json)
 
 
 def plan_of(

@@ -41,8 +41,8 @@ def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
     A cap that numbers its electrodes (``E1`` … ``E128``) names no places: then all columns count as EEG.
     """
     standard = [standard_label(label) for label in labels]
-    placed = tuple(i for i, label in enumerate(standard) if is_position(label) or label in OLD_POSITIONS)
-    return placed if 2 * len(placed) >= len(labels) else tuple(range(len(labels)))
+    on_scalp = tuple(i for i, label in enumerate(standard) if is_position(label) or label in OLD_POSITIONS)
+    return on_scalp if 2 * len(on_scalp) >= len(labels) else tuple(range(len(labels)))
 
 
 def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[str] = ()) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
 from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
-from neurofb.dsp.offline_reference import rehearsed_correlation
+from neurofb.dsp.offline_reference import offline_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
 from neurofb.dsp.wiener import (
     Bands,
@@ -185,7 +185,7 @@ class BandFilter:
         """
         return self._autocorrelation[:, :, :: self._every].copy()
 
-    def rehearse(self, baseline: ArrayLike) -> FloatArray:
+    def measure_correlation(self, baseline: ArrayLike) -> FloatArray:
         """Measure on a baseline how well this filter's envelope follows the offline one.
 
         What the filter would have given is compared with the zero-phase band an offline analysis of the same
@@ -210,7 +210,7 @@ class BandFilter:
         again = copy.copy(self)
         again._every, again._adaptation = 1, None
         again._allocate()
-        return rehearsed_correlation(x, again.process(x), self._bands, self._delays_s, self._rate_hz)
+        return offline_correlation(x, again.process(x), self._bands, self._delays_s, self._rate_hz)
 
     def describe(self) -> list[str]:
         """Return a line per band: delay and expected correlation, e.g. for a screen."""

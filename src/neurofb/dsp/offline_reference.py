@@ -23,7 +23,7 @@ def offline_band(x: FloatArray, low_hz: float, high_hz: float, rate_hz: float) -
     return analytic[margin : margin + len(x)]
 
 
-def rehearsed_correlation(
+def offline_correlation(
     x: FloatArray,
     z: ComplexArray,
     bands: Mapping[str, tuple[float, float]],

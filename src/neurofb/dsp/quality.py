@@ -126,7 +126,7 @@ class ChannelQuality:
         else:
             suspects = self._suspects()
             self._states = tuple(
-                self._judge(channel) if suspect else OK for channel, suspect in enumerate(suspects)
+                self._state_of(channel) if suspect else OK for channel, suspect in enumerate(suspects)
             )
         return self._states
 
@@ -210,7 +210,7 @@ class ChannelQuality:
         wrong |= (rails >= RAILED_SAMPLES) | (share >= 0.5)
         return wrong
 
-    def _judge(self, channel: int) -> ChannelState:
+    def _state_of(self, channel: int) -> ChannelState:
         """Return the state of one channel, the first that applies: each explains those below it."""
         deviation, line, level, rails, share = (each[..., channel] for each in _last_second(self._measures))
         limits, off_uv = self._limits, abs(float(level) - self._converter.dc_level_uv)

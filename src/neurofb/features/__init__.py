@@ -1,13 +1,12 @@
-"""One number, and whether to trust it.
+"""Features: one number each, and whether it is usable.
 
 ::
 
-    declared         what a protocol may ask for                 (frozen tables)
-    presets          the same by name, with how good the evidence is
-    montage          labels, regions and limits of a headset
-    checks           declared features against montage and rate: every problem before the start
-    meters           declared features → numbers
-    gate             may a feature be used now, and if not, why
-    value            what every feature gives
-    alpha_frequency  the individual alpha frequency of a baseline, which bands may follow
+    feature_specs       what a protocol may ask for                 (frozen tables)
+    presets             the same by name, with how good the evidence is
+    checks              features of a protocol against montage and rate: every problem before the start
+    feature_estimators  specifications → numbers
+    gate                whether a feature is usable now, and if not, why
+    value               the value of a feature, with its index and reason
+    alpha_frequency     the individual alpha frequency of a baseline, which bands may follow
 """

@@ -93,7 +93,7 @@ class ThresholdSettings(Table):
 
     @field_validator("z")
     @classmethod
-    def _fixed_is_given(cls, value: float | None, info: ValidationInfo) -> float | None:
+    def _require_fixed(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is None and info.data.get("rule") == "fixed":
             raise ValueError("rule 'fixed' needs z, the threshold in SD of the baseline")
         return value

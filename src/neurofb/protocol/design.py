@@ -123,13 +123,13 @@ class Protocol(Table):
 
     @field_validator("features", mode="before")
     @classmethod
-    def _declared(cls, value: Any) -> Any:
+    def _parse_features(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             return value
-        declared, found = parse_features(value)
+        specs, found = parse_features(value)
         if found:
             raise several(found)
-        return declared
+        return specs
 
     @field_validator("features", "scales", "phases", "sessions", "arms")
     @classmethod

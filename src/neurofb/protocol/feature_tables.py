@@ -25,16 +25,16 @@ _KINDS: Mapping[str, type[AnyFeature]] = {
 def parse_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, str]]]:
     """Return the features that tables declare, and what is wrong in the others, each at its place."""
     found: list[tuple[Place, str]] = []
-    declared: list[AnyFeature] = []
+    specs: list[AnyFeature] = []
     for i, content in enumerate(tables):
         try:
-            declared.append(_feature(content))
+            specs.append(_feature(content))
         except ValidationError as error:
             model = next((each for each in _KINDS.values() if each.__name__ == error.title), Power)
             found += [((i, *place), text) for place, text in problems_of(model, error)]
         except NeurofbError as error:
             found.append(((i,), str(error)))
-    return declared, found
+    return specs, found
 
 
 def _feature(content: Any) -> AnyFeature:

@@ -214,13 +214,13 @@ class Phase(Table):
     @classmethod
     def _lasts(cls, value: float | None, info: ValidationInfo) -> float | None:
         kind = info.data.get("kind")
-        said = info.data.get("trials") is not None or kind == "rating"
-        if value is not None and said:
+        is_implied = info.data.get("trials") is not None or kind == "rating"
+        if value is not None and is_implied:
             raise ValueError(
                 "how long it lasts follows from its trials and ratings; leave duration_s out (lead_s and relief_s "
                 "give time around stimuli)"
             )
-        if value is None and not said and kind is not None and "trials" in info.data:
+        if value is None and not is_implied and kind is not None and "trials" in info.data:
             raise ValueError(f"a phase of kind {kind!r} without trials needs duration_s, in s")
         return value
 

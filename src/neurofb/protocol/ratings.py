@@ -178,7 +178,7 @@ class Rating:
     def to_event(self) -> Event:
         """Return it as it is recorded, at the time of the answer, or of the end of waiting for one."""
         asked = self.prompt
-        takes_s = None if self.answered_s is None else self.answered_s - asked.prompted_s
+        reaction_s = None if self.answered_s is None else self.answered_s - asked.prompted_s
         return Event(
             "rating",
             asked.due_s if self.answered_s is None else self.answered_s,
@@ -190,7 +190,7 @@ class Rating:
                 "missing": self.is_missing,
                 "prompted_s": asked.prompted_s,
                 "answered_s": self.answered_s,
-                "reaction_s": takes_s,
+                "reaction_s": reaction_s,
                 "phase": asked.phase,
                 "trial": asked.trial,
                 "level": asked.level,
@@ -343,14 +343,14 @@ class SimulatedRater:
             The temperature it is about.
         """
         rng = random_generator(self._seed, "rating", prompt.id)
-        noise, missed, takes = rng.standard_normal(), rng.random() < self._missed, rng.gamma(3.0, 0.15)
-        takes_s = min(0.4 + takes, 0.9 * prompt.scale.answer_s)
+        noise, missed, delay = rng.standard_normal(), rng.random() < self._missed, rng.gamma(3.0, 0.15)
+        reaction_s = min(0.4 + delay, 0.9 * prompt.scale.answer_s)
         scale = prompt.scale
         if missed:
-            return None, takes_s
+            return None, reaction_s
         if scale.kind == "text":
-            return "simulated words", takes_s
+            return "simulated words", reaction_s
         if scale.kind == "probe":
-            return scale.choices[int(rng.integers(len(scale.choices)))], takes_s
+            return scale.choices[int(rng.integers(len(scale.choices)))], reaction_s
         usual = self.intensity(felt_c) * (self.UNPLEASANT if scale.asks == "unpleasantness" else 1.0)
-        return round(min(max(usual + self._noise * noise, 0.0), 100.0), 1), takes_s
+        return round(min(max(usual + self._noise * noise, 0.0), 100.0), 1), reaction_s

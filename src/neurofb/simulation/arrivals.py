@@ -1,4 +1,4 @@
-"""What is said about packets: how they arrived, what the head gave, and the exact account of both."""
+"""Records of packets: how they arrived, what the head gave, and exact counts of both."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class SentEntry:
 
 
 class SentLog:
-    """The exact account: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
+    """The exact counts: ``sent == delivered + zeroed + lost + in_flight``, in samples of all channels."""
 
     def __init__(self) -> None:
         self.sent = self.delivered = self.zeroed = self.lost = self.in_flight = 0

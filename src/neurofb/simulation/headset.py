@@ -1,7 +1,7 @@
 """What a headset makes of a head: converter steps and rails, packets, a radio, and a clock of its own.
 
 In: a ``Head`` and the time up to which things have happened. Out: arrivals, in the order in which a
-computer would get them, and an exact ledger of what was sent and lost. Kept: packets on their way, and the
+computer would get them, and an exact count of samples sent and lost. Kept: packets on their way, and the
 radio's random stream. Nothing depends on how often ``advance_to`` is called.
 
 Three times belong to a sample: when it was really taken (``true_s``), what the device's clock said (which

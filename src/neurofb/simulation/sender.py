@@ -217,7 +217,7 @@ class Sender:
     def _temperature(self, times_s: FloatArray) -> FloatArray:
         return np.full(len(times_s), self._temperature_c)
 
-    def document(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what is sent, where, and what is listened to, as JSON can hold it."""
         profile = self.plan.profile
         listens = {"heat": self.plan.stimulus}
@@ -238,7 +238,7 @@ class Sender:
             "listens": listens,
         }
 
-    def account(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         """Return what became of all samples so far, as JSON can hold it."""
         sent_log = self.headset.sent_log
         counts = {key: getattr(sent_log, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
@@ -250,7 +250,9 @@ class Sender:
             self._clock.wait_until(self._clock.now_s() + STEP_S)
         self._start_s = self.headset.start_s = self._clock.now_s()
 
-    def run(self, duration_s: float | None, say: Callable[[Progress], None] = lambda _: None) -> Progress:
+    def run(
+        self, duration_s: float | None, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> Progress:
         """Send ``duration_s`` seconds of EEG (None: until stopped), and say how it goes each second.
 
         Whatever ends it, the streams are closed.
@@ -259,11 +261,11 @@ class Sender:
             raise WrongInput(f"the duration must be above 0 s, found {duration_s}")
         progress = self._progress(0.0, 0.0)
         try:
-            said_s = 0
+            reported_s = 0
             for progress in self._steps(duration_s):
-                if progress.stream_s >= said_s + 1:
-                    said_s = int(progress.stream_s)
-                    say(progress)
+                if progress.stream_s >= reported_s + 1:
+                    reported_s = int(progress.stream_s)
+                    on_progress(progress)
             if progress.listeners:
                 self._clock.wait_until(self._clock.now_s() + LINGER_S)
         finally:

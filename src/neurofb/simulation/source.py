@@ -83,27 +83,27 @@ class SimulatedSource(GeneratedSource):
         """Follow the state of the stream and say when it changes."""
         now_s = self._clock.now_s()
         for arrival in arrivals:
-            self._judge(arrival.arrival_s)
+            self._check_silence(arrival.arrival_s)
             if self._state in ("stale", "lost"):
                 away_s = arrival.arrival_s - self._last_arrival_s
                 message = f"samples come again after {away_s:.3f} s"
-                self._say("resumed", arrival.arrival_s, message, arrival.first_index, away_s=away_s)
+                self._log("resumed", arrival.arrival_s, message, arrival.first_index, away_s=away_s)
             self._state = "flowing"
             self._last_arrival_s = arrival.arrival_s
-        self._judge(now_s)
+        self._check_silence(now_s)
 
-    def _judge(self, now_s: float) -> None:
+    def _check_silence(self, now_s: float) -> None:
         away_s = now_s - self._last_arrival_s
         if self._state == "flowing" and away_s > self._stale_after_s:
             self._state = "stale"
             stale_s = self._last_arrival_s + self._stale_after_s
-            self._say("stale", stale_s, f"no samples for {self._stale_after_s:.3f} s", None)
+            self._log("stale", stale_s, f"no samples for {self._stale_after_s:.3f} s", None)
         if self._state == "stale" and away_s > LOST_AFTER_S:
             self._state = "lost"
             lost_s = self._last_arrival_s + LOST_AFTER_S
-            self._say("lost", lost_s, f"no samples for {LOST_AFTER_S:g} s", None)
+            self._log("lost", lost_s, f"no samples for {LOST_AFTER_S:g} s", None)
 
-    def _say(self, kind: str, time_s: float, message: str, index: int | None, **details: object) -> None:
+    def _log(self, kind: str, time_s: float, message: str, index: int | None, **details: object) -> None:
         self._events.append(Event(kind, time_s, message, index, details))
 
     def _chunk(self, arrivals: list[Arrival]) -> Chunk:
@@ -131,4 +131,4 @@ class SimulatedSource(GeneratedSource):
 
     def _gap(self, time_s: float, index: int, n_samples: int, how: str, channels: Sequence[str]) -> None:
         message = f"{n_samples} samples from {index} on {how} on {', '.join(channels)}"
-        self._say("gap", time_s, message, index, n_samples=n_samples, channels=list(channels))
+        self._log("gap", time_s, message, index, n_samples=n_samples, channels=list(channels))

@@ -235,5 +235,5 @@ def _gaps(times: StreamTimes, rate_hz: float, notes: list[str]) -> list[int]:
 def _can_drop_samples(desc: Mapping[str, object]) -> bool:
     """Return whether the stream says that it leaves samples out, as video does: then its stamps are the truth."""
     synchronization = desc.get("synchronization")
-    said = synchronization.get("can_drop_samples") if isinstance(synchronization, dict) else None
-    return str(said).lower() == "true"
+    value = synchronization.get("can_drop_samples") if isinstance(synchronization, dict) else None
+    return str(value).lower() == "true"

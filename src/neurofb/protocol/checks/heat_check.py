@@ -148,7 +148,7 @@ def _site_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope, used: dict[str, float]
 ) -> Iterator[tuple[Place, str]]:
     """Return what is wrong because of what came before at the same site: the first of its kind."""
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     ended_s: dict[str, float] = {}
     for step, at_s in _earliest(timeline):
         site, profile = str(step.site), step.profile
@@ -161,8 +161,8 @@ def _site_problems(
             (timeline.phases[step.phase].name, envelope.problems(profile, since_last_s=since_s)),
         ):
             fresh = [text for text in texts if text not in alone]
-            if fresh and (what, "") not in told:
-                told.add((what, ""))
+            if fresh and (what, "") not in reported:
+                reported.add((what, ""))
                 where = f"trial {step.trial} at {site}, {step.onset_s:.1f} s after the start"
                 yield _place(protocol, timeline, step), f"{where}: {fresh[0]}{_all(timeline, site, what)}"
         used[site] = before + dose(profile)

@@ -93,7 +93,7 @@ def _calibration_problems(
     missing = wanted - {key.split("@")[0] for key in temperatures}
     visit: Visit = protocol.session(timeline.session)
     is_done = visit.temperatures_of is not None
-    told = False
+    is_reported = False
     for phase in timeline.phases:
         if phase.kind == "calibration":
             is_done = True
@@ -105,8 +105,8 @@ def _calibration_problems(
             if not wanted:
                 yield _place(protocol, phase), "there is no level with pain, so nothing to calibrate"
         steps = [step for step in timeline.heats if step.phase == phase.index and step.level in missing]
-        if steps and not is_done and not told:
-            told = True
+        if steps and not is_done and not is_reported:
+            is_reported = True
             yield (
                 _place(protocol, phase),
                 f"level {steps[0].level!r} is given as pain, and no phase of kind 'calibration' comes before it in "
