@@ -1,4 +1,4 @@
-"""What travels from stage to stage: samples with their place in the stream and their time.
+"""The unit of data that stages exchange: samples with their index and time.
 
 Inside neurofb a sample is in µV (float64), time in seconds, arrays are ``(n_samples, n_channels)``.
 Values are converted once on arrival and once in ``offline/to_mne.py``.
@@ -60,5 +60,5 @@ class Chunk:
 
     @property
     def n_channels(self) -> int:
-        """How many channels each sample has."""
+        """Number of channels."""
         return int(self.samples.shape[1])

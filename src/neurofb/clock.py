@@ -1,4 +1,4 @@
-"""Where time comes from: a clock is passed in, never read by a stage.
+"""Clocks: one is passed in, and no stage reads the time by itself.
 
 All clocks count seconds from an arbitrary zero and never run backwards. The live clock is LSL's, so that
 its readings can be compared with time stamps; it lives with pylsl in ``lsl/inlet.py``.
@@ -14,7 +14,7 @@ from neurofb.errors import WrongInput
 
 
 def yield_processor() -> None:
-    """Let others run that wait for this thread's processor; come back at once if nobody does."""
+    """Yield this thread's processor to waiting threads; return at once if there are none."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()
     else:
@@ -22,7 +22,7 @@ def yield_processor() -> None:
 
 
 class Clock(Protocol):
-    """What the engine, the sources and the session may ask of a clock."""
+    """The clock that engine, sources and session use."""
 
     def now_s(self) -> float:
         """Return the present time in seconds."""
@@ -34,7 +34,7 @@ class Clock(Protocol):
 
 
 class ManualClock:
-    """A clock that moves only when told: simulations and tests run on it, as fast as they can.
+    """A clock that moves only by ``wait_until`` and ``advance``: simulations and tests run on it faster than real time.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files and tables that a person wrote: read into checked data, with every problem said at once and by line.
+"""TOML files and tables, read into checked data; one error lists all problems by line.
 
 In: TOML text, or a mapping. Out: a frozen `Table`, or one ``WrongFile`` or ``WrongInput`` that lists, for each
 problem, the line, the key, what was found and what would be right. The last comes from the ``description`` of
@@ -36,7 +36,7 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 class Table(BaseModel):
-    """A part of a TOML file: nothing in it changes, and a key it does not know is a mistake."""
+    """A table of a TOML file: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -199,7 +199,7 @@ def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
-    """Return all that pydantic found, in words: what was found and what would be right, each at its place."""
+    """Return pydantic's errors as (place, text): what was found and what would be right."""
     return [item for detail in error.errors() for item in _problems(model, detail)]
 
 
@@ -218,7 +218,7 @@ def message(
 
 
 def _problems(model: type[BaseModel], detail: ErrorDetails) -> list[tuple[Place, str]]:
-    """Return one of pydantic's errors in our words; a validator's list of problems one by one."""
+    """Return the texts of one of pydantic's errors; a validator's list of problems one by one."""
     place: Place = detail["loc"]
     if detail["type"] == "several":
         return [((*place, *below), text) for below, text in detail["ctx"]["problems"]]

@@ -1,4 +1,4 @@
-"""Every error neurofb raises on purpose: one tree, each also the builtin a caller would expect.
+"""Errors that neurofb raises on purpose: one tree, each also the builtin a caller would expect.
 
 A message says what was asked, what was found, what would be right, and what to do.
 """

@@ -22,7 +22,7 @@ MOST_WITHIN_S = 0.001
 
 
 class ExpectedArrival(NamedTuple):
-    """When the next samples should come.
+    """The expected arrival of the next samples.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class ArrivalTiming:
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:
-        """When the next samples should come; None while that is not known to a millisecond."""
+        """Expected time of the next arrival in seconds; None while it is not certain to a millisecond."""
         within_s = WITHIN_S + WITHIN_TIMES * self._scatter_s
         if self._newest_s is None or not self._burst or within_s > MOST_WITHIN_S:
             return None

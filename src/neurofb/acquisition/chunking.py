@@ -24,7 +24,7 @@ NO_COUNT = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class PacketFormat:
-    """How samples travel from the device.
+    """The packet format of a device, as its profile states it.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class ChunkBuilder:
 
     @property
     def n_held(self) -> int:
-        """How many samples have come that are not yet in a chunk."""
+        """Number of received samples that are not yet in a chunk."""
         return self.screen.n_held + self.indexer.n_held
 
     def push(

@@ -53,7 +53,7 @@ class ClockOffset:
         return f"ClockOffset({self.base_s!r})"
 
     def reopen(self, offset_s: float) -> None:
-        """Go on with another sender: its stamps are placed as if nothing had changed."""
+        """Continue with another sender without a step in the sample times."""
         self._measured.clear()
         self.base_s = offset_s - self.correction_s
         self._line = (0.0, offset_s, 0.0)

@@ -76,7 +76,7 @@ class GapDetector:
 
     @property
     def sharp(self) -> bool:
-        """Whether the stamps have an edge that tells more than their middle."""
+        """True if the edge of the jitter distribution is a sharper estimate than its middle."""
         return self.clock.jitter == "late" or self.rough_s < 0.1 * self.packet_s
 
     def measure_jitter(self, late_s: FloatArray) -> None:

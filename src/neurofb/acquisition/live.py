@@ -40,7 +40,7 @@ _CLOCK = LslClock()
 
 
 class LslSource:
-    """A stream on the network as a ``Source``: µV, placed, timed, and every trouble an event.
+    """An LSL stream as a ``Source``: samples in µV, indexed and timed; faults are events.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class LslSource:
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:
-        """When the next samples should come; None where that is not known to a millisecond."""
+        """Expected time of the next arrival in seconds; None while it is not certain to a millisecond."""
         return None if self._connection is None else self._connection.next_arrival
 
     def start(self) -> None:
@@ -141,7 +141,7 @@ class LslSource:
 
 
 class LslConnection:
-    """An open stream: its inlet, its samples on their way to chunks, and what is done when its outlet is lost.
+    """An open stream: its inlet, its chunk builder, and the reconnection after its outlet is lost.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ class LslConnection:
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:
-        """When the next samples should come; None where that is not known to a millisecond."""
+        """Expected time of the next arrival in seconds; None while it is not certain to a millisecond."""
         return self._arrivals.next_arrival
 
     @property
@@ -335,7 +335,7 @@ class LslConnection:
         self._new_offsets.append((measured_s, offset_s))
 
     def _measure_offsets(self) -> None:
-        """Ask for the sender's clock again and again; runs in a thread, because an answer may take seconds."""
+        """Measure the sender's clock offset repeatedly, in a thread: an answer may take seconds."""
         while not self._stopped.wait(CORRECTION_EVERY_S):
             inlet = self._inlet
             if inlet is None:
@@ -359,7 +359,7 @@ class LslConnection:
         self._search = None
 
     def _switch_to(self, inlet: NumericInlet, measured_s: float, offset_s: float) -> None:
-        """Go on with the outlet that was found."""
+        """Switch to the outlet that was found."""
         if self._inlet is not None:
             self._inlet.close()
         self._inlet = inlet

@@ -78,7 +78,7 @@ class PacketScreen:
 
     @property
     def n_held(self) -> int:
-        """How many samples wait for a decision."""
+        """Number of samples that wait for a decision."""
         return len(self._held.samples)
 
     def pop_events(self) -> list[Event]:

@@ -84,7 +84,7 @@ class PlaybackSource(GeneratedSource):
 
     @property
     def finished(self) -> bool:
-        """Whether the whole recording has been played; never so in a loop."""
+        """True once the whole recording has been played; never in a loop."""
         return not self.loop and self._next_index >= self._n_samples
 
     @property
@@ -187,7 +187,7 @@ class Sink(Protocol):
 
 
 def wait_for_listener(sink: Sink, clock: Clock) -> None:
-    """Wait until somebody listens, so that nobody misses the beginning."""
+    """Wait until the outlet has a listener, so that it receives the first sample."""
     while not sink.has_listeners():
         clock.wait_until(clock.now_s() + _POLL_S)
 

@@ -105,12 +105,12 @@ class SampleClock:
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks the line is drawn through."""
+        """Number of blocks in the fit."""
         return len(self._table)
 
     @property
     def settled(self) -> bool:
-        """Whether enough blocks were seen for rate and error to be stated."""
+        """True once enough blocks were seen to state rate and error."""
         return self.n_blocks * self.block_samples >= SETTLED_S * self.nominal_hz
 
     def time_of(self, index: int) -> float:
@@ -148,7 +148,7 @@ class SampleClock:
             self._fit()
 
     def next_block(self, first_index: int) -> None:
-        """Begin a block at ``first_index``, heading for where the fit will be at its end."""
+        """Begin a block at ``first_index``, on the line from here to the fit's value at its end."""
         here_s = self.time_of(first_index)
         ahead = self.block_samples
         target_s = float(self._fitted_s(first_index + ahead))

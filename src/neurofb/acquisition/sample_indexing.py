@@ -47,7 +47,7 @@ SUMMARY_S = 60.0
 
 
 class IndexedSamples(NamedTuple):
-    """Where the samples stand that are now certain.
+    """Samples whose index is certain.
 
     ``present`` has an entry for each index from ``first_index`` on: True takes the next sample in the order
     of arrival, False is a missing one.
@@ -116,7 +116,7 @@ class SampleIndexer:
 
     @property
     def n_held(self) -> int:
-        """How many samples are held in doubt."""
+        """Number of samples held until their index is certain."""
         return len(self._held)
 
     def pop_events(self) -> list[Event]:

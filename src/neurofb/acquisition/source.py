@@ -20,7 +20,7 @@ SourceState = Literal["waiting", "flowing", "stale", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Everything new of a source since the last call.
+    """The output of a source since the last ``pull``.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Source(Protocol):
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:
-        """When the next samples should come, on the live clock; None where that is not known to a millisecond."""
+        """Expected time of the next arrival, on the live clock; None while it is not certain to a millisecond."""
         ...
 
     def flush(self) -> Batch:

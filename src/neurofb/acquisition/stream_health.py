@@ -51,15 +51,15 @@ class StreamHealth:
 
     @property
     def stale_after_s(self) -> float:
-        """How long a silence must last to be called stale: 3 sample periods and a burst."""
+        """Silence in seconds after which the stream is stale: 3 sample periods and a burst."""
         return min(self._periods_s + self._usual_s, LOST_S)
 
     def opened(self, now_s: float) -> None:
-        """Note that the stream was opened: from now on its silence counts."""
+        """Record that the stream was opened: silence counts from here."""
         self._since_s = now_s
 
     def samples_came(self, now_s: float, index: int) -> list[Event]:
-        """Note that samples came; return the event if they had stayed away."""
+        """Record that samples arrived; return the event if the stream had been silent."""
         silent_s = now_s - self._since_s if self._since_s is not None else 0.0
         before, self.state = self.state, "flowing"
         self._since_s = now_s
@@ -80,7 +80,7 @@ class StreamHealth:
         ]
 
     def nothing_came(self, now_s: float, index: int) -> list[Event]:
-        """Note that nothing came; return an event if that changes the state."""
+        """Record that nothing arrived; return an event if that changes the state."""
         if self._since_s is None:
             return []
         silent_s = now_s - self._since_s
@@ -102,7 +102,7 @@ class StreamHealth:
         return []
 
     def outlet_gone(self, now_s: float, index: int) -> list[Event]:
-        """Note that the outlet is gone: the stream is lost at once."""
+        """Record that the outlet is gone: the stream is lost at once."""
         if self.state == "lost":
             return []
         self.state = "lost"
@@ -136,7 +136,7 @@ class MagnitudeCheck:
 
     @property
     def done(self) -> bool:
-        """Whether enough samples were checked."""
+        """True once enough samples were checked."""
         return self._n_seen >= self._n
 
     def push(self, samples: FloatArray, time_s: float) -> list[Event]:

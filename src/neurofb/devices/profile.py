@@ -186,17 +186,17 @@ class DeviceProfile(Table):
 
     @property
     def unit_uv(self) -> float:
-        """How many µV one of ``unit`` is."""
+        """Factor from ``unit`` to µV."""
         return UNIT_UV[self.unit]
 
     @property
     def rates_hz(self) -> tuple[float, ...]:
-        """Every sampling rate the device has, in Hz."""
+        """Sampling rates of the device, in Hz."""
         return self.allowed_rates_hz or (self.rate_hz,)
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """The facts and tables that are assumed, or in part assumed, instead of known."""
+        """Facts and tables whose source is assumed, in whole or in part."""
         marked = dict(self.sources)
         tables: dict[str, Any] = {
             "hardware_filter": self.hardware_filter,

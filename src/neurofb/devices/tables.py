@@ -61,7 +61,7 @@ class Outlet(Table):
 
 
 class Packets(Table):
-    """How samples travel by radio, and what a lost packet leaves in the stream."""
+    """The radio packets of a device, and the content of the stream where one is lost."""
 
     samples: Count = Field(description="how many samples one packet holds, as 12")
     lost: Literal["zeros", "gap"] = Field(

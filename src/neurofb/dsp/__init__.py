@@ -1,4 +1,4 @@
-"""Arithmetic on the stream, one sample at a time, with the delay declared and the bias removed.
+"""Signal processing of the stream, sample by sample: filters with a declared delay, debiased estimates.
 
 The files in the order in which samples pass them (`neurofb.spatial` makes regions of channels)::
 

@@ -1,4 +1,4 @@
-"""Follows a spectrum while samples come, and fades from one set of taps to the next.
+"""Running spectra of the input, and cross-fades from one set of taps to the next.
 
 All of it happens at ticks, counted in samples, so that a recording gives the same taps again. At every tick at most
 one channel's taps are designed anew: the work is spread, no sample waits for a whole bank.
@@ -63,7 +63,7 @@ class Adaptation:
             start = stop
 
     def update(self, piece: FloatArray) -> tuple[int, FloatArray] | None:
-        """Take in a piece; give (channel, running density) if a tick completes and a channel is due."""
+        """Add a piece; return (channel, running density) if a tick completes and a channel is due."""
         self._recent = np.concatenate([self._recent[len(piece) :], piece])
         self._in_tick += len(piece)
         if self._in_tick < self._step:
@@ -78,7 +78,7 @@ class Adaptation:
         return None
 
     def _add_segment(self) -> None:
-        """Let the segment just complete into the running spectrum of each channel that has it whole."""
+        """Add the completed segment to the running spectrum of each channel without missing samples in it."""
         spread = np.ptp(self._recent, axis=0)
         whole = np.flatnonzero(np.isfinite(spread) & (spread > 0))
         segment = self._recent[:, whole]
@@ -91,16 +91,16 @@ class Adaptation:
         self._seen[whole] = True
 
     def fade_to(self, channel: int, taps: ComplexArray) -> None:
-        """Begin to fade to new taps, shape (n_bands, n_taps)."""
+        """Start a cross-fade to new taps, shape (n_bands, n_taps)."""
         self._goals[channel] = (taps, TICKS_PER_S)
 
     @property
     def fades_now(self) -> bool:
-        """Whether a tick has just completed while a channel fades."""
+        """True if a tick has just completed while a channel fades."""
         return not self._in_tick and bool(self._goals)
 
     def fading(self, taps: ComplexArray) -> list[tuple[int, ComplexArray]]:
-        """Go one step on: give each fading channel's next taps. To be called when it `fades_now`."""
+        """Yield the next taps of each channel in a cross-fade. Call it when `fades_now`."""
         steps = []
         for channel, (goal, left) in list(self._goals.items()):
             steps.append((channel, taps[:, channel] + (goal - taps[:, channel]) / left))

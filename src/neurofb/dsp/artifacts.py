@@ -1,4 +1,4 @@
-"""Finds blinks, muscle and jumps, by limits that a participant's own baseline sets.
+"""Detection of blinks, muscle and jumps, by limits from a participant's own baseline.
 
 In: hops of samples ``(hop, n_channels)`` in µV as recorded, about 32 ms each and cut by sample index, and the filtered
 28–38 Hz of the same hops. Out: for each hop and channel how far slow swings, jumps and muscle power go, against their
@@ -42,14 +42,14 @@ _EYES = re.compile(r"^(Fp|AFp|AF|AFF|F)(z|\d+h?)$")
 
 
 def eye_channels(positions: Sequence[str]) -> tuple[int, ...]:
-    """Return the columns that see the eyes: those at the forehead, else the frontal row."""
+    """Return the columns for ocular artifacts: those at the forehead, else the frontal row."""
     nearest = [i for i, place in enumerate(positions) if re.match(r"^(Fp|AFp|AF)(z|\d+h?)$", place)]
     return tuple(nearest or [i for i, place in enumerate(positions) if _EYES.match(place)])
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is usual for a participant: the limits of every channel.
+    """Artifact limits of each channel, as measured on a participant's baseline.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Calibration:
 
     @classmethod
     def from_baseline(cls, samples: ArrayLike, rate_hz: float) -> Calibration:
-        """Measure what is usual; medians throughout, so that up to half of a baseline may be artifacts.
+        """Measure the limits on a baseline; medians throughout, so that up to half of it may be artifacts.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class ArtifactFinder:
         self.calibrate(calibration)
 
     def calibrate(self, calibration: Calibration) -> None:
-        """Put other limits in force."""
+        """Replace the limits."""
         n_channels = self._measures.shape[1]
         if len(calibration.swing_uv) != n_channels:
             raise WrongShape(
@@ -164,7 +164,7 @@ class ArtifactFinder:
         self._limits /= self._scale[:, None]
 
     def process(self, block: FloatArray, muscle: ComplexArray) -> bool:
-        """Take in the next hop and give whether anything is over a limit.
+        """Process the next hop; return whether any measure is over its limit.
 
         Parameters
         ----------

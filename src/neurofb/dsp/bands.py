@@ -1,4 +1,4 @@
-"""Samples become complex bands: a streaming bank of causal complex FIR filters with a declared delay.
+"""Complex bands of samples: a streaming bank of causal complex FIR filters with a declared delay.
 
 In: samples ``(n_samples, n_channels)``. Out: complex ``(n_outputs, n_bands, n_channels)`` in the samples' unit,
 whose magnitude is the band's envelope and whose angle its phase, ``delay_s`` late. Kept between chunks: the samples
@@ -149,7 +149,7 @@ class BandFilter:
 
     @property
     def reach_s(self) -> FloatArray:
-        """Seconds of the past that each band's output depends on, shape (n_bands,); as long, a gap or jump is felt."""
+        """Seconds of the past that each band's output depends on, shape (n_bands,): how long a gap lasts."""
         return np.array(self._grid.n_taps) * self._grid.width / self._rate_hz
 
     @property
@@ -300,7 +300,7 @@ class BandFilter:
         lanes[:, group, :, 1, lane] = single_precision(taps.imag)
 
     def _adapt(self, due: tuple[int, FloatArray] | None) -> None:
-        """Go one step on in every cross-fade; begin one if a channel's design is due."""
+        """Advance each cross-fade by one step; start one if a channel's design is due."""
         assert self._adaptation is not None
         if due is not None:
             channel, density = due

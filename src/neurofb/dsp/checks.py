@@ -1,4 +1,4 @@
-"""What every stage asks of its input before a kernel sees it, said in one place."""
+"""Checks of a stage's input before it reaches a kernel."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def positive(value: float, name: str) -> float:
 
 
 def window_or_decay(window_s: float | None, time_constant_s: float | None) -> None:
-    """Refuse anything but exactly one of a box window and an exponential time constant."""
+    """Raise unless exactly one of a box window and an exponential time constant is set."""
     if (window_s is None) == (time_constant_s is None):
         raise WrongInput(
             "say either window_s (a box window) or time_constant_s (exponential weights), one of them; found "

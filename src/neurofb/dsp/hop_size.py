@@ -1,4 +1,4 @@
-"""How the stream is cut: hops of about 32 ms and quarters of a second, both by sample index alone.
+"""Division of the stream into hops of about 32 ms and quarters of a second, both by sample index alone.
 
 Everything above the kernels but the band filter sees whole hops. So it need not care how samples arrived, and its
 NumPy gives the same bits for every chunking: it always works on arrays of the same shape.
@@ -19,7 +19,7 @@ OUTPUT_HZ = 125.0
 
 @dataclass(frozen=True, slots=True)
 class HopSize:
-    """The grid on which things are computed.
+    """The grid of sample indices on which values are computed.
 
     Attributes
     ----------

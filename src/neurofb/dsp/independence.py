@@ -1,4 +1,4 @@
-"""How many independent samples a window holds, and what unrelated noise reads at that number.
+"""The number of independent samples in a window, and the level of unrelated noise at that number.
 
 A band-limited stream repeats itself: 1 s of an 8–12 Hz band at 250 Hz is not 250 samples but about seven. For two
 independent Gaussian channels with known autocorrelation, the mean of squared coherence can be computed exactly. With

@@ -1,4 +1,4 @@
-"""What an offline analysis of the same samples gives: the measure of a real-time filter."""
+"""Offline analysis of the same samples, the reference for a real-time filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pairs of channels lie in the lanes of the synchrony kernels."""
+"""The layout of channel pairs in the lanes of the synchrony kernels."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Pairing:
 
     @classmethod
     def _all(cls, n_channels: int) -> Pairing:
-        """Partners of channel i are its right-hand neighbours: no column is copied."""
+        """Lay out all pairs: partners of channel i are its right-hand neighbours, so no column is copied."""
         if n_channels < 2:
             raise WrongInput(f"synchrony needs at least two channels, found {n_channels}")
         first, second = np.triu_indices(n_channels, 1)
@@ -86,7 +86,7 @@ class Pairing:
 
     @classmethod
     def _chosen(cls, pairs: Indices, n_channels: int) -> Pairing:
-        """Partners of one seed are copied into columns of their own, side by side."""
+        """Lay out chosen pairs: partners of one seed are copied into neighbouring columns."""
         lanes = _kernels.LANES
         channels = list(range(n_channels))
         seeds, columns, places = [], [], []

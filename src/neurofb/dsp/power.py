@@ -1,4 +1,4 @@
-"""Complex bands become power.
+"""Band power: the mean square of complex bands.
 
 In: a band filter's output ``(n_samples, n_bands, n_channels)``. Out: mean power ``(n_samples, n_bands, n_channels)``
 in µV², as late as the filter and, by half a window or one time constant, the averaging make it. Kept between chunks:
@@ -72,7 +72,7 @@ class BandPower:
             self._least = least_filled / (1 - self._decay)
 
     def process(self, z: ArrayLike) -> FloatArray:
-        """Take in a chunk of complex bands and give the power after each sample, in µV²."""
+        """Process a chunk of complex bands; return the power after each sample, in µV²."""
         parts = complex_parts(z, *self._shape)
         out = np.empty(parts.shape[:3])
         if self._decay is None:

@@ -1,4 +1,4 @@
-"""Says of each channel, four times a second, whether it is EEG: ok, noisy, flat, railed, line noise, detached, missing.
+"""Channel quality, four times a second: ok, noisy, flat, railed, line noise, detached, missing.
 
 In: samples ``(n_samples, n_channels)`` in µV as recorded (before any filter or reference), in quarters of a second cut
 by sample index. Out: a state and a reason for each channel. Kept between quarters: the measures of the last second.
@@ -36,7 +36,7 @@ RAILED_SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """How a channel is.
+    """The quality state of a channel.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ChannelState:
 
     @property
     def bad(self) -> bool:
-        """Whether nothing should be made of this channel."""
+        """True if the channel is not usable."""
         return self.state != "ok" and not self.tolerable
 
 
@@ -63,7 +63,7 @@ OK = ChannelState("ok")
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What an amplifier can give: needed to know a rail when it is seen.
+    """The range of an amplifier's converter, needed to detect rails.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Converter:
 
 
 class ChannelQuality:
-    """Judges every channel by the last second.
+    """Detects the state of each channel from the last second.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ class ChannelQuality:
 
     @property
     def states(self) -> tuple[ChannelState, ...]:
-        """How each channel is, as of the last quarter."""
+        """State of each channel, as of the last quarter."""
         return self._states
 
     def process(self, quarter: FloatArray) -> tuple[ChannelState, ...]:
-        """Take in the next quarter, shape (n_samples, n_channels), and give how each channel now is."""
+        """Process the next quarter, shape (n_samples, n_channels); return the state of each channel."""
         self._measures[:-1] = self._measures[1:]
         self._measure(quarter, self._measures[-1])
         self._fine = [*self._fine[1:], self._is_fine(self._measures[-1])]
@@ -150,7 +150,7 @@ class ChannelQuality:
             out[:3, out[4] == 1.0] = np.nan
 
     def _is_fine(self, measures: FloatArray) -> bool:
-        """Return whether no channel breaks any limit in this quarter: a few numbers instead of one look at each."""
+        """Return whether no channel breaks any limit in this quarter: a fast check of all channels at once."""
         most, least = (
             np.maximum.reduce(measures, axis=1).tolist(),
             np.minimum.reduce(measures, axis=1).tolist(),
@@ -188,7 +188,7 @@ class ChannelQuality:
         return np.asarray(np.add.reduce(beyond, axis=0), dtype=float)
 
     def _at_plateaus(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
-        """Where nobody knows the rails, only a plateau at a far extreme gives them away."""
+        """Count samples on a plateau at a far extreme, for devices whose rails are unknown."""
         top, bottom = np.maximum.reduce(x, axis=0), np.minimum.reduce(x, axis=0)
         far = (np.maximum(top, -bottom) > 20 * self._limits.noisy_uv) & (top > bottom)
         if not far.any():
@@ -200,7 +200,7 @@ class ChannelQuality:
         return np.where(far & (counts >= RAILED_SAMPLES), counts, 0).astype(np.float64)
 
     def _suspects(self) -> NDArray[np.bool_]:
-        """Return which channels break any limit; what breaks none need not be looked at one by one."""
+        """Return which channels break any limit; only these need a check one by one."""
         deviation, line, level, rails, share = _last_second(self._measures)
         limits = self._limits
         wrong: NDArray[np.bool_] = (
@@ -279,7 +279,7 @@ class Membership:
         self.out = [False] * n_channels
 
     def update(self, states: Sequence[ChannelState]) -> list[int]:
-        """Take in a quarter's states; give the channels that have just left or come back."""
+        """Add a quarter's states; return the channels that have just left or come back."""
         if all(state.state == "missing" for state in states):
             return []  # a stream that stopped says nothing of any contact
         changed = []

@@ -1,4 +1,4 @@
-"""Power spectra of channels: what the filters are designed for.
+"""Power spectra of channels, for which the filters are designed.
 
 A spectrum comes from the participant's own baseline where there is one, else from a documented prior.
 """
@@ -53,7 +53,7 @@ class Spectrum:
 
     @property
     def n_channels(self) -> int:
-        """How many rows there are; 1 serves any number of channels."""
+        """Number of rows; 1 serves any number of channels."""
         return len(self.density)
 
     def at(self, freqs_hz: FloatArray) -> FloatArray:
@@ -105,7 +105,7 @@ def _whole_segments(x: FloatArray, length: int) -> FloatArray:
 
 
 def prior_spectrum(rate_hz: float) -> Spectrum:
-    """Return what is assumed of an adult's scalp EEG, straight from an amplifier, while there is no baseline.
+    """Return the assumed spectrum of an adult's scalp EEG, straight from an amplifier, while there is no baseline.
 
     In units of the density of 1/f at 1 Hz: 1/f; alpha, 0.8 at 10 Hz with a standard deviation of 1 Hz; drift and
     eye movements, 10/f² above 0.5 Hz; mains, 0.3 at 50 and 60 Hz and their doubles; a floor of 0.001. The shape is

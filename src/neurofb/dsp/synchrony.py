@@ -1,4 +1,4 @@
-"""Complex bands become synchrony between channels or regions: every sample, every pair, in constant time.
+"""Synchrony between channels or regions from complex bands: each sample, each pair, in constant time.
 
 In: a band filter's output ``(n_samples, n_bands, n_channels)``. Out, whenever asked: measures
 ``(n_bands, n_pairs)``. Kept between chunks: running sums for each pair, and the samples that will leave them.
@@ -148,7 +148,7 @@ class Synchrony:
     # -- what comes in -----------------------------------------------------------------------------------------
 
     def process(self, z: ArrayLike) -> None:
-        """Take in a chunk of complex bands, shape (n_samples, n_bands, n_channels)."""
+        """Add a chunk of complex bands, shape (n_samples, n_bands, n_channels), to the running sums."""
         parts = complex_parts(z, self._n_bands, self._n_channels)
         start = 0
         while start < len(parts):
@@ -162,7 +162,7 @@ class Synchrony:
         self._read_out = self._read_out and len(parts) == 0
 
     def _process_block(self) -> None:
-        """Bring the sums up to date. Which samples share a call makes no difference to any of them."""
+        """Update the sums. Which samples share a call makes no difference to any of them."""
         groups = (self._pairing.group_seed, self._pairing.group_column)
         if self._window is None:
             _kernels.synchrony_exponential(

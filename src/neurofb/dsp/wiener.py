@@ -1,4 +1,4 @@
-"""Designs a causal complex filter: the closest that the past allows to what is computed offline.
+"""Design of causal complex filters: the least-squares estimate of the offline band from past samples.
 
 The target is the zero-phase band-pass an MNE user would apply, made analytic and delayed by ``delay_s``. The taps
 are its Wiener solution under a power spectrum [1]_: for samples x with autocovariance r and the target's
@@ -56,7 +56,7 @@ class Taps:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where filters are designed: the rate, the taps and the frequencies of the discrete transform.
+    """The design grid of filters: rate, taps and frequencies of the discrete transform.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def envelope_correlation(agreement: FloatArray) -> FloatArray:
 
 
 def check_bands(bands: Bands, rate_hz: float) -> dict[str, tuple[float, float]]:
-    """Return bands that this rate can carry; refuse others, naming each."""
+    """Return the bands if the rate can carry them; raise naming each that it cannot."""
     try:
         pairs = [(name, edges) for name, edges in (bands.items() if isinstance(bands, Mapping) else bands)]
     except (TypeError, ValueError) as failure:

@@ -1,4 +1,4 @@
-"""The individual alpha frequency, from a resting baseline: peak, centre of gravity, and how far to trust them.
+"""The individual alpha frequency, from a resting baseline: peak, centre of gravity and their quality.
 
 In: a baseline ``(n_samples, n_channels)`` in µV, eyes closed if possible. Out: ``AlphaFrequency``. Nothing is streamed:
 the frequency anchors bands and describes a person, it is no target for feedback.
@@ -63,7 +63,7 @@ class AlphaFrequency:
 
     @property
     def found(self) -> bool:
-        """Whether there is one."""
+        """True if there is a clear peak."""
         return not self.why
 
 

@@ -1,4 +1,4 @@
-"""Holds declared features against a montage and a rate: every problem at once, before a session starts."""
+"""Checks of features against a montage and a rate: all problems at once, before a session starts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def check_features(
     iaf_hz: float | None = None,
     reference: str | Sequence[str] | None = None,
 ) -> None:
-    """Refuse features that this montage or rate cannot give; the message lists every problem."""
+    """Raise for features that this montage or rate cannot provide; the message lists every problem."""
     found = problems(features, montage, rate_hz, iaf_hz, reference)
     if found:
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
@@ -141,7 +141,7 @@ def _shown(band: Band) -> str:
 
 
 def _gamma(feature: AnyFeature, features: Sequence[AnyFeature], iaf_hz: float | None) -> list[str]:
-    """Gamma is refused unless muscle both makes it unusable and is watched by an index of its own."""
+    """Refuse gamma unless muscle both makes it unusable and is measured by an index of its own."""
     reaching = []
     for position, band in enumerate(feature.bands):
         try:

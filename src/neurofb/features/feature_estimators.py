@@ -1,4 +1,4 @@
-"""Computes the value of each declared feature from band power or complex bands, hop by hop; one object each.
+"""Estimators: the value of each feature from band power or complex bands, hop by hop; one object each.
 
 In: power ``(n_bands, n_channels)`` in µV², or complex bands ``(n_outputs, n_channels)``. Out: a float, NaN where there
 is none. Kept between hops: which channels are in use, and for synchrony its window.
@@ -39,7 +39,7 @@ MUSCLE_KEY: BandKey = (*MUSCLE_HZ, MUSCLE_DELAY_S)
 
 
 def usual_delay_s(low_hz: float) -> float:
-    """Return the delay a band filter gets if none is declared: what its accuracy needs (see the accuracy benchmark)."""
+    """Return the default delay of a band filter, as long as its accuracy needs (see the accuracy benchmark)."""
     if low_hz >= 7:
         return 0.1
     return 0.15 if low_hz >= 3 else 0.3

@@ -1,4 +1,4 @@
-"""What a protocol may ask for: features as frozen declarations, checked before a session starts.
+"""Feature specifications of a protocol: frozen, and checked before a session starts.
 
 In: tables ``[[features]]`` of a protocol, or keyword arguments. Out: declarations that `neurofb.loop.pipeline.Pipeline`
 computes. Nothing here knows the montage or the rate: `neurofb.features.checks` holds declarations against those.
@@ -35,7 +35,7 @@ _VOLUME_CONDUCTION = (
 
 
 class _FeatureSpec(Table):
-    """What every feature declares."""
+    """The common part of feature specifications."""
 
     name: Name = Field(description='what values and rewards call it, as "theta"')
     checks: tuple[Check, ...] = Field(
@@ -63,12 +63,12 @@ class _FeatureSpec(Table):
 
     @property
     def is_power(self) -> bool:
-        """Whether its logarithm is what scores are taken of: a power, a share or a ratio of powers, not yet in dB."""
+        """True if scores are of its logarithm: a power, a share or a ratio of powers, not yet in dB."""
         return False
 
 
 class _Filtered(_FeatureSpec):
-    """What is made of band-filtered samples."""
+    """The common part of features of band-filtered samples."""
 
     delay_s: Annotated[float, Field(ge=0, le=2)] | None = Field(
         default=None,
@@ -223,7 +223,7 @@ class SynchronyOf(_Filtered):
 
     @property
     def selections(self) -> tuple[ChannelSelection, ...]:
-        """All that it is measured between."""
+        """The channels it is measured between."""
         return self.between
 
     @property
@@ -262,7 +262,7 @@ class OcularIndex(_FeatureSpec):
 
     @property
     def averaged_s(self) -> float:
-        """The time over which a swing is looked for."""
+        """The time over which a swing is measured."""
         return SWING_S
 
 

@@ -1,4 +1,4 @@
-"""Decides for each feature whether it may be used now, and says in a person's words why not.
+"""The gate: whether a feature is usable now, and if not, why in plain words.
 
 In: what the artifact finder and the channel quality say, hop by hop. Out: a reason, empty if the feature may be used.
 Kept between hops: when each artifact was last seen, for a filter rings on after it.
@@ -22,7 +22,7 @@ _TRUSTED_STATES = ("ok", "noisy", "line noise")
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a feature is watched for.
+    """The channels and artifacts that make a feature unusable.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Watch:
 
 
 class Gate:
-    """Remembers artifacts and answers for features.
+    """Keeps recent artifacts and decides which features are usable.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ class Gate:
         self._all_good = True
 
     def update_channels(self, states: Sequence[ChannelState], out: Sequence[bool]) -> None:
-        """Take in how channels are and which have left."""
+        """Update the states of channels, and which have left."""
         self._states, self._out = states, tuple(out)
         self._all_good = not any(state.bad for state in states) and not any(out)
 
     def update_artifacts(self, hop: int, finder: ArtifactFinder) -> None:
-        """Note the artifacts of this hop; called when the finder says there are some."""
+        """Record the artifacts of this hop; called when the finder detects any."""
         swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
         self._newest = hop
         for channel in range(len(self._labels)):

@@ -1,4 +1,4 @@
-"""What every feature gives: a number with its place in the stream, and whether it may be used."""
+"""The value of a feature: a number with its sample index, and whether it is usable."""
 
 from __future__ import annotations
 

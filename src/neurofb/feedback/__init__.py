@@ -1,4 +1,4 @@
-"""What the number earns: baseline, threshold, mapping, hold.
+"""Feedback from feature values: baseline, threshold, mapping, hold.
 
 Nothing here reads a clock or knows a screen. Values come in with their sample index; time is index over rate.
 ``settings`` is what a protocol says, ``baseline`` what later values are scored against, ``rules`` and ``threshold``

@@ -1,4 +1,4 @@
-"""Clean seconds of a feature become a baseline, against which later values are z-scores.
+"""Baselines: clean seconds of a feature, against which later values are z-scores.
 
 In: the values of one feature under one condition. Out: a frozen `Baseline` that JSON can hold to the last bit.
 Kept while collecting: the clean values, and how long others were withheld for which reason.
@@ -35,7 +35,7 @@ CONDITIONS: dict[Condition, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What baseline and feedback must know about a feature, and must agree on.
+    """The properties of a feature that baseline and feedback must agree on.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ def measures_of(features: Iterable[AnyFeature]) -> dict[str, Measure]:
 
 
 class Elapsed:
-    """How much time each value of a feature stands for, told by its sample index alone."""
+    """The clean time that each value of a feature stands for, from its sample index alone."""
 
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
@@ -91,7 +91,7 @@ class Elapsed:
 
 
 class Baseline(Table):
-    """What a feature does under one condition while nothing is fed back.
+    """The distribution of a feature under one condition without feedback.
 
     ``model_dump(mode="json")`` gives a plain dict, `Baseline.read` the same baseline again, to the last bit.
     """
@@ -166,7 +166,7 @@ class Baseline(Table):
 
 
 class BaselineCollector:
-    """Takes in values of one feature until there are enough clean seconds.
+    """Collects values of one feature until there are enough clean seconds.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class BaselineCollector:
         self._withheld: defaultdict[str, float] = defaultdict(float)
 
     def add(self, values: Iterable[FeatureValue]) -> None:
-        """Take in the next values."""
+        """Add the next values."""
         for each in values:
             if each.name != self.measure.name:
                 continue

@@ -1,4 +1,4 @@
-"""Values become feedback: a level, a reward, and whether and why not.
+"""Feedback from feature values: a level, a reward, and why it is withheld.
 
 In: values of the trained feature and of those that inhibit it, heat onsets, blocks, and word from the engine when
 nothing comes. Out: one `FeedbackSample` for each value of the trained feature, and one for each word that it is stale.
@@ -24,7 +24,7 @@ from neurofb.feedback.threshold import Success, Threshold
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSample:
-    """What the participant gets, and all that led to it.
+    """One sample of feedback, and the numbers that led to it.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class FeedbackSample:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """How a block went.
+    """The result of a block.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ class Feedback:
 
     @property
     def is_in_block(self) -> bool:
-        """Whether values can earn something now."""
+        """True while a block is running."""
         return self._block is not None
 
     def start_block(self, condition: Condition) -> None:
@@ -201,7 +201,7 @@ class Feedback:
             inhibit.set_baseline(self._baselines.get((name, condition)))
 
     def end_block(self) -> BlockResult:
-        """End the block, let the threshold move, and give how it went."""
+        """End the block, move the threshold, and return the block's result."""
         if self._block is None:
             raise WrongInput("no block is running, so none can end; start one first")
         block, self._block = self._block, None
@@ -219,7 +219,7 @@ class Feedback:
         self._heat_at.append(index)
 
     def step(self, values: Sequence[FeatureValue], expected_index: int | None = None) -> list[FeedbackSample]:
-        """Take in the next values and give what they earn.
+        """Process the next values; return a feedback sample for each.
 
         Parameters
         ----------

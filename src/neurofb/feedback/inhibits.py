@@ -33,11 +33,11 @@ class Inhibit:
         self._beyond_words = f"{self._name} is {settings.side} its limit {unit}{settings.limit:g}"
 
     def set_baseline(self, baseline: Baseline | None) -> None:
-        """Take z-scores against this baseline from now on."""
+        """Compute z-scores against this baseline from now on."""
         self._baseline = baseline
 
     def update(self, value: FeatureValue) -> None:
-        """Take in its next value."""
+        """Set its newest value."""
         self._last = value
         if value.usable and self._beyond(value.value, self._baseline):
             self._beyond_at = value.index

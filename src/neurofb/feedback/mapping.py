@@ -1,4 +1,4 @@
-"""How far a score lies beyond its threshold becomes a level 0–1 and a reward.
+"""Mapping from a score's distance to its threshold to a level 0–1 and a reward.
 
 In: margins and successes with their sample index, or word that there is nothing usable. Out: a level and whether
 there is a reward. Kept: the last level, when it was last earned, and where a reward stands. Time is index over rate.
@@ -70,7 +70,7 @@ class FeedbackLevel:
 
 
 class Reward:
-    """Whether there is a reward: while above threshold, in pulses, or once for each burst.
+    """The reward: while above threshold, in pulses, or once for each burst.
 
     A pulse ends at once when values become unusable; what was a rise above threshold before then counts no more.
     """
@@ -111,7 +111,7 @@ class Reward:
         return True
 
     def withheld(self, index: int) -> None:
-        """End what is going on: nothing usable is there."""
+        """End a reward in progress, as there is no usable value."""
         if self._on_until is not None:
             self._end(min(index, self._on_until))
         self._above_from, self._onset_seen = None, False

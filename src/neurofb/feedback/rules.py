@@ -1,4 +1,4 @@
-"""Scores become a proposal for the threshold: one class for each rule.
+"""Threshold rules, which propose a threshold from scores: one class for each rule.
 
 In: scores, one for each usable value (SD of the baseline, positive in the trained direction), with the clean time
 each stands for. Out, when asked: where the threshold should be. Whether and how far it goes there is not decided
@@ -36,13 +36,13 @@ class ThresholdInUse:
 
 
 class ThresholdRule:
-    """What a rule does; this one, rule 'fixed', takes no notice and stays."""
+    """The interface of a threshold rule; this one, rule 'fixed', never moves."""
 
     def update(self, score: float, clean_s: float) -> None:
-        """Take in the score of a usable value and the clean time it stands for."""
+        """Add the score of a usable value and the clean time it stands for."""
 
     def add_trial(self, score: float) -> None:
-        """Take in the score of a value that stands for a trial."""
+        """Add the score of a value that stands for a trial."""
 
     def proposal(self, used: ThresholdInUse) -> float:
         """Return where the threshold should be next."""
@@ -123,7 +123,7 @@ class Percentile(ThresholdRule):
             self._recent.push(score, baseline_s / len(baseline))
 
     def update(self, score: float, clean_s: float) -> None:
-        """Remember the score."""
+        """Add the score."""
         self._recent.push(score, clean_s)
 
     def proposal(self, used: ThresholdInUse) -> float:
@@ -201,7 +201,7 @@ class Settled(ThresholdRule):
         self._times_set = 0
 
     def update(self, score: float, clean_s: float) -> None:
-        """Remember the score, while there is still something to decide."""
+        """Add the score, while a decision is still due."""
         if self._times_set < 2:
             self._recent.push(score, clean_s)
 

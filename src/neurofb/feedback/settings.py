@@ -1,4 +1,4 @@
-"""What a protocol says about feedback, as frozen, checked data.
+"""The feedback settings of a protocol, as frozen, checked data.
 
 Every key has a ``description`` that says what would be right: it is the documentation, and it is the answer to a
 mistake. Checks that concern two keys belong to the later one, so that all problems of a table are found at once.
@@ -21,7 +21,7 @@ NEUTRAL_WITHIN_S = 0.9
 
 
 class BaselineSettings(Table):
-    """When a baseline is enough."""
+    """Settings of a sufficient baseline."""
 
     least_s: Positive = Field(
         default=60.0, description="the seconds of clean EEG without which a baseline may not end"
@@ -43,7 +43,7 @@ _KEYS: dict[str, set[str]] = {
 
 
 class ThresholdSettings(Table):
-    """How the threshold is found and when it may change."""
+    """Settings of the threshold: its rule and when it may change."""
 
     rule: Rule = Field(default="percentile", description=f"one of {', '.join(_KEYS)}")
     change: Literal["between blocks", "at once"] = Field(
@@ -122,7 +122,7 @@ class ThresholdSettings(Table):
 
 
 class LevelSettings(Table):
-    """How far a value lies from its threshold becomes a level 0–1."""
+    """Settings of the level 0–1: the mapping from a value's distance to its threshold."""
 
     neutral: Level = Field(
         default=0.5, description="the level at threshold, and where feedback fades to: 0 to 1"
@@ -157,7 +157,7 @@ class LevelSettings(Table):
 
 
 class RewardSettings(Table):
-    """When there is a reward."""
+    """Settings of the reward."""
 
     kind: Literal["continuous", "discrete", "burst"] = Field(
         default="continuous",
@@ -197,7 +197,7 @@ class InhibitSettings(Table):
 
 
 class FeedbackSettings(Table):
-    """All that a protocol says about feedback."""
+    """The feedback settings of a protocol."""
 
     feature: Name = Field(description="the name of the trained feature")
     direction: Direction = Field(default="up", description="'up' or 'down': where the feature should go")

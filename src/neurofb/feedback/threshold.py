@@ -1,4 +1,4 @@
-"""The threshold that a score must exceed: where it starts, when it may move, how far, and how it fares.
+"""The threshold that a score must exceed: its start, its moves and their bounds, and the success rate.
 
 In: scores of usable values with their sample index. Out: the threshold in use, and success against it and against
 the one it started from. Time is index over rate.
@@ -24,7 +24,7 @@ from neurofb.feedback.settings import Direction, ThresholdSettings
 
 @dataclass(slots=True)
 class Success:
-    """How many usable values there were, and how many of them exceeded which threshold."""
+    """Counts of usable values and of those that exceeded each threshold."""
 
     values: int = 0
     above: int = 0
@@ -129,11 +129,11 @@ class Threshold:
 
     @property
     def total(self) -> Success:
-        """How it went since the start."""
+        """The success since the start."""
         return self._ended + self.block
 
     def update(self, score: float, index: int) -> bool:
-        """Take in the score of a usable value and give whether it is a success; the threshold moves after it.
+        """Add the score of a usable value; return whether it is a success. The threshold moves after it.
 
         One value in each ``trial_s`` counts as a trial: it is drawn from the same distribution as all, so the
         promised rate is that of all values, and successive trials are less alike than successive values.
@@ -153,7 +153,7 @@ class Threshold:
         return success
 
     def end_block(self) -> Success:
-        """Let the threshold move and give how the block went."""
+        """Move the threshold; return the success of the block."""
         ended, self._ended, self.block = self.block, self.total, Success()
         if self._settings.change == "between blocks":
             self._move()

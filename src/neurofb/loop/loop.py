@@ -40,7 +40,7 @@ from neurofb.loop.settings import LoopSettings
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What samples led to: values and what they earned, in order."""
+    """Feature values and feedback samples, in order."""
 
     values: list[FeatureValue]
     samples: list[FeedbackSample]
@@ -94,7 +94,7 @@ class Loop:
     # -- samples -----------------------------------------------------------------------------------------------
 
     def push(self, chunk: Chunk) -> Output:
-        """Take in the next samples."""
+        """Process the next samples."""
         if not len(chunk):
             return Output([], [])
         if self._kept is not None:
@@ -107,13 +107,13 @@ class Loop:
 
     @property
     def samples_to_hop(self) -> int:
-        """How many samples are still needed for the next values."""
+        """Number of samples until the next values."""
         hop = self.pipeline.hop_size.hop
         return hop - self.next_index % hop
 
     @property
     def is_giving_feedback(self) -> bool:
-        """Whether a feedback block is running."""
+        """True while a feedback block is running."""
         return self.feedback is not None and self.feedback.is_in_block
 
     def pop_events(self) -> list[Event]:
@@ -127,7 +127,7 @@ class Loop:
     # -- instructions ------------------------------------------------------------------------------------------
 
     def do(self, instruction: str, **details: Any) -> list[FeedbackSample]:
-        """Follow an instruction from the next sample on; give the feedback it leads to, most often none.
+        """Execute an instruction from the next sample on; return the feedback it leads to, most often none.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Loop:
         self._collectors, self._collecting = [], None
 
     def _add(self, collector: BaselineCollector) -> None:
-        """Keep a baseline. That of the trained feature must be there; those of others may lack what they lack."""
+        """Store a baseline. That of the trained feature must be complete; those of others may be missing."""
         trained = self.settings.feedback and self.settings.feedback.feature
         if collector.missing() and collector.measure.name != trained:
             return
@@ -212,11 +212,11 @@ class Loop:
 
     @property
     def can_fit(self) -> bool:
-        """Whether there are baselines that the pipeline has not been fitted to."""
+        """True if there are baselines that the pipeline has not been fitted to."""
         return self.participant_fit is None and bool(self._ranges) and self._ranges[-1].end is not None
 
     def fit_job(self, until: int | None = None) -> Callable[[], ParticipantFit]:
-        """Return what finds out about the participant, from what is kept by now; it may run beside the session."""
+        """Return a function that fits the participant to the samples kept so far; it may run in another thread."""
         end = self.next_index if until is None else until
         kept, first = self._samples_kept()[: end - self._kept_from], self._kept_from
         done = [each for each in self._ranges if each.end is not None and each.end <= end]
@@ -224,7 +224,7 @@ class Loop:
         return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
 
     def trial_fit_job(self) -> Callable[[], str]:
-        """Return what finds out whether the baseline that is being collected would do, after a fit; empty if it would.
+        """Return a function that tries a fit and returns what the current baseline would lack; empty if nothing.
 
         Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
         """
@@ -251,7 +251,7 @@ class Loop:
         return try_fit
 
     def adopt(self, participant_fit: ParticipantFit) -> None:
-        """Go on with a pipeline made for this participant, which has seen everything since the first baseline.
+        """Replace the pipeline by one made for this participant, with the samples since the first baseline.
 
         The instruction of it is ``fit`` with ``until = participant_fit.until``: the same again, computed on the spot.
         """

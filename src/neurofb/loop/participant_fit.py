@@ -89,7 +89,7 @@ class ParticipantFit:
 
 @dataclass(frozen=True, eq=False)
 class ParticipantRecord:
-    """What a session keeps of its participant for later ones: the fit, and the baselines that feedback needs."""
+    """A session's record of its participant for later sessions: the fit, and the baselines that feedback needs."""
 
     fit: ParticipantFit
     baselines: tuple[Baseline, ...] = ()

@@ -1,4 +1,4 @@
-"""The loop: samples in, features out. The same object live and offline, a pure function of samples and settings.
+"""The pipeline from samples to features. The same object live and offline, a pure function of samples and settings.
 
 In: chunks as a source gives them. Out: ``FeatureValue`` for every feature at every hop (slow ones at every
 ``slow``-th), and events. Kept: the hop that is being filled, and the states of all stages. It never reads a clock:
@@ -140,7 +140,7 @@ class Pipeline:
 
     @property
     def channel_states(self) -> dict[str, ChannelState]:
-        """How each channel is, as of the last quarter of a second."""
+        """State of each channel, as of the last quarter of a second."""
         self._update_channels()
         return dict(zip(self.montage.labels, self._quality.states, strict=True))
 
@@ -177,7 +177,7 @@ class Pipeline:
     # -- what it does ------------------------------------------------------------------------------------------
 
     def push(self, chunk: Chunk) -> list[FeatureValue]:
-        """Take in samples and give the values that became due, in the order of time and declaration."""
+        """Process samples; return the values that became due, in the order of time and declaration."""
         x = chunk.samples
         if x.shape[1] != len(self.montage.labels):
             raise WrongShape(
@@ -206,7 +206,7 @@ class Pipeline:
         return events
 
     def calibrate(self, calibration: Calibration, from_index: int | None = None) -> None:
-        """Put limits from a baseline in force with the first hop that begins at ``from_index`` or later.
+        """Replace the artifact limits from the first hop that begins at ``from_index`` or later.
 
         Give the index that the event ``calibrated`` names to do the same again offline. Default: the next hop.
         """
@@ -219,7 +219,7 @@ class Pipeline:
     # -- one hop -----------------------------------------------------------------------------------------------
 
     def _advance_to(self, index: int) -> list[FeatureValue]:
-        """Go on at a sample index; samples that were left out on the way are missing ones."""
+        """Advance to a sample index; skipped samples are missing ones."""
         hop = self.hop_size.hop
         if self._next_index is None:
             self._position = index // hop * hop
@@ -237,7 +237,7 @@ class Pipeline:
         return values
 
     def _fill(self, piece: FloatArray) -> None:
-        """Take the next samples of a hop, and filter them."""
+        """Copy the next samples of a hop, and filter them."""
         self._update_channels()
         filled = self._position % self.hop_size.hop
         self._block[filled : filled + len(piece)] = piece
@@ -310,7 +310,7 @@ class Pipeline:
         return _NOT_YET if hop - self._first_hop < self.hop_size.count(needed_s) else _GAP
 
     def _update_channels(self) -> None:
-        """Go on with the quarter; when it is full, judge the channels and settle who is in use from the next hop on.
+        """Add the hop to its quarter; when that is full, update which channels are in use from the next hop on.
 
         Done before anything reads or needs it, so the numbers are the same whenever that is.
         """
@@ -366,7 +366,7 @@ class Pipeline:
         self._log("calibrated", f"artifact limits from {calibration.source}, from sample {index} on", index)
 
     def _log_channel(self, channel: int, state: ChannelState) -> None:
-        """Say that a channel has left or come back, and whose weights changed."""
+        """Log that a channel has left or come back, and which features' weights changed."""
         label, out = self.montage.labels[channel], self._membership.out[channel]
         touched = [
             estimator.spec.name for estimator in self._estimators if channel in estimator.watch.channels

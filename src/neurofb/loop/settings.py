@@ -1,4 +1,4 @@
-"""What the loop of a session is made of, and how that is kept so that it can be made again to the last bit."""
+"""The settings of a session's loop, and their JSON, from which it is made again to the last bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FEATURES: TypeAdapter[tuple[AnyFeature, ...]] = TypeAdapter(tuple[Feature, ...]
 
 @dataclass(frozen=True, eq=False)
 class LoopSettings:
-    """What the loop is made of, before it has seen the participant.
+    """The settings of a loop, before any fit to the participant.
 
     Attributes
     ----------

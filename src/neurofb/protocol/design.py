@@ -44,7 +44,7 @@ class FeedbackPlan(FeedbackSettings):
 
 
 class BaselinePlan(BaselineSettings):
-    """When a baseline is enough, and how long a session waits for it."""
+    """Settings of a sufficient baseline, and how long a session waits for it."""
 
     longest_s: Positive = Field(
         default=180.0,
@@ -243,7 +243,7 @@ class Protocol(Table):
 
     @property
     def title(self) -> str:
-        """How messages call the file: its path, or its name."""
+        """The name of the file in messages: its path, or its name."""
         return self._title or self.study.id
 
     def scale(self, name: str) -> Scale:

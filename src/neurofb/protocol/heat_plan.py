@@ -1,4 +1,4 @@
-"""What a protocol says about heat: where, how hot, how steep. It may only draw the safety envelope closer."""
+"""The heat settings of a protocol: sites, temperatures, rates. They may only tighten the safety envelope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDEST = Envelope()
 
 
 class HeatLevel(Table):
-    """One kind of stimulus: a temperature, or whatever temperature hurts this participant so much."""
+    """One level of the stimulus: a temperature, or a pain rating whose temperature the calibration finds."""
 
     celsius: Celsius | None = Field(
         default=None, description=f"the temperature in °C, up to {ABSOLUTE_CAP_C:g}; or pain instead"
@@ -64,7 +64,7 @@ class HeatLevel(Table):
 
 
 class HeatPlan(Table):
-    """All that a protocol says about heat."""
+    """The heat settings of a protocol."""
 
     sites: tuple[Name, ...] = Field(
         min_length=1,
@@ -111,7 +111,7 @@ class HeatPlan(Table):
 
     @property
     def envelope(self) -> Envelope:
-        """The safety envelope as this protocol draws it closer."""
+        """The safety envelope as tightened by this protocol."""
         return Envelope(cap_c=self.cap_c, interval_s=self.interval_s, single=self.single, budget=self.budget)
 
     @property

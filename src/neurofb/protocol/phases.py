@@ -60,7 +60,7 @@ class TimeRange(Table):
 
     @property
     def n_steps(self) -> int:
-        """How many steps of 1 ms fit between the shortest and the longest."""
+        """Number of steps of 1 ms between the shortest and the longest."""
         return (in_ns(self.high_s) - in_ns(self.low_s)) // _STEP_NS
 
     def at_ns(self, step: int) -> int:
@@ -226,10 +226,10 @@ class Phase(Table):
 
     @property
     def baseline(self) -> Collects:
-        """Which baseline it gives."""
+        """The baseline it collects."""
         return self.collects or USUALLY_COLLECTS.get(self.kind, "none")
 
     @property
     def scales(self) -> tuple[Name, ...]:
-        """Every scale that is asked in it."""
+        """The scales rated in it."""
         return (*(self.trials.ratings if self.trials else ()), *self.ratings)

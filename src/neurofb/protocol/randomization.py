@@ -1,4 +1,4 @@
-"""Random choices of a session: each has a generator of its own, so that one more leaves the others as they were."""
+"""Random choices of a session: each has a generator of its own, so that one more does not change the others."""
 
 from __future__ import annotations
 

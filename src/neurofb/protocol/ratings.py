@@ -1,4 +1,4 @@
-"""What participants are asked, and what they answer; a missing answer is missing, not zero.
+"""Rating scales, prompts and answers; a missing answer is missing, not zero.
 
 In: prompts at their time, answers and the clock's reading. Out: one `Rating` for each prompt. Kept: open prompts.
 """
@@ -23,7 +23,7 @@ LONGEST_TEXT = 2000
 
 
 class Scale(Table):
-    """A question with its way to answer."""
+    """A rating scale: a question and its possible answers."""
 
     name: Word = Field(description='small letters, digits and underscores, as "intensity"')
     kind: Literal["vas", "probe", "text"] = Field(
@@ -67,7 +67,7 @@ class Scale(Table):
 
     @property
     def of_heat(self) -> bool:
-        """Whether stop rules read it where it follows heat."""
+        """True if stop rules read it where it follows heat."""
         return self.asks != "other"
 
     def read(self, value: object) -> Value:
@@ -135,7 +135,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What came of a prompt.
+    """The rating of a prompt: its answer, or none.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ class Rating:
 
     @property
     def scale(self) -> Scale:
-        """What was asked."""
+        """Name of the scale."""
         return self.prompt.scale
 
     @property
@@ -167,12 +167,12 @@ class Rating:
 
     @property
     def site(self) -> str | None:
-        """Where that stimulus was."""
+        """Site of that stimulus."""
         return self.prompt.site
 
     @property
     def is_missing(self) -> bool:
-        """Whether there was no answer."""
+        """True if there was no answer."""
         return self.value is None
 
     def to_event(self) -> Event:
@@ -223,14 +223,14 @@ class Prompts:
         site: str | None = None,
         phase: str = "",
     ) -> Prompt:
-        """Ask; the answer counts for ``scale.answer_s``."""
+        """Open a prompt; an answer is accepted for ``scale.answer_s``."""
         self._count += 1
         prompt = Prompt(f"p{self._count}", scale, now_s, now_s + scale.answer_s, trial, level, site, phase)
         self._open[prompt.id] = prompt
         return prompt
 
     def answer(self, prompt_id: str, value: object, at_s: float) -> Rating:
-        """Take an answer; None is the participant's own "no answer".
+        """Answer a prompt; None is the participant's own "no answer".
 
         Raises
         ------
@@ -263,7 +263,7 @@ class Prompts:
         return [Rating(prompt, None, None) for prompt in over]
 
     def hold(self) -> None:
-        """Let open prompts wait, as long as a pause lasts."""
+        """Suspend open prompts for the length of a pause."""
         self._is_held = True
 
     def release(self, by_s: float) -> None:
@@ -284,7 +284,7 @@ class Prompts:
 
 
 class SimulatedRater:
-    """Somebody who is not there, and rates what was felt.
+    """A simulated participant who rates stimuli.
 
     Ratings rise with temperature as in studies that calibrated 30, 50 and 70 of 100 at 43.3, 45.4 and 47.1 °C on
     average, with another threshold and slope for each person; noise, reaction times and missed answers are assumed.

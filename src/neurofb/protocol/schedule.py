@@ -27,13 +27,13 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 
 
 class SessionState:
-    """Where a session is in its life."""
+    """The state of a session."""
 
     def __init__(self) -> None:
         self.state: State = "idle"
 
     def change_to(self, state: State) -> tuple[State, State]:
-        """Change to ``state``; give where from and where to.
+        """Change to ``state``; return the states before and after.
 
         Raises
         ------
@@ -48,16 +48,16 @@ class SessionState:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can happen any more."""
+        """True if this state is final."""
         return not TRANSITIONS[self.state]
 
 
 class TimedStep(Protocol):
-    """What a schedule must know of a step."""
+    """The interface of a step in a schedule."""
 
     @property
     def duration_s(self) -> float:
-        """How long it takes."""
+        """Duration in seconds."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class DueStep(Generic[StepT]):
 
 
 class Schedule(Generic[StepT]):
-    """Hands out steps when they are due.
+    """Returns steps when they are due.
 
     Parameters
     ----------
@@ -99,19 +99,19 @@ class Schedule(Generic[StepT]):
 
     @property
     def next_due_s(self) -> float:
-        """When the next step is due; also when the last one ends. Infinite while paused."""
+        """Time at which the next step is due, or the last one ends; infinite while paused."""
         if self._paused_at_s is not None:
             return float("inf")
         return self._origin_s + self._passed_s
 
     @property
     def is_over(self) -> bool:
-        """Whether every step has been handed out and the last has ended its time."""
+        """True once all steps were returned and the last has ended."""
         return self._next >= len(self._steps)
 
     @property
     def n_taken(self) -> int:
-        """How many steps are no longer to come."""
+        """Number of steps that are over or running."""
         return self._next
 
     @property
@@ -121,7 +121,7 @@ class Schedule(Generic[StepT]):
 
     @property
     def left_s(self) -> float:
-        """How long all steps that are still to come take together."""
+        """Total duration of the remaining steps, in seconds."""
         return sum(step.duration_s for step in self._steps[self._next :])
 
     def pop_due(self, now_s: float) -> DueStep[StepT] | None:
@@ -134,19 +134,19 @@ class Schedule(Generic[StepT]):
         return DueStep(step, due_s)
 
     def extend(self, by_s: float) -> None:
-        """Let the present step last longer; all that comes moves with it."""
+        """Extend the present step; later steps move with it."""
         if not by_s >= 0:
             raise WrongInput(f"a step can only be made longer, found {by_s} s")
         self._add(by_s)
 
     def end_now(self, now_s: float) -> None:
-        """Let the present step end now, whatever was planned."""
+        """End the present step now."""
         self._origin_s, self._passed_s, self._rounding_s = now_s, 0.0, 0.0
         if self._paused_at_s is not None:
             self._paused_at_s = now_s  # the pause before now belongs to the step that has ended
 
     def skip_phase(self, phase: int, now_s: float) -> list[StepT]:
-        """Leave out what is left of a phase, which ends now; give the steps that fall away."""
+        """Skip the rest of a phase, which ends now; return the skipped steps."""
         skipped = []
         while self._next < len(self._steps) and self._steps[self._next].phase == phase:
             skipped.append(self._steps[self._next])
@@ -155,13 +155,13 @@ class Schedule(Generic[StepT]):
         return skipped
 
     def replace_rest(self, steps: Sequence[StepT]) -> None:
-        """Take what is still to come from another list of as many steps, with other durations."""
+        """Replace the remaining steps by those of another list of as many steps, with other durations."""
         if len(steps) != len(self._steps):
             raise WrongInput(f"the schedule has {len(self._steps)} steps, the new one {len(steps)}")
         self._steps = (*self._steps[: self._next], *steps[self._next :])
 
     def skip_trial(self) -> None:
-        """Leave out the next step, as its stimulus was refused: its time passes all the same."""
+        """Skip the next step, whose stimulus was refused; its time passes all the same."""
         step = self.upcoming
         if step is not None:
             self._next += 1
@@ -173,7 +173,7 @@ class Schedule(Generic[StepT]):
             self._paused_at_s = now_s
 
     def resume(self, now_s: float) -> float:
-        """Go on; give for how long it stood."""
+        """Resume; return the length of the pause in seconds."""
         if self._paused_at_s is None:
             return 0.0
         lasted_s = now_s - self._paused_at_s

@@ -1,4 +1,4 @@
-"""Heat becomes less when it hurts too much: a rating lowers it, two such trials in a row end the block.
+"""Stop rules: a rating that is too high lowers the heat, two such trials in a row end the block.
 
 In: ratings as they come. Out: what is to be done, in order. Kept: how many trials in a row were too much. Nothing here
 can raise a temperature.
@@ -15,7 +15,7 @@ from neurofb.protocol.study import StopSettings
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is to be done about heat.
+    """The action of a stop rule.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ class Study(Table):
 
 
 class Needs(Table):
-    """What must be there."""
+    """Requirements of a study."""
 
     regions: tuple[Word, ...] = Field(
         default=(), description='regions of the headset, as ["posterior"]; those of the features are added'
@@ -109,7 +109,7 @@ class Visit(Table):
 
 
 class StopSettings(Table):
-    """When heat becomes less by itself."""
+    """Settings of the stop rules."""
 
     rating_limit: Annotated[float, Field(strict=True, gt=0, le=90)] = Field(
         default=90.0, description="a rating of heat from which on it is lowered: above 0, at most 90"

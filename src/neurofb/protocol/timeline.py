@@ -1,4 +1,4 @@
-"""A protocol becomes the steps of one session: what happens, and when after the start.
+"""The timeline of one session: the steps of a protocol, and their times after the start.
 
 In: protocol, session, arm, seed, temperatures. Out: a frozen `Timeline`. The same input gives the same timeline. Times
 are summed as whole nanoseconds, so that nothing adds up; every random choice has its own generator, named by session,
@@ -39,7 +39,7 @@ StepKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that begins at a time and lasts.
+    """A step of a session, with onset and duration.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Step:
 
     @property
     def end_s(self) -> float:
-        """When it ends."""
+        """End in seconds."""
         return self.onset_s + self.duration_s
 
 
@@ -118,7 +118,7 @@ class PlannedPhase:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One session as a participant will get it.
+    """The planned steps of one session.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Timeline:
 
     @property
     def duration_s(self) -> float:
-        """How long it takes in all; with phases that wait: at most."""
+        """Total duration in seconds; with phases that wait, the maximum."""
         return self.steps[-1].onset_s
 
     @property
@@ -152,12 +152,12 @@ class Timeline:
 
     @property
     def heat_onsets_s(self) -> tuple[float, ...]:
-        """When heat begins to rise."""
+        """Times at which heat begins to rise, in seconds."""
         return tuple(step.onset_s for step in self.heats)
 
     @property
     def eyes(self) -> tuple[tuple[float, Eyes], ...]:
-        """From when on the eyes are open or closed."""
+        """The times from which the eyes are open or closed."""
         changes: list[tuple[float, Eyes]] = []
         for phase in self.phases:
             if not changes or changes[-1][1] != phase.eyes:
@@ -166,7 +166,7 @@ class Timeline:
 
     @cached_property
     def doses(self) -> Mapping[str, float]:
-        """For each site, the share of the contact-burn line that its planned stimuli use; calibration not counted."""
+        """For each site, the fraction of the contact-burn limit that its planned stimuli use, without calibration."""
         given: dict[str, list[float]] = {}
         for step in self.heats:
             assert step.site is not None

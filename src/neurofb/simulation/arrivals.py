@@ -16,7 +16,7 @@ Fate = Literal["zeros", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """One packet as the computer gets it.
+    """One packet as received by the computer.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """One packet as the head gave it, whatever became of it.
+    """One packet as the head sent it, delivered or not.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is not brain: blinks, gaze shifts, a clenched jaw, sweat, and electrodes that lose contact.
+"""Simulated artifacts: blinks, gaze shifts, a clenched jaw, sweat, and electrodes that lose contact.
 
 In: sample times, block after block, and how far the eyes are closed. Out: µV at each electrode, and which
 kind of artifact is on. Kept between blocks: what is under way, filter states, the place in each random
@@ -40,7 +40,7 @@ _USUAL: Mapping[str, PulseLaw] = {
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact that comes for certain.
+    """A scheduled artifact.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class BadContact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSettings:
-    """Which artifacts come.
+    """Settings of the artifacts.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class Artifacts:
 
 
 class Eyes:
-    """How blinks and gaze shifts look on the scalp: steep exponentials around the eyes.
+    """Topographies of blinks and gaze shifts: steep exponentials around the eyes.
 
     A blink makes the forehead positive, about a third as much at F3 and F4 and a few hundredths at the
     back; a gaze to the left makes F7 positive and F8 negative as much.
@@ -226,7 +226,7 @@ class Skin:
 
 
 class Contacts:
-    """What bad contacts take from the signal and put in its place.
+    """The effect of bad contacts on the signal.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What goes wrong between the head and the computer, each fault with its time.
+"""Faults between the head and the computer, each with its time.
 
 Times are in seconds since the headset was started. On the command line a fault is ``kind@start``,
 ``kind@start+duration``, ``kind@start+duration:channel`` or ``kind=value``; ``parse_faults`` reads them.
@@ -18,7 +18,7 @@ from neurofb.simulation.artifacts import Artifact, ArtifactKind, BadContact, Con
 
 @dataclass(frozen=True, slots=True)
 class LostPackets:
-    """All packets that are complete from ``at_s`` on for ``duration_s`` are lost on the way, at least one."""
+    """Loss of the packets that are complete from ``at_s`` on for ``duration_s``, at least one."""
 
     at_s: float
     duration_s: float = 0.0
@@ -26,7 +26,7 @@ class LostPackets:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing arrives from ``at_s`` on for ``duration_s``; then all does at once, and nothing is lost."""
+    """A stall: nothing arrives from ``at_s`` on for ``duration_s``, then all of it at once; nothing is lost."""
 
     at_s: float
     duration_s: float

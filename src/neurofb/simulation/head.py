@@ -1,4 +1,4 @@
-"""A simulated head: EEG at the electrodes in µV, with the truth of where each part of it came from.
+"""A simulated head: EEG at the electrodes in µV, with the ground truth of its parts.
 
 In: how many samples; the temperature of the skin; gains that a learner sets. Out: ``HeadSignal``. Kept: a
 block of ``BLOCK`` samples made ahead, and the states of everything random.
@@ -42,7 +42,7 @@ Temperature = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class HeatReaction:
-    """How heat on the skin becomes pain, and what pain does beside the rhythms' own ``pain_gain``.
+    """The response to heat: from skin temperature to pain, and effects of pain other than ``pain_gain``.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class HeatReaction:
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """What the head is like.
+    """Settings of a simulated head.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class HeadSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What the head knows about its own samples.
+    """Ground truth of the head's samples.
 
     Attributes
     ----------
@@ -227,7 +227,7 @@ class Head:
 
     @property
     def next_index(self) -> int:
-        """The place of the next sample."""
+        """Index of the next sample."""
         return self._index
 
     def gain(self, rhythm: str) -> float:

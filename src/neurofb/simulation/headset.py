@@ -1,4 +1,4 @@
-"""What a headset makes of a head: converter steps and rails, packets, a radio, and a clock of its own.
+"""A simulated headset on a head: converter steps and rails, packets, a radio, and a clock of its own.
 
 In: a ``Head`` and the time up to which things have happened. Out: arrivals, in the order in which a
 computer would get them, and an exact count of samples sent and lost. Kept: packets on their way, and the
@@ -34,7 +34,7 @@ _F = TypeVar("_F")
 
 @dataclass(frozen=True, slots=True)
 class HeadsetSettings:
-    """What the headset, its radio and its clock are like.
+    """Settings of a headset, its radio and its clock.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class Headset:
 
     @property
     def next_packet_s(self) -> float:
-        """When the next packet will be complete."""
+        """Time at which the next packet will be complete."""
         last = self.head.next_index + self.settings.packet_samples - 1
         return float(self.true_times_s(last, 1)[0])
 

@@ -1,4 +1,4 @@
-"""Somebody who learns from feedback: a rhythm grows while it is rewarded.
+"""A simulated learner: a rhythm grows while it is rewarded.
 
 In: feedback levels and how long they lasted. Out: the gain of one rhythm of a ``Head``. Kept: that gain.
 
@@ -20,7 +20,7 @@ from neurofb.simulation.head import Head
 
 @dataclass(frozen=True, slots=True)
 class LearnerSettings:
-    """How fast somebody learns what.
+    """Settings of a simulated learner.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class LearnerSettings:
 
 
 class Learner:
-    """Somebody whose rhythm follows the feedback.
+    """A learner whose rhythm follows the feedback.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ class Learner:
 
     @property
     def gain(self) -> float:
-        """What the trained rhythm's amplitude is multiplied by now."""
+        """Present factor of the trained rhythm's amplitude."""
         return self._gain
 
     def update(self, level: float, duration_s: float, usable: bool = True) -> None:
-        """Take in feedback.
+        """Learn from feedback.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What is always there: the 1/f background of the brain, the noise of the electrodes, the mains, the sweat.
+"""Continuous noise: the 1/f background of the brain, electrode noise, the mains, sweat.
 
 In: sample times, block after block. Out: noises in the unit that the settings name. Kept between blocks:
 filter states and the place in each random stream.
@@ -25,7 +25,7 @@ _WIDTH_RAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NoiseSettings:
-    """How much of each noise.
+    """Amplitudes of each noise.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class Background:
 
 
 class Pickup:
-    """What each electrode has of its own: white noise and its share of the mains."""
+    """Noise of each electrode: white noise and its share of the mains."""
 
     def __init__(self, n_electrodes: int, rate_hz: float, settings: NoiseSettings, seed: int) -> None:
         self._rng = random_stream(seed, "electrodes")

@@ -1,4 +1,4 @@
-"""Things that come and go at random: rhythm bursts, blinks, gaze shifts, clenches.
+"""Random pulses: rhythm bursts, blinks, gaze shifts, clenches.
 
 In: sample times, block after block, without gaps. Out: the sum of all pulses at these times. Kept between
 blocks: the pulses that are not over yet and when the next one starts. Since a pulse is a function of time
@@ -42,7 +42,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class PulseLaw:
-    """How pulses come at random.
+    """The distribution of random pulses.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def lid(elapsed_s: FloatArray, duration_s: float) -> FloatArray:
 
 
 def plateau(elapsed_s: FloatArray, duration_s: float) -> FloatArray:
-    """Go up in 40 ms, stay, and go down in 40 ms: a gaze shift there and back, a clench."""
+    """Rise in 40 ms, stay, and fall in 40 ms: a gaze shift there and back, a clench."""
     ramp_s = min(0.04, duration_s / 2)
     nearer_end_s = np.minimum(elapsed_s, duration_s - elapsed_s)
     return np.asarray(np.sin(0.5 * np.pi * np.clip(nearer_end_s / ramp_s, 0.0, 1.0)) ** 2, dtype=float)

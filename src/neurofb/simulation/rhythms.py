@@ -1,4 +1,4 @@
-"""The brain's rhythms: bursts at a stated peak, coupled as strongly and with the lag one asks for.
+"""The brain's rhythms: bursts at a stated peak, coupled with a stated coherence and lag.
 
 In: sample times, block after block. Out: one complex signal per regional rhythm, of mean square 1, whose
 absolute value is the waxing and waning amplitude and whose angle is the phase. Kept between blocks: filter
@@ -170,7 +170,7 @@ class _Carrier:
 
 
 class RhythmBank:
-    """All rhythms, coupled.
+    """The rhythms of a head, coupled.
 
     Parameters
     ----------

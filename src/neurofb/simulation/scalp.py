@@ -1,4 +1,4 @@
-"""How far one place on the head is seen at the other.
+"""Spread of a source over the scalp.
 
 In: unit vectors of electrodes and sources (``devices/electrodes.py``). Out: topographies. Nothing is kept.
 """

@@ -49,7 +49,7 @@ _FEEDBACK_LASTS_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
-    """What is to be sent.
+    """Settings of a sender.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ def truth_values(sent: Sent) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the sending has come.
+    """Progress of a sender.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class Progress:
 
 
 class Sender:
-    """Sends what a headset gives, when it arrives.
+    """Sends the samples of a headset when they arrive.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ class Sender:
         return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in sent_log.entries]}
 
     def wait_for_listener(self) -> None:
-        """Wait until somebody receives the EEG, and let the head begin then, so that no sample goes unheard."""
+        """Wait for a listener of the EEG, and start the head then, so that the listener gets the first sample."""
         while self.eeg is not None and not self.eeg.has_listeners():
             self._clock.wait_until(self._clock.now_s() + STEP_S)
         self._start_s = self.headset.start_s = self._clock.now_s()
@@ -253,7 +253,7 @@ class Sender:
     def run(
         self, duration_s: float | None, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> Progress:
-        """Send ``duration_s`` seconds of EEG (None: until stopped), and say how it goes each second.
+        """Send ``duration_s`` seconds of EEG (None: until stopped), and report progress each second.
 
         Whatever ends it, the streams are closed.
         """
@@ -324,7 +324,7 @@ class Sender:
             self.truth.push(values, np.concatenate([each.true_s for each in sent]))
 
     def close(self) -> None:
-        """Take the streams off the network."""
+        """Close the streams."""
         if self.eeg is not None:
             self.eeg.close()
         self.truth.close()

@@ -1,4 +1,4 @@
-"""A simulated headset as a source on a clock: what the engine, studies and tests run on without LSL.
+"""A simulated headset as a source on a clock, for engine, studies and tests without LSL.
 
 In: a ``Headset`` and a clock, most often a manual one. Out: chunks as every source gives them. Kept: the
 place of the next sample and the state of the stream.
@@ -80,7 +80,7 @@ class SimulatedSource(GeneratedSource):
         return self._batch(self._chunk(arrivals))
 
     def _watch(self, arrivals: list[Arrival]) -> None:
-        """Follow the state of the stream and say when it changes."""
+        """Follow the state of the stream and log its changes."""
         now_s = self._clock.now_s()
         for arrival in arrivals:
             self._check_silence(arrival.arrival_s)

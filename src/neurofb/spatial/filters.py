@@ -1,4 +1,4 @@
-"""Channels become regions: one fixed matrix for each sample.
+"""Spatial filters from channels to regions: one fixed matrix for each sample.
 
 In: samples ``(n_samples, n_channels)`` in µV. Out: ``(n_samples, n_regions)``. Nothing is kept between chunks.
 

@@ -1,4 +1,4 @@
-"""Open any XDF file, whole or damaged: read what can be read, and list the rest as problems.
+"""Reading of XDF files, whole or damaged: readable samples, and the rest listed as problems.
 
 In: a path. Out: streams, described at once; their samples are read on request, piece by piece. A file that was cut
 anywhere opens; ``problems`` lists in words what it lacks.
@@ -48,7 +48,7 @@ class XdfFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file has no problems and all footers."""
+        """True if the file has no problems and all footers."""
         return not self.problems
 
     def stream(self, name: str) -> XdfStream:

@@ -67,7 +67,7 @@ def _plain(element: ElementTree.Element, depth: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StreamHeader:
-    """The header of a stream: what it says of itself before its first sample.
+    """The header of a stream: its description before the first sample.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class StreamHeader:
 
 
 def _clean(text: str) -> str:
-    """Leave out what XML 1.0 cannot hold, such as NUL."""
+    """Remove characters that XML 1.0 cannot hold, such as NUL."""
     return "".join(
         c
         for c in text

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class StoredChunk(NamedTuple):
-    """Where a chunk of samples is in the file, and the stamp before it, from which deduced stamps continue."""
+    """The position of a chunk of samples in the file, and the stamp before it, from which deduced stamps continue."""
 
     body: int
     n_samples: int

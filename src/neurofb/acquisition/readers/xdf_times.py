@@ -44,7 +44,7 @@ Segment = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamTimes:
-    """When the samples of a stream were taken.
+    """The sample times of a stream.
 
     Attributes
     ----------

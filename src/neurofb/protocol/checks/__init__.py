@@ -1,1 +1,1 @@
-"""Everything that can be checked of a protocol before a session."""
+"""Checks of a protocol before a session."""

@@ -1,4 +1,4 @@
-"""Everything about a session that can be known before it: what will happen, how well, and all that is wrong.
+"""The check of a session before it starts: its timeline, expected accuracy and all problems.
 
 In: a protocol, a device, and what is known of the participant. Out: a `CheckReport`; nothing is started or written.
 """
@@ -30,7 +30,7 @@ _PARTICIPANT = "participant: "
 
 @dataclass(frozen=True)
 class RunContext:
-    """With what, and with whom, a protocol is to be run.
+    """The device, participant and earlier sessions that a protocol is to be run with.
 
     Attributes
     ----------
@@ -63,14 +63,14 @@ class RunContext:
 
     @property
     def stream_rate_hz(self) -> float:
-        """The rate that is reckoned with."""
+        """The sampling rate used for the check."""
         assert self.device is not None
         return self.rate_hz or self.device.rate_hz
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What came of a check.
+    """The report of a check.
 
     Attributes
     ----------
@@ -221,7 +221,7 @@ def _with_lines(title: str, found: Problems, text: str) -> tuple[str, ...]:
 
 
 def _with_outlook(report: CheckReport, protocol: Protocol, context: RunContext) -> CheckReport:
-    """Add to a report what the session will be like, as far as that can be said."""
+    """Add the outlook of the session to a report, as far as it can be computed."""
     try:
         timeline = _timeline(protocol, context)
     except NeurofbError:

@@ -1,4 +1,4 @@
-"""Which numbers of a protocol a publication should give, and which of them nobody has marked."""
+"""The numbers of a protocol that need a published source, and those without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds the heat of a timeline against the safety envelope, before anything is warm."""
+"""The check of a timeline's heat against the safety envelope."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USUAL_THRESHOLD_C = 44.0
 
 @dataclass(frozen=True, slots=True)
 class SiteBudget:
-    """What one place on the skin is planned to have.
+    """The planned heat of one site on the skin.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Holds the phases of a session against each other: what must come before what, and how long."""
+"""The check of a session's phases: their order and durations."""
 
 from __future__ import annotations
 

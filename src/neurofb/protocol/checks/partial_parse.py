@@ -1,4 +1,4 @@
-"""Reads what is valid of a protocol with mistakes in it, so that its other mistakes are found in the same reading.
+"""Parsing of the valid part of a protocol with mistakes, so that its other mistakes are found at once.
 
 In: the parsed TOML and the problems found in it. Out: a `PartialProtocol` without the invalid keys, or None. It is
 never run: it only serves to find what is wrong with the heat and with the headset.

@@ -1,4 +1,4 @@
-"""What can be said before a session about its numbers: channels, filters' accuracy and delay, the rate of reward."""
+"""Predictions before a session: channels, the filters' accuracy and delay, the rate of reward."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neurofb.spatial.montage import Montage
 
 @dataclass(frozen=True, slots=True)
 class FeatureOutlook:
-    """What one feature will be computed from, and how well.
+    """The channels and expected accuracy of one feature.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class FeatureOutlook:
 
 @dataclass(frozen=True, slots=True)
 class RewardOutlook:
-    """How often feedback will say yes.
+    """The expected rate of reward.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def _with_band(
 def reward_outlook(
     settings: FeedbackSettings, feature: AnyFeature, rate_hz: float, earlier: ParticipantRecord | None
 ) -> RewardOutlook:
-    """Return how often feedback will say yes: rehearsed on a baseline if there is one, else what the rule promises."""
+    """Return the expected rate of reward: measured on a baseline if there is one, else the rule's nominal rate."""
     mine = [each for each in earlier.baselines if each.feature == feature.name] if earlier else []
     if mine:
         shares = []
