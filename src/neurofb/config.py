@@ -61,7 +61,7 @@ class TomlFiles:
         return sorted(self._bundled())
 
     def read(self, name_or_path: str | Path) -> tuple[str, str]:
-        """Return the text of a file, and what messages call it: its path.
+        """Return the text of a file, and its name in messages: its path.
 
         Parameters
         ----------

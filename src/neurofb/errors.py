@@ -51,7 +51,7 @@ class UnknownDevice(UnknownName):
 
 
 class UnknownFile(UnknownName):
-    """A recording that does not exist; the message lists what lies beside it."""
+    """A recording that does not exist; the message lists the files beside it."""
 
     exit_code = 3
 

@@ -130,7 +130,7 @@ class ChunkBuilder:
         )
 
     def pop_events(self) -> list[Event]:
-        """Return what was found since the last call, in order of time."""
+        """Return the events since the last call, in order of time."""
         events = self.screen.pop_events() + self.indexer.pop_events()
         return sorted(events, key=lambda event: event.time_s) if len(events) > 1 else events
 

@@ -156,7 +156,7 @@ class GapDetector:
         return Decision(min(size, n), 0.0)
 
     def is_burst(self, late_s: FloatArray) -> bool:
-        """Return whether late samples are the burst after a stall, which says nothing about the line."""
+        """Return whether late samples are the burst after a stall, which must not enter the fit."""
         return float(late_s.max()) > max(CONFIRM_S, 12.0 * self.rough_s)
 
     def n_missing(self, level_s: float, anywhere: bool) -> int:

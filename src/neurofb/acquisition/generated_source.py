@@ -71,7 +71,7 @@ class GeneratedSource:
         return self._batch(Chunk.empty(self._next_index, len(self._labels)))
 
     def _batch(self, chunk: Chunk) -> Batch:
-        """Return samples with what was kept since the last batch."""
+        """Return a batch of samples, with the raw samples and events since the last one."""
         raw, self._raw = self._raw, []
         events, self._events = self._events, []
         return Batch(chunk, raw, (), events)

@@ -95,7 +95,7 @@ class LslSource:
 
     @property
     def eeg_columns(self) -> EegColumns:
-        """Which columns of what is received are the EEG."""
+        """The EEG columns of the received samples."""
         return self.connection.eeg
 
     @property
@@ -251,7 +251,7 @@ class LslConnection:
         return self._batch(self._corrected(self.builder.flush()))
 
     def _batch(self, chunk: Chunk) -> Batch:
-        """Return samples with what was received, measured and noticed since the last batch."""
+        """Return a batch of samples, with the raw samples, offsets and events since the last one."""
         raw, self._raw = self._raw, []
         offsets = []
         while self._new_offsets:  # filled by a thread
@@ -419,7 +419,7 @@ class OutletSearch:
         self.thread.start()
 
     def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call."""
+        """Return the events since the last call."""
         events = []
         while self._events:  # filled by the thread
             events.append(self._events.popleft())

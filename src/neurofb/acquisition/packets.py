@@ -82,7 +82,7 @@ class PacketScreen:
         return len(self._held.samples)
 
     def pop_events(self) -> list[Event]:
-        """Return what was found since the last call, in order."""
+        """Return the events since the last call, in order."""
         events, self._events = self._events, []
         return events
 
@@ -166,7 +166,7 @@ class PacketScreen:
         return Rows(samples[keep], rows.times[:done][keep])
 
     def _repeats(self, repeated: NDArray[np.bool_], final: bool) -> tuple[NDArray[np.bool_], int]:
-        """Keep only runs of a whole packet; give also where a run begins that is still too short."""
+        """Keep only runs of a whole packet; return also where a run begins that is still too short."""
         out = np.zeros_like(repeated)
         open_from = len(repeated)
         for first, last in _runs(repeated):
@@ -193,7 +193,7 @@ class PacketScreen:
         return drop
 
     def _runs_of_zeros(self, zero: NDArray[np.bool_], final: bool) -> tuple[NDArray[np.bool_], int]:
-        """Mark runs as long as a packet; give also where a run begins that is still too short to tell."""
+        """Mark runs as long as a packet; return also where a run begins that is still too short to tell."""
         lost = np.zeros(zero.shape, dtype=np.bool_)
         open_from = len(zero)
         for channel in np.flatnonzero(zero.any(axis=0)):

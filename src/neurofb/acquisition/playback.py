@@ -182,7 +182,7 @@ class Sink(Protocol):
         ...
 
     def has_listeners(self) -> bool:
-        """Return whether anybody listens."""
+        """Return whether there is a listener."""
         ...
 
 

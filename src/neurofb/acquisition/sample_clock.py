@@ -157,7 +157,7 @@ class SampleClock:
         self._from_index, self._from_s = first_index, here_s
 
     def follow(self, jump_s: float) -> None:
-        """Believe stamps that have moved by ``jump_s`` for good: the line goes there within a block."""
+        """Follow stamps that have moved by ``jump_s`` for good: the line reaches them within a block."""
         self._rows[: self._n_rows, MEAN_S] += jump_s
         self._rows[: self._n_rows, LOW_S] += jump_s
         self._offset_s += jump_s

@@ -120,7 +120,7 @@ class SampleIndexer:
         return len(self._held)
 
     def pop_events(self) -> list[Event]:
-        """Return what was found since the last call, in order."""
+        """Return the events since the last call, in order."""
         return self.findings.pop_events()
 
     def push(
@@ -194,7 +194,7 @@ class SampleIndexer:
         return time_s
 
     def flush(self) -> IndexedSamples:
-        """Return what is held, because no more samples will come."""
+        """Return the held samples, as no more will arrive."""
         return self._place(self._held, final=True)
 
     def _place(self, rows: FloatArray, final: bool) -> IndexedSamples:
@@ -243,7 +243,7 @@ class SampleIndexer:
         self._started = True
 
     def _decide(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
-        """Return how many of the next ``n`` samples stand where they are expected; else what is missing or jumped."""
+        """Return how many of the next ``n`` samples are on time; else how many are missing, or the jump."""
         if self._cleared:
             n = min(n, self._cleared)
             self._cleared -= n
@@ -386,7 +386,7 @@ class SampleIndexer:
 
 
 class StampFindings:
-    """Turns what is found in time stamps into events: gaps, jumps, stamps that run backwards, a rate that is off.
+    """Logs findings in time stamps as events: gaps, jumps, stamps that run backwards, a rate off nominal.
 
     Parameters
     ----------

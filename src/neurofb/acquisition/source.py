@@ -80,7 +80,7 @@ class Source(Protocol):
 
     @property
     def eeg_columns(self) -> EegColumns:
-        """Which columns of what is received are the EEG; known after ``start``."""
+        """The EEG columns of the received samples; known after ``start``."""
         ...
 
     def start(self) -> None:
@@ -88,7 +88,7 @@ class Source(Protocol):
         ...
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
-        """Return all samples that have come, waiting at most ``timeout_s`` for the first, and what else there is."""
+        """Return all new samples, waiting at most ``timeout_s`` for the first, with raw samples and events."""
         ...
 
     @property
@@ -97,7 +97,7 @@ class Source(Protocol):
         ...
 
     def flush(self) -> Batch:
-        """Return the samples that are held in doubt, at the end of a session, and what else there is."""
+        """Return the samples held at the end of a session, with raw samples and events."""
         ...
 
     def stop(self) -> None:

@@ -116,7 +116,7 @@ class StreamHealth:
 
 
 class MagnitudeCheck:
-    """Checks once, at the beginning of a stream, whether its values can be EEG in the unit they are said to have.
+    """Checks once, at the beginning of a stream, whether its values can be EEG in their stated unit.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ FACTS = ("labels", "rate_hz", "unit", "resolution_uv", "rails_uv", "dc_level_uv"
 
 
 class DeviceProfile(Table):
-    """One headset or amplifier: what its EEG channels are and how its stream looks.
+    """One headset or amplifier: its EEG channels and its stream.
 
     The order of the fields matters: a check sees the fields above its own, so that all problems of a file
     are found in one reading.

@@ -1,4 +1,4 @@
-"""The tables inside a device profile, each with the ``source`` of what it says."""
+"""The tables inside a device profile, each with the ``source`` of its facts."""
 
 from __future__ import annotations
 

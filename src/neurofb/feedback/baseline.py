@@ -60,7 +60,7 @@ class Measure:
 
     @classmethod
     def of(cls, feature: AnyFeature) -> Measure:
-        """Return what a declared feature says of itself."""
+        """Return the properties of a feature specification."""
         return cls(
             feature.name, feature.averaged_s, feature.is_power, feature.unit, feature.model_dump_json()
         )
@@ -148,7 +148,7 @@ class Baseline(Table):
         return (_scaled(value, self.log) - self.centre) / self.spread
 
     def mismatch(self, measure: Measure) -> str:
-        """Return in words what keeps it from being the baseline of ``measure``; empty if nothing does."""
+        """Return in words how it differs from a baseline of ``measure``; empty if it does not."""
         pairs = {
             "window_s": (self.window_s, measure.window_s),
             "log": (self.log, measure.log),

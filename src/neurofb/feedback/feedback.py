@@ -155,7 +155,7 @@ class Feedback:
         self._heat_at: list[int] = []
 
     def _problems(self, condition: Condition, measures: Mapping[str, Measure]) -> Iterable[str]:
-        """Return what is wrong for one condition, and make its threshold if nothing is."""
+        """Return the problems of one condition, and make its threshold if there are none."""
         trained = self.settings.feature
         in_sd = [name for name, each in self._inhibits.items() if each.settings.unit == "z"]
         for name in (trained, *self._inhibits):

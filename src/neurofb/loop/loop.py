@@ -117,7 +117,7 @@ class Loop:
         return self.feedback is not None and self.feedback.is_in_block
 
     def pop_events(self) -> list[Event]:
-        """Return what the pipeline has found since the last call."""
+        """Return the pipeline's events since the last call."""
         return self.pipeline.pop_events()
 
     def missing(self) -> str:

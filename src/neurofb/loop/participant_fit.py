@@ -33,7 +33,7 @@ BASELINE_FILE = "baseline.json"
 
 @dataclass(frozen=True, eq=False)
 class ParticipantFit:
-    """A participant's EEG as measured from baselines: what the pipeline is fitted to."""
+    """A participant's EEG as measured from baselines, to which the pipeline is fitted."""
 
     #: The sample that the measured ones end before.
     until: int
@@ -65,7 +65,7 @@ class ParticipantFit:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ParticipantFit:
-        """Return what ``as_dict`` was made of.
+        """Return the fit that ``as_dict`` was called on.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class ParticipantRecord:
 
     @classmethod
     def from_dict(cls, content: Any, title: str = "the baseline given") -> ParticipantRecord:
-        """Return what ``as_dict`` was made of; messages call it ``title``.
+        """Return the record that ``as_dict`` was called on; messages call it ``title``.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class ParticipantRecord:
 
 
 def read_baseline(path: str | Path) -> ParticipantRecord:
-    """Return what the folder of a session, or its ``baseline.json``, holds of the participant.
+    """Return the participant's record in the folder of a session, or in its ``baseline.json``.
 
     Raises
     ------

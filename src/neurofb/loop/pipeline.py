@@ -200,7 +200,7 @@ class Pipeline:
         return values
 
     def pop_events(self) -> list[Event]:
-        """Return what has happened since the last call, in order."""
+        """Return the events since the last call, in order."""
         self._update_channels()
         events, self._events = self._events, []
         return events

@@ -67,7 +67,7 @@ class LoopSettings:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> LoopSettings:
-        """Return what ``as_dict`` was made of."""
+        """Return the settings that ``as_dict`` was called on."""
         try:
             montage, feedback, reference = content["montage"], content["feedback"], content["reference"]
             return cls(
@@ -96,5 +96,5 @@ class LoopSettings:
 
 
 def _settings(given: Any, kind: Any) -> dict[str, Any] | None:
-    """Return what the loop reads of settings: a protocol's own additions are not its business."""
+    """Return the settings that the loop reads, without a protocol's own additions."""
     return None if given is None else given.model_dump(mode="json", include=set(kind.model_fields))

@@ -298,7 +298,7 @@ class Protocol(Table):
 
 
 def _misfits(phase: Phase, above: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Return what a phase names that does not exist, or needs that is not there."""
+    """Return the problems of a phase: names that do not exist, and missing tables."""
     if "scales" in above:
         scales = [scale.name for scale in above["scales"]]
         asked: list[tuple[Place, Iterable[str]]] = [(("ratings",), phase.ratings)]
@@ -356,7 +356,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 @dataclass(frozen=True, eq=False)
 class ParsedProtocol:
-    """A protocol file that was read once: its text, and the protocol or what is wrong with it."""
+    """A protocol file that was read once: its text, and the protocol or its problems."""
 
     #: How messages call the file.
     title: str

@@ -23,7 +23,7 @@ _KINDS: Mapping[str, type[AnyFeature]] = {
 
 
 def parse_features(tables: Any) -> tuple[list[AnyFeature], list[tuple[Place, str]]]:
-    """Return the features that tables declare, and what is wrong in the others, each at its place."""
+    """Return the features that tables declare, and the problems of the others, each at its place."""
     found: list[tuple[Place, str]] = []
     specs: list[AnyFeature] = []
     for i, content in enumerate(tables):

@@ -52,7 +52,7 @@ class StopRules:
         self._trial, self._level, self._was_too_much = None, None, False
 
     def check(self, rating: Rating) -> list[Action]:
-        """Return what a rating asks for; most often nothing."""
+        """Return the action that a rating calls for; most often none."""
         value = rating.value
         if not (rating.scale.of_heat and rating.level is not None and isinstance(value, float)):
             return []

@@ -1,4 +1,4 @@
-"""A protocol's study: its source, what it needs, its arms and sessions, and what a participant's code may be."""
+"""A protocol's study: its source, requirements, arms and sessions, and the form of a participant's code."""
 
 from __future__ import annotations
 

@@ -372,7 +372,7 @@ class _Trial:
 
 
 def _kind_of(phase: Phase) -> StepKind:
-    """Return what a phase without trials consists of."""
+    """Return the kind of step of a phase without trials."""
     if phase.waits:
         return "wait"
     if phase.kind == "calibration":

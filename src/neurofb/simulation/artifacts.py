@@ -252,7 +252,7 @@ class Contacts:
         self._line_hz = line_hz
 
     def make(self, times_s: FloatArray, n_channels: int) -> tuple[FloatArray, FloatArray] | None:
-        """Return what to multiply the signal by and what to add, each for all samples; None if all is well."""
+        """Return the factor and the term for the signal, each for all samples; None without a bad contact."""
         here = [
             each
             for each in self._contacts
@@ -269,7 +269,7 @@ class Contacts:
         return keep, extra
 
     def _pickup(self, contact: BadContact, times_s: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return what the electrode sees instead, µV; the sizes are assumed."""
+        """Return the signal of a bad electrode, µV; the sizes are assumed."""
         if contact.kind == "flat":
             return np.zeros(len(times_s))
         mains_uv, hiss_uv, wander_uv = (250.0, 10.0, 300.0) if contact.kind == "off" else (30.0, 15.0, 0.0)

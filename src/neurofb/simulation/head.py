@@ -231,7 +231,7 @@ class Head:
         return self._index
 
     def gain(self, rhythm: str) -> float:
-        """Return what the amplitude of a rhythm is multiplied by now."""
+        """Return the present factor of a rhythm's amplitude."""
         return float(self._gains[self._column(rhythm)])
 
     def set_gain(self, rhythm: str, gain: float) -> None:

@@ -184,7 +184,7 @@ class Headset:
         return not any(_during(fault, time_s - self.start_s) for fault in self._disconnects)
 
     def advance_to(self, time_s: float) -> list[Arrival]:
-        """Return all packets that have arrived by ``time_s`` and were not given before, in their order."""
+        """Return the packets that have arrived by ``time_s`` since the last call, in order."""
         while self.next_packet_s <= time_s:
             self._send_packet()
         arrived = []
@@ -199,7 +199,7 @@ class Headset:
         return arrived
 
     def pop_signals(self) -> list[Sent]:
-        """Return what the head gave since the last call, lost or not; nothing unless ``keep_signals``."""
+        """Return the head's signals since the last call, lost or not; none unless ``keep_signals``."""
         signals, self._signals = self._signals, []
         return signals
 
@@ -239,7 +239,7 @@ class Headset:
             self.sent_log.add(entry)
 
     def _cause(self, complete_s: float, arrival_s: float) -> str | None:
-        """Return why a packet is lost for certain, if it is: also what is on its way when the link breaks."""
+        """Return the fault by which a packet is lost, if any: also for one in flight when the link breaks."""
         if not (self.connected(complete_s) and self.connected(arrival_s)):
             return "disconnect"
         at_s = complete_s - self.start_s
@@ -250,7 +250,7 @@ class Headset:
         return None
 
     def _convert(self, samples_uv: FloatArray, true_s: FloatArray) -> FloatArray:
-        """Return what the converter gives: offsets, saturation, steps, rails, in this order."""
+        """Return the converter's output: offsets, saturation, steps, rails, in this order."""
         settings = self.settings
         out = samples_uv + self._dc_uv
         for fault, columns in self._saturations:

@@ -218,7 +218,7 @@ class Sender:
         return np.full(len(times_s), self._temperature_c)
 
     def describe(self) -> dict[str, Any]:
-        """Return what is sent, where, and what is listened to, as JSON can hold it."""
+        """Return the streams sent and listened to, as JSON can hold it."""
         profile = self.plan.profile
         listens = {"heat": self.plan.stimulus}
         if self._feedback_inlet is not None:
@@ -239,7 +239,7 @@ class Sender:
         }
 
     def counts(self) -> dict[str, Any]:
-        """Return what became of all samples so far, as JSON can hold it."""
+        """Return the counts of samples sent, delivered and lost so far, as JSON can hold it."""
         sent_log = self.headset.sent_log
         counts = {key: getattr(sent_log, key) for key in ("sent", "delivered", "zeroed", "lost", "in_flight")}
         return {"kind": "sent", **counts, "not_through": [asdict(entry) for entry in sent_log.entries]}

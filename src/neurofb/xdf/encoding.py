@@ -48,7 +48,7 @@ def boundary() -> bytes:
 
 
 def clock_offset(stream: int, time_s: float, offset_s: float) -> bytes:
-    """Return a measurement of the sender's clock: when, on this computer, and what to add to its stamps."""
+    """Return a clock offset: its time on this computer, and the term to add to the sender's stamps."""
     return chunk(CLOCK_OFFSET, struct.pack("<Idd", stream, time_s, offset_s))
 
 

@@ -107,7 +107,7 @@ class _Opening:
         }
 
     def read(self, has_magic: bool) -> XdfFile:
-        """Read to the end and return what was found."""
+        """Read to the end and return the opened file."""
         walk, n_damages = self._walk, 0
         while has_magic and (chunk := walk.next()) is not None:
             if walk.n_damages > n_damages:
@@ -144,7 +144,7 @@ class _Opening:
                     stream.holes = sorted({*stream.holes, n_samples})
 
     def _add_damage(self, has_magic: bool) -> None:
-        """Add what is wrong with the bytes of the file to the problems."""
+        """Add damage in the bytes of the file to the problems."""
         walk, problems = self._walk, self._problems
         for start, to in walk.skipped[:_MOST_LISTED]:
             problems.append(f"bytes {start} to {to} are damaged and were left out")
@@ -165,7 +165,7 @@ class _Opening:
             problems.append(f"{n} chunks belong to stream {number}, which has no header that can be read")
 
     def _add_losses(self) -> None:
-        """Add what the streams lack to the problems."""
+        """Add missing parts of the streams to the problems."""
         problems = self._problems
         without = [s.name for s in self._streams.values() if s.footer is None]
         if without:

@@ -231,7 +231,7 @@ def read_footer(content: bytes) -> dict[str, Any]:
 
 
 def channel_texts(desc: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return what ``desc`` says of each described channel, "" where it says nothing; empty if of none."""
+    """Return a property of each channel in ``desc``, "" where it is missing; empty if all are."""
     channels = desc.get("channels")
     channels = channels[0] if isinstance(channels, list) else channels
     found = channels.get("channel", []) if isinstance(channels, dict) else []

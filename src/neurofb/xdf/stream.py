@@ -128,7 +128,7 @@ class XdfStream:
         return start, max(start, stop)
 
     def _readable(self, found: _T | None) -> _T:
-        """Return what was found; raise if a chunk cannot be read that could be when the file was opened."""
+        """Return ``found``; raise if a chunk cannot be read that could be when the file was opened."""
         if found is None:
             raise self._changed()
         return found

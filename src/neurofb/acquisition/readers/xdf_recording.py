@@ -97,7 +97,7 @@ def _unpacked(path: Path, notes: list[str]) -> Iterator[Path]:
 
 
 def _chosen(path: Path, file: XdfFile, query: str | None) -> XdfStream:
-    """Return the one stream that is meant; which of several is for the user to say."""
+    """Return the one stream that matches; raise if several do."""
     if query is None:
         found = [s for s in file.streams if s.header.type.lower() == "eeg" and _playable(s)]
         asked = "exactly one EEG stream with samples"
@@ -127,7 +127,7 @@ def _described(stream: XdfStream) -> str:
 
 
 def _channel_texts(stream: XdfStream, key: str) -> tuple[str, ...]:
-    """Return what the stream says of each channel, empty if it does not say it of all."""
+    """Return a property of each channel from the stream's header; empty unless it has it for all."""
     texts = channel_texts(stream.header.desc, key)
     return texts if len(texts) == stream.header.n_channels and all(texts) else ()
 
@@ -135,7 +135,7 @@ def _channel_texts(stream: XdfStream, key: str) -> tuple[str, ...]:
 def _eeg(
     path: Path, stream: XdfStream, labels: Sequence[str], profile: DeviceProfile | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the EEG columns and what they are called."""
+    """Return the EEG columns and their labels."""
     if profile is not None:
         return columns_of_profile(profile, stream.header.n_channels, labels), profile.labels
     if not labels:
@@ -173,7 +173,7 @@ def _scales_uv(
 
 
 def _trusted(stream: XdfStream, notes: list[str]) -> tuple[int, FloatArray]:
-    """Return how many samples and which clock offsets of the stream can be used, and note what it lacks."""
+    """Return the number of usable samples and the usable clock offsets, and note what the stream lacks."""
     n_there, footer, offsets = stream.n_samples, stream.footer, finite_offsets(stream.offsets)
     if footer is None:
         notes.append("the stream has no footer: its recording was broken off, and is read as far as it goes")
@@ -233,7 +233,7 @@ def _gaps(times: StreamTimes, rate_hz: float, notes: list[str]) -> list[int]:
 
 
 def _can_drop_samples(desc: Mapping[str, object]) -> bool:
-    """Return whether the stream says that it leaves samples out, as video does: then its stamps are the truth."""
+    """Return whether the stream states that it can drop samples, as video does: then its stamps are kept."""
     synchronization = desc.get("synchronization")
     value = synchronization.get("can_drop_samples") if isinstance(synchronization, dict) else None
     return str(value).lower() == "true"

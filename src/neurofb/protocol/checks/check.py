@@ -139,7 +139,7 @@ def problems(protocol: Protocol, context: RunContext) -> list[str]:
 
 
 def _beside(found_before: Problems, rest: PartialProtocol, context: RunContext) -> Problems:
-    """Return what is wrong with heat and headset in what is left of a file, where nothing was told yet."""
+    """Return the problems of heat and headset in the valid part of a file, where none was listed yet."""
     places = {place for place, _ in found_before}
     found = [(rest.place_in_file(place), text) for place, text in _outer_problems(rest.protocol, context)]
     return [(place, text) for place, text in found if place not in places]
@@ -148,7 +148,7 @@ def _beside(found_before: Problems, rest: PartialProtocol, context: RunContext) 
 def _outer_problems(
     protocol: Protocol, context: RunContext, *, ordered: bool = False
 ) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with heat and headset, and if ``ordered`` with the order of phases."""
+    """Return the problems of heat and headset, and if ``ordered`` of the order of phases."""
     if context.device is not None:
         yield from _device_problems(protocol, context)
     found_before: set[tuple[Place, str]] = set()
@@ -167,7 +167,7 @@ def _sessions(protocol: Protocol, context: RunContext) -> list[str | None]:
 
 
 def _timeline_problems(protocol: Protocol, context: RunContext, ordered: bool) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with one session: in its heat, which arms share, and in the order of each arm's phases."""
+    """Return the problems of one session: of its heat, which arms share, and of the order of each arm's phases."""
     try:
         yield from heat_problems(protocol, _timeline(protocol, context), context.used)
         chosen = context.arm is not None or not protocol.arms

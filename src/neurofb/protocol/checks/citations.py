@@ -10,7 +10,7 @@ CITED_TABLES = ("heat", "calibration", "scales", "phases")
 
 
 def number_paths(content: Mapping[str, Any]) -> Iterator[str]:
-    """Return the paths of all numbers in a dumped protocol that a study may have said: by names, not by places."""
+    """Return the paths of all numbers in a dumped protocol that a study may give: by names, not by places."""
     for table in CITED_TABLES:
         if table in content:
             yield from _numbers_below(table, content[table])

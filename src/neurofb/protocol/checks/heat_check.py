@@ -57,7 +57,7 @@ def _calibrates(timeline: Timeline) -> bool:
 
 
 def calibration_share(protocol: Protocol) -> float:
-    """Return what a calibration usually adds to its site, the first one: that of somebody with the usual threshold.
+    """Return the dose that a calibration adds to its site, the first one, for a participant with the usual threshold.
 
     Nobody can know it before. The engine counts what was really given, and checks the rest of the session again.
     """
@@ -105,7 +105,7 @@ def heat_problems(
 def heat_problems_from(
     protocol: Protocol, timeline: Timeline, n_taken: int, used: Mapping[str, float]
 ) -> list[str]:
-    """Return all that the envelope forbids in what is still to come of a session, when its temperatures are known.
+    """Return the steps of the rest of a session that the envelope forbids, with its temperatures calibrated.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def heat_problems_from(
 def _level_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope
 ) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with a stimulus whatever came before it."""
+    """Return the problems of a stimulus by itself."""
     assert protocol.heat is not None
     profiles = {(step.level, step.profile) for step in timeline.heats}
     used = {level for level, _ in profiles}
@@ -147,7 +147,7 @@ def _level_problems(
 def _site_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope, used: dict[str, float]
 ) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong because of what came before at the same site: the first of its kind."""
+    """Return the problems from earlier stimuli at the same site: the first of each kind."""
     reported: set[tuple[str, str]] = set()
     ended_s: dict[str, float] = {}
     for step, at_s in _earliest(timeline):
@@ -170,7 +170,7 @@ def _site_problems(
 
 
 def _all(timeline: Timeline, site: str, what: str) -> str:
-    """Add what the whole session would give a site whose budget is exceeded."""
+    """Add the whole session's dose of a site whose budget is exceeded."""
     return f"; the whole session is {timeline.doses[site]:.2f} there" if what == site else ""
 
 

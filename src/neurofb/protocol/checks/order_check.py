@@ -21,7 +21,7 @@ def order_problems(
     earlier: ParticipantRecord | None,
     temperatures: Mapping[str, float],
 ) -> Iterator[tuple[Place, str]]:
-    """Return what cannot work in the order of a session's phases."""
+    """Return the problems in the order of a session's phases."""
     yield from _training_problems(protocol, timeline, earlier)
     yield from _baseline_problems(protocol, timeline)
     yield from _calibration_problems(protocol, timeline, temperatures)
@@ -115,7 +115,7 @@ def _calibration_problems(
 
 
 def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
-    """Return what a researcher should know, though it may be so."""
+    """Return the warnings about the order of a session's phases."""
     study, heat = protocol.study, protocol.heat
     found = [
         f"arm {arm.label!r}: the label tells which arm it is (“{word}”); everybody sees it: call it A, B, C"

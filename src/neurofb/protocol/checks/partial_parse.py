@@ -26,7 +26,7 @@ class PartialProtocol:
     rows: Mapping[str, Sequence[int]]
 
     def place_in_file(self, place: Place) -> Place:
-        """Return the place in the file of a place in what is left of it."""
+        """Return the place in the file of a place in the valid part."""
         if len(place) > 1 and isinstance(place[1], int) and place[0] in self.rows:
             return (place[0], self.rows[str(place[0])][place[1]], *place[2:])
         return place
@@ -64,7 +64,7 @@ def _depth(place: Place) -> tuple[int, tuple[tuple[int, str], ...]]:
 
 
 def _leave_out(content: dict[str, Any], place: Place) -> None:
-    """Leave out what stands at a place; where nothing stands, a key is missing, and its table is left out."""
+    """Remove the value at a place; where there is none, a key is missing, and its table is removed."""
     while place and place[0] not in ("neurofb", "study", "sources"):
         above: Any = content
         try:

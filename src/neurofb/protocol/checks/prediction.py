@@ -65,7 +65,7 @@ class RewardOutlook:
 def feature_outlook(
     feature: AnyFeature, montage: Montage, rate_hz: float, earlier: ParticipantRecord | None
 ) -> FeatureOutlook | None:
-    """Return what is to be expected of a feature; None if this headset cannot give it."""
+    """Return the outlook of a feature; None if this headset cannot provide it."""
     try:
         labels = [label for selection in feature.selections for label in montage.channels(selection)]
         channels = tuple(dict.fromkeys(labels)) or montage.labels
