@@ -20,13 +20,13 @@ BANDS = {"theta": (4.0, 8.0), "alpha": (8.0, 12.0), "beta": (13.0, 30.0)}
 
 @pytest.mark.parametrize("rate_hz", [128, 160, 250, 256, 500, 1000, 2000])
 @pytest.mark.parametrize("low, high", [(4, 8), (8, 12), (13, 30), (1, 4), (30, 45), (7.3, 11.3), (0.5, 3)])
-def test_offline_target_is_mnes_default_filter(rate_hz, low, high):
+def test_zero_phase_taps_equal_mne_default_filter(rate_hz, low, high):
     theirs = mne.filter.create_filter(None, rate_hz, low, high, verbose=False)
     ours = zero_phase_taps(low, high, rate_hz)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-14)
 
 
-def test_offline_band_is_what_mne_and_hilbert_give():
+def test_offline_band_equals_mne_filter_and_hilbert():
     x = noise(2500, 2) + 100
     theirs = mne.filter.filter_data(x.T, 250.0, 8, 12, verbose=False)
     np.testing.assert_allclose(offline_band(x, 8, 12, 250.0).real[300:-300], theirs.T[300:-300], atol=1e-9)
@@ -61,7 +61,7 @@ def test_each_channel_has_its_own_design():
 
 @settings(max_examples=25, deadline=None)
 @given(sizes=CHUNKINGS, every=st.sampled_from([1, 3, 4]), adapt_s=st.sampled_from([None, 5.0]))
-def test_chunks_make_no_difference(sizes, every, adapt_s):
+def test_output_does_not_depend_on_chunking(sizes, every, adapt_s):
     x = noise(1600, 5)
     x[700:712] = np.nan
     x[1100, 2] = np.nan
@@ -73,7 +73,7 @@ def test_chunks_make_no_difference(sizes, every, adapt_s):
 
 
 @pytest.mark.parametrize("every", [2, 4, 7])
-def test_every_kth_output_is_the_kth_of_all(every):
+def test_every_k_returns_each_kth_output(every):
     x = noise(1500, 3)
     all_of_them = BandFilter(BANDS, 250, 3, 0.1).process(x)
     some = BandFilter(BANDS, 250, 3, 0.1, every=every)
@@ -94,7 +94,7 @@ def test_every_kth_output_is_the_kth_of_all(every):
     ],
     ids=["fortran", "sliced", "reversed", "read-only", "list"],
 )
-def test_layout_of_the_input_makes_no_difference(disguise):
+def test_output_does_not_depend_on_input_layout(disguise):
     x = noise(700, 4)
     given_before = x.copy()
     assert same_bits(
@@ -103,7 +103,7 @@ def test_layout_of_the_input_makes_no_difference(disguise):
     assert np.array_equal(x, given_before)
 
 
-def test_gap_is_flagged_for_exactly_as_long_as_it_reaches():
+def test_gap_is_nan_for_reach_of_taps():
     x = noise(3000, 2)
     spoiled = x.copy()
     spoiled[1000:1012, 0] = np.nan
@@ -119,7 +119,7 @@ def test_gap_is_flagged_for_exactly_as_long_as_it_reaches():
     assert same_bits(np.ascontiguousarray(z[:, :, 1]), np.ascontiguousarray(clean[:, :, 1]))
 
 
-def test_offset_gives_nothing_drift_little_and_a_step_is_forgotten_within_a_second():
+def test_offset_drift_and_step_are_rejected():
     n = np.arange(2000.0)[:, None]
     z = BandFilter(BANDS, 250, 1, 0.1).process(0 * n + 60_000)
     assert np.nanmax(np.abs(z)) < 1e-4  # µV, of 60 mV
@@ -131,7 +131,7 @@ def test_offset_gives_nothing_drift_little_and_a_step_is_forgotten_within_a_seco
 
 
 @pytest.mark.parametrize("delay_s", [0.05, 0.1, 0.2])
-def test_declared_delay_is_the_delay(delay_s):
+def test_sine_is_delayed_by_declared_delay(delay_s):
     """The output of a sine in the band is the sine delayed by ``delay_s``, in phase."""
     n = np.arange(1500)
     wave = 10 * np.cos(2 * np.pi * 10 * n / 250)
@@ -170,7 +170,7 @@ def test_taps_are_the_least_squares_solution():
     assert bands.agreement[0, 0] == pytest.approx(agreement, abs=0.01)
 
 
-def test_expected_correlation_is_what_gaussian_noise_shows():
+def test_expected_correlation_holds_for_gaussian_noise():
     rate, n = 250, 250 * 400
     rng = np.random.default_rng(2)
     spectrum = prior_spectrum(rate)
@@ -185,7 +185,7 @@ def test_expected_correlation_is_what_gaussian_noise_shows():
 
 
 @pytest.mark.parametrize("rate_hz", [100.3, 400, 512, 1000, 2048])
-def test_accuracy_at_other_rates_is_what_it_says(rate_hz):
+def test_agreement_holds_at_other_rates(rate_hz):
     """Against MNE's filter and Hilbert, the exact delay later: where taps stand apart, in gamma, at odd rates."""
     n = int(rate_hz * 100)
     gain = np.sqrt(prior_spectrum(rate_hz).at(np.fft.rfftfreq(n, 1 / rate_hz))[0])
@@ -203,7 +203,7 @@ def test_accuracy_at_other_rates_is_what_it_says(rate_hz):
         assert bands.agreement[0, 0] > 0.97
 
 
-def test_more_delay_is_more_accurate_and_says_so():
+def test_agreement_increases_with_delay():
     expected = [BandFilter(BANDS, 250, 1, d).expected_correlation[:, 0] for d in (0, 0.05, 0.1, 0.2)]
     assert np.all(np.diff(expected, axis=0) > 0)
     # A long delay gets taps that reach on both sides of it.
@@ -214,14 +214,14 @@ def test_more_delay_is_more_accurate_and_says_so():
     ]
 
 
-def test_delays_may_differ_by_band():
+def test_delay_is_settable_per_band():
     both = BandFilter(BANDS, 250, 1, {"theta": 0.2, "alpha": 0.1, "beta": 0.05})
     alone = BandFilter(BANDS, 250, 1, 0.1)
     assert both.delay_s.tolist() == [0.2, 0.1, 0.05]
     assert np.array_equal(both.taps[1], alone.taps[1])
 
 
-def test_autocorrelation_is_that_of_the_output():
+def test_autocorrelation_equals_measured_one():
     x = noise(250 * 400, 1, seed=9)
     flat = Spectrum(np.array([0.0, 125.0]), np.ones(2))
     bands = BandFilter(BANDS, 250, 1, 0.1, flat, every=2)
@@ -231,7 +231,7 @@ def test_autocorrelation_is_that_of_the_output():
         np.testing.assert_allclose(bands.autocorrelation[:, 0, lag], measured, atol=0.05)
 
 
-def test_adaptation_follows_a_changed_spectrum():
+def test_adaptation_follows_changed_spectrum():
     """A filter designed for white noise comes to foretell alpha over strong drift as well as a design for it."""
     rate = 250
     rng = np.random.default_rng(4)
@@ -255,7 +255,7 @@ def test_adaptation_follows_a_changed_spectrum():
     assert r[1] > r[2] - 0.02
 
 
-def test_adaptation_fades_from_taps_to_taps_within_a_second():
+def test_adaptation_cross_fades_within_a_second():
     """The first design falls due after 4 s; every sixteenth of a second taps go a sixteenth of the way."""
     x = noise(250 * 10, 1)
     bands = BandFilter({"alpha": (8, 12)}, 250, 1, 0.1, adapt_s=5)
@@ -269,7 +269,7 @@ def test_adaptation_fades_from_taps_to_taps_within_a_second():
     np.testing.assert_allclose(way[79:], 1, atol=1e-6)
 
 
-def test_adaptation_leaves_a_flat_or_absent_channel_alone():
+def test_adaptation_skips_flat_or_absent_channel():
     x = noise(250 * 20, 3)
     x[:, 1] = 7.0
     x[:, 2] = np.nan
@@ -280,7 +280,7 @@ def test_adaptation_leaves_a_flat_or_absent_channel_alone():
     assert np.array_equal(bands.taps[:, 1:], before[:, 1:])
 
 
-def test_rehearsal_survives_gaps_and_needs_enough():
+def test_measured_correlation_with_gaps_and_too_short_baseline():
     x = noise(250 * 30, 3)
     x[1000:1100, 0] = np.nan
     x[:, 2] = np.nan
@@ -326,12 +326,12 @@ GOOD = {"bands": BANDS, "rate_hz": 250, "n_channels": 4, "delay_s": 0.1}
         ),
     ],
 )
-def test_refuses(change, message):
+def test_wrong_settings_are_refused(change, message):
     with pytest.raises(WrongInput, match=message):
         BandFilter(**(GOOD | change))
 
 
-def test_refuses_a_delay_for_an_unknown_band():
+def test_delay_of_unknown_band_is_refused():
     with pytest.raises(UnknownName, match="band 'alfa', which is not in the bank; did you mean 'alpha'"):
         BandFilter(BANDS, 250, 1, {"alfa": 0.1})
 
@@ -351,7 +351,7 @@ def test_refuses_a_delay_for_an_unknown_band():
         ),
     ],
 )
-def test_refuses_samples_and_keeps_its_state(samples, message):
+def test_wrong_samples_are_refused_without_changing_state(samples, message):
     x = noise(600, 4)
     bands, untouched = BandFilter(**GOOD), BandFilter(**GOOD)
     bands.process(x[:300])
@@ -374,12 +374,12 @@ def test_refuses_samples_and_keeps_its_state(samples, message):
         (np.column_stack([np.zeros(5000), noise(5000, 1)]), r"channels \[0\] are flat"),
     ],
 )
-def test_a_baseline_that_tells_nothing_is_refused(samples, message):
+def test_uninformative_baseline_is_refused(samples, message):
     with pytest.raises(WrongInput, match=message):
         baseline_spectrum(samples, 250)
 
 
-def test_the_prior_is_the_same_at_every_rate():
+def test_prior_spectrum_does_not_depend_on_rate():
     freqs = np.linspace(1, 50, 99)
     np.testing.assert_allclose(prior_spectrum(20_000).at(freqs), prior_spectrum(250).at(freqs), rtol=0.05)
 
@@ -393,12 +393,12 @@ def test_the_prior_is_the_same_at_every_rate():
         ([0, 1], [0, 0], WrongInput),
     ],
 )
-def test_a_spectrum_that_is_none_is_refused(freqs, density, error):
+def test_invalid_spectrum_is_refused(freqs, density, error):
     with pytest.raises(error):
         Spectrum(np.array(freqs, float), np.array(density, float))
 
 
-def test_baseline_spectrum_is_welchs():
+def test_baseline_spectrum_equals_welch():
     x = noise(5000, 3)
     ours = baseline_spectrum(x, 250)
     freqs, theirs = signal.welch(x, 250, "hann", nperseg=500, noverlap=375, axis=0)

@@ -40,7 +40,7 @@ def test_exponential_matches_oracle():
 
 @settings(max_examples=20, deadline=None)
 @given(sizes=CHUNKINGS, kind=st.sampled_from(["window_s", "time_constant_s"]))
-def test_chunks_make_no_difference(sizes, kind):
+def test_output_does_not_depend_on_chunking(sizes, kind):
     z = bands_with_gaps()
     assert same_bits(
         in_chunks(BandPower(2, 3, 100, **{kind: 0.4}).process, z, sizes),
@@ -48,7 +48,7 @@ def test_chunks_make_no_difference(sizes, kind):
     )
 
 
-def test_input_is_not_written_and_may_be_read_only_or_strided():
+def test_input_may_be_read_only_or_strided_and_is_not_written():
     z = bands_with_gaps()
     before = z.copy()
     z.flags.writeable = False
@@ -59,14 +59,14 @@ def test_input_is_not_written_and_may_be_read_only_or_strided():
     assert np.array_equal(z, before, equal_nan=True)
 
 
-def test_a_huge_artifact_leaves_nothing_behind_in_a_box():
+def test_box_forgets_huge_artifact_exactly():
     z = np.ones((300, 1, 1), complex)
     z[100] = 1e9
     after = BandPower(1, 1, 100, window_s=0.5).process(z)[150:]
     np.testing.assert_allclose(after, 0.5, rtol=1e-12)
 
 
-def test_not_even_garbage_stays_in_a_box():
+def test_box_forgets_float32_maximum():
     """What a broken driver can send, up to float32's limit, is gone when the sum has been begun anew."""
     z = bands_with_gaps(400)
     z[195:215] *= 3e38
@@ -74,7 +74,7 @@ def test_not_even_garbage_stays_in_a_box():
     np.testing.assert_allclose(after, power_box(z, 50, 25)[300:], rtol=1e-12)
 
 
-def test_a_day_of_samples_does_not_drift():
+def test_power_after_24_hours_has_no_drift():
     """24 h at 25 Hz with artifacts of a million times the power, against the window summed anew."""
     rng = np.random.default_rng(0)
     n, window = 24 * 3600 * 25, 100
@@ -87,7 +87,7 @@ def test_a_day_of_samples_does_not_drift():
     assert last == pytest.approx(np.mean(np.abs(z[-window:]) ** 2) / 2, rel=1e-12)
 
 
-def test_power_is_the_variance_in_the_band():
+def test_power_equals_variance_in_band():
     """A sine of 10 µV has a power of 50 µV²; white noise the integral of its density over the band."""
     n = np.arange(250 * 20)
     sine = 10 * np.sin(2 * np.pi * 10 * n / 250)[:, None]
@@ -97,7 +97,7 @@ def test_power_is_the_variance_in_the_band():
     )
 
 
-def test_decibels_are_nan_where_there_is_no_logarithm():
+def test_decibels_of_zero_are_nan():
     power = np.array([[[1.0, 4.0, np.nan], [3.0, 12.0, 1.0]]])
     np.testing.assert_allclose(decibels(power, 4.0)[0, 0, :2], [-6.0206, 0.0], atol=1e-4)
     assert np.isnan(decibels(0.0))
@@ -115,12 +115,12 @@ def test_decibels_are_nan_where_there_is_no_logarithm():
         ({"window_s": 1, "least_filled": 1.5}, "least_filled is a share above 0 and at most 1, found 1.5"),
     ],
 )
-def test_refuses_settings(settings_, message):
+def test_wrong_settings_are_refused(settings_, message):
     with pytest.raises(WrongInput, match=message):
         BandPower(2, 3, 100, **settings_)
 
 
-def test_refuses_what_is_no_power():
+def test_wrong_input_is_refused():
     with pytest.raises(WrongShape, match=r"complex bands need shape \(n_samples, 2, 3\), found \(5, 3, 2\)"):
         BandPower(2, 3, 100, window_s=1).process(np.zeros((5, 3, 2), complex))
     with pytest.raises(

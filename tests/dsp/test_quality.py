@@ -65,7 +65,7 @@ def hit_rails(x):
         (lambda x: x[-200:, 1].fill(np.nan), "missing", "of the last second did not come"),
     ],
 )
-def test_every_state_has_its_reason(what, state, why):
+def test_each_state_is_detected_with_its_reason(what, state, why):
     states = states_of(spoiled(what), Converter(rails_uv=(-1000.0, 1000.0)) if what is hit_rails else None)
     assert states[1].state == state
     assert states[1].bad == (state != "ok")
@@ -73,13 +73,13 @@ def test_every_state_has_its_reason(what, state, why):
     assert [states[i] for i in (0, 2, 3)] == [OK] * 3
 
 
-def test_rails_nobody_knows_are_seen_by_their_plateau():
+def test_unknown_rails_are_detected_by_plateau():
     x = eeg() * 1.0
     x[:, 0] = np.clip(x[:, 0] * 500, -4000, 4000)
     assert states_of(x)[0].state == "railed"
 
 
-def test_mains_of_the_room_are_named_and_tolerated():
+def test_mains_shared_by_all_channels_are_tolerated():
     """All channels of a battery amplifier without a notch have alike 200 µV of it; below lies good EEG."""
     x = eeg() + mains(int(3 * RATE_HZ) + 1, 200.0)[:, None]
     for state in states_of(x):
@@ -88,20 +88,20 @@ def test_mains_of_the_room_are_named_and_tolerated():
         assert not state.bad
 
 
-def test_mains_are_looked_for_where_they_are_declared():
+def test_mains_are_detected_at_declared_frequency_only():
     x = eeg()
     x[:, 2] += mains(len(x), 50.0, 60.0)
     assert states_of(x, line_hz=60.0)[2].state == "line noise"
     assert states_of(x, line_hz=50.0)[2].state == "ok"
 
 
-def test_a_blink_makes_no_channel_noisy():
+def test_blink_is_not_noise():
     x = eeg()
     x[-150:-60, 0] += 600 * np.hanning(90)
     assert states_of(x)[0] == OK
 
 
-def test_long_bad_channels_leave_and_come_back_later():
+def test_bad_channel_leaves_after_2_s_and_returns_after_5_s():
     membership, bad = Membership(2), ChannelState("noisy", "because")
     changes = [membership.update([bad, OK]) for _ in range(8)]
     assert changes == [[]] * 7 + [[0]]
@@ -113,7 +113,7 @@ def test_long_bad_channels_leave_and_come_back_later():
 
 
 @pytest.mark.parametrize("rate_hz", [64, 128, 160, 200, 250, 256, 300, 500, 512, 1000, 1024, 2000, 2048])
-def test_hops_keep_the_promised_rates(rate_hz):
+def test_hop_size_keeps_update_rates(rate_hz):
     hop_size = HopSize.at(rate_hz)
     assert 30 <= hop_size.fast_hz < 45
     assert 4 <= hop_size.slow_hz < 6
@@ -122,7 +122,7 @@ def test_hops_keep_the_promised_rates(rate_hz):
     assert hop_size.count(1.0) >= hop_size.fast_hz > hop_size.count(1.0) - 1
 
 
-def test_eyes_are_seen_by_the_forehead_else_by_the_frontal_row():
+def test_eye_channels_are_forehead_else_frontal_row():
     assert eye_channels(["Fp1", "AF7", "F3", "Cz"]) == (0, 1)
     assert eye_channels(["F3", "Fz", "FC1", "FT7", "Cz"]) == (0, 1)
     assert eye_channels(["FC1", "Cz", "O1"]) == ()
@@ -142,7 +142,7 @@ def measures(x, calibration, hop):
     return np.array(rows)
 
 
-def test_artifacts_are_measured_as_in_plain_numpy():
+def test_artifact_measures_equal_numpy():
     """Swing of the means of three hops over half a second, step between hops, muscle power: over hops with gaps."""
     rng, hop = np.random.default_rng(5), 8
     blocks, muscle = rng.normal(0, 40, (200, hop, 3)), rng.normal(0, 2, (200, 3, 2)) @ (1, 1j)
@@ -168,7 +168,7 @@ def test_artifacts_are_measured_as_in_plain_numpy():
         assert is_over == over.any()
 
 
-def test_calibration_scales_with_the_participant():
+def test_calibration_scales_with_gain():
     """Twice the signal has twice the limits: whether something is an artifact does not depend on the gain."""
     x = Head(["Fp1", "Fz", "T7", "Oz"], RATE_HZ, HeadSettings(seed=1)).generate(int(30 * RATE_HZ)).samples
     once, twice = Calibration.from_baseline(3 * x, RATE_HZ), Calibration.from_baseline(6 * x, RATE_HZ)
@@ -180,7 +180,7 @@ def test_calibration_scales_with_the_participant():
     assert once.source.startswith("30.0 s of baseline")
 
 
-def test_calibration_stands_artifacts_in_the_baseline():
+def test_calibration_is_robust_to_artifacts_in_baseline():
     x = Head(["Fp1", "Fz"], RATE_HZ, HeadSettings(seed=1)).generate(int(40 * RATE_HZ)).samples
     clean = Calibration.from_baseline(x, RATE_HZ)
     x[:2000] += 500 * np.random.default_rng(0).standard_normal((2000, 1))
@@ -188,7 +188,7 @@ def test_calibration_stands_artifacts_in_the_baseline():
     assert max(np.array(spoilt.swing_uv) / np.array(clean.swing_uv)) < 1.6
 
 
-def test_artifacts_are_told_apart():
+def test_artifact_kinds_are_distinguished():
     n, hop = int(6 * RATE_HZ), 8
     calibration = Calibration((50.0,), (80.0,), (0.5,), "for the test")
     still = np.random.default_rng(0).standard_normal((n, 1))
@@ -207,7 +207,7 @@ def test_artifacts_are_told_apart():
     assert worst["muscle"][2] > 15
 
 
-def test_wrong_calibrations_are_refused():
+def test_wrong_calibration_is_refused():
     x = np.random.default_rng(0).standard_normal((2500, 2))
     x[500:, 1] = np.nan
     with pytest.raises(WrongInput, match="channel 1 has 1.. s without gaps"):
@@ -228,7 +228,7 @@ def test_wrong_calibrations_are_refused():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), missing=st.floats(0, 0.6))
-def test_quality_never_stumbles_over_missing_samples(seed, missing):
+def test_quality_with_missing_samples_has_a_state(seed, missing):
     rng = np.random.default_rng(seed)
     x = eeg(seed=seed)
     x[rng.random(x.shape) < missing] = np.nan
@@ -238,7 +238,7 @@ def test_quality_never_stumbles_over_missing_samples(seed, missing):
         assert set(states) == {OK}
 
 
-def test_simulated_channels_are_good_in_the_eyes_of_their_profile():
+def test_simulated_channels_are_ok_by_limits_of_profile():
     profile = load_profile("simulated")
     x = Head(profile.labels, RATE_HZ, HeadSettings(seed=2)).generate(int(20 * RATE_HZ)).samples
     quality = ChannelQuality(16, RATE_HZ, QUARTER, profile.quality, Converter(profile.rails_uv))

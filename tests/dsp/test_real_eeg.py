@@ -25,7 +25,7 @@ def mean_power(x, rate_hz):
     return np.nanmean(power, axis=0)
 
 
-def test_closing_the_eyes_raises_alpha_at_o1_and_theta_little(data_dir):
+def test_eyes_closed_raises_alpha_more_than_theta(data_dir):
     open_eyes, rate_hz = eegmmidb(data_dir, 1, ["O1"])
     closed_eyes, _ = eegmmidb(data_dir, 2, ["O1"])
     theta, alpha = decibels(mean_power(closed_eyes, rate_hz), mean_power(open_eyes, rate_hz))[:, 0]
@@ -33,7 +33,7 @@ def test_closing_the_eyes_raises_alpha_at_o1_and_theta_little(data_dir):
     assert theta < 4
 
 
-def test_offsets_of_a_real_amplifier_do_no_harm(data_dir):
+def test_amplifier_offset_does_not_bias_alpha(data_dir):
     """Cyton, up to +62 mV of offset: alpha with eyes closed over open at O1 and O2 is what an offline filter finds."""
     path = data_dir / "openbci_gui_samples" / "OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"
     rows = [line.split(",")[1:9] for line in path.read_text().splitlines() if line[:1].isdigit()]
@@ -54,7 +54,7 @@ def test_offsets_of_a_real_amplifier_do_no_harm(data_dir):
     np.testing.assert_allclose(ours, theirs, atol=0.5)
 
 
-def test_band_power_agrees_with_the_offline_band(data_dir):
+def test_band_power_agrees_with_offline_band(data_dir):
     x, rate_hz = eegmmidb(data_dir, 2, ["O1", "Oz", "O2"])
     bands = BandFilter({"alpha": (8, 12)}, rate_hz, 3, 0.1, baseline_spectrum(x, rate_hz))
     offline = mne.filter.filter_data(x.T, rate_hz, 8, 12, verbose=False)
@@ -63,7 +63,7 @@ def test_band_power_agrees_with_the_offline_band(data_dir):
     assert bands.measure_correlation(x).min() > 0.97
 
 
-def test_ssd_is_easier_to_foretell_than_any_electrode(data_dir):
+def test_ssd_component_has_higher_correlation_than_electrodes(data_dir):
     x, rate_hz = eegmmidb(data_dir, 2, "all")
     half = len(x) // 2
     component = ssd(x[:half], rate_hz, 10.0).process(x)
@@ -76,7 +76,7 @@ def test_ssd_is_easier_to_foretell_than_any_electrode(data_dir):
     assert accuracy(component).max() > np.median(accuracy(x)) + 0.05
 
 
-def test_gap_in_a_real_recording_is_over_when_it_has_left(data_dir):
+def test_gap_in_real_recording_has_no_effect_after_window(data_dir):
     x, rate_hz = eegmmidb(data_dir, 2, ["O1", "O2", "Fz"])
     bands = BandFilter({"alpha": (8, 12)}, rate_hz, 3, 0.1)
     synchrony = Synchrony.of(bands, window_s=4)

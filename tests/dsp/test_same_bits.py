@@ -96,5 +96,5 @@ def artifacts_output():
     ],
     ids=["bands", "power", "exponential synchrony", "box synchrony", "projection", "artifacts"],
 )
-def test_bits_are_the_recorded_ones(output, expected):
+def test_kernel_outputs_equal_recorded_digests(output, expected):
     assert output() == expected

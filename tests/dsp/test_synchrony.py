@@ -78,7 +78,7 @@ def spectral_epochs(z, method):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("window", WINDOWS)
-def test_equals_mne_connectivity(window):
+def test_exponential_window_equals_mne_connectivity(window):
     """For exponential weights w, √w·z makes every average a weighted one; for the phase measures √w·z/|z| does."""
     z = complex_noise(300, 1, 5)[:, 0]
     ours = Synchrony(5, 1, RATE, **window, autocorrelation="independent")
@@ -110,7 +110,7 @@ def test_equals_mne_connectivity(window):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_box_equals_mne_connectivity_over_time_and_its_envelope_correlation():
+def test_box_window_equals_mne_connectivity():
     z = complex_noise(200, 1, 4)[:, 0]
     ours = Synchrony(4, 1, RATE, window_s=2.0, autocorrelation="independent")
     ours.process(z[:, None])
@@ -139,7 +139,7 @@ def test_box_equals_mne_connectivity_over_time_and_its_envelope_correlation():
 @pytest.mark.parametrize("window", WINDOWS)
 @settings(max_examples=15, deadline=None)
 @given(sizes=CHUNKINGS, read_between=st.booleans())
-def test_chunks_and_looks_make_no_difference(window, sizes, read_between):
+def test_measures_do_not_depend_on_chunking_or_reads(window, sizes, read_between):
     z = complex_noise(700, 2, 5)
     z[100:110, :, 2] = np.nan
     whole, parts = Synchrony(5, 2, RATE, **window), Synchrony(5, 2, RATE, **window)
@@ -156,7 +156,7 @@ def test_chunks_and_looks_make_no_difference(window, sizes, read_between):
     assert same_readings(readings(parts), readings(whole))
 
 
-def test_input_is_not_written_and_its_layout_makes_no_difference():
+def test_input_is_not_written_and_layout_has_no_effect():
     z = complex_noise(300, 2, 5)
     before = z.copy()
     z.flags.writeable = False
@@ -171,7 +171,7 @@ def test_input_is_not_written_and_its_layout_makes_no_difference():
 
 
 @pytest.mark.parametrize("n_channels", [2, 3, 8, 9, 17])
-def test_pairs_are_numpys_upper_triangle(n_channels):
+def test_pairs_equal_numpy_triu_indices(n_channels):
     z = complex_noise(200, 1, n_channels)
     everything = Synchrony(n_channels, 1, RATE, window_s=2)
     assert everything.pairs.tolist() == np.transpose(np.triu_indices(n_channels, 1)).tolist()
@@ -183,7 +183,7 @@ def test_pairs_are_numpys_upper_triangle(n_channels):
     assert chosen.imaginary_coherence()[0, 0] == -everything.imaginary_coherence()[0, place]
 
 
-def test_24_hours_of_samples_do_not_drift():
+def test_measures_after_24_hours_have_no_drift():
     """The box after a day at 25 Hz, with bursts of a million times the amplitude on the way, is the box summed anew."""
     rate, n = 25.0, 24 * 3600 * 25
     rng = np.random.default_rng(0)
@@ -224,7 +224,7 @@ def filtered_noise(kind, seconds, n_channels, seed, delay_s=0.1):
 @pytest.mark.parametrize("kind", ["white", "1/f"])
 @pytest.mark.parametrize("window_s", [1, 2, 4, 8])
 @pytest.mark.parametrize("shape", ["box", "exponential"])
-def test_independent_noises_read_as_no_synchrony(kind, window_s, shape):
+def test_debiased_measures_of_independent_noise_are_zero(kind, window_s, shape):
     """200 windows of 8 channels: the means of both debiased measures lie within ±0.02 of 0, in every band."""
     n_runs = 200
     bands, z = filtered_noise(kind, n_runs * window_s * (1 if shape == "box" else 2), 8, seed=window_s)
@@ -242,7 +242,7 @@ def test_independent_noises_read_as_no_synchrony(kind, window_s, shape):
 
 
 @pytest.mark.parametrize("window_s", [2, 4, 8])
-def test_independent_rhythms_read_as_no_synchrony(window_s):
+def test_debiased_measures_of_independent_rhythms_are_zero(window_s):
     """Four of eight channels have an alpha of their own, 1.2 Hz wide: with a baseline, none reads as synchrony."""
     rate, n_runs = 125, 200
     rng = np.random.default_rng(window_s)
@@ -271,7 +271,7 @@ def test_independent_rhythms_read_as_no_synchrony(window_s):
     assert samples[rhythm[first]].max() < samples[mixed].min() < samples[~rhythm[second]].min()
 
 
-def test_a_pair_that_never_has_enough_is_not_a_number_others_are():
+def test_pair_with_too_few_samples_is_nan_alone():
     slow = np.exp(-0.5 * (np.arange(200) / 60) ** 2)
     quick = np.exp(-0.5 * (np.arange(200) / 5) ** 2)
     synchrony = Synchrony(4, 1, RATE, window_s=2, autocorrelation=[[quick, quick, slow, slow]])
@@ -281,7 +281,7 @@ def test_a_pair_that_never_has_enough_is_not_a_number_others_are():
 
 
 @pytest.mark.parametrize("n_samples", [6, 9, 16, 40])
-def test_null_levels_hold_for_independent_samples(n_samples):
+def test_null_level_holds_for_independent_samples(n_samples):
     rng = np.random.default_rng(n_samples)
     above = {name: [] for name in MEASURES}
     for _ in range(20):
@@ -298,7 +298,7 @@ def test_null_levels_hold_for_independent_samples(n_samples):
         assert (0.04 if exact else 0.0) <= np.mean(above[name]) <= (0.06 if exact else 0.055), name
 
 
-def test_volume_conduction_is_no_synchrony_to_the_lag_measures():
+def test_volume_conduction_does_not_raise_lag_measures():
     """One source in two channels plus noise: coherence and PLV are high, the others stay at their null."""
     rate, seconds = 125, 400
     rng = np.random.default_rng(3)
@@ -319,7 +319,7 @@ def test_volume_conduction_is_no_synchrony_to_the_lag_measures():
         assert share[name] < 0.12, (name, share[name])
 
 
-def test_a_coupling_at_45_degrees_is_found_with_its_direction():
+def test_coupling_at_45_degrees_is_found_with_direction():
     rate, seconds = 125, 60
     rng = np.random.default_rng(4)
     n = rate * seconds
@@ -338,7 +338,7 @@ def test_a_coupling_at_45_degrees_is_found_with_its_direction():
 # -- gaps and too little ---------------------------------------------------------------------------------------------
 
 
-def test_a_gap_touches_only_its_own_pairs_and_only_for_the_window():
+def test_gap_affects_own_pairs_for_one_window():
     z = complex_noise(900, 1, 3)
     spoiled = z.copy()
     spoiled[400:420, :, 0] = np.nan
@@ -356,7 +356,7 @@ def test_a_gap_touches_only_its_own_pairs_and_only_for_the_window():
 
 
 @pytest.mark.parametrize("size", [30, 1e3, 1e5])
-def test_what_an_artifact_leaves_in_a_box_is_exact_or_not_a_number(size):
+def test_box_after_artifact_is_exact_or_nan(size):
     """An electrode off for half a second: when it has left the window, its fourth power has left rounding behind."""
     z = complex_noise(1400, 1, 2)
     z[300:350] *= size
@@ -377,7 +377,7 @@ def test_what_an_artifact_leaves_in_a_box_is_exact_or_not_a_number(size):
     assert not any(hidden[20:])  # sums were begun anew within a window
 
 
-def test_too_little_is_not_a_number():
+def test_measures_of_too_few_samples_are_nan():
     z = complex_noise(200, 1, 3)
     synchrony = Synchrony(3, 1, RATE, window_s=2)
     assert all(np.isnan(values).all() for values in readings(synchrony).values())
@@ -393,7 +393,7 @@ def test_too_little_is_not_a_number():
     assert np.isnan(null_level("coherence", np.array([np.nan])))
 
 
-def test_a_channel_that_never_comes_has_no_synchrony():
+def test_missing_channel_is_nan():
     z = complex_noise(300, 1, 3)
     z[:, :, 1] = np.nan
     synchrony = Synchrony(3, 1, RATE, window_s=2)
@@ -402,7 +402,7 @@ def test_a_channel_that_never_comes_has_no_synchrony():
     assert np.isnan(synchrony.aec_orth()[0]).tolist() == [True, False, True]
 
 
-def test_a_silent_channel_has_no_synchrony():
+def test_silent_channel_is_nan():
     z = complex_noise(300, 1, 3)
     z[:, :, 1] = 0
     synchrony = Synchrony(3, 1, RATE, window_s=2)
@@ -411,7 +411,7 @@ def test_a_silent_channel_has_no_synchrony():
         assert np.isnan(values[0, 0])
 
 
-def test_identical_channels_are_coherent_and_not_lagged():
+def test_identical_channels_have_coherence_without_lag():
     z = complex_noise(300, 1, 1)
     synchrony = Synchrony(2, 1, RATE, window_s=2)
     synchrony.process(np.repeat(z, 2, axis=2))
@@ -448,13 +448,13 @@ def test_identical_channels_are_coherent_and_not_lagged():
         ({"window_s": 2, "least_samples": -1}, "least_samples needs a finite number above 0"),
     ],
 )
-def test_refuses(change, message):
+def test_wrong_settings_are_refused(change, message):
     settings_ = {"n_channels": 4, "n_bands": 1, "rate_hz": RATE} | change
     with pytest.raises((WrongInput, WrongShape), match=message):
         Synchrony(**settings_)
 
 
-def test_refuses_unknown_null_levels():
+def test_unknown_null_level_is_refused():
     with pytest.raises(WrongInput, match="no null level is known for 'pli'; there are: coherence"):
         null_level("pli", np.array([5.0]))
     with pytest.raises(WrongInput, match="quantile lies between 0 and 1, found 1"):

@@ -30,7 +30,7 @@ def rhythm(n_s, hz, rms_uv, seed):
 
 
 @pytest.mark.parametrize("hz", [8.0, 9.3, 10.0, 11.2, 12.2])
-def test_finds_a_known_peak(hz):
+def test_alpha_frequency_finds_known_peak(hz):
     x = background(120, 4, seed=1) + rhythm(120, hz, 8.0, seed=2)[:, None] * [0.6, 1.0, 1.2, 0.9]
     found = alpha_frequency(x, RATE_HZ)
     assert found.found
@@ -40,7 +40,7 @@ def test_finds_a_known_peak(hz):
     assert found.quality > 3
 
 
-def test_quality_rises_with_the_peak_and_noise_has_none():
+def test_quality_increases_with_peak_and_is_zero_for_noise():
     qualities = []
     for rms_uv in (3.0, 6.0, 12.0):
         x = background(120, 4, seed=3) + rhythm(120, 10.0, rms_uv, seed=4)[:, None]
@@ -48,7 +48,7 @@ def test_quality_rises_with_the_peak_and_noise_has_none():
     assert qualities[0] < qualities[1] < qualities[2]
 
 
-def test_not_found_in_noise():
+def test_alpha_frequency_is_not_found_in_noise():
     results = [alpha_frequency(background(120, 5, seed), RATE_HZ) for seed in range(10)]
     for result in results:
         if not result.found:
@@ -57,7 +57,7 @@ def test_not_found_in_noise():
     assert sum(result.found for result in results) <= 1
 
 
-def test_two_equal_peaks_are_no_peak():
+def test_two_equal_peaks_are_not_found():
     slow, fast = rhythm(120, 8.3, 10.0, seed=5), rhythm(120, 11.7, 10.0, seed=6)
 
     def height(x):
@@ -72,7 +72,7 @@ def test_two_equal_peaks_are_no_peak():
     )
 
 
-def test_gaps_are_left_out():
+def test_gaps_are_excluded_from_spectrum():
     x = background(120, 3, seed=9) + rhythm(120, 10.0, 8.0, seed=10)[:, None]
     whole = alpha_frequency(x, RATE_HZ)
     x[5000:5010] = np.nan
@@ -81,7 +81,7 @@ def test_gaps_are_left_out():
     assert "without gaps" in alpha_frequency(x, RATE_HZ).why
 
 
-def test_refuses_what_is_too_short_or_no_table():
+def test_too_short_or_misshapen_baseline_is_refused():
     with pytest.raises(WrongInput, match="at least 20 s of baseline, found 10.0 s"):
         alpha_frequency(np.zeros((2500, 2)), RATE_HZ)
     with pytest.raises(WrongShape, match="n_samples, n_channels"):
@@ -101,7 +101,7 @@ def centre_of_the_peak(x, rate_hz):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("subject", range(8))
-def test_agrees_with_another_estimate_on_real_rest(data_dir, subject):
+def test_alpha_frequency_agrees_with_other_estimate_on_real_rest(data_dir, subject):
     raw = mne.io.read_raw_edf(data_dir / "eegmat" / f"Subject{subject:02d}_1.edf", verbose=False)
     x = raw.get_data(picks=[f"EEG {name}" for name in POSTERIOR]).T * 1e6
     found = alpha_frequency(x, raw.info["sfreq"])

@@ -97,14 +97,14 @@ def chunk(x, first=0):
         (MuscleIndex(name="m", channels=("T9",)), "there is no channel 'T9'.*there are"),
     ],
 )
-def test_what_cannot_be_computed_is_refused_in_words(feature, words):
+def test_impossible_feature_is_refused_with_reason(feature, words):
     with pytest.raises(WrongInput, match=f"(?s)problems?:.*feature '{feature.name}'.*{words}"):
         check_features([feature], MONTAGE, RATE_HZ)
     with pytest.raises(WrongInput, match=words):
         Pipeline([feature], MONTAGE, RATE_HZ)
 
 
-def test_all_problems_come_at_once():
+def test_all_problems_are_listed_at_once():
     features = [
         power("one", at=ChannelSelection(region="nowhere"), band=(70.0, 200.0)),
         power("one", at=ChannelSelection(channels=("Xy", "Zz"))),
@@ -117,7 +117,7 @@ def test_all_problems_come_at_once():
         assert words in str(refused.value)
 
 
-def test_other_refusals():
+def test_other_impossible_settings_are_refused():
     with pytest.raises(WrongInput, match="no feature is declared"):
         check_features([], MONTAGE, RATE_HZ)
     with pytest.raises(WrongInput, match="at least 64 Hz, found 50 Hz"):
@@ -144,12 +144,12 @@ def test_other_refusals():
 
 
 @pytest.mark.parametrize("measure", ["coherence", "plv", "PLV"])
-def test_volume_conduction_earns_nothing(measure):
+def test_volume_conducted_measure_is_refused_as_reward(measure):
     with pytest.raises(ValidationError, match="volume conduction.*Right are debiased_wpli2"):
         SynchronyOf(name="s", between=(O1, FZ), band=(8.0, 12.0), measure=measure)
 
 
-def test_declarations_are_checked_by_themselves():
+def test_wrong_specification_is_refused():
     for wrong, words in [
         ({"kind": "power", "name": "p", "at": {}, "band": [4, 8]}, "one of them; found neither"),
         ({"kind": "power", "name": "p", "at": {"region": "a", "channels": ["b"]}, "band": [4, 8]}, "found both"),
@@ -180,7 +180,7 @@ def test_declarations_are_checked_by_themselves():
         kept.band = (1.0, 2.0)
 
 
-def test_gamma_with_a_muscle_inhibit_is_allowed():
+def test_gamma_with_muscle_inhibit_is_accepted():
     gamma = power("gamma", band=(30.0, 45.0), inhibits=("emg",))
     assert problems([gamma, MuscleIndex(name="emg")], MONTAGE, RATE_HZ) == []
     unchecked = power("gamma", band=(30.0, 45.0), inhibits=("emg",), checks=("blink",))
@@ -192,14 +192,14 @@ def test_gamma_with_a_muscle_inhibit_is_allowed():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_run_and_state_their_evidence(name):
+def test_preset_runs_and_states_its_evidence(name):
     assert "vidence:" in PRESETS[name].__doc__
     assert preset(name).name == name
     values = last_values([preset(name)], tone(10.0, 20.0, 10.0, MONTAGE.labels))
     assert math.isfinite(values[name].value)
 
 
-def test_default_is_frontal_midline_theta():
+def test_default_feature_is_frontal_midline_theta():
     assert DEFAULT_PRESET == preset().name == "frontal_midline_theta"
     assert [f.name for f in Pipeline(None, MONTAGE, RATE_HZ).features] == ["frontal_midline_theta"]
     assert "xperimental" in PRESETS["region_synchrony"].__doc__
@@ -207,7 +207,7 @@ def test_default_is_frontal_midline_theta():
         preset("theta")
 
 
-def test_bands_follow_the_alpha_peak():
+def test_relative_bands_follow_alpha_peak():
     assert band_hz(("iaf-6", "iaf-2"), 11.0) == (5.0, 9.0)
     assert band_hz(("iaf", "IAF + 2.5"), 9.5) == (9.5, 12.0)
     assert band_hz((4.0, "iaf-2")) == (4.0, 8.0)
@@ -224,7 +224,7 @@ def test_bands_follow_the_alpha_peak():
 # -- formulas ------------------------------------------------------------------------------------------------------
 
 
-def test_power_in_its_three_scales():
+def test_power_has_three_scales():
     """A sine of 20 µV has 200 µV²; taps that expect 1/f noise give 1 dB more in the middle of the band."""
     features = [power(scale, scale=scale) for scale in ("absolute", "db", "relative")]
     values = last_values(features, tone(6.0, 20.0))
@@ -234,14 +234,14 @@ def test_power_in_its_three_scales():
     assert all(value.usable for value in values.values())
 
 
-def test_region_is_the_mean_of_its_channels():
+def test_region_power_is_mean_of_its_channels():
     both = power("both", at=ChannelSelection(channels=("O1", "O2")), band=(8.0, 12.0), scale="absolute")
     one = power("one", at=O1, band=(8.0, 12.0), scale="absolute")
     values = last_values([both, one], tone(10.0, 20.0, labels=("O1",)))
     assert values["both"].value == pytest.approx(values["one"].value / 2, rel=0.01)
 
 
-def test_ratio_and_asymmetry():
+def test_ratio_and_asymmetry_equal_their_formula():
     x = tone(10.0, 20.0, labels=("O1",)) + tone(10.0, 10.0, labels=("O2",)) + tone(6.0, 5.0, labels=("O1",))
     features = [
         Asymmetry(name="asymmetry", left=O1, right=O2, band=(8.0, 12.0)),
@@ -255,7 +255,7 @@ def test_ratio_and_asymmetry():
     assert values["alpha_theta"].delay_s == 0.15
 
 
-def test_indices_of_muscle_and_eyes():
+def test_muscle_and_ocular_index_rise_with_artifacts():
     rng = np.random.default_rng(1)
     x = tone(10.0, 5.0)
     x[-500:, MONTAGE.labels.index("T7")] += 30 * rng.standard_normal(500)
@@ -268,7 +268,7 @@ def test_indices_of_muscle_and_eyes():
     assert still["eyes"].value < 1
 
 
-def test_synchrony_sees_a_lag_and_no_volume_conduction():
+def test_synchrony_detects_lag_and_ignores_volume_conduction():
     rng = np.random.default_rng(2)
     n = int(60 * RATE_HZ)
     x = rng.standard_normal((n, len(MONTAGE.labels)))
@@ -294,7 +294,7 @@ def test_synchrony_sees_a_lag_and_no_volume_conduction():
     assert mean["all"] == pytest.approx(mean["lagged"] * 2 / 3, abs=0.2)
 
 
-def test_a_power_over_its_limit_inhibits_another():
+def test_power_over_limit_inhibits_another():
     beta = power("beta", band=(15.0, 20.0), limit=10.0)
     features = [power("theta", inhibits=("beta",)), beta]
     quiet, loud = tone(6.0, 20.0), tone(6.0, 20.0) + tone(17.0, 20.0)

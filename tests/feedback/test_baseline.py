@@ -34,7 +34,7 @@ def powers(seconds, seed=0):
     return np.random.default_rng(seed).lognormal(2, 0.7, int(seconds * 32) + 1)
 
 
-def test_z_scores_are_of_the_logarithm():
+def test_z_scores_of_power_use_logarithm():
     p = powers(60)
     made = collected(p).finish()
     db = [10 * math.log10(x) for x in p]
@@ -45,19 +45,19 @@ def test_z_scores_are_of_the_logarithm():
     assert made.z(2 * p[5]) - made.z(p[5]) == pytest.approx(10 * math.log10(2) / made.spread)
 
 
-def test_a_gain_changes_no_z_score_of_a_power():
+def test_z_scores_of_power_do_not_depend_on_gain():
     p = powers(60)
     one, other = collected(p).finish(), collected(4 * p).finish()
     np.testing.assert_allclose(one.z_values, other.z_values, atol=1e-9)
 
 
-def test_a_feature_without_logarithm_is_taken_as_it_is():
+def test_z_scores_without_logarithm_use_raw_value():
     x = np.random.default_rng(1).normal(-3, 2, 2000)
     made = collected(x, measure=Measure("asymmetry", 0.25)).finish()
     assert made.z(1.0) == pytest.approx((1.0 - x.mean()) / x.std(ddof=1))
 
 
-def test_robust_is_hardly_moved_by_what_slipped_through():
+def test_robust_z_scores_resist_outliers():
     p = powers(60)
     spoiled = p.copy()
     spoiled[100:150] *= 1e4
@@ -68,7 +68,7 @@ def test_robust_is_hardly_moved_by_what_slipped_through():
     assert plain.spread > 2 * truth.spread
 
 
-def test_only_clean_values_enter_and_the_rest_is_counted_by_reason():
+def test_collector_adds_clean_values_and_counts_withheld_by_reason():
     p = powers(100)
     bad = dict.fromkeys(range(320, 640), "blink on Fp1") | dict.fromkeys(range(640, 704), "T7 is detached")
     p[list(bad)] = 1e9
@@ -79,7 +79,7 @@ def test_only_clean_values_enter_and_the_rest_is_counted_by_reason():
     assert len(made.values) == 3201 - 384
 
 
-def test_refuses_to_end_too_early_and_says_what_was_withheld():
+def test_finish_too_early_is_refused_with_withheld_reasons():
     bad = dict.fromkeys(range(320, 640), "blink on Fp1") | dict.fromkeys(range(640, 704), "T7 is detached")
     collector = collected(powers(50), condition="pain", unusable=bad)
     message = (
@@ -91,7 +91,7 @@ def test_refuses_to_end_too_early_and_says_what_was_withheld():
     assert collector.missing() in message.replace("\\", "")
 
 
-def test_goes_on_after_a_refusal():
+def test_collector_continues_after_refusal():
     collector = collected(powers(50))
     with pytest.raises(
         WrongInput, match=r"feature 'fm theta', rest: 50\.0 s of clean EEG, needed are 60\.0 s$"
@@ -103,7 +103,7 @@ def test_goes_on_after_a_refusal():
     assert collector.finish().clean_s == pytest.approx(60)
 
 
-def test_refuses_what_is_mostly_dirty_however_long():
+def test_mostly_dirty_baseline_is_refused():
     bad = dict.fromkeys((k for k in range(6401) if k % 3), "muscle on T7")
     with pytest.raises(
         WrongInput, match=r"33% of 200\.0 s was clean, needed are 50%; withheld: .*'muscle on T7'"
@@ -112,14 +112,14 @@ def test_refuses_what_is_mostly_dirty_however_long():
 
 
 @pytest.mark.parametrize("robust", [False, True])
-def test_refuses_a_feature_that_does_not_vary(robust):
+def test_constant_feature_is_refused(robust):
     with pytest.raises(
         WrongInput, match=r"'fm theta', rest: its values do not vary \(most are 5\): is the electrode"
     ):
         collected(np.full(2000, 5.0), robust=robust).finish()
 
 
-def test_a_power_of_zero_and_no_number_are_withheld():
+def test_zero_power_and_nan_are_withheld():
     p = powers(62)
     p[10:42], p[100] = 0.0, np.nan
     made = collected(p).finish()
@@ -129,7 +129,7 @@ def test_a_power_of_zero_and_no_number_are_withheld():
     }
 
 
-def test_many_reasons_are_shortened():
+def test_long_list_of_reasons_is_shortened():
     bad = {k: f"reason {k}" for k in range(1, 9)}
     with pytest.raises(WrongInput, match=r"'reason 5' and 3 more reasons$"):
         collected(powers(1), unusable=bad).finish()
@@ -142,7 +142,7 @@ def test_time_without_values_is_not_clean():
     assert "withheld: 1.5 s 'no value came'" in collector.missing()
 
 
-def test_other_features_pass_by_and_order_is_asked_for():
+def test_collector_ignores_other_features_and_requires_order():
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
     collector.add([FeatureValue("emg", 1.0, 9, True), FeatureValue("fm theta", 1.0, 8, True)])
     with pytest.raises(
@@ -151,12 +151,12 @@ def test_other_features_pass_by_and_order_is_asked_for():
         collector.add([FeatureValue("fm theta", 1.0, 8, True)])
 
 
-def test_an_unknown_condition_is_refused():
+def test_unknown_condition_is_refused():
     with pytest.raises(UnknownName, match="no baseline condition 'sleep'; there are: rest, warm, pain"):
         BaselineCollector(POWER, "sleep", RATE_HZ)
 
 
-def test_batching_makes_no_difference():
+def test_baseline_does_not_depend_on_batches():
     p = powers(60)
     whole = collected(p).finish()
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
@@ -167,7 +167,7 @@ def test_batching_makes_no_difference():
 
 @given(st.lists(st.floats(1e-300, 1e300), min_size=2, max_size=30, unique=True), st.booleans())
 @settings(max_examples=60)
-def test_json_keeps_every_bit(numbers, robust):
+def test_baseline_json_is_bit_equal(numbers, robust):
     made = baseline(values=tuple(numbers), log=True, robust=robust, withheld_s={"blink": 0.1 + 0.2})
     if not made.spread > 0:
         return
@@ -177,7 +177,7 @@ def test_json_keeps_every_bit(numbers, robust):
     assert (again.centre.hex(), again.spread.hex()) == (made.centre.hex(), made.spread.hex())
 
 
-def test_reading_names_every_problem():
+def test_read_baseline_lists_all_problems():
     content = baseline().model_dump(mode="json")
     content |= {"condition": "asleep", "clean_s": "long", "clean": 3}
     del content["window_s"]
@@ -193,13 +193,13 @@ def test_reading_names_every_problem():
 
 
 @pytest.mark.parametrize("change", [{"values": (1.0, 1.0)}, {"values": (1.0, -1.0, 2.0), "log": True}])
-def test_reading_what_gives_no_z_score_is_refused(change):
+def test_read_baseline_without_spread_is_refused(change):
     content = baseline().model_dump(mode="json") | change
     with pytest.raises(WrongInput, match="feature 'theta' does not vary or has values without a logarithm"):
         Baseline.read(content)
 
 
-def test_another_window_is_another_feature():
+def test_baseline_of_other_window_is_refused():
     made = baseline(condition="pain")
     assert made.mismatch(Measure("theta", 0.25, unit="dB")) == ""
     text = made.mismatch(Measure("theta", 0.5, log=True, unit="dB"))
@@ -209,7 +209,7 @@ def test_another_window_is_another_feature():
     )
 
 
-def test_settings_are_checked_all_at_once():
+def test_wrong_settings_are_listed_at_once():
     with pytest.raises(WrongInput, match="baseline settings has 2 problems") as error:
         checked(BaselineSettings, {"least_s": -1, "least_share": 50}, "baseline settings")
     assert "least_s: found -1: it should be greater than 0; needed is the seconds of clean EEG" in str(

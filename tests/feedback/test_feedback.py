@@ -29,7 +29,7 @@ def same(a, b):
     return [repr(dataclasses.astuple(x)) for x in a] == [repr(dataclasses.astuple(x)) for x in b]
 
 
-def test_a_sample_says_all_that_led_to_it():
+def test_sample_has_value_score_threshold_and_level():
     (sample,) = feedback(threshold={"rule": "fixed", "z": 0.5}).step([value(1.5, 800)])
     assert sample.index == 800
     assert sample.value == 1.5
@@ -42,7 +42,7 @@ def test_a_sample_says_all_that_led_to_it():
     assert sample.with_age(0.25).age_s == 0.25
 
 
-def test_z_is_against_the_matching_baseline():
+def test_z_uses_baseline_of_block_condition():
     """Heat lowers the feature by 3: against the rest baseline all fails, against that of pain it is as it was."""
     made = [baseline(), baseline(condition="pain", mean=-3.0, sd=2.0)]
     loop = feedback(("rest", "pain"), made)
@@ -54,7 +54,7 @@ def test_z_is_against_the_matching_baseline():
     assert sample.reward
 
 
-def test_down_rewards_what_goes_down():
+def test_direction_down_rewards_decrease():
     loop = feedback(direction="down", threshold={"rule": "fixed", "z": -0.5})
     high, low = loop.step([value(1.0, 0), value(-1.5, 8)])
     assert (high.reward, high.z, high.threshold) == (False, pytest.approx(1.0), -0.5)
@@ -62,7 +62,7 @@ def test_down_rewards_what_goes_down():
     assert high.level == pytest.approx(0.125)
 
 
-def test_a_stall_is_told_neutral_within_a_second_never_rewarded_and_resumes():
+def test_stall_is_neutral_within_a_second_and_resumes():
     loop = feedback()
     assert all(s.reward for s in loop.step(values([2.0] * 32)))
     last = 31 * HOP
@@ -77,19 +77,19 @@ def test_a_stall_is_told_neutral_within_a_second_never_rewarded_and_resumes():
     assert (resumed.usable, resumed.reward, resumed.level) == (True, True, 1.0)
 
 
-def test_one_word_after_a_long_stall_is_enough():
+def test_single_expectation_after_long_stall_is_enough():
     loop = feedback()
     loop.step(values([2.0] * 4))
     (sample,) = loop.step([], at(1.0))
     assert sample.level == 0.5
 
 
-def test_a_stream_that_never_starts_is_stale():
+def test_stream_that_never_starts_is_stale():
     (sample,) = feedback().step([], 4000)
     assert (sample.level, sample.reward, sample.why[:5]) == (0.5, False, "stale")
 
 
-def test_values_that_come_too_late_earn_nothing():
+def test_late_values_are_not_rewarded():
     """A burst after a stall: what belongs to the time that was already told stale is not fed back again."""
     loop = feedback()
     loop.step(values([2.0] * 8))
@@ -100,7 +100,7 @@ def test_values_that_come_too_late_earn_nothing():
     assert late[0].level == 0.5
 
 
-def test_the_latest_word_on_what_was_expected_counts():
+def test_latest_expectation_counts():
     """An engine whose clock jumped says 100,000, then better: feedback does not wait for sample 100,000."""
     loop = feedback()
     loop.step(values([2.0] * 8))
@@ -109,7 +109,7 @@ def test_the_latest_word_on_what_was_expected_counts():
     assert loop.step([value(2.0, 408)])[0].usable
 
 
-def test_a_word_that_was_far_off_is_taken_back_by_the_next():
+def test_wrong_expectation_is_corrected_by_next():
     loop = feedback()
     loop.step(values([2.0] * 8))
     loop.step([], 100_000)
@@ -117,7 +117,7 @@ def test_a_word_that_was_far_off_is_taken_back_by_the_next():
     assert loop.step([value(2.0, 72)], 78)[0].usable
 
 
-def test_a_pulse_that_an_artifact_cut_does_not_go_on_after_it():
+def test_pulse_cut_by_artifact_does_not_continue():
     loop = feedback(reward={"kind": "discrete", "hold_s": 1.0, "refractory_s": 2.0})
     assert loop.step([value(2.0, 0)])[0].reward
     bad, after = loop.step([value(2.0, 8, usable=False), value(2.0, 16)])
@@ -128,7 +128,7 @@ def test_a_pulse_that_an_artifact_cut_does_not_go_on_after_it():
     assert loop.step([value(2.0, 624 + at(2.0))])[0].reward
 
 
-def test_word_of_what_is_expected_changes_nothing_while_values_come():
+def test_expectation_has_no_effect_while_values_arrive():
     zs = np.random.default_rng(0).standard_normal(200)
     quiet, told = feedback(), feedback()
     one = [s for v in values(zs) for s in quiet.step([v])]
@@ -136,7 +136,7 @@ def test_word_of_what_is_expected_changes_nothing_while_values_come():
     assert same(one, other)
 
 
-def test_an_artifact_holds_then_fades_and_says_why():
+def test_artifact_holds_then_fades_with_reason():
     loop = feedback()
     loop.step(values([2.0] * 4))
     bad = loop.step(values([9.0] * 64, first=4 * HOP, usable=False, why="blink on Fp1"))
@@ -150,7 +150,7 @@ def test_an_artifact_holds_then_fades_and_says_why():
     assert bad[0].z == pytest.approx(9.0)
 
 
-def test_an_artifact_after_failure_is_no_punishment():
+def test_artifact_below_threshold_returns_to_neutral():
     loop = feedback()
     loop.step(values([-2.0] * 4))
     bad = loop.step(values([-9.0] * 64, first=4 * HOP, usable=False))
@@ -165,7 +165,7 @@ def test_an_artifact_after_failure_is_no_punishment():
         ({"log": True, "mean": 5.0, "sd": 0.5}, 0.0, "a power of 0 has no logarithm"),
     ],
 )
-def test_no_number_is_no_feedback(change, number, why):
+def test_nan_value_gives_no_feedback(change, number, why):
     made = baseline(**change)
     measure = dataclasses.replace(THETA, log=made.log)
     asked = FeedbackSettings(feature="theta")
@@ -175,7 +175,7 @@ def test_no_number_is_no_feedback(change, number, why):
     assert (sample.usable, sample.reward, sample.why) == (False, False, why)
 
 
-def test_what_is_withheld_moves_no_threshold_and_counts_in_no_index():
+def test_withheld_values_do_not_move_threshold_or_index():
     clean, dirty = (feedback(threshold={"rule": "percentile", "change": "at once"}) for _ in range(2))
     zs = np.random.default_rng(2).standard_normal(600)
     a = [s for k, z in enumerate(zs) for s in clean.step([value(z, 2 * k * HOP)])]
@@ -195,7 +195,7 @@ def with_inhibit(zs, emg, **inhibit):
     ]
 
 
-def test_an_inhibit_withholds_and_lingers():
+def test_inhibit_withholds_and_lingers():
     samples = with_inhibit([2.0] * 40, [0.0] * 8 + [3.0] * 8 + [0.0] * 24)
     withheld = [k for k, s in enumerate(samples) if not s.usable]
     assert withheld == list(range(8, 24))  # and 0.25 s after the last value beyond
@@ -203,12 +203,12 @@ def test_an_inhibit_withholds_and_lingers():
     assert not any(samples[k].reward for k in withheld)
 
 
-def test_an_inhibit_may_be_below_and_in_its_own_unit():
+def test_inhibit_below_limit_in_own_unit():
     samples = with_inhibit([2.0] * 3, [0.0, -3.0, 0.0], side="below", limit=-2.5, unit="value", linger_s=0.0)
     assert [s.why for s in samples] == ["", "inhibit 'emg' is below its limit -2.5", ""]
 
 
-def test_an_inhibit_that_says_nothing_withholds():
+def test_inhibit_without_value_withholds():
     loop = feedback(inhibits=[INHIBIT])
     assert loop.step([value(2.0, 0)])[0].why == "inhibit 'emg' gives no values"
     assert loop.step([value(0.0, 8, name="emg"), value(2.0, 8)])[0].usable
@@ -218,14 +218,14 @@ def test_an_inhibit_that_says_nothing_withholds():
     assert sample.why == "inhibit 'emg' cannot be judged: T7 is flat"
 
 
-def test_an_inhibit_of_the_same_sample_speaks_first_in_either_order():
+def test_inhibit_of_same_sample_applies_in_either_order():
     for order in (1, -1):
         loop = feedback(inhibits=[INHIBIT])
         (sample,) = loop.step([value(2.0, 0), value(3.0, 0, name="emg")][::order])
         assert not sample.usable
 
 
-def test_the_response_to_heat_onset_is_left_out():
+def test_response_to_heat_onset_is_withheld():
     loop = feedback()
     loop.heat_onset(800)
     loop.heat_onset(2000)
@@ -237,7 +237,7 @@ def test_the_response_to_heat_onset_is_left_out():
     assert not any(s.reward for s in samples if not s.usable)
 
 
-def test_blocks_move_the_threshold_and_report():
+def test_end_of_block_moves_threshold_and_returns_result():
     loop = feedback(threshold={"rule": "weighted", "success_rate": 0.5})
     zs = np.random.default_rng(0).standard_normal(3200) + 1.0
     samples = loop.step(values(zs)) + loop.step([value(0, 3200 * HOP, usable=False)])
@@ -256,7 +256,7 @@ def test_blocks_move_the_threshold_and_report():
     assert sample.success_index == 1.0
 
 
-def test_each_condition_has_its_own_threshold():
+def test_conditions_have_separate_thresholds():
     loop = feedback(("rest", "pain"), threshold={"rule": "percentile"})
     loop.step(values(np.full(3200, 2.5)))
     moved = loop.end_block().next_threshold_z
@@ -297,7 +297,7 @@ def arrivals(events):
 
 @given(EVENTS, LOOPS, st.data())
 @settings(deadline=None)
-def test_batches_make_no_difference_to_the_last_bit(events, content, data):
+def test_feedback_does_not_depend_on_batches(events, content, data):
     groups = arrivals(events)
     one, other = (feedback(inhibits=[INHIBIT], **content) for _ in range(2))
     for loop in (one, other):
@@ -314,7 +314,7 @@ def test_batches_make_no_difference_to_the_last_bit(events, content, data):
 
 @given(EVENTS, LOOPS, st.lists(st.integers(0, 400), max_size=80))
 @settings(deadline=None)
-def test_nothing_unusable_is_ever_rewarded(events, content, silences):
+def test_unusable_values_are_never_rewarded(events, content, silences):
     """Artifacts, inhibits, stalls and late values in any order: no reward, a reason, a level that only comes home."""
     loop = feedback(inhibits=[INHIBIT], **content)
     neutral = loop.settings.level.neutral
@@ -338,7 +338,7 @@ def test_nothing_unusable_is_ever_rewarded(events, content, silences):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_half_of_a_step_within_120_ms_of_the_filters_delay(seed):
+def test_step_reaches_half_level_within_delay_and_120_ms(seed):
     """Theta's amplitude doubles at 70 s: filter (0.1 s), power (time constant 0.1 s), z-score, level."""
     rng, delay_s = np.random.default_rng(seed), 0.1
     t = np.arange(at(80)) / RATE_HZ
@@ -396,7 +396,7 @@ def test_half_of_a_step_within_120_ms_of_the_filters_delay(seed):
         ({}, {"conditions": []}, "no condition is given; there are: rest, warm, pain"),
     ],
 )
-def test_refuses_before_a_session_starts(content, changes, message):
+def test_wrong_setup_is_refused(content, changes, message):
     asked = checked(FeedbackSettings, {"feature": "theta"} | content, "feedback")
     given_ = {
         "measures": MEASURES,
@@ -407,7 +407,7 @@ def test_refuses_before_a_session_starts(content, changes, message):
         Feedback(asked, rate_hz=RATE_HZ, **given_)
 
 
-def test_refuses_everything_at_once():
+def test_problems_of_setup_are_listed_at_once():
     asked = checked(
         FeedbackSettings,
         {"feature": "theta", "threshold": {"rule": "fixed", "z": 8.0}, "inhibits": [INHIBIT]},
@@ -420,7 +420,7 @@ def test_refuses_everything_at_once():
         assert part in text
 
 
-def test_an_inhibit_in_its_own_unit_needs_no_baseline():
+def test_inhibit_in_own_unit_needs_no_baseline():
     asked = {"feature": "theta", "inhibits": [{"feature": "emg", "limit": 20.0, "unit": "value"}]}
     loop = Feedback(
         checked(FeedbackSettings, asked, "it"), {"theta": THETA, "emg": EMG}, [baseline()], ["rest"], RATE_HZ
@@ -429,7 +429,7 @@ def test_an_inhibit_in_its_own_unit_needs_no_baseline():
     assert loop.step([value(1.0, 0), value(1.0, 0, name="emg")])[0].usable
 
 
-def test_blocks_and_values_come_in_their_order():
+def test_blocks_or_values_out_of_order_are_refused():
     loop = feedback()
     with pytest.raises(WrongInput, match="a 'rest' block is running; end it first"):
         loop.start_block("rest")
@@ -466,12 +466,12 @@ def test_blocks_and_values_come_in_their_order():
         ({"feature": "a", "level": {"span": 1}}, "level.span: no such key; did you mean 'span_z'"),
     ],
 )
-def test_settings_refuse(content, message):
+def test_wrong_settings_are_refused(content, message):
     with pytest.raises(WrongInput, match=message):
         checked(FeedbackSettings, content, "feedback")
 
 
-def test_settings_refuse_all_tables_at_once():
+def test_wrong_tables_are_listed_at_once():
     content = {
         "feature": "a",
         "threshold": {"rule": "fixed"},
@@ -483,6 +483,6 @@ def test_settings_refuse_all_tables_at_once():
         checked(FeedbackSettings, content, "feedback")
 
 
-def test_settings_do_not_change():
+def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         FeedbackSettings(feature="a").feature = "b"

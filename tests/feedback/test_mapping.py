@@ -42,11 +42,11 @@ def rewards(asked, successes, first=0):
         (0.2, 0.0, 0.2), (0.2, 1.0, 0.6), (0.2, -1.0, 0.1), (0.0, -1.0, 0.0), (0.0, 1.0, 0.5), (1.0, 5.0, 1.0),
     ],
 )  # fmt: skip
-def test_neutral_at_threshold_full_beyond_the_span(neutral, margin, expected):
+def test_level_is_neutral_at_threshold_and_full_beyond_span(neutral, margin, expected):
     assert level(neutral=neutral, span_z=2.0).update(margin, 0) == pytest.approx(expected)
 
 
-def test_without_a_limit_the_level_adds_no_delay_to_the_value():
+def test_level_without_rate_limit_adds_no_delay():
     """A slow rise of the value: 50 % and 90 % of the level's change come with the very value that passes them."""
     made, margins = level(span_z=2.0), [min(k / 50, 1.0) * 2.0 for k in range(80)]
     levels = [made.update(margin, k * HOP) for k, margin in enumerate(margins)]
@@ -58,7 +58,7 @@ def test_without_a_limit_the_level_adds_no_delay_to_the_value():
     assert [step.update(m, k * HOP) for k, m in enumerate([-2.0, -2.0, 2.0, -2.0])] == [0.0, 0.0, 1.0, 0.0]
 
 
-def test_a_limit_makes_it_calm():
+def test_level_rate_is_limited():
     made = level(limit_per_s=0.25)
     levels = [made.update(5.0, at(k / 32)) for k in range(97)]
     assert levels[0] == 0.5
@@ -76,7 +76,7 @@ def test_a_limit_makes_it_calm():
     st.floats(0.1, 0.6),
     st.floats(0.0, 1.0),
 )
-def test_a_level_keeps_its_bounds_and_its_speed(moves, limit, neutral, fade_s, hold_s):
+def test_level_stays_within_bounds_and_rate(moves, limit, neutral, fade_s, hold_s):
     made = level(limit_per_s=limit, neutral=neutral, fade_s=fade_s, hold_s=hold_s)
     index, before = 0, neutral
     for hop, margin in moves:
@@ -91,7 +91,7 @@ def test_a_level_keeps_its_bounds_and_its_speed(moves, limit, neutral, fade_s, h
 
 
 @pytest.mark.parametrize("hold_s", [0.0, 0.5, 1.0])
-def test_holds_then_fades_to_neutral(hold_s):
+def test_level_holds_then_fades_to_neutral(hold_s):
     made = level(hold_s=hold_s, fade_s=0.4)
     made.update(2.0, 0)
     levels = {t: made.hold(at(t / 100), 0.0) for t in range(1, 200)}
@@ -101,14 +101,14 @@ def test_holds_then_fades_to_neutral(hold_s):
 
 
 @given(st.floats(0, 1), st.floats(0, 0.6), st.floats(-3, 3), st.integers(230, 2000))
-def test_silence_is_neutral_before_a_second_whatever_the_settings(hold_s, fade_s, margin, silent):
+def test_silence_is_neutral_within_a_second_with_any_settings(hold_s, fade_s, margin, silent):
     made = level(hold_s=hold_s, fade_s=fade_s)
     made.update(margin, 1000)
     silent = max(silent, at(0.9) + 1)
     assert made.hold(1000 + silent, silent / RATE_HZ) == 0.5
 
 
-def test_what_silence_has_faded_an_unusable_value_does_not_bring_back():
+def test_unusable_value_after_silence_keeps_neutral():
     made = level(hold_s=1.0)
     made.update(2.0, 0)
     assert made.hold(at(0.95), 0.95) == 0.5
@@ -116,11 +116,11 @@ def test_what_silence_has_faded_an_unusable_value_does_not_bring_back():
     assert made.update(2.0, at(0.97)) == 1.0
 
 
-def test_before_anything_was_earned_it_is_neutral():
+def test_level_before_first_value_is_neutral():
     assert level(neutral=0.3).hold(5, 0.0) == 0.3
 
 
-def test_a_continuous_reward_lasts_while_above():
+def test_continuous_reward_lasts_while_above():
     assert rewards(reward(), [0, 1, 1, None, 1, 0]) == [False, True, True, False, True, False]
     assert rewards(reward(above_s=HOP / RATE_HZ), [1, 1, 1, None, 1, 1]) == [
         False,
@@ -132,26 +132,26 @@ def test_a_continuous_reward_lasts_while_above():
     ]
 
 
-def test_a_discrete_reward_holds_and_pauses():
+def test_discrete_reward_holds_and_pauses():
     found = rewards(reward(kind="discrete", hold_s=0.25, refractory_s=0.5), [True] * 60)
     assert [k for k, on in enumerate(found) if on] == [*range(8), *range(24, 32), *range(48, 56)]
 
 
-def test_a_discrete_reward_holds_through_failure_but_not_through_artifacts():
+def test_discrete_reward_holds_through_failure_but_not_artifacts():
     asked = {"kind": "discrete", "hold_s": 0.25, "refractory_s": 0.25}
     assert sum(rewards(reward(**asked), [True] + [False] * 20)) == 8
     found = rewards(reward(**asked), [True, True, None] + [True] * 12)
     assert [k for k, on in enumerate(found) if on] == [0, 1, 10, 11, 12, 13, 14]
 
 
-def test_a_burst_is_rewarded_once_after_its_onset():
+def test_burst_is_rewarded_once_after_onset():
     asked = reward(kind="burst", above_s=0.125, hold_s=0.0625, refractory_s=0.0)
     found = rewards(asked, [True] * 10 + [False] + [True] * 20 + [False] + [True] * 3 + [False] + [True] * 9)
     # What is above at the start has no onset; 3 values are too short; 4 hops above are 0.125 s.
     assert [k for k, on in enumerate(found) if on] == [15, 16, 40, 41]
 
 
-def test_a_burst_whose_onset_was_not_seen_earns_nothing():
+def test_burst_without_onset_is_not_rewarded():
     assert not any(rewards(reward(kind="burst"), [False, None, True, True, True]))
     assert any(rewards(reward(kind="burst"), [False, None, False, True]))
 
@@ -164,7 +164,7 @@ def test_a_burst_whose_onset_was_not_seen_earns_nothing():
     st.floats(0, 0.5),
 )
 @settings(max_examples=300)
-def test_no_reward_in_the_refractory_time_nor_while_unusable(moves, kind, hold_s, refractory_s, above_s):
+def test_no_reward_while_refractory_or_unusable(moves, kind, hold_s, refractory_s, above_s):
     asked = reward(kind=kind, hold_s=hold_s, refractory_s=refractory_s, above_s=above_s)
     hold, pause, above = (round(x * RATE_HZ) for x in (hold_s, refractory_s, above_s))
     index, started, ended, rose, onset = 0, None, None, None, False
@@ -207,6 +207,6 @@ def test_no_reward_in_the_refractory_time_nor_while_unusable(moves, kind, hold_s
         (RewardSettings, {"kind": "burst", "refractory_s": -1.0}, "refractory_s: found -1.0"),
     ],
 )
-def test_settings_refuse(model, content, message):
+def test_wrong_settings_are_refused(model, content, message):
     with pytest.raises(WrongInput, match=message):
         checked(model, content, "it")

@@ -50,7 +50,7 @@ def train(found, scores, per_trial=1, block=TRIALS_A_BLOCK):
 @RULES
 @BOTH
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
-def test_the_promised_rate_is_kept_over_ten_thousand_trials(rule, promised, change, noise):
+def test_reward_rate_is_kept_over_10000_trials(rule, promised, change, noise):
     """Participants steadier, alike and noisier than in their baseline; the first trials count too."""
     for seed in range(3):
         scores = noise * np.random.default_rng(seed).standard_normal(N_TRIALS)
@@ -63,7 +63,7 @@ def test_the_promised_rate_is_kept_over_ten_thousand_trials(rule, promised, chan
 @BOTH
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("rate", [0.4, 0.65])
-def test_three_clean_minutes_then_stable_keeps_its_promise(change, noise, rate):
+def test_settled_rule_keeps_reward_rate(change, noise, rate):
     """32 values a second, as fast features give them: the first three minutes, at the baseline's percentile, apart."""
     scores = noise * np.random.default_rng(1).standard_normal(320_000)
     found = threshold(rule="settled", success_rate=rate, change=change, too_easy=0.95, too_hard=0.05)
@@ -77,7 +77,7 @@ def test_three_clean_minutes_then_stable_keeps_its_promise(change, noise, rate):
 
 @pytest.mark.parametrize("rule", [{"rule": "weighted"}, {"rule": "percentile"}])
 @BOTH
-def test_scores_that_resemble_their_forerunners_change_no_promise(rule, change):
+def test_autocorrelated_scores_keep_reward_rate(rule, change):
     noise = np.random.default_rng(3).standard_normal(N_TRIALS)
     scores = np.zeros(N_TRIALS)
     for k in range(1, N_TRIALS):
@@ -86,7 +86,7 @@ def test_scores_that_resemble_their_forerunners_change_no_promise(rule, change):
 
 
 @pytest.mark.parametrize("rule", ["percentile", "weighted", "one_up_two_down"])
-def test_a_learner_keeps_the_rate_and_raises_the_index(rule):
+def test_learning_raises_index_not_rate(rule):
     """Somebody who gains 2 SD in 10,000 trials: the rate hides it, the fixed-baseline index shows it."""
     scores = np.random.default_rng(0).standard_normal(N_TRIALS) + np.linspace(0, 2, N_TRIALS)
     found = train(threshold(rule=rule), scores)
@@ -97,7 +97,7 @@ def test_a_learner_keeps_the_rate_and_raises_the_index(rule):
 
 @pytest.mark.parametrize("p", [0.3, 0.65, 0.9])
 @pytest.mark.parametrize("n", [3, 20, 500])
-def test_a_percentile_of_few_scores_is_exceeded_as_often_as_promised(n, p):
+def test_percentile_of_few_scores_keeps_reward_rate(n, p):
     if not 1 / (n + 1) <= p <= n / (n + 1):
         pytest.skip("so few scores have no such percentile")
     rng = np.random.default_rng(n)
@@ -107,7 +107,7 @@ def test_a_percentile_of_few_scores_is_exceeded_as_often_as_promised(n, p):
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([0.03125, 0.25])), min_size=1, max_size=80))
-def test_recent_scores_are_those_of_the_memory(pushed):
+def test_recent_scores_are_limited_to_memory(pushed):
     recent, times, now = RecentScores(3.0), [], 0.0
     for score, clean_s in pushed:
         recent.push(score, clean_s)
@@ -118,13 +118,13 @@ def test_recent_scores_are_those_of_the_memory(pushed):
     assert recent.share_above(0.0) == pytest.approx(np.mean(np.array(expected) > 0.0))
 
 
-def test_a_fixed_threshold_stays():
+def test_fixed_threshold_never_moves():
     found = train(threshold(rule="fixed", z=0.7), np.random.default_rng(0).standard_normal(1000) + 2)
     assert (found.score, found.z, found.promised) == (0.7, 0.7, None)
 
 
 @pytest.mark.parametrize("rule", ["percentile", "weighted", "one_up_two_down", "settled"])
-def test_nothing_moves_within_a_block(rule):
+def test_threshold_is_constant_within_block(rule):
     found = threshold(rule=rule)
     start = found.score
     for k, score in enumerate(np.random.default_rng(0).standard_normal(3000) + 1.0):
@@ -143,7 +143,7 @@ def test_nothing_moves_within_a_block(rule):
     st.sampled_from(["up", "down"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_change_is_bounded_and_stays_within_the_baseline(rule, change, most, shift, direction):
+def test_change_of_threshold_is_bounded_by_step_and_baseline(rule, change, most, shift, direction):
     made = baseline(n=200)
     found = threshold(direction, made, rule=rule, change=change, max_change_z=most)
     low, high = min(made.z_values), max(made.z_values)
@@ -156,7 +156,7 @@ def test_a_change_is_bounded_and_stays_within_the_baseline(rule, change, most, s
         assert low <= found.z <= high
 
 
-def test_settled_is_set_once_and_again_only_in_extremes():
+def test_settled_rule_sets_once_and_again_only_in_extremes():
     rng = np.random.default_rng(0)
     found = threshold(rule="settled", change="at once")
     start, moves = found.score, []
@@ -183,7 +183,7 @@ def test_settled_is_set_once_and_again_only_in_extremes():
     assert len(moves) == 2
 
 
-def test_settled_counts_clean_time_only():
+def test_settled_rule_counts_clean_time_only():
     """Fifteen seconds of values, fifteen without, and so on: after 330 s, 165 s were clean, and nothing is set."""
     found = threshold(rule="settled", change="at once")
     index, start = 0, found.score
@@ -202,7 +202,7 @@ def test_settled_counts_clean_time_only():
 
 @pytest.mark.parametrize("rule", [{"rule": "fixed", "z": 9.0}, {"rule": "weighted", "z": 9.0}])
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_a_threshold_that_the_baseline_never_reached_is_refused(rule, direction):
+def test_threshold_never_reached_in_baseline_is_refused(rule, direction):
     message = (
         r"a threshold of z = 9 for feature 'theta' lies outside what its 'rest' baseline ever reached, "
         r"-3\.\d\d to 3\.\d\d: it would be exceeded always or never"
@@ -213,7 +213,7 @@ def test_a_threshold_that_the_baseline_never_reached_is_refused(rule, direction)
         threshold(direction, **(rule | {"z": -9.0}))
 
 
-def test_down_is_up_mirrored():
+def test_direction_down_mirrors_up():
     scores = np.random.default_rng(5).standard_normal(2000) + 0.4
     mirrored = baseline(values=tuple(-x for x in baseline().values))
     up = train(threshold("up", rule="percentile"), scores)
@@ -248,12 +248,12 @@ def test_down_is_up_mirrored():
         ({"memory_s": float("nan")}, "memory_s: found nan"),
     ],
 )
-def test_settings_refuse(content, message):
+def test_wrong_settings_are_refused(content, message):
     with pytest.raises(WrongInput, match=message):
         checked(ThresholdSettings, content, "threshold")
 
 
-def test_settings_refuse_all_at_once():
+def test_problems_of_settings_are_listed_at_once():
     content = {"rule": "weighted", "success_rate": 65, "memory_s": 3.0, "least_step_z": 5.0, "trial_s": 0}
     with pytest.raises(WrongInput, match="threshold has 4 problems"):
         checked(ThresholdSettings, content, "threshold")
@@ -262,7 +262,7 @@ def test_settings_refuse_all_at_once():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("rate", [0.4, 0.5, 0.65, 0.8])
 @pytest.mark.parametrize("baseline_seconds", [10, 15, 20, 25, 30])
-def test_the_percentile_rule_on_real_alpha(data_dir, rate, baseline_seconds):
+def test_percentile_rule_keeps_rate_on_real_alpha(data_dir, rate, baseline_seconds):
     """PhysioNet S001R02, eyes closed: alpha at O1 rises through the minute, and the rate stays within 5 %."""
     raw = mne.io.read_raw_edf(data_dir / "physionet_eegmmidb" / "S001R02.edf", verbose=False)
     x = raw.get_data(picks=["O1.."]).T * 1e6

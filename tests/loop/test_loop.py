@@ -52,7 +52,7 @@ def run_loop(eeg, sizes, instructions=INSTRUCTIONS, settings=SETTINGS, **known):
     return loop, values, samples
 
 
-def test_results_do_not_depend_on_chunks(eeg):
+def test_output_does_not_depend_on_chunking(eeg):
     _, values, samples = run_loop(eeg, [250])
     for sizes in ([1, 7, 40], [1000]):
         _, others, other_samples = run_loop(eeg, sizes)
@@ -61,7 +61,7 @@ def test_results_do_not_depend_on_chunks(eeg):
     assert any(sample.reward for sample in samples)
 
 
-def test_a_fit_computed_beside_the_session_is_the_same_as_one_on_the_spot(eeg):
+def test_fit_job_equals_fit_in_place(eeg):
     _, values, samples = run_loop(eeg, [100])
     loop, others, other_samples, start, job = Loop(SETTINGS), [], [], 0, None
     for index, instruction, details in (*INSTRUCTIONS, (len(eeg), None, {})):
@@ -81,7 +81,7 @@ def test_a_fit_computed_beside_the_session_is_the_same_as_one_on_the_spot(eeg):
     assert bits(other_samples) == bits(samples)
 
 
-def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
+def test_baseline_is_from_fitted_pipeline(eeg):
     """Scores of the fitted pipeline's own baseline have mean 0 and SD 1: not those of the pipeline before it."""
     loop, *_ = run_loop(eeg[:8000], [500], INSTRUCTIONS[:4])
     baseline = loop.baselines[THETA, "rest"]
@@ -91,7 +91,7 @@ def test_the_baseline_is_that_of_the_fitted_pipeline(eeg):
     np.testing.assert_array_equal(baseline.values, clean)
 
 
-def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
+def test_assumed_limits_do_not_decide_if_baseline_suffices(eeg):
     """EEG three times as large moves all the time by assumed limits, and not by the participant's own."""
     loud = 3.0 * eeg[:8000]
     instructions = ((1000, "collect", {"condition": "rest"}),)
@@ -105,7 +105,7 @@ def test_limits_before_a_fit_do_not_decide_whether_a_baseline_will_do(eeg):
     assert "needed are 15.0 s" in short.trial_fit_job()()
 
 
-def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(eeg):
+def test_participant_record_json_gives_equal_bits(eeg):
     loop, *_ = run_loop(eeg[:8000], [500], INSTRUCTIONS[:4])
     baselines = tuple(loop.baselines.values())
     record = ParticipantRecord(loop.participant_fit, baselines)
@@ -121,7 +121,7 @@ def test_record_of_a_participant_in_json_gives_the_next_session_the_same_bits(ee
         ParticipantRecord.from_dict({"until": 3})
 
 
-def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
+def test_silent_stream_gives_one_sample_per_expectation(eeg):
     loop, _, _ = run_loop(eeg[:9000], [500], INSTRUCTIONS[:4])
     assert loop.do("expect", expected=9001) == []
     stale = loop.do("expect", expected=9200)
@@ -130,7 +130,7 @@ def test_a_silent_stream_is_told_once_for_each_expectation(eeg):
     assert loop.do("expect", expected=9100) == []
 
 
-def test_a_dead_channel_does_not_keep_the_others_from_being_measured(eeg):
+def test_fit_with_dead_channel_measures_the_others(eeg):
     x = eeg[:7000].copy()
     x[:, 3], x[:, 5] = 0.0, np.nan
     participant_fit = fit({"rest": x}, MONTAGE, RATE_HZ, 7000)
@@ -143,7 +143,7 @@ def test_a_dead_channel_does_not_keep_the_others_from_being_measured(eeg):
     assert np.isfinite(participant_fit.spectrum.density).all()
 
 
-def test_too_short_a_baseline_is_refused_in_words(eeg):
+def test_too_short_baseline_is_refused(eeg):
     with pytest.raises(
         WrongInput, match=r"no channel has 6 s of EEG in the baseline of 4\.0 s; look at the contact"
     ):
@@ -170,12 +170,12 @@ def test_too_short_a_baseline_is_refused_in_words(eeg):
         ("start_block", {"condition": "rest"}, WrongInput, "has no 'rest' baseline"),
     ],
 )
-def test_instructions_that_make_no_sense_are_refused(instruction, details, error, words):
+def test_impossible_instruction_is_refused(instruction, details, error, words):
     with pytest.raises(error, match=words):
         Loop(SETTINGS).do(instruction, **details)
 
 
-def test_a_session_without_feedback_has_no_blocks():
+def test_start_block_without_feedback_is_refused():
     loop = Loop(LoopSettings((posterior_alpha(),), MONTAGE, RATE_HZ))
     assert loop.wanted == ("posterior_alpha",)
     with pytest.raises(WrongInput, match="its protocol has no .feedback. table"):

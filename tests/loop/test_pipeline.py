@@ -100,7 +100,7 @@ def calibration():
     ),
     first=st.sampled_from([0, 3, 12345]),
 )
-def test_chunks_make_no_difference(eventful, calibration, reference, sizes, first):
+def test_output_does_not_depend_on_chunking(eventful, calibration, reference, sizes, first):
     def fresh():
         pipeline = Pipeline(ONE_OF_EACH, MONTAGE, RATE_HZ, reference=reference)
         pipeline.calibrate(calibration, from_index=first + 777)
@@ -116,7 +116,7 @@ def test_chunks_make_no_difference(eventful, calibration, reference, sizes, firs
     ]
 
 
-def test_what_was_before_makes_no_difference_to_the_grid():
+def test_grid_of_values_does_not_depend_on_first_index():
     """Values fall on the same samples wherever a stream is joined, and agree once the filters are full."""
     x = head(8, artifacts=NO_ARTIFACTS).samples
     early, late = Pipeline(None, MONTAGE, RATE_HZ), Pipeline(None, MONTAGE, RATE_HZ)
@@ -127,7 +127,7 @@ def test_what_was_before_makes_no_difference_to_the_grid():
 
 
 @pytest.mark.parametrize("rate_hz", [128.0, 160.0, 250.0, 256.0, 500.0, 1000.0])
-def test_update_rates(rate_hz):
+def test_features_have_their_update_rates(rate_hz):
     pipeline = Pipeline(ONE_OF_EACH, MONTAGE, rate_hz)
     n = int(10 * rate_hz)
     times = np.arange(n) / rate_hz
@@ -139,7 +139,7 @@ def test_update_rates(rate_hz):
     assert [value.delay_s for value in values[:4]] == [0.15, 0.1, 0.1, 0.1]
 
 
-def test_chunks_that_do_not_fit_are_refused():
+def test_misshapen_or_backward_chunk_is_refused():
     pipeline = Pipeline(None, MONTAGE, RATE_HZ)
     with pytest.raises(WrongShape, match="needs 16 channels, as the montage has; found 3"):
         pipeline.push(chunk(np.zeros((5, 3))))
@@ -171,7 +171,7 @@ def calibrated(x):
 
 
 @pytest.mark.parametrize("change", [lambda x: x + 1234.5, lambda x: 2 * x], ids=["offset", "gain"])
-def test_offset_and_gain_make_no_difference(change):
+def test_offset_and_gain_have_no_effect(change):
     x = head(20, 4).samples
     once, flags = invariant(x, calibrated)
     again, flags_again = invariant(change(x), calibrated)
@@ -180,7 +180,7 @@ def test_offset_and_gain_make_no_difference(change):
     assert flags.mean() > 0.3
 
 
-def test_average_reference_makes_the_recording_reference_immaterial():
+def test_average_reference_removes_recording_reference():
     x = head(20, 4, artifacts=NO_ARTIFACTS).samples
     other = x - x[:, [MONTAGE.labels.index("T7"), MONTAGE.labels.index("T8")]].mean(axis=1, keepdims=True)
 
@@ -197,7 +197,7 @@ def test_average_reference_makes_the_recording_reference_immaterial():
 # -- gaps, contact, artifacts --------------------------------------------------------------------------------------
 
 
-def test_beginning_and_gaps_are_named():
+def test_start_and_gap_are_named_as_reason():
     x = head(10, artifacts=NO_ARTIFACTS).samples
     x[1250:1260, MONTAGE.labels.index("Fz")] = np.nan
     values = run(Pipeline(None, MONTAGE, RATE_HZ), x)
@@ -211,7 +211,7 @@ def test_beginning_and_gaps_are_named():
     assert all(value.usable for value in values if value.index > max(gap))
 
 
-def test_samples_that_were_left_out_are_a_gap():
+def test_skipped_samples_are_a_gap():
     x = head(10, artifacts=NO_ARTIFACTS).samples
     missing = x.copy()
     missing[1300:1400] = np.nan
@@ -221,7 +221,7 @@ def test_samples_that_were_left_out_are_a_gap():
     assert [repr(value) for value in values] == [repr(value) for value in expected]
 
 
-def test_bad_channels_leave_with_an_event_and_come_back():
+def test_bad_channel_leaves_and_returns_with_event():
     contact = BadContact("Oz", 5.0, 10.0, "off")
     x = head(30, 5, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=(contact,))).samples
     good = head(30, 5, artifacts=NO_ARTIFACTS).samples
@@ -248,7 +248,7 @@ def test_bad_channels_leave_with_an_event_and_come_back():
 
 
 @pytest.mark.parametrize("kind, within_s", [("off", 0.6), ("noisy", 0.8), ("flat", 0.8)])
-def test_bad_contact_is_noticed_soon(kind, within_s):
+def test_bad_contact_is_detected_soon(kind, within_s):
     for onset_s in (4.0, 4.1, 4.2):
         contacts = (BadContact("Fz", onset_s, 20.0, kind),)
         settings = ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)
@@ -258,7 +258,7 @@ def test_bad_contact_is_noticed_soon(kind, within_s):
         assert values[-1].why.startswith("bad contact: ")
 
 
-def test_a_place_without_channels_says_so():
+def test_region_without_channels_is_unusable_with_reason():
     contacts = (BadContact("Fz", 3.0, 20.0, "flat"),)
     x = head(12, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
     pipeline = Pipeline([frontal_midline_theta(), ONE_OF_EACH[4]], MONTAGE, RATE_HZ)
@@ -269,7 +269,7 @@ def test_a_place_without_channels_says_so():
     assert pipeline.channel_states["Fz"].state == "flat"
 
 
-def test_a_row_of_large_blinks_is_not_taken_for_bad_contact_of_the_forehead_only():
+def test_series_of_large_blinks_is_not_bad_contact():
     x = head(8, 7, artifacts=NO_ARTIFACTS).samples
     row = np.tile(np.hanning(75), 6)[:, None] * 600
     x[1000 : 1000 + len(row), :2] += row
@@ -278,7 +278,7 @@ def test_a_row_of_large_blinks_is_not_taken_for_bad_contact_of_the_forehead_only
     assert {value.why for value in during} == {"blink"}
 
 
-def test_the_last_forehead_channel_says_what_is_lost():
+def test_event_of_last_forehead_channel_names_loss():
     contacts = tuple(BadContact(label, 1.0, 20.0, "off") for label in ("Fp1", "Fp2"))
     x = head(6, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
     pipeline = Pipeline([posterior_alpha()], MONTAGE, RATE_HZ)
@@ -290,7 +290,7 @@ def test_the_last_forehead_channel_says_what_is_lost():
 
 
 @pytest.mark.parametrize("reference, names", [(["T7", "T8"], "T7, T8"), ("average", "")])
-def test_a_bad_reference_makes_all_features_unusable(reference, names):
+def test_bad_reference_makes_all_features_unusable(reference, names):
     contacts = tuple(BadContact(label, 4.0, 20.0, "off") for label in ("T7", "T8"))
     x = head(12, 6, artifacts=ArtifactSettings(rates_hz=NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
     pipeline = Pipeline([frontal_midline_theta(), ONE_OF_EACH[4]], MONTAGE, RATE_HZ, reference=reference)
@@ -307,7 +307,7 @@ def test_a_bad_reference_makes_all_features_unusable(reference, names):
 @pytest.mark.parametrize(
     "feature, label, hz", [(frontal_midline_theta(), "Fz", 6.0), (posterior_alpha(), "Oz", 10.0)]
 )
-def test_a_doubled_rhythm_is_seen_soon(feature, label, hz):
+def test_doubled_rhythm_changes_power_soon(feature, label, hz):
     """50 % of the change in dB within the filter's delay and 120 ms, 90 % within the delay and 400 ms."""
     columns = [MONTAGE.labels.index(name) for name in MONTAGE.channels(feature.at)]
     assert MONTAGE.labels.index(label) in columns
@@ -330,7 +330,7 @@ def test_a_doubled_rhythm_is_seen_soon(feature, label, hz):
         assert most_s <= values[0].delay_s + 0.400
 
 
-def test_calibration_begins_where_it_is_told():
+def test_calibration_starts_at_given_index():
     x = head(8, artifacts=NO_ARTIFACTS).samples
     pipeline = Pipeline(None, MONTAGE, RATE_HZ, iaf_hz=10.0)
     pipeline.calibrate(Calibration((1.0,) * 16, (1e4,) * 16, (1e6,) * 16, "a strict test"), from_index=1001)
@@ -350,7 +350,7 @@ def artifact_runs(on):
 
 @pytest.mark.parametrize("feature", [frontal_midline_theta(), posterior_alpha()], ids=lambda f: f.name)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_simulated_blinks_and_clenches(calibration, feature, seed):
+def test_simulated_blinks_and_clenches_are_detected(calibration, feature, seed):
     """The truth is the simulator's. A value carries an artifact from 0.15 s after it began (the filters are 0.1 and
     0.15 s late) until 0.15 s after its end; a contaminated second has such values, and is withheld if all of them
     are. A clean second has none in it nor in the second before. The same head without artifacts says what they did.
@@ -402,7 +402,7 @@ SLOW_S = ((24.6, 25.6), (76.0, 76.6))
 UNSURE_S = ((12.7, 13.0), (52.0, 52.6), (63.0, 64.0), (67.0, 67.6), (71.5, 72.2), (77.3, 79.6), (89.0, 90.0))
 
 
-def test_real_blinks_and_clenches(data_dir):
+def test_real_blinks_and_clenches_are_detected(data_dir):
     path = data_dir / "openbci_gui_samples" / "OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"
     recording = read_recording(path)
     x = recording.samples_uv
@@ -435,7 +435,7 @@ def area_under_curve(low, high):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("designed", [False, True], ids=["prior", "baseline"])
-def test_closed_eyes_are_told_from_open_ones_in_a_second(data_dir, designed):
+def test_eyes_closed_is_distinguished_within_a_second(data_dir, designed):
     runs = {}
     for run_number in (1, 2):
         path = data_dir / "physionet_eegmmidb" / f"S001R{run_number:02d}.edf"
@@ -463,7 +463,7 @@ def test_closed_eyes_are_told_from_open_ones_in_a_second(data_dir, designed):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_power_agrees_with_an_offline_analysis(data_dir):
+def test_power_agrees_with_offline_analysis(data_dir):
     recording = read_recording(data_dir / "physionet_eegmmidb" / "S001R02.edf")
     place = ChannelSelection(channels=("O1", "Oz", "O2"))
     feature = Power(name="alpha", at=place, band=(8.0, 12.0), scale="absolute", smoothing_s=0.5)

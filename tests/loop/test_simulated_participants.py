@@ -63,12 +63,12 @@ def rest():
         (OcularIndex(name="eyes"), ("eyes", 0.5, False, "")),
     ],
 )
-def test_a_feature_gives_its_measure(feature, expected):
+def test_measures_of_feature(feature, expected):
     assert measures_of([feature]) == {feature.name: Measure(*expected, feature.model_dump_json())}
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_can_be_trained(name):
+def test_preset_can_be_trained(name):
     """Its own baseline, taken through the pipeline, starts feedback; scores of the baseline have mean 0 and SD 1."""
     x = record(75, seed=3).samples
     loop = Loop(x, [PRESETS[name]()])
@@ -78,7 +78,7 @@ def test_every_preset_can_be_trained(name):
     assert z.std(ddof=1) == pytest.approx(1, abs=1e-9)
 
 
-def test_scores_of_a_power_are_the_same_in_db_and_in_square_microvolts(rest):
+def test_scores_in_db_equal_those_in_square_microvolts(rest):
     plain = frontal_midline_theta().model_copy(update={"scale": "absolute"})
     x = record(20, seed=5).samples
     in_db, in_uv2 = Loop(rest).run(x), Loop(rest, [plain]).run(x)
@@ -86,7 +86,7 @@ def test_scores_of_a_power_are_the_same_in_db_and_in_square_microvolts(rest):
     assert [s.reward for s in in_uv2] == [s.reward for s in in_db]
 
 
-def test_a_feature_with_another_window_needs_another_baseline(rest):
+def test_feature_with_other_window_needs_other_baseline(rest):
     slower = [frontal_midline_theta().model_copy(update={"smoothing_s": 0.5})]
     with pytest.raises(
         WrongInput, match=r"was taken with window_s 0\.12, now 0\.5: baseline and training need"
@@ -96,7 +96,7 @@ def test_a_feature_with_another_window_needs_another_baseline(rest):
         )
 
 
-def test_a_feature_with_another_band_needs_another_baseline(rest):
+def test_feature_with_other_band_needs_other_baseline(rest):
     wider = [frontal_midline_theta().model_copy(update={"band": ("iaf-6", "iaf-1")})]
     with pytest.raises(WrongInput, match=r"was taken with the declaration \{.*iaf-2.*, now \{.*iaf-1"):
         Feedback(
@@ -109,7 +109,7 @@ def test_a_feature_with_another_band_needs_another_baseline(rest):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kind", [Stall, Disconnect])
-def test_a_source_that_stops_is_neutral_within_a_second_and_resumes_by_itself(rest, kind, seed):
+def test_stopped_source_is_neutral_within_a_second_and_resumes(rest, kind, seed):
     """Stopped from 10 s on for 4 s; a stall then gives all that waited at once, a broken link has lost it."""
     stop_s, back_s = 10.0 + 0.01 * seed, 14.0 + 0.01 * seed
     rows = list(played(rest, kind(stop_s, back_s - stop_s), 24, seed))
@@ -137,7 +137,7 @@ def test_a_source_that_stops_is_neutral_within_a_second_and_resumes_by_itself(re
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
-def test_a_source_that_stops_for_good_never_earns_again(rest, share):
+def test_lost_source_is_never_rewarded(rest, share):
     rows = list(played(rest, Disconnect(4.0 + share, math.inf), 64, 1))
     gone = [s for now_s, _, s in rows if now_s > 4.6 + share]
     assert len(gone) > 2900
@@ -152,7 +152,7 @@ def test_a_source_that_stops_for_good_never_earns_again(rest, share):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("rates", [{"blink": 0.15, "jaw": 0.05}, {"blink": 0.25, "jaw": 0.02}], ids=str)
-def test_artifacts_earn_nothing_and_clean_seconds_are_not_withheld(rest, rates, seed):
+def test_artifacts_are_withheld_and_clean_seconds_are_not(rest, rates, seed):
     """The truth is the simulator's, and the same head without artifacts is its twin.
 
     A value carries an artifact while the artifact, delayed as the filter is (0.15 s), is on: a contaminated second has
@@ -196,7 +196,7 @@ def reached_s(curve, after_s, share):
     return after_s[(after_s > 0) & (change >= share)][0]
 
 
-def test_half_of_a_doubled_rhythm_is_fed_back_within_120_ms_of_the_filters_delay():
+def test_doubled_rhythm_reaches_half_level_within_delay_and_120_ms():
     """A head with theta of 10 µV, doubled at 20 s, against the same head without: the mean of twenty of them."""
     rhythms = tuple(
         dataclasses.replace(each, rms_uv=10.0) if each.name == "frontal_midline.theta" else each
@@ -224,7 +224,7 @@ def test_half_of_a_doubled_rhythm_is_fed_back_within_120_ms_of_the_filters_delay
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_single_step_of_a_steady_rhythm_is_as_quick(rest, seed):
+def test_single_step_of_steady_rhythm_is_as_fast(rest, seed):
     """One doubling at any phase, 3 µV to 6 µV of 6 Hz in little noise, against the participant's own baseline."""
     rng, start_s = np.random.default_rng(seed), 10 + 0.013 * seed
     t = np.arange(int(20 * RATE_HZ)) / RATE_HZ
@@ -278,7 +278,7 @@ def eventful():
 @example(sizes=[1])
 @example(sizes=[8])
 @given(sizes=st.lists(st.integers(0, 400), min_size=1, max_size=12).filter(any))
-def test_chunks_make_no_difference_to_the_last_bit(rest, eventful, setup, sizes):
+def test_feedback_does_not_depend_on_chunking(rest, eventful, setup, sizes):
     whole, cut = Loop(rest, **SETUPS[setup]), Loop(rest, **SETUPS[setup])
     once, again = whole.run(eventful, (len(eventful),)), cut.run(eventful, sizes)
     assert any(s.reward for s in once)
@@ -290,7 +290,7 @@ def test_chunks_make_no_difference_to_the_last_bit(rest, eventful, setup, sizes)
     ]
 
 
-def test_a_baseline_has_the_same_bits_in_any_chunks(rest):
+def test_baseline_does_not_depend_on_chunking(rest):
     made = []
     for sizes in ((len(rest),), (1,), (7, 300)):
         pipeline = Pipeline(None, MONTAGE, RATE_HZ)
@@ -301,7 +301,7 @@ def test_a_baseline_has_the_same_bits_in_any_chunks(rest):
     assert made[0] == made[1] == made[2]
 
 
-def test_a_busy_machine_makes_no_difference_to_the_last_bit(rest, eventful):
+def test_feedback_does_not_depend_on_cpu_load(rest, eventful):
     """Two processes spin beside it all the while; they say so before and are still at it after."""
     alone = bits(Loop(rest, **SETUPS["busy"]).run(eventful, (5,)))
     spin = "print('spinning', flush=True)\nwhile True: pass"
@@ -323,7 +323,7 @@ def test_a_busy_machine_makes_no_difference_to_the_last_bit(rest, eventful):
 
 
 @pytest.mark.parametrize("measure", ["coherence", "plv"])
-def test_what_volume_conduction_inflates_cannot_be_the_reward(rest, measure):
+def test_volume_conducted_measure_cannot_be_reward(rest, measure):
     asked = {"kind": "synchrony", "name": "together", "between": [{"channels": ["Fz"]}, {"channels": ["Oz"]}],
              "band": [8.0, 12.0], "measure": measure}  # fmt: skip
     with pytest.raises(ValidationError, match=f"{measure} cannot be a feature: .*volume conduction"):
@@ -332,7 +332,7 @@ def test_what_volume_conduction_inflates_cannot_be_the_reward(rest, measure):
         Loop(rest, asked=FeedbackSettings(feature="together"))
 
 
-def test_a_baseline_that_is_too_short_says_how_much_is_missing(rest):
+def test_too_short_baseline_states_missing_time(rest):
     with pytest.raises(
         WrongInput,
         match=r"cannot end yet: feature 'frontal_midline_theta', rest: 28\.9 s of clean EEG, needed are 60\.0 s; "
@@ -342,7 +342,7 @@ def test_a_baseline_that_is_too_short_says_how_much_is_missing(rest):
 
 
 @pytest.mark.parametrize("kind, word", [("off", "detached"), ("noisy", "line noise"), ("flat", "flat")])
-def test_a_baseline_that_is_too_dirty_says_which_channel_and_why(kind, word):
+def test_dirty_baseline_names_channel_and_reason(kind, word):
     """Fz is bad for two thirds of it; reasons are added up, though their numbers differ each quarter of a second."""
     x = record(90, 4, ArtifactSettings(NO_ARTIFACTS.rates_hz, contacts=(BadContact("Fz", 10.0, 65.0, kind),)))
     with pytest.raises(
@@ -354,7 +354,7 @@ def test_a_baseline_that_is_too_dirty_says_which_channel_and_why(kind, word):
     assert "more reasons" not in str(error.value)
 
 
-def test_a_baseline_of_which_too_little_is_clean_is_refused():
+def test_baseline_with_small_clean_share_is_refused():
     """More than sixty seconds are clean, yet less than half: Oz is bad again and again, too briefly to leave."""
     contacts = tuple(BadContact("Oz", 2.0 + 3.0 * k, 1.5, "off") for k in range(110))
     x = record(330, 4, ArtifactSettings(NO_ARTIFACTS.rates_hz, contacts=contacts)).samples
@@ -364,7 +364,7 @@ def test_a_baseline_of_which_too_little_is_clean_is_refused():
         Loop(x, [posterior_alpha()])
 
 
-def test_a_threshold_that_the_baseline_never_reached_is_refused(rest):
+def test_threshold_never_reached_in_baseline_is_refused(rest):
     asked = checked(
         FeedbackSettings, {"feature": THETA, "threshold": {"rule": "fixed", "z": 9.0}}, "feedback"
     )
@@ -380,7 +380,7 @@ def test_a_threshold_that_the_baseline_never_reached_is_refused(rest):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("rate", [0.5, 0.65, 0.8])
 @pytest.mark.parametrize("baseline_s", [20, 25, 30])
-def test_the_percentile_rule_keeps_its_rate_on_real_alpha(data_dir, rate, baseline_s):
+def test_percentile_rule_keeps_rate_on_real_alpha(data_dir, rate, baseline_s):
     """PhysioNet S001R02 through pipeline, baseline and feedback: baseline first, then training on what follows."""
     recording = read_recording(data_dir / "physionet_eegmmidb" / "S001R02.edf")
     x, rate_hz = recording.samples_uv, recording.rate_hz

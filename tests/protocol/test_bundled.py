@@ -23,7 +23,7 @@ def visits():
             yield name, visit
 
 
-def test_all_are_there():
+def test_bundled_names_lists_all_protocols():
     assert protocol_names() == NAMES
     assert load_protocol("Breath Heat").study.id == "breath-heat"
     for name in NAMES:
@@ -32,7 +32,7 @@ def test_all_are_there():
 
 @pytest.mark.parametrize("device", ENOUGH)
 @pytest.mark.parametrize("name, visit", list(visits()))
-def test_each_session_can_be_run(name, visit, device):
+def test_each_bundled_session_passes_check(name, visit, device):
     protocol = load_protocol(name)
     hot = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), 46.0)
     given = RunContext(load_profile(device), session=visit, participant="P07", temperatures=hot)
@@ -41,7 +41,7 @@ def test_each_session_can_be_run(name, visit, device):
 
 @pytest.mark.parametrize("name, visit", list(visits()))
 @pytest.mark.parametrize("celsius", [43.0, 47.0])
-def test_each_session_keeps_the_budget_for_people_who_feel_less_or_more(name, visit, celsius):
+def test_each_session_keeps_budget_at_any_calibrated_temperature(name, visit, celsius):
     protocol = load_protocol(name)
     temperatures = dict.fromkeys(protocol.heat.calibrated if protocol.heat else (), celsius)
     for seed in range(3):
@@ -52,7 +52,7 @@ def test_each_session_keeps_the_budget_for_people_who_feel_less_or_more(name, vi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_number_is_sourced_or_assumed_and_scripts_promise_nothing(name):
+def test_numbers_are_sourced_or_assumed_and_texts_promise_nothing(name):
     protocol = load_protocol(name)
     assert protocol.unmarked == ()
     assert protocol.study.status == "adapted"
@@ -61,7 +61,7 @@ def test_every_number_is_sourced_or_assumed_and_scripts_promise_nothing(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_arms_are_neutral_and_questions_ask_both_sides_of_pain(name):
+def test_arm_labels_are_neutral_and_scales_are_balanced(name):
     protocol = load_protocol(name)
     assert [arm.label for arm in protocol.arms] == list("ABCD"[: len(protocol.arms)])
     if protocol.heat is not None:
@@ -70,7 +70,7 @@ def test_arms_are_neutral_and_questions_ask_both_sides_of_pain(name):
     assert not any("label tells" in text for text in report.warnings)
 
 
-def test_the_demo_takes_a_minute_and_a_half():
+def test_demo_lasts_90_seconds():
     timeline = expand(load_protocol("demo"))
     assert timeline.duration_s == 90.0
     assert [step.level for step in timeline.heats] == ["warm", "hot", "warm", "hot"]
@@ -78,13 +78,13 @@ def test_the_demo_takes_a_minute_and_a_half():
     assert load_protocol("demo").baseline.least_s < timeline.phases[1].duration_s
 
 
-def test_a_muse_has_none_of_the_regions_and_is_told_which_it_has():
+def test_check_with_muse_lists_available_regions():
     report = check_protocol("breath-heat", RunContext(load_profile("muse-2")))
     assert len(report.problems) >= 2
     assert any("no region 'frontal_midline'" in text and "there are: " in text for text in report.problems)
 
 
-def test_breath_heat_scores_pain_against_pain():
+def test_breath_heat_uses_pain_baseline():
     timeline = expand(load_protocol("breath-heat"))
     names = [phase.name for phase in timeline.phases]
     trained = [phase for phase in timeline.phases if phase.feedback is not None]
@@ -93,7 +93,7 @@ def test_breath_heat_scores_pain_against_pain():
     assert timeline.phases[-1].collects == "none"
 
 
-def test_region_synchrony_says_that_it_is_experimental_and_has_a_control_pair():
+def test_region_synchrony_is_experimental_with_control_pair():
     protocol = load_protocol("region-synchrony")
     assert protocol.study.experimental
     assert sum(feature.kind == "synchrony" for feature in protocol.features) == 2
@@ -101,7 +101,7 @@ def test_region_synchrony_says_that_it_is_experimental_and_has_a_control_pair():
     assert any(text.startswith("experimental: ") for text in report.warnings)
 
 
-def test_zeidan_has_four_times_twenty_minutes_and_a_debriefing():
+def test_zeidan_has_four_sessions_of_20_minutes_and_debriefing():
     protocol = load_protocol("zeidan-adapted")
     for visit in "1234":
         practice = next(p for p in expand(protocol, session=visit, arm="book").phases if p.name == "practice")
@@ -113,7 +113,7 @@ def test_zeidan_has_four_times_twenty_minutes_and_a_debriefing():
     assert len(texts) == 4
 
 
-def test_the_published_49_degrees_would_exceed_one_site():
+def test_published_49_degrees_exceed_budget_of_one_site():
     """Ten stimuli of 12 s at 49 °C at one place are refused: why the adapted protocol looks for a temperature."""
     from neurofb.stimulation.heat_profile import HeatProfile, dose
 
@@ -122,7 +122,7 @@ def test_the_published_49_degrees_would_exceed_one_site():
     assert max(b.share for b in site_budgets(protocol, expand(protocol, session="after", arm="book"))) < 0.5
 
 
-def test_wielgosz_uses_the_same_temperatures_at_both_visits():
+def test_wielgosz_uses_same_temperatures_at_both_visits():
     protocol = load_protocol("wielgosz-adapted")
     assert protocol.session("post").temperatures_of == "pre"
     pre, post = (
@@ -137,6 +137,6 @@ def test_wielgosz_uses_the_same_temperatures_at_both_visits():
 
 
 @pytest.mark.parametrize("name", ["wielgosz-adapted", "zeidan-adapted"])
-def test_signatures_of_fmri_are_not_claimed(name):
+def test_protocols_claim_no_fmri_signature(name):
     notes = " ".join(load_protocol(name).study.notes)
     assert re.search(r"NPS.* cannot be computed from EEG", notes)

@@ -42,7 +42,7 @@ def line_of(text, piece):
     return text[: text.index(piece)].count("\n") + 1
 
 
-def test_a_small_protocol_is_read(written):
+def test_small_protocol_is_parsed(written):
     protocol = load_protocol(written(TEXT))
     assert protocol.text == TEXT
     assert protocol.phase("rest").baseline == "rest"
@@ -54,13 +54,13 @@ def test_a_small_protocol_is_read(written):
     assert problems(protocol, RunContext(HEAD, participant="P07")) == []
 
 
-def test_a_preset_may_be_changed_in_part():
+def test_preset_keys_are_overridable():
     protocol = protocol_with(('preset = "posterior_alpha"', 'preset = "posterior_alpha"\ndelay_s = 0.05'))
     assert protocol.features[0].delay_s == 0.05
     assert protocol.features[0].at.region == "posterior"
 
 
-def test_a_feature_may_be_declared():
+def test_declared_feature_is_parsed():
     table = 'kind = "muscle"\nname = "jaw"'
     protocol = protocol_with(
         ('preset = "posterior_alpha"\n', f'preset = "posterior_alpha"\n\n[[features]]\n{table}\n')
@@ -150,7 +150,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("old, new, at, words", REFUSED, ids=[row[3][:40] for row in REFUSED])
-def test_what_is_wrong_is_said_with_its_line(written, old, new, at, words):
+def test_mistake_is_listed_with_line(written, old, new, at, words):
     text = text_with((old, new))
     with pytest.raises(WrongFile, match=words) as refused:
         load_protocol(written(text))
@@ -185,12 +185,12 @@ MORE_REFUSED = [
 
 
 @pytest.mark.parametrize("more, words", MORE_REFUSED, ids=[row[1][:40] for row in MORE_REFUSED])
-def test_what_is_wrong_in_further_tables_is_said(written, more, words):
+def test_mistake_in_further_tables_is_listed(written, more, words):
     with pytest.raises(WrongFile, match=words):
         load_protocol(written(text_with(more=more)))
 
 
-def test_training_needs_feedback_and_trials_need_heat(written):
+def test_training_without_feedback_and_trials_without_heat_are_refused(written):
     text = text_with(('[feedback]\nfeature = "posterior_alpha"\n', ""))
     with pytest.raises(WrongFile, match=r"phases\[2\].kind: training needs a table \[feedback\]"):
         load_protocol(written(text))
@@ -199,7 +199,7 @@ def test_training_needs_feedback_and_trials_need_heat(written):
         load_protocol(written(TEXT[:start] + TEXT[end:]))
 
 
-def test_a_published_protocol_needs_a_source_for_every_number(written):
+def test_published_protocol_needs_source_for_each_number(written):
     published = text_with(('"adapted"', '"as_published"'))
     with pytest.raises(
         WrongFile, match="needs a source for every number, and heat.levels.hot.celsius has none"
@@ -211,14 +211,14 @@ def test_a_published_protocol_needs_a_source_for_every_number(written):
         load_protocol(written(published + sources.replace("sourced: p. 4", "assumed: it fits")))
 
 
-def test_what_nobody_marked_counts_as_assumed():
+def test_unmarked_numbers_count_as_assumed():
     protocol = protocol_with(more='\n[sources]\nheat = "sourced: p. 3"\nscales = "assumed: own"\n')
     assert protocol.assumed[0] == "scales"
     assert "phases.rest.duration_s" in protocol.assumed
     assert not any(path.startswith("heat") for path in protocol.assumed)
 
 
-def test_files_that_do_not_exist_or_are_no_toml(tmp_path, written):
+def test_missing_file_or_invalid_toml_is_refused(tmp_path, written):
     with pytest.raises(UnknownName, match="no protocol 'dmo'; did you mean 'demo'"):
         load_protocol("dmo")
     written(TEXT)
@@ -231,7 +231,7 @@ def test_files_that_do_not_exist_or_are_no_toml(tmp_path, written):
         load_protocol(tmp_path / "bytes.toml")
 
 
-def test_everything_that_is_wrong_is_found_at_once(written):
+def test_check_lists_all_problems_at_once(written):
     """Unknown key, impossible time, temperature, budget, interval, region and code: one message, by line."""
     text = text_with(
         ('title = "A small protocol"', 'title = "A small protocol"\ncolor = "red"'),
@@ -255,7 +255,7 @@ def test_everything_that_is_wrong_is_found_at_once(written):
         assert re.search(words, told), (words, told)
 
 
-def test_a_level_within_the_file_but_above_the_envelope_is_found():
+def test_level_above_envelope_is_a_problem():
     protocol = protocol_with(("celsius = 46.0", "celsius = 49.5"))
     assert any(
         re.match(r"line \d+, heat.levels.hot: 49.5 °C is asked; at most 49 °C", text)
@@ -263,7 +263,7 @@ def test_a_level_within_the_file_but_above_the_envelope_is_found():
     )
 
 
-def test_a_site_over_its_budget_is_found_with_the_whole_sum():
+def test_site_over_budget_is_a_problem_with_total():
     protocol = protocol_with(
         ('order = ["warm", "hot"]', "counts = { hot = 30 }"), ("relief_s = 3.0", "relief_s = 10.0")
     )
@@ -275,7 +275,7 @@ def test_a_site_over_its_budget_is_found_with_the_whole_sum():
     assert problems(protocol, RunContext(HEAD, used={"left": 0.99}))[0].count("trial 1 at left") == 1
 
 
-def test_an_interval_counts_what_may_be_cut_short():
+def test_interval_check_assumes_shortest_waits():
     """Somebody who waits may be answered at once: then two stimuli come too close."""
     phase = '\n[[phases]]\nname = "{name}"\nkind = "{kind}"\n{more}'
     trials = '[phases.trials]\norder = ["hot"]\n'
@@ -298,7 +298,7 @@ def test_an_interval_counts_what_may_be_cut_short():
     assert "ended 6.0 s before" in found[0]
 
 
-def test_training_needs_its_baseline_before_it():
+def test_training_before_its_baseline_is_a_problem():
     protocol = protocol_with(('kind = "rest_baseline"', 'kind = "rest_baseline"\ncollects = "none"'))
     found = problems(protocol, RunContext(HEAD))
     assert any("phases[2].feedback: feedback is scored against the 'rest' baseline" in text for text in found)
@@ -307,7 +307,7 @@ def test_training_needs_its_baseline_before_it():
     assert any("against the 'pain' baseline" in text for text in problems(wrong, RunContext(HEAD)))
 
 
-def test_synchrony_is_no_reward_without_a_baseline_of_the_participant():
+def test_synchrony_reward_needs_baseline_of_participant():
     changes = [
         ('preset = "posterior_alpha"', 'preset = "region_synchrony"'),
         ('feature = "posterior_alpha"', 'feature = "region_synchrony"'),
@@ -320,7 +320,7 @@ def test_synchrony_is_no_reward_without_a_baseline_of_the_participant():
     assert any("feedback.feature: 'region_synchrony' is synchrony, and no baseline" in text for text in found)
 
 
-def test_a_baseline_needs_its_time_and_its_stimuli():
+def test_baseline_without_time_or_stimuli_is_a_problem():
     short = protocol_with(("least_s = 20.0", "least_s = 40.0"))
     assert "phases[1].duration_s: it lasts 30 s and must give 40 s of clean EEG" in problems(
         short, RunContext(HEAD)
@@ -333,7 +333,7 @@ CALIBRATED = (("celsius = 46.0", "pain = 60.0\nfallback_c = 46.0"),)
 CALIBRATION = '\n[calibration]\n\n[[phases]]\nname = "find"\nkind = "calibration"\nduration_s = 300.0\n'
 
 
-def test_levels_of_pain_need_a_calibration(written):
+def test_pain_levels_need_calibration(written):
     with pytest.raises(WrongFile, match=r"calibration.*levels hot are given as pain"):
         load_protocol(written(text_with(*CALIBRATED)))
     late = protocol_with(*CALIBRATED, more=CALIBRATION)
@@ -346,14 +346,14 @@ def test_levels_of_pain_need_a_calibration(written):
     assert problems(protocol_with(*CALIBRATED, more=CALIBRATION + order), RunContext(HEAD)) == []
 
 
-def test_a_calibration_needs_something_to_find_and_a_scale():
+def test_calibration_needs_level_and_scale():
     found = problems(protocol_with(more=CALIBRATION), RunContext(HEAD))
     assert any("nothing to calibrate" in text for text in found)
     unasked = protocol_with(*CALIBRATED, ('asks = "intensity"\n', ""), more=CALIBRATION)
     assert any('add a scale with asks = "intensity"' in t for t in problems(unasked, RunContext(HEAD)))
 
 
-def test_a_calibration_has_a_site_of_its_own_and_is_counted_there():
+def test_calibration_dose_counts_at_its_own_site():
     order = '\n[[sessions]]\nid = "1"\nphases = ["find", "rest", "training"]\n'
     protocol = protocol_with(*CALIBRATED, more=CALIBRATION + order)
     timeline = expand(protocol)
@@ -364,7 +364,7 @@ def test_a_calibration_has_a_site_of_its_own_and_is_counted_there():
     assert budgets["left"].stimuli == 0
 
 
-def test_sham_may_be_declared_and_is_not_run():
+def test_sham_arm_is_parsed_but_not_run():
     protocol = protocol_with(more='\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "sham:replay"\n')
     found = problems(protocol, RunContext(HEAD))
     assert any(
@@ -372,7 +372,7 @@ def test_sham_may_be_declared_and_is_not_run():
     )
 
 
-def test_arms_are_chosen_by_id():
+def test_arm_is_chosen_by_id():
     protocol = protocol_with(
         more='\n[[arms]]\nid = "a"\nlabel = "A"\n[arms.texts]\nrest = "Now."\n'
         '\n[[arms]]\nid = "b"\nlabel = "B"\nfeedback = "none"\n'
@@ -387,7 +387,7 @@ def test_arms_are_chosen_by_id():
     assert expand(protocol, arm="b").steps[2:] == expand(protocol, arm="a").steps[2:]
 
 
-def test_without_a_choice_all_arms_and_sessions_are_checked():
+def test_check_without_choice_covers_all_arms_and_sessions():
     """What is wrong in the second arm, or the second session, is not hidden by the first."""
     arms = '\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "none"\n\n[[arms]]\nid = "b"\nlabel = "B"\n'
     sessions = '\n[[sessions]]\nid = "1"\nphases = ["rest", "training"]\n'
@@ -402,7 +402,7 @@ def test_without_a_choice_all_arms_and_sessions_are_checked():
     assert len(problems(protocol, RunContext(HEAD, session="2", arm="b"))) == 1
 
 
-def test_warnings_name_telling_labels_and_what_is_assumed(written):
+def test_warnings_name_revealing_labels_and_assumed_numbers(written):
     more = '\n[[arms]]\nid = "m"\nlabel = "Mindfulness"\n\n[[arms]]\nid = "c"\nlabel = "B"\n'
     report = check_protocol(written(text_with(more=more)), RunContext(HEAD))
     assert any("arm 'Mindfulness': the label tells which arm it is" in text for text in report.warnings)
@@ -410,7 +410,7 @@ def test_warnings_name_telling_labels_and_what_is_assumed(written):
     assert any(text.startswith("assumed, not published: ") for text in report.warnings)
 
 
-def test_a_probe_that_moves_needs_time(written):
+def test_moving_probe_needs_time(written):
     more = (
         '\n[[phases]]\nname = "heat"\nkind = "heat"\n[phases.trials]\norder = ["hot"]\nanticipation_s = 9.0\n'
     )
@@ -418,7 +418,7 @@ def test_a_probe_that_moves_needs_time(written):
     assert any("'heat' needs the probe at right, and no pause" in text for text in report.warnings)
 
 
-def test_missing_needs_are_named():
+def test_missing_requirements_are_listed():
     protocol = protocol_with(("[[features]]", '[needs]\nregions = ["insula", "posterior"]\n\n[[features]]'))
     found = problems(protocol, RunContext(HEAD))
     assert len(found) == 1
@@ -427,7 +427,7 @@ def test_missing_needs_are_named():
     )
 
 
-def test_a_session_or_arm_that_does_not_exist_is_a_problem():
+def test_unknown_session_or_arm_is_a_problem():
     sessions = '\n[[sessions]]\nid = "pre"\nphases = ["rest"]\n'
     found = problems(protocol_with(more=sessions), RunContext(HEAD, session="prae"))
     assert found == ["the file: no session 'prae' in this protocol; did you mean 'pre'? there are: pre"]
@@ -452,7 +452,7 @@ def record_of(protocol, z_shift=0.0):
     return ParticipantRecord(participant_fit, (Baseline.read(content),))
 
 
-def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
+def test_reward_rate_is_predicted_from_baseline(written):
     path = written(TEXT)
     promised = check_protocol(path, RunContext(HEAD)).reward
     assert promised.rate == 0.65
@@ -473,7 +473,7 @@ def test_the_rate_of_reward_is_rehearsed_on_a_baseline(written):
     assert at_one_sd == pytest.approx(0.21, abs=0.02)  # of evenly spread values, above mean + 1 SD
 
 
-def test_a_threshold_that_no_baseline_reached_is_a_problem(written):
+def test_threshold_never_reached_in_baseline_is_a_problem(written):
     path = written(
         text_with(
             (
@@ -486,7 +486,7 @@ def test_a_threshold_that_no_baseline_reached_is_a_problem(written):
     assert any("lies outside what its 'rest' baseline ever reached" in text for text in report.problems)
 
 
-def test_filters_are_predicted_from_the_participants_spectrum(written):
+def test_filter_accuracy_is_predicted_from_participant_spectrum(written):
     path = written(TEXT)
     usual = check_protocol(path, RunContext(HEAD)).features[0]
     own = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).features[0]
@@ -579,7 +579,7 @@ JUNK = (
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_no_file_however_broken_ends_in_anything_but_words(tmp_path_factory, data):
+def test_any_broken_file_is_refused_with_a_message(tmp_path_factory, data):
     lines = TEXT.splitlines()
     for _ in range(data.draw(st.integers(1, 3))):
         i = data.draw(st.integers(0, len(lines) - 1))

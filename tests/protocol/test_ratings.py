@@ -25,7 +25,7 @@ WANDERING = Scale(name="where", kind="probe", question="Where?", choices=("here"
 WORDS = Scale(name="words", kind="text", question="What?")
 
 
-def test_an_answer_becomes_a_rating_with_its_times():
+def test_answer_gives_rating_with_times():
     prompts = Prompts()
     prompt = prompts.open(INTENSITY, 100.0, trial=3, level="hot", site="left", phase="heat")
     assert prompts.open_prompts == (prompt,)
@@ -49,7 +49,7 @@ def test_an_answer_becomes_a_rating_with_its_times():
     assert (details["phase"], details["trial"], details["missing"]) == ("heat", 3, False)
 
 
-def test_a_missing_answer_is_missing_and_not_zero():
+def test_missing_answer_is_missing_not_zero():
     prompts = Prompts()
     prompt = prompts.open(INTENSITY, 100.0)
     assert prompts.expire(108.0) == []
@@ -66,12 +66,12 @@ def test_a_missing_answer_is_missing_and_not_zero():
         prompts.answer(prompt.id, 5, 108.2)
 
 
-def test_zero_is_an_answer():
+def test_zero_answer_is_not_missing():
     prompts = Prompts()
     assert prompts.answer(prompts.open(INTENSITY, 0.0).id, 0, 1.0).value == 0.0
 
 
-def test_late_double_and_unknown_answers_are_refused():
+def test_late_repeated_or_unknown_answer_is_refused():
     prompts = Prompts()
     first, second = prompts.open(INTENSITY, 0.0), prompts.open(INTENSITY, 0.0)
     prompts.answer(first.id, 10, 1.0)
@@ -83,7 +83,7 @@ def test_late_double_and_unknown_answers_are_refused():
         prompts.answer("p9", 20, 1.0)
 
 
-def test_an_answer_that_is_none_leaves_the_prompt_open():
+def test_invalid_answer_leaves_prompt_open():
     prompts = Prompts()
     prompt = prompts.open(INTENSITY, 0.0)
     for value in (101, -1, float("nan"), True, "much"):
@@ -92,7 +92,7 @@ def test_an_answer_that_is_none_leaves_the_prompt_open():
     assert prompts.answer(prompt.id, 7.5, 2.0).value == 7.5
 
 
-def test_saying_no_answer_closes_the_prompt():
+def test_no_answer_closes_prompt():
     prompts = Prompts()
     rating = prompts.answer(prompts.open(INTENSITY, 0.0).id, None, 1.0)
     assert rating.is_missing
@@ -100,7 +100,7 @@ def test_saying_no_answer_closes_the_prompt():
     assert prompts.open_prompts == ()
 
 
-def test_open_prompts_end_with_their_block():
+def test_open_prompts_close_at_end_of_block():
     prompts = Prompts()
     prompt = prompts.open(INTENSITY, 0.0)
     assert [rating.is_missing for rating in prompts.end()] == [True]
@@ -108,7 +108,7 @@ def test_open_prompts_end_with_their_block():
         prompts.answer(prompt.id, 1, 1.0)
 
 
-def test_probes_take_a_choice_or_its_number_and_texts_words():
+def test_choice_scale_accepts_choice_or_number_and_text_scale_words():
     assert WANDERING.read("away") == "away"
     assert WANDERING.read(0) == "here"
     for wrong in (2, 0.5, "hare", True, None):
@@ -132,7 +132,7 @@ def kinds(rules, *ratings):
     return [[action.kind for action in rules.check(rating)] for rating in ratings]
 
 
-def test_one_rating_too_high_lowers_and_two_in_a_row_end_the_block():
+def test_one_high_rating_lowers_heat_and_two_end_block():
     rules = StopRules()
     (action,) = rules.check(rated(90.0, 1))
     assert (action.kind, action.by_c) == ("lower", 1.0)
@@ -142,11 +142,11 @@ def test_one_rating_too_high_lowers_and_two_in_a_row_end_the_block():
     assert "2 trials in a row" in end.message
 
 
-def test_a_bearable_trial_breaks_the_row():
+def test_bearable_trial_resets_count():
     assert kinds(StopRules(), rated(92.0, 1), rated(89.9, 2), rated(92.0, 3)) == [["lower"], [], ["lower"]]
 
 
-def test_two_ratings_of_one_trial_count_once_in_any_order():
+def test_two_ratings_of_one_trial_count_once():
     rules = StopRules()
     trial = [rated(95.0, 1), rated(96.0, 1, UNPLEASANT)]
     assert kinds(rules, *trial) == [["lower"], []]
@@ -156,16 +156,16 @@ def test_two_ratings_of_one_trial_count_once_in_any_order():
     assert kinds(rules, *first, *second) == [[], ["lower"], [], ["lower", "end_block"]]
 
 
-def test_a_missing_answer_neither_breaks_nor_adds():
+def test_missing_answer_leaves_count_unchanged():
     assert kinds(StopRules(), rated(92.0, 1), rated(None, 2), rated(92.0, 3))[-1] == ["lower", "end_block"]
 
 
-def test_warm_trials_in_between_do_not_hide_that_every_hot_one_is_too_much():
+def test_warm_trials_do_not_reset_count_of_hot_ones():
     found = kinds(StopRules(), rated(92.0, 1), rated(5.0, 2, level="warm"), rated(92.0, 3))
     assert found == [["lower"], [], ["lower", "end_block"]]
 
 
-def test_only_ratings_of_heat_count():
+def test_stop_rules_ignore_ratings_without_heat():
     rules = StopRules()
     assert kinds(rules, rated(99.0, 1, MOOD), rated(99.0, 2, level=None), rated(99.0, 3, WORDS)) == [
         [],
@@ -174,7 +174,7 @@ def test_only_ratings_of_heat_count():
     ]
 
 
-def test_a_new_block_counts_anew_and_settings_hold():
+def test_new_block_resets_count_and_settings_apply():
     rules = StopRules(StopSettings(rating_limit=70.0, lower_by_c=2.0, in_a_row=2))
     assert rules.check(rated(70.0, 1))[0].by_c == 2.0
     rules.start_block()
@@ -190,14 +190,14 @@ def asked(i, scale=INTENSITY):
     return Prompt(f"p{i}", scale, 0.0, scale.answer_s)
 
 
-def test_the_same_person_gives_the_same_answer_to_the_same_prompt():
+def test_simulated_rater_is_seeded():
     one, again = SimulatedRater(4), SimulatedRater(4)
     backwards = [again.answer(asked(i), 46.0) for i in reversed(range(20))]
     assert [one.answer(asked(i), 46.0) for i in range(20)] == backwards[::-1]
     assert SimulatedRater(5).threshold_c != one.threshold_c
 
 
-def test_ratings_rise_with_temperature_and_people_differ_as_in_studies():
+def test_simulated_ratings_rise_with_temperature_and_vary_between_raters():
     people = [SimulatedRater(seed) for seed in range(300)]
     assert np.mean([person.threshold_c for person in people]) == pytest.approx(44.0, abs=0.15)
     for celsius, rating in ((43.3, 30.0), (45.4, 50.0), (47.1, 70.0)):
@@ -209,7 +209,7 @@ def test_ratings_rise_with_temperature_and_people_differ_as_in_studies():
     assert not people[0].hurts(people[0].threshold_c - 0.01)
 
 
-def test_unpleasantness_is_less_and_noise_and_misses_are_as_asked():
+def test_simulated_unpleasantness_noise_and_misses_are_as_set():
     person = SimulatedRater(1, threshold_c=44.0, per_c=10.0, noise=4.0, missed=0.1)
     answers = [person.answer(asked(i), 46.0)[0] for i in range(2000)]
     given = [value for value in answers if value is not None]
@@ -220,7 +220,7 @@ def test_unpleasantness_is_less_and_noise_and_misses_are_as_asked():
     assert np.mean([v for v in unpleasant if v is not None]) == pytest.approx(0.9 * 56.0, abs=0.5)
 
 
-def test_answers_come_in_time_and_fit_their_scale():
+def test_simulated_answers_are_in_time_and_fit_scale():
     person = SimulatedRater(2, missed=0.0)
     for scale in (INTENSITY, WANDERING, WORDS):
         for i in range(50):

@@ -17,7 +17,7 @@ class Step:
     phase: int = 0
 
 
-def test_a_session_goes_its_way():
+def test_session_states_change_in_order():
     session = SessionState()
     for state in ("preparing", "running", "paused", "running", "stopping", "finished"):
         session.change_to(state)
@@ -25,13 +25,13 @@ def test_a_session_goes_its_way():
 
 
 @pytest.mark.parametrize("state", TRANSITIONS)
-def test_nothing_but_stopping_leads_to_an_end(state):
+def test_session_ends_only_from_stopping(state):
     """Only from 'stopping', where the stimulus has been ended, may a session be over."""
     for over in ("finished", "aborted"):
         assert (over in TRANSITIONS[state]) == (state == "stopping")
 
 
-def test_a_change_that_the_table_does_not_know_is_refused():
+def test_unknown_transition_is_refused():
     session = SessionState()
     with pytest.raises(
         WrongInput, match="a session that is idle cannot become running; it can become preparing"
@@ -43,7 +43,7 @@ def test_a_change_that_the_table_does_not_know_is_refused():
         session.change_to("running")
 
 
-def test_lateness_does_not_add_up_over_half_an_hour():
+def test_lateness_does_not_accumulate_in_30_minutes():
     """Taken always 3 ms late, the last of 18,000 steps is due exactly when it was planned."""
     steps = [Step(0.1)] * 18_000
     schedule = Schedule(steps, 1e6)
@@ -59,7 +59,7 @@ def test_lateness_does_not_add_up_over_half_an_hour():
     start_s=st.floats(0, 1e7),
     late=st.lists(st.floats(0, 5), min_size=40, max_size=40),
 )
-def test_due_times_are_sums_of_durations(durations, start_s, late):
+def test_due_times_equal_sums_of_durations(durations, start_s, late):
     schedule = Schedule([Step(d) for d in durations], start_s)
     for i, _ in enumerate(durations):
         assert schedule.pop_due(schedule.next_due_s - 1e-3) is None
@@ -68,7 +68,7 @@ def test_due_times_are_sums_of_durations(durations, start_s, late):
     assert schedule.pop_due(1e12) is None
 
 
-def test_a_pause_moves_what_is_to_come_and_hands_out_nothing():
+def test_pause_shifts_later_steps_and_returns_none():
     schedule = Schedule([Step(10.0), Step(5.0)], 100.0)
     schedule.pop_due(100.0)
     schedule.pause(104.0)
@@ -78,7 +78,7 @@ def test_a_pause_moves_what_is_to_come_and_hands_out_nothing():
     assert schedule.resume(150.0) == 0.0
 
 
-def test_an_extension_moves_what_is_to_come():
+def test_extension_shifts_later_steps():
     schedule = Schedule([Step(10.0), Step(5.0)], 0.0)
     schedule.pop_due(0.0)
     schedule.extend(2.5)
@@ -87,7 +87,7 @@ def test_an_extension_moves_what_is_to_come():
         schedule.extend(-1)
 
 
-def test_what_is_left_of_a_phase_falls_away():
+def test_skip_phase_drops_its_remaining_steps():
     steps = [Step(1.0, 0), Step(2.0, 1), Step(3.0, 1), Step(4.0, 2)]
     schedule = Schedule(steps, 0.0)
     schedule.pop_due(0.0)

@@ -77,7 +77,7 @@ def protocols(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(protocols(), st.integers(0, 2**32))
-def test_steps_follow_each_other_without_gap_or_rounding(protocol, seed):
+def test_step_onsets_have_no_gap_or_rounding(protocol, seed):
     """Summed as fractions of nanoseconds, each onset is the double nearest to the sum of all durations before."""
     timeline = expand(protocol, seed=seed)
     passed = Fraction(0)
@@ -91,7 +91,7 @@ def test_steps_follow_each_other_without_gap_or_rounding(protocol, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(protocols(), st.integers(0, 2**32))
-def test_each_time_is_within_what_was_asked(protocol, seed):
+def test_drawn_times_are_within_their_range(protocol, seed):
     timeline = expand(protocol, seed=seed)
     for phase in timeline.phases:
         spec = protocol.phase(phase.name)
@@ -115,7 +115,7 @@ def test_each_time_is_within_what_was_asked(protocol, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(protocols(), st.integers(0, 2**32))
-def test_the_same_seed_gives_the_same_timeline(protocol, seed):
+def test_timeline_is_seeded(protocol, seed):
     assert expand(protocol, seed=seed) == expand(protocol, seed=seed)
     for step, again in zip(
         expand(protocol, seed=seed).heats, expand(protocol, seed=seed + 1).heats, strict=True
@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_timeline(protocol, seed):
 
 @settings(max_examples=25, deadline=None)
 @given(protocols(), st.integers(0, 2**32))
-def test_the_dose_of_a_site_is_that_of_its_temperatures_summed_in_small_steps(protocol, seed):
+def test_site_dose_equals_numerical_sum(protocol, seed):
     """An independent sum: midpoints of 5 ms pieces of the commanded temperature against the contact-burn line."""
     timeline = expand(protocol, seed=seed)
     expected = {}
@@ -144,7 +144,7 @@ def test_the_dose_of_a_site_is_that_of_its_temperatures_summed_in_small_steps(pr
 
 @settings(max_examples=40, deadline=None)
 @given(protocols(), st.integers(0, 2**32))
-def test_sites_take_turns_as_asked(protocol, seed):
+def test_sites_alternate_as_set(protocol, seed):
     timeline, heat = expand(protocol, seed=seed), protocol.heat
     sites = [step.site for step in timeline.heats]
     if heat.rotation == "fixed":
@@ -158,7 +158,7 @@ def test_sites_take_turns_as_asked(protocol, seed):
             assert timeline.phases[step.phase].site == step.site
 
 
-def test_seeds_differ_and_jitter_fills_its_span():
+def test_seeds_differ_and_jitter_covers_its_range():
     protocol = protocol_with(
         ('order = ["warm", "hot"]', "counts = { warm = 40, hot = 40 }\nshuffle = true"),
         ("anticipation_s = 2.0", "anticipation_s = [2.0, 6.0]"),
@@ -173,7 +173,7 @@ def test_seeds_differ_and_jitter_fills_its_span():
     assert len(set(firsts)) == 2
 
 
-def test_one_choice_more_leaves_the_others_as_they_were():
+def test_added_choice_does_not_change_others():
     """A jittered cue, or a phase more before it, changes neither the order of the trials nor their anticipation."""
     order = ('order = ["warm", "hot"]', "counts = { warm = 4, hot = 4 }\nshuffle = true")
     wait = ("anticipation_s = 2.0", "anticipation_s = [2.0, 6.0]")
@@ -184,7 +184,7 @@ def test_one_choice_more_leaves_the_others_as_they_were():
         assert one == other
 
 
-def test_a_phase_that_comes_twice_is_drawn_twice():
+def test_repeated_phase_has_its_own_draws():
     more = '\n[[sessions]]\nid = "1"\nphases = ["rest", "training", "training"]\n'
     protocol = protocol_with(
         ('order = ["warm", "hot"]', "counts = { warm = 8, hot = 8 }\nshuffle = true"), more=more
@@ -197,7 +197,7 @@ def test_a_phase_that_comes_twice_is_drawn_twice():
     assert timeline.phases[2].site == "right"
 
 
-def test_generators_are_named():
+def test_random_generators_are_named():
     assert random_generator(1, "a", "b").random() == random_generator(1, "a", "b").random()
     draws = {
         random_generator(seed, *names).random()
@@ -207,7 +207,7 @@ def test_generators_are_named():
     assert len(draws) == 6
 
 
-def test_what_the_small_protocol_becomes():
+def test_timeline_of_small_protocol():
     timeline = expand(
         protocol_with(more='\n[[phases]]\nname = "end"\nkind = "pause"\neyes = "closed"\nduration_s = 5.0\n')
     )
@@ -236,7 +236,7 @@ def test_what_the_small_protocol_becomes():
 CALIBRATED = ("celsius = 46.0", "pain = 60.0\nfallback_c = 45.0")
 
 
-def test_calibrated_temperatures_come_in_where_a_level_is_given_as_pain():
+def test_calibrated_temperatures_replace_pain_levels():
     protocol = protocol_with(CALIBRATED, more="\n[calibration]\n")
     assert expand(protocol).heats[1].profile.target_c == 45.0
     assert expand(protocol, temperatures={"hot": 47.1}).heats[1].profile.target_c == 47.1
@@ -248,7 +248,7 @@ def test_calibrated_temperatures_come_in_where_a_level_is_given_as_pain():
         expand(protocol, temperatures={"hott": 40.0})
 
 
-def test_new_temperatures_move_what_follows_and_change_no_draw():
+def test_new_temperatures_shift_later_steps_and_keep_draws():
     protocol = protocol_with(
         CALIBRATED,
         ('order = ["warm", "hot"]', "counts = { warm = 4, hot = 4 }\nshuffle = true"),
@@ -264,6 +264,6 @@ def test_new_temperatures_move_what_follows_and_change_no_draw():
     ]
 
 
-def test_a_level_below_the_baseline_stays_at_it():
+def test_level_below_baseline_stays_at_baseline():
     protocol = protocol_with(("celsius = 36.0", "celsius = 30.0"))
     assert expand(protocol).heats[0].profile.target_c == 32.0

@@ -66,7 +66,7 @@ def band_rms(x: np.ndarray, low_hz: float, high_hz: float, rate_hz: float = RATE
 
 @hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(st.lists(st.integers(0, 400), min_size=1, max_size=12))
-def test_the_chunking_changes_no_bit(sizes: list[int]) -> None:
+def test_samples_do_not_depend_on_chunking(sizes: list[int]) -> None:
     contact = BadContact("C3", 1.0, 0.5, "noisy")
     settings = HeadSettings(
         seed=3,
@@ -84,14 +84,14 @@ def test_the_chunking_changes_no_bit(sizes: list[int]) -> None:
         np.testing.assert_array_equal(joined, getattr(whole.truth, name), err_msg=name)
 
 
-def test_single_samples_of_many_channels_have_the_same_bits_as_whole_blocks() -> None:
+def test_single_samples_equal_whole_blocks() -> None:
     whole = Head(MONTAGE, RATE_HZ).generate(2 * BLOCK + 7).samples
     head = Head(MONTAGE, RATE_HZ)
     single = [head.generate(1).samples for _ in range(2 * BLOCK + 7)]
     np.testing.assert_array_equal(np.concatenate(single), whole)
 
 
-def test_the_seed_is_all_that_decides() -> None:
+def test_head_is_seeded() -> None:
     first, same, other = (
         Head(MONTAGE, RATE_HZ, HeadSettings(seed=seed)).generate(500).samples for seed in (1, 1, 2)
     )
@@ -100,7 +100,7 @@ def test_the_seed_is_all_that_decides() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_switching_one_part_off_leaves_the_others_as_they_were() -> None:
+def test_disabling_one_part_does_not_change_others() -> None:
     everything = Head(("Fz",), RATE_HZ, HeadSettings(artifacts=NO_ARTIFACTS)).generate(1000).samples
     no_rhythms = (
         Head(("Fz",), RATE_HZ, HeadSettings(artifacts=NO_ARTIFACTS, rhythms=())).generate(1000).samples
@@ -109,7 +109,7 @@ def test_switching_one_part_off_leaves_the_others_as_they_were() -> None:
     np.testing.assert_allclose(no_rhythms + rhythms, everything, atol=1e-9)
 
 
-def test_a_gain_counts_from_the_next_sample_on() -> None:
+def test_gain_applies_from_next_sample() -> None:
     head, untouched = Head(("Oz",), RATE_HZ, quiet()), Head(("Oz",), RATE_HZ, quiet())
     head.generate(100)
     untouched.generate(100)
@@ -133,7 +133,7 @@ def test_a_gain_counts_from_the_next_sample_on() -> None:
     ],
     ids=lambda rhythm: rhythm.name,
 )
-def test_a_rhythm_has_its_peak_its_width_and_its_size(rhythm: Rhythm) -> None:
+def test_rhythm_has_its_peak_width_and_amplitude(rhythm: Rhythm) -> None:
     steady = Rhythm(
         rhythm.region, rhythm.band, rhythm.peak_hz, rhythm.width_hz, rhythm.rms_uv, burst_rate_hz=0.0
     )
@@ -149,7 +149,7 @@ def test_a_rhythm_has_its_peak_its_width_and_its_size(rhythm: Rhythm) -> None:
         assert half_hz.max() - half_hz.min() == pytest.approx(each.width_hz, rel=0.45)
 
 
-def test_rhythms_come_in_bursts() -> None:
+def test_rhythms_are_bursts() -> None:
     rhythm = Rhythm("posterior", "alpha", 10.0, 1.5, 10.0, burst_rate_hz=0.3, floor=0.1)
     steady = Rhythm("posterior", "alpha", 10.0, 1.5, 10.0, burst_rate_hz=0.0)
     kurtosis = []
@@ -161,7 +161,7 @@ def test_rhythms_come_in_bursts() -> None:
     assert kurtosis[0] > 3.0
 
 
-def test_the_truth_is_what_the_signal_is_made_of() -> None:
+def test_truth_sums_to_signal() -> None:
     head = Head(MONTAGE, RATE_HZ, quiet(), heat_at)
     made = head.generate(3000)
     sources = made.truth.amplitude_uv * np.cos(made.truth.phase_rad)
@@ -171,7 +171,7 @@ def test_the_truth_is_what_the_signal_is_made_of() -> None:
     np.testing.assert_allclose(made.samples[early], (sources @ topographies)[early], atol=1e-9)
 
 
-def test_a_true_phase_is_found_by_a_hilbert_transform() -> None:
+def test_true_phase_equals_hilbert_phase() -> None:
     rhythm = Rhythm("posterior", "alpha", 10.0, 1.5, 10.0, burst_rate_hz=0.0)
     made = Head(("Oz",), RATE_HZ, quiet(rhythms=(rhythm,))).generate(20_000)
     analytic = signal.hilbert(made.samples[:, 0])[500:-500]
@@ -182,7 +182,7 @@ def test_a_true_phase_is_found_by_a_hilbert_transform() -> None:
 @pytest.mark.parametrize(
     ("strength", "lag_rad"), [(0.0, 0.5), (0.5, np.pi / 4), (0.9, np.pi / 2), (0.7, 0.0)]
 )
-def test_coupling_is_the_coherence_and_the_lag_that_were_asked_for(strength: float, lag_rad: float) -> None:
+def test_coupling_has_set_coherence_and_lag(strength: float, lag_rad: float) -> None:
     rhythms = tuple(Rhythm(f"{side}_sensorimotor", "alpha", 10.0, 1.5, 5.0) for side in ("left", "right"))
     coupling = Coupling("left_sensorimotor.alpha", "right_sensorimotor.alpha", strength, lag_rad)
     head = Head(("C3", "C4"), RATE_HZ, quiet(rhythms=rhythms, couplings=(coupling,)))
@@ -201,7 +201,7 @@ def test_coupling_is_the_coherence_and_the_lag_that_were_asked_for(strength: flo
     assert np.std(right) == pytest.approx(5.0, rel=0.08)
 
 
-def test_lagged_coupling_is_seen_at_the_electrodes_and_blur_is_not_lagged() -> None:
+def test_lagged_coupling_reaches_electrodes_and_blur_has_no_lag() -> None:
     rhythms = tuple(Rhythm(f"{side}_sensorimotor", "alpha", 10.0, 1.5, 5.0) for side in ("left", "right"))
     imaginary = []
     for strength in (0.0, 0.8):
@@ -216,7 +216,7 @@ def test_lagged_coupling_is_seen_at_the_electrodes_and_blur_is_not_lagged() -> N
     assert imaginary[1] < -0.5
 
 
-def test_followers_of_followers_come_after_their_leaders() -> None:
+def test_chained_followers_come_after_leaders() -> None:
     names = ("left_frontal", "right_frontal", "left_parietal")
     rhythms = tuple(Rhythm(name, "alpha", 10.0, 1.5, 5.0, burst_rate_hz=0.0) for name in names)
     chain = (
@@ -251,12 +251,12 @@ def led_by_alpha(follower: str) -> Coupling:
         ({"artifacts": ArtifactSettings(contacts=(BadContact("C9", 1.0, 1.0),))}, "no channel 'C9' to go bad"),
     ],
 )  # fmt: skip
-def test_a_head_that_cannot_be_is_refused(settings: dict, match: str) -> None:
+def test_impossible_head_is_refused(settings: dict, match: str) -> None:
     with pytest.raises((WrongInput, UnknownName), match=match):
         Head(("Oz",), RATE_HZ, HeadSettings(**settings))
 
 
-def test_parts_that_cannot_be_are_refused() -> None:
+def test_impossible_part_is_refused() -> None:
     with pytest.raises(UnknownName, match="no region 'middle'"):
         Rhythm("middle", "alpha", 10.0, 1.0, 5.0)
     with pytest.raises(WrongInput, match="peak_hz > 0"):
@@ -289,7 +289,7 @@ def test_parts_that_cannot_be_are_refused() -> None:
 # noise
 
 
-def test_the_background_falls_as_stated_and_is_as_large_as_stated() -> None:
+def test_background_has_stated_slope_and_amplitude() -> None:
     for exponent in (0.8, 1.2, 1.8):
         noise = NoiseSettings(background_uv=8.0, exponent=exponent, electrode_uv_rthz=0.0, line_uv=0.0)
         x = Head(MONTAGE, RATE_HZ, quiet(rhythms=(), noise=noise)).generate(int(400 * RATE_HZ)).samples
@@ -303,7 +303,7 @@ def test_the_background_falls_as_stated_and_is_as_large_as_stated() -> None:
         np.testing.assert_allclose(np.sqrt(psd[inside].sum(axis=0) * freqs[1]), 8.0, rtol=0.08)
 
 
-def test_the_ripple_of_the_power_law_is_small() -> None:
+def test_power_law_ripple_is_small() -> None:
     sos = power_law_sos(250.0, 1.2, 0.3)
     grid_hz = np.geomspace(0.6, 60, 400)
     _, gain = signal.freqz_sos(sos, worN=grid_hz, fs=250.0)
@@ -313,7 +313,7 @@ def test_the_ripple_of_the_power_law_is_small() -> None:
 
 
 @pytest.mark.parametrize("line_hz", [50.0, 60.0])
-def test_mains_and_electrode_noise_have_their_sizes(line_hz: float) -> None:
+def test_mains_and_electrode_noise_have_stated_amplitudes(line_hz: float) -> None:
     noise = NoiseSettings(background_uv=0.0, electrode_uv_rthz=0.2, line_hz=line_hz, line_uv=3.0)
     x = Head(MONTAGE, RATE_HZ, quiet(rhythms=(), noise=noise)).generate(int(100 * RATE_HZ)).samples
     freqs, psd = signal.welch(x, RATE_HZ, nperseg=500, axis=0)
@@ -323,7 +323,7 @@ def test_mains_and_electrode_noise_have_their_sizes(line_hz: float) -> None:
     np.testing.assert_allclose(np.sqrt(np.median(psd, axis=0)), 0.2, rtol=0.06)
 
 
-def test_mains_beyond_half_the_rate_are_not_folded_back() -> None:
+def test_mains_above_nyquist_are_not_aliased() -> None:
     noise = NoiseSettings(background_uv=0.0, electrode_uv_rthz=0.0, line_hz=60.0, line_uv=3.0)
     slow = tuple(rhythm for rhythm in resting_rhythms() if rhythm.band == "alpha")
     made = Head(("Fz",), 100.0, quiet(rhythms=slow, noise=noise)).generate(500).samples
@@ -334,7 +334,7 @@ def test_mains_beyond_half_the_rate_are_not_folded_back() -> None:
 # eyes and heat
 
 
-def test_closing_the_eyes_raises_posterior_alpha_and_stops_blinks() -> None:
+def test_eyes_closed_raises_posterior_alpha_and_stops_blinks() -> None:
     sizes = {}
     for eyes in ("open", "closed"):
         settings = HeadSettings(eyes=((0.0, eyes),))  # type: ignore[arg-type]
@@ -345,14 +345,14 @@ def test_closing_the_eyes_raises_posterior_alpha_and_stops_blinks() -> None:
     assert sizes["closed"][0] / sizes["open"][0] > 1.8
 
 
-def test_eyes_that_are_closed_leave_nothing_of_blinks_and_gaze_shifts() -> None:
+def test_eyes_closed_removes_blinks_and_gaze_shifts() -> None:
     settings = HeadSettings(
         rhythms=(), noise=SILENCE, eyes=((0.0, "closed"),), artifacts=ArtifactSettings({"jaw": 0.0})
     )
     assert not np.abs(Head(("Fp1", "F7"), RATE_HZ, settings).generate(int(60 * RATE_HZ)).samples).max() > 1e-9
 
 
-def test_the_eyes_can_change_in_between() -> None:
+def test_eyes_can_change_during_stream() -> None:
     settings = quiet(eyes=((0.0, "open"), (60.0, "closed")))
     truth = Head(("Oz",), RATE_HZ, settings).generate(int(120 * RATE_HZ)).truth
     half = int(60 * RATE_HZ)
@@ -360,7 +360,7 @@ def test_the_eyes_can_change_in_between() -> None:
     assert truth.eyes_closed[half + int(2 * RATE_HZ)] > 0.99
 
 
-def test_heat_changes_each_rhythm_in_the_direction_and_by_the_size_of_its_pain_gain() -> None:
+def test_heat_changes_each_rhythm_by_its_pain_gain() -> None:
     rest = Head(MONTAGE, RATE_HZ, quiet()).generate(2500).truth
     hot = Head(MONTAGE, RATE_HZ, quiet(), lambda times_s: np.full_like(times_s, 50.0)).generate(2500).truth
     ratio = (hot.amplitude_uv / rest.amplitude_uv)[-1]
@@ -375,7 +375,7 @@ def test_heat_changes_each_rhythm_in_the_direction_and_by_the_size_of_its_pain_g
     assert gains["posterior.alpha"] == 1.0
 
 
-def test_the_reaction_to_heat_is_seen_in_the_spectra() -> None:
+def test_heat_response_is_visible_in_spectra() -> None:
     rest, hot = (
         Head(("C4", "Fz"), RATE_HZ, HeadSettings(artifacts=NO_ARTIFACTS), lambda t, c=c: np.full_like(t, c))
         .generate(int(300 * RATE_HZ))
@@ -387,7 +387,7 @@ def test_the_reaction_to_heat_is_seen_in_the_spectra() -> None:
     assert band_rms(hot, 35, 45)[1] > 1.1 * band_rms(rest, 35, 45)[1]
 
 
-def test_pain_follows_the_temperature_with_its_lag_and_is_silent_below_the_threshold() -> None:
+def test_pain_lags_temperature_and_is_zero_below_threshold() -> None:
     truth = Head(("Cz",), RATE_HZ, quiet(), heat_at).generate(int(10 * RATE_HZ)).truth
     onset, lag = int(3 * RATE_HZ), int(0.8 * RATE_HZ)
     assert not truth.pain[:onset].any()
@@ -405,7 +405,7 @@ def only(*artifacts: Artifact, contacts: tuple[BadContact, ...] = ()) -> HeadSet
     return quiet(rhythms=(), artifacts=ArtifactSettings(calm, artifacts, contacts))
 
 
-def test_a_blink_has_its_size_its_shape_and_its_place() -> None:
+def test_blink_has_stated_size_shape_and_topography() -> None:
     made = Head(MONTAGE, RATE_HZ, only(Artifact("blink", 1.0, 0.3, 300.0))).generate(500)
     peak = made.samples[np.argmax(made.samples[:, 0])]
     by_name = dict(zip(MONTAGE, peak, strict=True))
@@ -422,7 +422,7 @@ def test_a_blink_has_its_size_its_shape_and_its_place() -> None:
     assert not made.samples[~blinking].any()
 
 
-def test_random_blinks_come_as_often_and_as_large_as_stated() -> None:
+def test_random_blinks_have_stated_rate_and_size() -> None:
     made = Head(("Fp1",), RATE_HZ, HeadSettings(rhythms=(), noise=SILENCE)).generate(int(600 * RATE_HZ))
     blinking = made.truth.artifacts[:, 0]
     onsets = np.flatnonzero(np.diff(blinking.astype(int)) == 1)
@@ -433,7 +433,7 @@ def test_random_blinks_come_as_often_and_as_large_as_stated() -> None:
     assert np.max(peaks) < 800
 
 
-def test_a_gaze_shift_has_opposite_signs_on_the_two_sides() -> None:
+def test_gaze_shift_has_opposite_signs_left_and_right() -> None:
     made = Head(MONTAGE, RATE_HZ, only(Artifact("saccade", 0.5, 1.0, 50.0))).generate(500)
     middle = dict(zip(MONTAGE, made.samples[int(1.0 * RATE_HZ)], strict=True))
     assert middle["F7"] == pytest.approx(50.0, rel=0.01)
@@ -441,7 +441,7 @@ def test_a_gaze_shift_has_opposite_signs_on_the_two_sides() -> None:
     assert middle["Fz"] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_clench_is_broadband_above_20_hz_and_temporal() -> None:
+def test_clench_is_broadband_above_20_hz_and_temporal() -> None:
     rate_hz = 1000.0
     made = Head(("T7", "Cz", "Oz"), rate_hz, only(Artifact("jaw", 0.0, 60.0, 40.0))).generate(60_000).samples
     assert np.std(made[:, 0]) == pytest.approx(40.0, rel=0.06)
@@ -459,7 +459,7 @@ def test_sweat_is_slow_and_frontal() -> None:
     assert np.std(made[:, 1]) < 0.1 * np.std(made[:, 0])
 
 
-def test_bad_contacts_do_what_they_say_to_their_channel_alone() -> None:
+def test_bad_contact_affects_its_channel_alone() -> None:
     contacts = (
         BadContact("C3", 1.0, 1.0, "off"),
         BadContact("C4", 1.0, 1.0, "flat"),
@@ -482,7 +482,7 @@ def test_bad_contacts_do_what_they_say_to_their_channel_alone() -> None:
     assert np.std(added) == pytest.approx(np.hypot(30 / np.sqrt(2), 15), rel=0.1)
 
 
-def test_a_reference_is_subtracted_from_every_electrode() -> None:
+def test_reference_is_subtracted_from_each_electrode() -> None:
     plain = Head(("Fz", "Oz", "Cz"), RATE_HZ, quiet()).generate(300).samples
     against = Head(("Fz", "Oz"), RATE_HZ, quiet(reference=("Cz",)))
     np.testing.assert_allclose(against.generate(300).samples, plain[:, :2] - plain[:, 2:], atol=1e-12)
@@ -492,7 +492,7 @@ def test_a_reference_is_subtracted_from_every_electrode() -> None:
     np.testing.assert_allclose(seen, whole[:2] - whole[2])
 
 
-def test_pulses_that_keep_apart_do_and_all_come_at_their_rate() -> None:
+def test_pulses_keep_rate_and_minimum_distance() -> None:
     law = PulseLaw(2.0, 0.3, apart=True)
     train = PulseTrain(random_stream(1, "x"), law, hann)
     times_s = np.arange(200_000) / 1000.0

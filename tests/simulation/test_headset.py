@@ -47,7 +47,7 @@ def joined(arrivals: list[Arrival], name: str) -> np.ndarray:
 
 @hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(st.lists(st.floats(0.0, 0.7), min_size=1, max_size=12))
-def test_how_often_one_looks_changes_nothing(steps_s: list[float]) -> None:
+def test_arrivals_do_not_depend_on_polling(steps_s: list[float]) -> None:
     faults = (Stall(0.3, 0.2), Disconnect(1.0, 0.4), LostPackets(2.0, 0.1), ClockJump(1.5, 0.3))
     settings = {"packet_samples": 5, "loss": 0.1, "jitter_s": 0.02, "interval_s": 0.03, "faults": faults}
     end_s = sum(steps_s)
@@ -65,7 +65,7 @@ def test_how_often_one_looks_changes_nothing(steps_s: list[float]) -> None:
     assert at_once.sent_log.entries == stepwise.sent_log.entries
 
 
-def test_without_faults_all_that_the_head_gives_arrives_in_order() -> None:
+def test_without_faults_all_samples_arrive_in_order() -> None:
     device = headset(packet_samples=7)
     arrivals = everything(device, 10.0)
     samples = joined(arrivals, "samples")
@@ -96,7 +96,7 @@ def check_counts(device: Headset, arrivals: list[Arrival]) -> None:
     assert np.all(seen[:arrived_until] == 1)
 
 
-def test_ten_minutes_with_losses_disconnects_and_drift_are_accounted_for_exactly() -> None:
+def test_sent_log_is_exact_over_10_minutes_of_faults() -> None:
     faults = random_faults(seed=5, duration_s=600.0, n_disconnects=3, n_stalls=3)
     device = headset(packet_samples=5, loss=0.05, jitter_s=0.02, drift_ppm=300.0, faults=faults)
     arrivals = everything(device, 600.0)
@@ -110,7 +110,7 @@ def test_ten_minutes_with_losses_disconnects_and_drift_are_accounted_for_exactly
     assert by_radio / device.sent_log.sent == pytest.approx(0.05, rel=0.1)
 
 
-def test_a_zero_filling_device_sends_zeros_for_lost_packets_and_the_ledger_says_which() -> None:
+def test_zero_filling_device_logs_zeroed_packets() -> None:
     device = headset(packet_samples=12, loss=0.1, lost_as="zeros", dc_level_uv=700.0)
     arrivals = everything(device, 60.0)
     check_counts(device, arrivals)
@@ -127,7 +127,7 @@ def test_a_zero_filling_device_sends_zeros_for_lost_packets_and_the_ledger_says_
     assert zeros <= logged
 
 
-def test_channels_with_packets_of_their_own_are_lost_one_by_one() -> None:
+def test_channels_with_own_packets_are_lost_separately() -> None:
     device = headset(packet_samples=12, loss=0.1, lost_as="zeros", channelwise=True)
     arrivals = everything(device, 120.0)
     check_counts(device, arrivals)
@@ -141,7 +141,7 @@ def test_channels_with_packets_of_their_own_are_lost_one_by_one() -> None:
     assert per_channel >= sum(int(each.zeroed.sum()) * 12 for each in partly)
 
 
-def test_a_scheduled_loss_takes_the_packets_that_are_complete_then() -> None:
+def test_scheduled_loss_drops_packets_complete_then() -> None:
     device = headset(packet_samples=5, faults=(LostPackets(1.0, 0.2), LostPackets(3.0)))
     everything(device, 5.0)
     long, single = device.sent_log.entries
@@ -150,7 +150,7 @@ def test_a_scheduled_loss_takes_the_packets_that_are_complete_then() -> None:
     assert single.first_index / RATE_HZ == pytest.approx(3.0, abs=0.02)
 
 
-def test_what_is_on_its_way_when_the_link_breaks_is_lost_too() -> None:
+def test_packets_in_flight_at_disconnect_are_lost() -> None:
     device = headset(packet_samples=5, delay_s=0.1, faults=(Disconnect(1.0, 1.0),))
     arrivals = everything(device, 4.0)
     check_counts(device, arrivals)
@@ -162,7 +162,7 @@ def test_what_is_on_its_way_when_the_link_breaks_is_lost_too() -> None:
     assert device.connected(2.0)
 
 
-def test_one_fault_more_leaves_the_random_ones_as_they_were() -> None:
+def test_added_fault_does_not_change_random_ones() -> None:
     settings = {"packet_samples": 5, "loss": 0.1, "jitter_s": 0.01}
     plain, faulty = headset(**settings), headset(**settings, faults=(LostPackets(3.0, 0.5),))
     everything(plain, 10.0)
@@ -176,7 +176,7 @@ def test_one_fault_more_leaves_the_random_ones_as_they_were() -> None:
 # the radio
 
 
-def test_arrivals_are_late_as_stated_and_never_overtake() -> None:
+def test_arrivals_have_stated_latency_and_keep_order() -> None:
     device = headset(packet_samples=25, delay_s=0.03, jitter_s=0.02)
     arrivals = everything(device, 600.0)
     late_s = np.array([arrival.arrival_s - arrival.true_s[-1] for arrival in arrivals])
@@ -186,7 +186,7 @@ def test_arrivals_are_late_as_stated_and_never_overtake() -> None:
     assert np.all(np.diff([arrival.arrival_s for arrival in arrivals]) >= 0)
 
 
-def test_an_interval_bundles_packets_into_bursts() -> None:
+def test_interval_bundles_packets_into_bursts() -> None:
     device = headset(packet_samples=2, interval_s=0.1)
     times_s = np.array([arrival.arrival_s for arrival in everything(device, 10.0)])
     np.testing.assert_allclose(times_s / 0.1, np.round(times_s / 0.1), atol=1e-9)
@@ -194,7 +194,7 @@ def test_an_interval_bundles_packets_into_bursts() -> None:
     assert np.median(counts) >= 12
 
 
-def test_a_stall_delays_and_loses_nothing() -> None:
+def test_stall_delays_without_loss() -> None:
     device = headset(packet_samples=5, faults=(Stall(2.0, 1.5),))
     arrivals = everything(device, 6.0)
     assert device.sent_log.entries == []
@@ -207,9 +207,7 @@ def test_a_stall_delays_and_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(("offset_s", "drift_ppm"), [(0.0, 0.0), (3.25, 200.0), (-1000.0, -300.0)])
-def test_device_stamps_have_the_offset_and_the_drift_that_were_asked_for(
-    offset_s: float, drift_ppm: float
-) -> None:
+def test_device_stamps_have_set_offset_and_drift(offset_s: float, drift_ppm: float) -> None:
     device = headset(start_s=77.0, packet_samples=5, offset_s=offset_s, drift_ppm=drift_ppm)
     arrivals = everything(device, 300.0)
     stamps_s, true_s = joined(arrivals, "stamps_s"), joined(arrivals, "true_s")
@@ -220,7 +218,7 @@ def test_device_stamps_have_the_offset_and_the_drift_that_were_asked_for(
     assert true_s[0] == 77.0
 
 
-def test_a_clock_jump_moves_the_stamps_and_not_the_samples() -> None:
+def test_clock_jump_moves_stamps_not_samples() -> None:
     device = headset(packet_samples=5, faults=(ClockJump(2.0, -0.5),))
     arrivals = everything(device, 4.0)
     error_s = joined(arrivals, "stamps_s") - joined(arrivals, "true_s")
@@ -230,7 +228,7 @@ def test_a_clock_jump_moves_the_stamps_and_not_the_samples() -> None:
     np.testing.assert_array_equal(np.diff(joined(arrivals, "true_s")) > 0, True)
 
 
-def test_stamps_counted_back_from_late_arrivals_run_backwards() -> None:
+def test_stamps_counted_back_from_late_arrivals_decrease() -> None:
     device = headset(packet_samples=15, jitter_s=0.03, stamps="arrival")
     arrivals = everything(device, 60.0)
     steps_s = np.diff(joined(arrivals, "stamps_s"))
@@ -242,7 +240,7 @@ def test_stamps_counted_back_from_late_arrivals_run_backwards() -> None:
 # the converter
 
 
-def test_samples_are_whole_steps_within_the_rails_at_the_level_of_the_device() -> None:
+def test_samples_are_quantized_within_rails_at_device_level() -> None:
     settings = {"resolution_uv": 0.5, "rails_uv": (0.0, 1450.0), "dc_level_uv": 725.0, "dc_spread_uv": 300.0}
     device = headset(packet_samples=5, **settings)
     samples = joined(everything(device, 30.0), "samples")
@@ -255,7 +253,7 @@ def test_samples_are_whole_steps_within_the_rails_at_the_level_of_the_device() -
     np.testing.assert_allclose(samples, np.clip(unspoilt, 0.0, 1450.0), atol=0.25 + 1e-9)
 
 
-def test_a_saturated_channel_lies_on_its_rail_and_the_others_do_not() -> None:
+def test_saturated_channel_alone_is_at_rail() -> None:
     faults = (Saturation(1.0, 0.5, ("C3",)), Saturation(2.0, 0.5, low=True))
     device = headset(packet_samples=5, rails_uv=(-1000.0, 999.5), resolution_uv=0.5, faults=faults)
     arrivals = everything(device, 4.0)
@@ -267,7 +265,7 @@ def test_a_saturated_channel_lies_on_its_rail_and_the_others_do_not() -> None:
     assert not np.any(np.abs(samples[~high & ~low]) > 900)
 
 
-def test_the_settings_of_a_device_come_from_its_profile() -> None:
+def test_device_settings_come_from_profile() -> None:
     profile = load_profile("muse-2")
     settings = settings_of(profile, loss=0.1)
     assert (settings.packet_samples, settings.lost_as, settings.loss) == (12, "zeros", 0.1)
@@ -289,7 +287,7 @@ def test_the_settings_of_a_device_come_from_its_profile() -> None:
         ({"faults": (Saturation(1.0, 1.0, ("Pz",)),), "rails_uv": (-1.0, 1.0)}, "no channel 'Pz'"),
     ],
 )
-def test_a_headset_that_cannot_be_is_refused(settings: dict, match: str) -> None:
+def test_impossible_headset_is_refused(settings: dict, match: str) -> None:
     with pytest.raises((WrongInput, UnknownName), match=match):
         headset(**settings)
 
@@ -297,7 +295,7 @@ def test_a_headset_that_cannot_be_is_refused(settings: dict, match: str) -> None
 # faults in words
 
 
-def test_faults_are_read_from_words() -> None:
+def test_faults_are_parsed() -> None:
     words = "stall@10+2 loss@10+0.5 loss@11 disconnect@30+5 jump@20+-0.4 saturation@5+1:AF7 off@5+3:TP9 blink@3 jaw@4+1"
     plan = parse_faults([*words.split(), "loss=0.05", "drift=200"])
     assert plan.headset == (
@@ -327,7 +325,7 @@ def test_faults_are_read_from_words() -> None:
         ("jitter=nan", "'nan' is no number"),
     ],
 )
-def test_faults_that_cannot_be_read_are_refused_with_how_to_write_them(text: str, match: str) -> None:
+def test_invalid_fault_is_refused_with_syntax(text: str, match: str) -> None:
     with pytest.raises((WrongInput, UnknownName), match=match):
         parse_faults([text])
 
@@ -341,7 +339,7 @@ def source(**settings: object) -> tuple[SimulatedSource, ManualClock]:
 
 
 @pytest.mark.parametrize("step_s", [0.001, 0.05, 1.7])
-def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: float) -> None:
+def test_source_returns_each_index_once_and_lost_samples_as_nan(step_s: float) -> None:
     faults = (Disconnect(2.0, 3.0), Stall(8.0, 0.6))
     given, clock = source(packet_samples=5, loss=0.1, jitter_s=0.01, drift_ppm=100.0, faults=faults)
     given.start()
@@ -369,7 +367,7 @@ def test_the_source_delivers_every_index_once_and_lost_samples_as_nan(step_s: fl
     assert given.pull().events == []
 
 
-def test_zeroed_samples_of_one_channel_are_nan_there_alone() -> None:
+def test_zeroed_samples_of_one_channel_are_nan_in_it_alone() -> None:
     given, clock = source(packet_samples=12, loss=0.2, lost_as="zeros", channelwise=True)
     given.start()
     clock.advance(20.0)
@@ -384,7 +382,7 @@ def test_zeroed_samples_of_one_channel_are_nan_there_alone() -> None:
     assert "came as zeros on" in gaps[0].message
 
 
-def test_a_pull_waits_on_its_clock_for_the_first_samples_and_no_longer_than_told() -> None:
+def test_pull_waits_for_first_samples_up_to_timeout() -> None:
     given, clock = source(packet_samples=25, delay_s=0.05)
     given.start()
     assert given.state == "waiting"
@@ -396,7 +394,7 @@ def test_a_pull_waits_on_its_clock_for_the_first_samples_and_no_longer_than_told
     assert (given.labels, given.rate_hz) == (LABELS, RATE_HZ)
 
 
-def test_a_source_that_is_not_started_or_misses_labels_is_refused() -> None:
+def test_source_not_started_or_without_labels_is_refused() -> None:
     given, clock = source()
     with pytest.raises(WrongInput, match="not started"):
         given.pull()

@@ -17,7 +17,7 @@ def learner(rate_per_min: float, ceiling: float = 2.0) -> tuple[Learner, Head]:
     return Learner(head, LearnerSettings(THETA, rate_per_min, ceiling)), head
 
 
-def test_rate_0_cannot_learn_and_changes_no_bit() -> None:
+def test_rate_0_changes_no_bit() -> None:
     someone, head = learner(0.0)
     untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
     for _ in range(20):
@@ -26,7 +26,7 @@ def test_rate_0_cannot_learn_and_changes_no_bit() -> None:
     assert someone.gain == 1.0
 
 
-def test_under_reward_the_rhythm_grows_and_grows_to_its_ceiling() -> None:
+def test_reward_raises_gain_to_ceiling() -> None:
     someone, head = learner(0.5)
     gains = []
     for _ in range(600):
@@ -39,7 +39,7 @@ def test_under_reward_the_rhythm_grows_and_grows_to_its_ceiling() -> None:
     assert head.gain("posterior.alpha") == 1.0
 
 
-def test_the_growth_is_in_the_signal() -> None:
+def test_gain_is_applied_to_signal() -> None:
     someone, head = learner(100.0, ceiling=3.0)
     untouched = Head(("Fz",), 250.0, HeadSettings(seed=4))
     someone.update(1.0, 600.0)
@@ -48,7 +48,7 @@ def test_the_growth_is_in_the_signal() -> None:
     np.testing.assert_allclose(grown, 3 * plain)
 
 
-def test_it_does_not_matter_how_the_time_is_cut() -> None:
+def test_gain_does_not_depend_on_update_steps() -> None:
     whole, pieces = learner(0.3)[0], learner(0.3)[0]
     whole.update(0.6, 60.0)
     for _ in range(600):
@@ -57,7 +57,7 @@ def test_it_does_not_matter_how_the_time_is_cut() -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.2), (0.5, 1.0)])
-def test_more_reward_and_a_higher_rate_teach_more(low: float, high: float) -> None:
+def test_gain_increases_with_reward_and_rate(low: float, high: float) -> None:
     gains = []
     for level, rate in [(low, 0.1), (high, 0.1), (high, 0.2)]:
         someone, _ = learner(rate)
@@ -66,7 +66,7 @@ def test_more_reward_and_a_higher_rate_teach_more(low: float, high: float) -> No
     assert gains[0] < gains[1] < gains[2]
 
 
-def test_neutral_and_unusable_feedback_teaches_nothing() -> None:
+def test_neutral_or_unusable_feedback_keeps_gain() -> None:
     someone, _ = learner(1.0)
     someone.update(0.0, 60.0)
     someone.update(1.0, 60.0, usable=False)
@@ -76,14 +76,14 @@ def test_neutral_and_unusable_feedback_teaches_nothing() -> None:
     assert someone.gain == 1.0
 
 
-def test_a_level_beyond_1_counts_as_1() -> None:
+def test_level_above_1_counts_as_1() -> None:
     full, beyond = learner(0.2)[0], learner(0.2)[0]
     full.update(1.0, 60.0)
     beyond.update(7.0, 60.0)
     assert full.gain == beyond.gain
 
 
-def test_a_study_in_which_only_those_who_can_learn_do() -> None:
+def test_amplitude_rises_only_for_learners() -> None:
     """A baseline, a threshold, ten blocks of reward for theta above it: amplitude rises block by block, or not."""
     amplitudes = {}
     for rate_per_min in (0.0, 0.2):
@@ -106,7 +106,7 @@ def test_a_study_in_which_only_those_who_can_learn_do() -> None:
     assert abs(slope) < 0.03
 
 
-def test_learners_that_cannot_be_are_refused() -> None:
+def test_impossible_learner_is_refused() -> None:
     with pytest.raises(WrongInput, match="0 \\(cannot learn\\) or more, found -1"):
         LearnerSettings(rate_per_min=-1.0)
     with pytest.raises(WrongInput, match="above 1, found 1"):

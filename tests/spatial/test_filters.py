@@ -15,7 +15,7 @@ LABELS = ("Fz", "C3", "C4", "Pz", "O1", "O2")
 GROUPS = {"frontal": ["Fz"], "posterior": ["Pz", "O1", "O2"]}
 
 
-def test_a_region_is_the_mean_of_its_channels():
+def test_region_is_mean_of_its_channels():
     x = noise(50, 6)
     out = regions(LABELS, GROUPS).process(x)
     np.testing.assert_allclose(out, np.stack([x[:, 0], x[:, 3:].mean(axis=1)], axis=1), rtol=1e-12)
@@ -23,7 +23,7 @@ def test_a_region_is_the_mean_of_its_channels():
     np.testing.assert_allclose(weighted.process(x)[:, 0], x[:, 4] / 4 + x[:, 5] * 3 / 4, rtol=1e-12)
 
 
-def test_a_bad_channel_is_dropped_even_when_it_is_missing():
+def test_bad_missing_channel_is_left_out():
     x = noise(50, 6)
     x[:, 4] = np.nan
     out = regions(LABELS, GROUPS, bad=["O1"], reference="average").process(x)
@@ -35,7 +35,7 @@ def test_a_bad_channel_is_dropped_even_when_it_is_missing():
     assert np.isnan(regions(LABELS, GROUPS).process(x)[:, 1]).all()
 
 
-def test_references():
+def test_rereference_subtracts_mean_of_reference():
     x = noise(50, 6)
     np.testing.assert_allclose(
         rereference(LABELS, "average").process(x), x - x.mean(axis=1, keepdims=True), atol=1e-12
@@ -50,7 +50,7 @@ def test_references():
     np.testing.assert_allclose(average.process(other), average.process(x), atol=1e-12)
 
 
-def test_laplacian_matches_oracle_and_forgets_the_reference():
+def test_laplacian_matches_oracle_and_is_reference_free():
     rng = np.random.default_rng(3)
     positions = rng.standard_normal((6, 3))
     x = noise(50, 6)
@@ -64,7 +64,7 @@ def test_laplacian_matches_oracle_and_forgets_the_reference():
 
 @settings(max_examples=15, deadline=None)
 @given(sizes=CHUNKINGS)
-def test_chunks_make_no_difference(sizes):
+def test_output_does_not_depend_on_chunking(sizes):
     x = noise(800, 6)
     x[300, 4] = np.nan
     stage = regions(LABELS, GROUPS, reference="average")
@@ -92,14 +92,14 @@ def in_alpha(a, b):
     return abs(np.corrcoef(banded.T)[0, 1])
 
 
-def test_ssd_finds_the_rhythm():
+def test_ssd_extracts_rhythm():
     x, alpha, _ = hidden_alpha()
     component = ssd(x[:7500], 250, 10.0).process(x[7500:])[:, 0]
     best_channel = max(in_alpha(alpha[7500:], x[7500:, c]) for c in range(8))
     assert in_alpha(alpha[7500:], component) > best_channel + 0.1
 
 
-def test_ssd_makes_the_rhythm_easier_to_foretell():
+def test_ssd_raises_measured_correlation():
     x, _, _ = hidden_alpha(1)
     component = ssd(x[:7500], 250, 10.0)
 
@@ -114,7 +114,7 @@ def test_ssd_makes_the_rhythm_easier_to_foretell():
     assert accuracy(component.process(x)) > accuracy(x) + 0.02
 
 
-def test_ssd_survives_an_average_reference_and_gaps():
+def test_ssd_with_average_reference_and_gaps():
     x, alpha, _ = hidden_alpha(2)
     x = x - x.mean(axis=1, keepdims=True)
     x[1000:1010] = np.nan
@@ -126,7 +126,7 @@ def test_ssd_survives_an_average_reference_and_gaps():
     assert found[0] > max(found[1:])
 
 
-def test_composition_is_doing_one_after_the_other():
+def test_composed_filter_equals_both_in_sequence():
     x = noise(40, 6)
     first, second = rereference(LABELS, "average"), regions(LABELS, GROUPS)
     np.testing.assert_allclose(second.after(first).process(x), second.process(first.process(x)), atol=1e-12)
@@ -194,6 +194,6 @@ def test_composition_is_doing_one_after_the_other():
         ),
     ],
 )
-def test_refuses(make, error, message):
+def test_wrong_settings_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
