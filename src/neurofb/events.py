@@ -28,26 +28,17 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at a known time, logged once.
+    """Something that happened at a known time, logged once."""
 
-    Attributes
-    ----------
-    kind : str
-        One word for what happened: ``gap``, ``stale``, ``lost``, ``resumed``, ``clock_jump`` ….
-    time_s : float
-        When, on this computer's LSL clock, in seconds.
-    index : int or None
-        The sample it concerns, counted as in ``Chunk.first_index``; None if it concerns no sample.
-    message : str
-        The same in words, for a person.
-    details : mapping
-        Sizes and causes, with units in their names.
-    """
-
+    #: One word for what happened: ``gap``, ``stale``, ``lost``, ``resumed``, ``clock_jump`` ….
     kind: str
+    #: On this computer's LSL clock, seconds.
     time_s: float
+    #: In words, for a person.
     message: str
+    #: The sample it concerns, counted as in ``Chunk.first_index``; None if it concerns no sample.
     index: int | None = None
+    #: Sizes and causes, with units in their names.
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

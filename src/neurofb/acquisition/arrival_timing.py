@@ -22,19 +22,12 @@ MOST_WITHIN_S = 0.001
 
 
 class ExpectedArrival(NamedTuple):
-    """The expected arrival of the next samples.
-
-    Attributes
-    ----------
-    time_s : float
-    within_s : float
-        So far before and after.
-    n_samples : int
-        How many at once.
-    """
+    """The expected arrival of the next samples."""
 
     time_s: float
+    #: Half width of the expected interval, seconds.
     within_s: float
+    #: Number of samples at once.
     n_samples: int
 
 

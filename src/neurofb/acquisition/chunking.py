@@ -24,23 +24,15 @@ NO_COUNT = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class PacketFormat:
-    """The packet format of a device, as its profile states it.
+    """The packet format of a device, as its profile states it."""
 
-    Attributes
-    ----------
-    packet_samples : int
-        Samples that are lost together; 1 if unknown.
-    lost : {"zeros", "gap"}
-        What a lost packet leaves.
-    jitter : {"auto", "late", "symmetric"}
-        How the stamps scatter.
-    counter_modulus : int or None
-        Where the counter column begins again, if there is one that does.
-    """
-
+    #: Samples that are lost together; 1 if unknown.
     packet_samples: int = 1
+    #: What a lost packet leaves.
     lost: Literal["zeros", "gap"] = "gap"
+    #: How the stamps scatter.
     jitter: Jitter = "auto"
+    #: Where the counter column begins again, if there is one that does.
     counter_modulus: int | None = None
 
     @classmethod

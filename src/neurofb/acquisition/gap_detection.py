@@ -29,17 +29,11 @@ SURE = 5.0
 
 
 class Decision(NamedTuple):
-    """The meaning of suspicious stamps.
+    """The meaning of suspicious stamps."""
 
-    Attributes
-    ----------
-    n_late : int
-        So many samples were late and nothing is missing before them; 0 if something is.
-    level_s : float
-        How late the stamps stay, if something is missing.
-    """
-
+    #: So many samples were late and nothing is missing before them; 0 if something is.
     n_late: int
+    #: How late the stamps stay, if something is missing.
     level_s: float
 
 

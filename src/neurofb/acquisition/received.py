@@ -21,17 +21,11 @@ _UNIT_OF_SCALE = {uv: unit for unit, uv in UNIT_UV.items()}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReceivedBlock:
-    """Samples as they came, in the order in which they came.
+    """Samples as they came, in the order in which they came."""
 
-    Attributes
-    ----------
-    values : ndarray, shape (n_samples, n_columns)
-        In the stream's own number format and unit, with every column the stream has.
-    stamps_s : ndarray, shape (n_samples,)
-        Their time stamps as received, on the sender's clock.
-    """
-
+    #: In the stream's own number format and unit, with every column the stream has; shape (n_samples, n_columns).
     values: NDArray[Any]
+    #: Their time stamps as received, on the sender's clock; shape (n_samples,).
     stamps_s: FloatArray
 
 

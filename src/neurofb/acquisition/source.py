@@ -20,23 +20,15 @@ SourceState = Literal["waiting", "flowing", "stale", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """The output of a source since the last ``pull``.
+    """The output of a source since the last ``pull``."""
 
-    Attributes
-    ----------
-    chunk : Chunk
-        The next samples in µV, each index once; maybe none.
-    raw : sequence of ReceivedBlock
-        What was received, as it came, for the record; may hold samples that are not in the chunk yet.
-    clock_offsets : sequence of (float, float)
-        New corrections of the sender's clock: when measured, and what to add to a stamp, in s.
-    events : sequence of Event
-        What has happened, in order.
-    """
-
+    #: The next samples in µV, each index once; maybe none.
     chunk: Chunk
+    #: Samples as received, for the recording; may hold samples that are not in the chunk yet.
     raw: Sequence[ReceivedBlock] = ()
+    #: New corrections of the sender's clock: when measured, and what to add to a stamp, in s.
     clock_offsets: Sequence[tuple[float, float]] = ()
+    #: In order of time.
     events: Sequence[Event] = ()
 
     def followed_by(self, later: Batch) -> Batch:

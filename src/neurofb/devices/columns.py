@@ -107,26 +107,16 @@ def unit_uv(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EegColumns:
-    """Which columns of a stream are the EEG, and how their values become µV.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        The EEG channels.
-    columns : tuple of int
-        Where they stand in the stream.
-    scale_uv : ndarray, shape (n_channels,)
-        µV per unit of the stream.
-    unit_from : str
-        Where the unit is known from, in words.
-    counter : int or None
-        The column in which the device counts its samples.
-    """
+    """Which columns of a stream are the EEG, and how their values become µV."""
 
     labels: tuple[str, ...] = ()
+    #: Index of each EEG channel in the stream.
     columns: tuple[int, ...] = ()
+    #: µV per unit of the stream; shape (n_channels,).
     scale_uv: FloatArray = field(default_factory=lambda: np.empty(0))
+    #: Source of the unit, in words.
     unit_from: str = ""
+    #: The column in which the device counts its samples.
     counter: int | None = None
     #: Columns that stand together are a slice, which copies faster.
     _at: slice | list[int] = field(init=False, repr=False)

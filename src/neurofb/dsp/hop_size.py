@@ -19,22 +19,14 @@ OUTPUT_HZ = 125.0
 
 @dataclass(frozen=True, slots=True)
 class HopSize:
-    """The grid of sample indices on which values are computed.
-
-    Attributes
-    ----------
-    rate_hz : float
-    every : int
-        Samples between two outputs of the band filters.
-    hop : int
-        Samples of a hop, a multiple of ``every``: hops end at samples n with (n + 1) % hop == 0.
-    slow : int
-        Hops between two values of slow features, and of a judgement of the channels.
-    """
+    """The grid of sample indices on which values are computed."""
 
     rate_hz: float
+    #: Samples between two outputs of the band filters.
     every: int
+    #: Samples of a hop, a multiple of ``every``: hops end at samples n with (n + 1) % hop == 0.
     hop: int
+    #: Hops between two values of slow features, and of a judgement of the channels.
     slow: int
 
     @classmethod

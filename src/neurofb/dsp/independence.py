@@ -62,17 +62,11 @@ def near_samples(autocorrelation: ComplexArray) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Independence:
-    """Effective number of independent samples against the sum of the weights, for one band.
+    """Effective number of independent samples against the sum of the weights, for one band."""
 
-    Attributes
-    ----------
-    weights : ndarray, shape (n_fills,)
-        Sums of weights, ascending: a window being filled.
-    samples : ndarray, shape (n_pairs or 1, n_fills)
-        Effective number of independent samples at each; one row serves all pairs.
-    """
-
+    #: Sums of weights, ascending: a window being filled; shape (n_fills,).
     weights: FloatArray
+    #: Effective number of independent samples at each; one row serves all pairs; shape (n_pairs or 1, n_fills).
     samples: FloatArray
 
     def at(self, weight: FloatArray) -> FloatArray:

@@ -18,24 +18,16 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Pairing:
-    """Pairs in groups: one seed column, LANES neighbouring partner columns.
+    """Pairs in groups: one seed column, LANES neighbouring partner columns."""
 
-    Attributes
-    ----------
-    pairs : ndarray, shape (n_pairs, 2)
-        Channels of each pair, in the order of the output.
-    column_channel : ndarray, shape (n_columns,)
-        Channel in each column; -1 for padding. The first n_channels columns are the channels.
-    group_seed, group_column : ndarray, shape (n_groups,)
-        Column of the first channel; first of the columns of the second channels.
-    pair_of : ndarray, shape (n_groups, LANES)
-        Place of each lane's pair in the output; -1 for padding.
-    """
-
+    #: Channels of each pair, in the order of the output; shape (n_pairs, 2).
     pairs: Indices
+    #: Channel in each column; -1 for padding. The first n_channels columns are the channels; shape (n_columns,).
     column_channel: Indices
+    #: Column of the first channel; first of the columns of the second channels; shape (n_groups,).
     group_seed: Indices
     group_column: Indices
+    #: Place of each lane's pair in the output; -1 for padding; shape (n_groups, LANES).
     pair_of: Indices
 
     @property

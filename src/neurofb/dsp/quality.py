@@ -36,20 +36,13 @@ RAILED_SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """The quality state of a channel.
+    """The quality state of a channel."""
 
-    Attributes
-    ----------
-    state : str
-        ``ok``, or what is wrong.
-    why : str
-        The same with the number that decided it; empty if ok.
-    tolerable : bool
-        Whether features may use it all the same: mains that all channels share do not reach the bands.
-    """
-
+    #: ``ok``, or what is wrong.
     state: State
+    #: The same with the number that decided it; empty if ok.
     why: str = ""
+    #: Whether features may use it all the same: mains that all channels share do not reach the bands.
     tolerable: bool = False
 
     @property
@@ -63,17 +56,11 @@ OK = ChannelState("ok")
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """The range of an amplifier's converter, needed to detect rails.
+    """The range of an amplifier's converter, needed to detect rails."""
 
-    Attributes
-    ----------
-    rails_uv : (float, float) or None
-        Lowest and highest value.
-    dc_level_uv : float
-        Where a silent channel rests.
-    """
-
+    #: Lowest and highest value.
     rails_uv: tuple[float, float] | None = None
+    #: Where a silent channel rests.
     dc_level_uv: float = 0.0
 
 

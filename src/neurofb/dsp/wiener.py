@@ -37,42 +37,26 @@ HAMMING_LENGTH = 3.3
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """A designed bank for one spectrum.
+    """A designed bank for one spectrum."""
 
-    Attributes
-    ----------
-    taps : ndarray, complex, shape (n_bands, max(n_taps))
-        On samples ``width`` apart, newest first; 0 beyond a band's own number.
-    agreement : ndarray, shape (n_bands,)
-        η, the squared coherence of the output with the delayed target under the spectrum, 0–1.
-    autocorrelation : ndarray, complex, shape (n_bands, n_lags)
-        Of the output, lag 0 first, lags of one input sample, 1 at lag 0.
-    """
-
+    #: On samples ``width`` apart, newest first; 0 beyond a band's own number; shape (n_bands, max(n_taps)).
     taps: ComplexArray
+    #: η, the squared coherence of the output with the delayed target under the spectrum, 0–1; shape (n_bands,).
     agreement: FloatArray
+    #: Of the output, lag 0 first, lags of one input sample, 1 at lag 0; shape (n_bands, n_lags).
     autocorrelation: ComplexArray
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The design grid of filters: rate, taps and frequencies of the discrete transform.
-
-    Attributes
-    ----------
-    rate_hz : float
-        Input rate.
-    n_taps : tuple of int
-        Number of taps of each band.
-    width : int
-        Samples averaged before each tap, and from tap to tap.
-    n_freqs : int
-        Length of the discrete Fourier transform over the whole circle.
-    """
+    """The design grid of filters: rate, taps and frequencies of the discrete transform."""
 
     rate_hz: float
+    #: Number of taps of each band.
     n_taps: tuple[int, ...]
+    #: Samples averaged before each tap, and from tap to tap.
     width: int
+    #: Length of the discrete Fourier transform over the whole circle.
     n_freqs: int
 
     @property

@@ -38,27 +38,18 @@ SHORTEST_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class AlphaFrequency:
-    """An individual alpha frequency.
+    """An individual alpha frequency."""
 
-    Attributes
-    ----------
-    peak_hz : float
-        Mean of the channels' peaks, weighed by quality; NaN if not found.
-    gravity_hz : float
-        Centre of gravity of the alpha band; NaN if not found.
-    quality : float
-        Mean over the channels that have a peak of how much power stands under it, over the mean power of the
-        spectrum's line there: 1 is no peak at all, 2 a fair one, 5 a clear one. NaN if not found.
-    n_channels : int
-        Channels with a clear peak.
-    why : str
-        Why not, empty if found.
-    """
-
+    #: Mean of the channels' peaks, weighed by quality; NaN if not found.
     peak_hz: float
+    #: Centre of gravity of the alpha band; NaN if not found.
     gravity_hz: float
+    #: Mean over the channels that have a peak of how much power stands under it, over the mean power of the spectrum's
+    #: line there: 1 is no peak at all, 2 a fair one, 5 a clear one. NaN if not found.
     quality: float
+    #: Channels with a clear peak.
     n_channels: int
+    #: Why not, empty if found.
     why: str = ""
 
     @property

@@ -47,13 +47,7 @@ def usual_delay_s(low_hz: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """The one band filter that serves all features, the muscle band last.
-
-    Attributes
-    ----------
-    keys : tuple of (low, high, delay)
-    filter : BandFilter
-    """
+    """The one band filter that serves all features, the muscle band last."""
 
     keys: tuple[BandKey, ...]
     filter: BandFilter
@@ -99,15 +93,7 @@ def key_of(feature: AnyFeature, band: Band, iaf_hz: float | None) -> BandKey:
 
 
 class PowerEstimator:
-    """Power, ratio or asymmetry: a formula of mean powers at one place or two.
-
-    Attributes
-    ----------
-    spec : Power, Ratio or Asymmetry
-    watch : Watch
-    delay_s : float
-        Delay of the band filter.
-    """
+    """Power, ratio or asymmetry: a formula of mean powers at one place or two."""
 
     slow = False
 
@@ -149,14 +135,7 @@ class PowerEstimator:
 
 
 class SynchronyEstimator:
-    """Synchrony of places, from a window that leaves artifacts out.
-
-    Attributes
-    ----------
-    spec : SynchronyOf
-    watch : Watch
-    delay_s : float
-    """
+    """Synchrony of places, from a window that leaves artifacts out."""
 
     slow = True
 
@@ -207,13 +186,7 @@ class SynchronyEstimator:
 
 
 class IndexEstimator:
-    """The muscle or the ocular index, straight from the artifact finder.
-
-    Attributes
-    ----------
-    spec : MuscleIndex or OcularIndex
-    watch : Watch
-    """
+    """The muscle or the ocular index, straight from the artifact finder."""
 
     slow = False
     reach_s = 1.0

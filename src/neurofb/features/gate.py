@@ -22,23 +22,15 @@ _TRUSTED_STATES = ("ok", "noisy", "line noise")
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The channels and artifacts that make a feature unusable.
+    """The channels and artifacts that make a feature unusable."""
 
-    Attributes
-    ----------
-    places : tuple of tuple of int
-        Columns of each place it is made of; a place without a good channel leaves nothing to measure.
-    checks : tuple of str
-        Artifacts that count.
-    after_s : float
-        How long after an artifact was last seen the feature still rings of it.
-    after_jump_s : float
-        The same after a jump, which reaches as far as the filter's taps.
-    """
-
+    #: Columns of each place it is made of; a place without a good channel leaves nothing to measure.
     places: tuple[tuple[int, ...], ...]
+    #: Artifacts that count.
     checks: tuple[Check, ...]
+    #: Seconds after an artifact in which the filters still ring.
     after_s: float
+    #: The same after a jump, which reaches as far as the filter's taps.
     after_jump_s: float
 
     @property

@@ -35,27 +35,16 @@ CONDITIONS: dict[Condition, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The properties of a feature that baseline and feedback must agree on.
-
-    Attributes
-    ----------
-    name : str
-        The feature, as the protocol names it.
-    window_s : float
-        The window or time constant over which it is averaged.
-    log : bool
-        Whether z-scores are taken of its logarithm: true for powers, their shares and ratios; false for what is in dB
-        already or may fall below 0.
-    unit : str
-        Of its values, for people.
-    declared : str
-        The whole declaration as JSON: the same name with another band or place needs another baseline.
-    """
+    """The properties of a feature that baseline and feedback must agree on."""
 
     name: str
+    #: Window or time constant over which it is averaged.
     window_s: float
+    #: True if z-scores use its logarithm: for powers, their shares and ratios; false for what is in dB
+    #: already or may fall below 0.
     log: bool = False
     unit: str = ""
+    #: The whole declaration as JSON: the same name with another band or place needs another baseline.
     declared: str = ""
 
     @classmethod

@@ -24,44 +24,29 @@ from neurofb.feedback.threshold import Success, Threshold
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSample:
-    """One sample of feedback, and the numbers that led to it.
+    """One sample of feedback, and the numbers that led to it."""
 
-    Attributes
-    ----------
-    index : int
-        The newest sample it is made of; when stale, the sample that was expected by then.
-    value : float
-        Of the trained feature, in its unit; NaN where there is none.
-    z : float
-        The same in SD of the matching baseline; NaN outside a block.
-    threshold : float
-        In the same SD; NaN outside a block.
-    level : float
-        0 to 1.
-    reward : bool
-        Never true while ``usable`` is false.
-    usable : bool
-        Whether level and reward were earned by this value.
-    why : str
-        Why not, in words; empty when usable.
-    success_index : float
-        Share of this block's usable values beyond the threshold that the session started from, to date.
-    delay_s : float
-        How late the feature's filters make it: declared, not measured.
-    age_s : float
-        From the newest sample's time to output; NaN until whoever knows the clock says it (`aged`).
-    """
-
+    #: The newest sample it is made of; when stale, the sample that was expected by then.
     index: int
+    #: Value of the trained feature, in its unit; NaN where there is none.
     value: float
+    #: The value in SD of the matching baseline; NaN outside a block.
     z: float
+    #: The threshold in the same SD; NaN outside a block.
     threshold: float
+    #: 0 to 1.
     level: float
+    #: Never true while ``usable`` is false.
     reward: bool
+    #: True if level and reward follow from this value.
     usable: bool
+    #: Why not, in words; empty when usable.
     why: str
+    #: Share of this block's usable values beyond the threshold that the session started from, to date.
     success_index: float
+    #: Declared delay of the feature's filters.
     delay_s: float
+    #: From the newest sample's time to output; NaN until `aged` sets it.
     age_s: float = math.nan
 
     def with_age(self, age_s: float) -> FeedbackSample:
@@ -71,26 +56,17 @@ class FeedbackSample:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """The result of a block.
+    """The result of a block."""
 
-    Attributes
-    ----------
-    condition : str
-        Which baseline it was scored against.
-    success : Success
-        Usable values, and how many exceeded the threshold in use and the one of the start.
-    rewarded : int
-        Samples with a reward.
-    withheld : mapping of str to int
-        For each reason, the samples that earned nothing.
-    threshold_z, next_threshold_z : float
-        The threshold at the block's end, and that of the next block of this condition.
-    """
-
+    #: Condition of the baseline it was scored against.
     condition: Condition
+    #: Usable values, and how many exceeded the threshold in use and the one of the start.
     success: Success
+    #: Samples with a reward.
     rewarded: int
+    #: Number of withheld samples for each reason.
     withheld: Mapping[str, int]
+    #: The threshold at the block's end, and that of the next block of this condition.
     threshold_z: float
     next_threshold_z: float
 

@@ -21,25 +21,14 @@ _FEATURES: TypeAdapter[tuple[AnyFeature, ...]] = TypeAdapter(tuple[Feature, ...]
 
 @dataclass(frozen=True, eq=False)
 class LoopSettings:
-    """The settings of a loop, before any fit to the participant.
-
-    Attributes
-    ----------
-    features : tuple of declared features
-    montage : Montage
-    rate_hz : float
-    feedback : FeedbackSettings or None
-        None for a session without feedback.
-    enough : BaselineSettings
-        When a baseline is enough.
-    reference : "average", tuple of str, or None
-    line_hz : float or None
-    """
+    """The settings of a loop, before any fit to the participant."""
 
     features: tuple[AnyFeature, ...]
     montage: Montage
     rate_hz: float
+    #: None for a session without feedback.
     feedback: FeedbackSettings | None = None
+    #: Settings of a sufficient baseline.
     enough: BaselineSettings = field(default_factory=BaselineSettings)
     reference: Any = None
     line_hz: float | None = None

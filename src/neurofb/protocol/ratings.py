@@ -106,28 +106,17 @@ class Scale(Table):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A question that was asked at a time.
+    """A question that was asked at a time."""
 
-    Attributes
-    ----------
-    id : str
-        Unique in its session, as "p12".
-    scale : Scale
-    prompted_s, due_s : float
-        When it was asked, and until when an answer counts, on the session's clock.
-    trial : int or None
-        The trial it belongs to, counted from 1 within its phase.
-    level, site : str or None
-        Of the stimulus it follows.
-    phase : str
-        The phase's name.
-    """
-
+    #: Unique in its session, as "p12".
     id: str
     scale: Scale
+    #: Onset and deadline on the session's clock, seconds.
     prompted_s: float
     due_s: float
+    #: The trial it belongs to, counted from 1 within its phase.
     trial: int | None = None
+    #: Of the stimulus it follows.
     level: str | None = None
     site: str | None = None
     phase: str = ""
@@ -135,19 +124,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The rating of a prompt: its answer, or none.
-
-    Attributes
-    ----------
-    prompt : Prompt
-    value : float, str or None
-        None: no answer.
-    answered_s : float or None
-        When it came, or when the participant said that there is none; None if nothing came.
-    """
+    """The rating of a prompt: its answer, or none."""
 
     prompt: Prompt
+    #: None: no answer.
     value: Value | None
+    #: Time of the answer, or of the participant's own "no answer"; None if there was neither.
     answered_s: float | None
 
     @property

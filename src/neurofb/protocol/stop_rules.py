@@ -15,19 +15,12 @@ from neurofb.protocol.study import StopSettings
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The action of a stop rule.
-
-    Attributes
-    ----------
-    kind : {"lower", "end_block"}
-    by_c : float
-        By how much every later stimulus is lowered, in °C; 0 for "end_block".
-    message : str
-        Why, for the participant and the operator.
-    """
+    """The action of a stop rule."""
 
     kind: Literal["lower", "end_block"]
+    #: Decrease of all later stimuli, °C; 0 for "end_block".
     by_c: float
+    #: Reason, for the participant and the operator.
     message: str
 
 

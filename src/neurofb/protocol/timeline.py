@@ -39,40 +39,29 @@ StepKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a session, with onset and duration.
+    """A step of a session, with onset and duration."""
 
-    Attributes
-    ----------
-    kind : str
-        "phase" (takes no time: a phase begins), "wait" (for somebody, at the latest until its end), "rest" (nothing
-        else happens), "cue", "anticipation", "heat" (begins to rise at the onset, is at baseline again at the end),
-        "relief", "rating" (one question), "pause", "calibration" (its duration is an estimate), "end".
-    phase : int
-        Which of the timeline's phases.
-    onset_s, duration_s : float
-        From the session's start.
-    trial, n_trials : int or None
-        Counted from 1 within the phase.
-    level, site : str or None
-        Of the stimulus that this step belongs to.
-    profile : HeatProfile or None
-        The stimulus, for a step of kind "heat".
-    scales : tuple of Scale or None
-        The question, for a step of kind "rating".
-    text : str
-        For the participant.
-    """
-
+    #: "phase" (takes no time: a phase begins), "wait" (for somebody, at the latest until its end), "rest" (nothing else
+    #: happens), "cue", "anticipation", "heat" (begins to rise at the onset, is at baseline again at the end), "relief",
+    #: "rating" (one question), "pause", "calibration" (its duration is an estimate), "end".
     kind: StepKind
+    #: Index in ``Timeline.phases``.
     phase: int
+    #: Seconds after the session's start.
     onset_s: float
     duration_s: float
+    #: Counted from 1 within the phase.
     trial: int | None = None
     n_trials: int | None = None
+    #: Of the stimulus that this step belongs to.
     level: str | None = None
+    #: The stimulus, for a step of kind "heat".
     profile: HeatProfile | None = None
+    #: Of the stimulus that this step belongs to.
     site: str | None = None
+    #: The question, for a step of kind "rating".
     scales: tuple[Scale, ...] | None = None
+    #: For the participant.
     text: str = ""
 
     @property
@@ -83,61 +72,40 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPhase:
-    """A phase with its place in the session.
+    """A phase with its place in the session."""
 
-    Attributes
-    ----------
-    index : int
-        Its number, from 0.
-    name, kind, text, eyes, sound, waits
-        As declared; text and sound as the arm has them.
-    collects : str
-        The baseline it gives: "rest", "warm", "pain", "iaf" or "none".
-    feedback : str or None
-        The condition against which feedback is given.
-    onset_s, duration_s : float
-    site : str or None
-        Where the heat of this phase is given; None where it has none, or changes with each trial.
-    n_trials : int
-    """
-
+    #: Its number, from 0.
     index: int
+    #: As declared; text and sound as the arm has them.
     name: str
     kind: Kind
     text: str
     eyes: Eyes
     sound: str | None
     waits: bool
+    #: The baseline it gives: "rest", "warm", "pain", "iaf" or "none".
     collects: Collects
+    #: The condition against which feedback is given.
     feedback: Condition | None
     onset_s: float
     duration_s: float
+    #: Site of the phase's heat; None without heat, or where it changes with each trial.
     site: str | None = None
     n_trials: int = 0
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The planned steps of one session.
-
-    Attributes
-    ----------
-    session, arm : str
-        Their ids.
-    seed : int
-        What random choices were drawn from.
-    phases : tuple of PlannedPhase
-    steps : tuple of Step
-        In their order; the last is of kind "end".
-    feedback : str
-        What the arm gets: "real", "none" or a sham.
-    """
+    """The planned steps of one session."""
 
     session: str
     arm: str
+    #: Seed of the random choices.
     seed: int
     phases: tuple[PlannedPhase, ...]
+    #: In order; the last is of kind "end".
     steps: tuple[Step, ...]
+    #: Feedback of the arm: "real", "none" or a sham.
     feedback: str = "real"
 
     @property

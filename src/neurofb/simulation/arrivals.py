@@ -16,49 +16,32 @@ Fate = Literal["zeros", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """One packet as received by the computer.
+    """One packet as received by the computer."""
 
-    Attributes
-    ----------
-    samples : ndarray, shape (n_samples, n_channels)
-        µV, with the converter's steps and rails, the DC level and the zeros of lost packets.
-    zeroed : ndarray of bool, shape (n_channels,)
-        Which channels are zeros because their packet was lost.
-    first_index : int
-        Place of the first sample among all that were taken.
-    stamps_s : ndarray, shape (n_samples,)
-        The time stamps that come with it.
-    true_s : ndarray, shape (n_samples,)
-        When the samples were really taken.
-    arrival_s : float
-    """
-
+    #: µV, with the converter's steps and rails, the DC level and the zeros of lost packets; shape (n_samples,
+    #: n_channels).
     samples: FloatArray
+    #: Which channels are zeros because their packet was lost; shape (n_channels,).
     zeroed: NDArray[np.bool_]
+    #: Index of the first sample among all that were taken.
     first_index: int
+    #: The time stamps that come with it; shape (n_samples,).
     stamps_s: FloatArray
+    #: True times of the samples; shape (n_samples,).
     true_s: FloatArray
     arrival_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """One packet as the head sent it, delivered or not.
-
-    Attributes
-    ----------
-    signal : HeadSignal
-    true_s : ndarray, shape (n_samples,)
-        When its samples were really taken.
-    lost : ndarray of bool, shape (n_channels,)
-        Which channels did not get through.
-    connected : bool
-        Whether the link was up.
-    """
+    """One packet as the head sent it, delivered or not."""
 
     signal: HeadSignal
+    #: True times of its samples; shape (n_samples,).
     true_s: FloatArray
+    #: Which channels did not get through; shape (n_channels,).
     lost: NDArray[np.bool_]
+    #: True if the link was up.
     connected: bool
 
 

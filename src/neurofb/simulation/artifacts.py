@@ -40,20 +40,13 @@ _USUAL: Mapping[str, PulseLaw] = {
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A scheduled artifact.
-
-    Attributes
-    ----------
-    kind : {"blink", "saccade", "jaw", "sweat"}
-    start_s, duration_s : float
-    size_uv : float or None
-        µV at the electrode that sees it best (jaw and sweat: rms); negative turns a gaze shift to the
-        right. None for the usual size.
-    """
+    """A scheduled artifact."""
 
     kind: ArtifactKind
     start_s: float
     duration_s: float
+    #: µV at the electrode that sees it best (jaw and sweat: rms); negative turns a gaze shift to the right. None for
+    #: the usual size.
     size_uv: float | None = None
 
     def __post_init__(self) -> None:
@@ -65,21 +58,13 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class BadContact:
-    """An electrode that is bad for a while.
-
-    Attributes
-    ----------
-    channel : str
-        The label of its channel.
-    start_s, duration_s : float
-    kind : {"off", "noisy", "flat"}
-        ``off``: floating, sees mains and drift instead of the brain; ``noisy``: too high an impedance, the
-        brain with mains and hiss on it; ``flat``: bridged to the reference, nothing at all.
-    """
+    """An electrode that is bad for a while."""
 
     channel: str
     start_s: float
     duration_s: float
+    #: ``off``: floating, sees mains and drift instead of the brain; ``noisy``: too high an impedance, the brain with
+    #: mains and hiss on it; ``flat``: bridged to the reference, nothing at all.
     kind: ContactKind = "off"
 
     def __post_init__(self) -> None:
@@ -91,16 +76,9 @@ class BadContact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSettings:
-    """Settings of the artifacts.
+    """Settings of the artifacts."""
 
-    Attributes
-    ----------
-    rates_hz : mapping
-        How many of each kind start per second, where that is not the usual; 0 for none.
-    scheduled : tuple of Artifact
-    contacts : tuple of BadContact
-    """
-
+    #: How many of each kind start per second, where that is not the usual; 0 for none.
     rates_hz: Mapping[str, float] | None = None
     scheduled: tuple[Artifact, ...] = ()
     contacts: tuple[BadContact, ...] = ()

@@ -42,28 +42,19 @@ Temperature = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class HeatReaction:
-    """The response to heat: from skin temperature to pain, and effects of pain other than ``pain_gain``.
+    """The response to heat: from skin temperature to pain, and effects of pain other than ``pain_gain``."""
 
-    Attributes
-    ----------
-    side : {"left", "right"}
-        The side of the body that is heated; the rhythms of the other side of the head react most.
-    threshold_c, full_c : float
-        Pain is 0 up to the first and 1 from the second temperature on, a straight line between (assumed;
-        heat pain thresholds lie around 44 °C).
-    lag_s : float
-        Time constant with which pain follows the temperature (assumed).
-    tension_uv : float
-        EMG of the temples at full pain, rms µV: people tense (assumed).
-    rest_c : float
-        The temperature of the skin where nothing else is said.
-    """
-
+    #: The side of the body that is heated; the rhythms of the other side of the head react most.
     side: Literal["left", "right"] = "left"
+    #: Pain is 0 up to the first and 1 from the second temperature on, a straight line between (assumed; heat pain
+    #: thresholds lie around 44 °C).
     threshold_c: float = 44.0
     full_c: float = 49.0
+    #: Time constant with which pain follows the temperature (assumed).
     lag_s: float = 0.8
+    #: EMG of the temples at full pain, rms µV: people tense (assumed).
     tension_uv: float = 1.5
+    #: The temperature of the skin where nothing else is said.
     rest_c: float = 32.0
 
     def __post_init__(self) -> None:
@@ -80,32 +71,18 @@ class HeatReaction:
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """Settings of a simulated head.
-
-    Attributes
-    ----------
-    seed : int
-        The same seed gives the same bits.
-    eyes : tuple of (float, {"open", "closed"})
-        From when on, in seconds, the eyes are what; the first entry counts from the start.
-    rhythms : tuple of Rhythm
-    couplings : tuple of Coupling
-        None by default: all rhythms are independent, so every synchrony that is seen is blur.
-    noise : NoiseSettings
-    artifacts : ArtifactSettings
-    heat : HeatReaction
-    reference : tuple of str
-        10-05 positions whose mean is subtracted from every electrode; empty for a reference that sees
-        nothing.
-    """
+    """Settings of a simulated head."""
 
     seed: int = 0
+    #: From when on, in seconds, the eyes are what; the first entry counts from the start.
     eyes: tuple[tuple[float, EyesState], ...] = ((0.0, "open"),)
     rhythms: tuple[Rhythm, ...] = field(default_factory=resting_rhythms)
+    #: None by default: all rhythms are independent, so every synchrony that is seen is blur.
     couplings: tuple[Coupling, ...] = ()
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     artifacts: ArtifactSettings = field(default_factory=ArtifactSettings)
     heat: HeatReaction = field(default_factory=HeatReaction)
+    #: 10-05 positions whose mean is subtracted from every electrode; empty for a reference that sees nothing.
     reference: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -118,44 +95,30 @@ class HeadSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """Ground truth of the head's samples.
+    """Ground truth of the head's samples."""
 
-    Attributes
-    ----------
-    amplitude_uv, phase_rad : ndarray, shape (n_samples, n_rhythms)
-        Each rhythm at its source, in the order of ``Head.rhythm_names``; its signal is amplitude ·
-        cos(phase).
-    artifacts : ndarray of bool, shape (n_samples, n_kinds)
-        Whether an artifact of each of ``Head.artifact_kinds`` is on; the last is a bad contact.
-    pain : ndarray, shape (n_samples,)
-        0 to 1.
-    temperature_c : ndarray, shape (n_samples,)
-    eyes_closed : ndarray, shape (n_samples,)
-        0 to 1.
-    """
-
+    #: Each rhythm at its source, in the order of ``Head.rhythm_names``; its signal is amplitude · cos(phase); shape
+    #: (n_samples, n_rhythms).
     amplitude_uv: FloatArray
     phase_rad: FloatArray
+    #: Whether an artifact of each of ``Head.artifact_kinds`` is on; the last is a bad contact; shape (n_samples,
+    #: n_kinds).
     artifacts: NDArray[np.bool_]
+    #: 0 to 1; shape (n_samples,).
     pain: FloatArray
+    #: Shape (n_samples,).
     temperature_c: FloatArray
+    #: 0 to 1; shape (n_samples,).
     eyes_closed: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadSignal:
-    """A run of samples of the head.
+    """A run of samples of the head."""
 
-    Attributes
-    ----------
-    samples : ndarray, shape (n_samples, n_electrodes)
-        µV.
-    first_index : int
-        How many samples came before.
-    truth : Truth
-    """
-
+    #: µV; shape (n_samples, n_electrodes).
     samples: FloatArray
+    #: How many samples came before.
     first_index: int
     truth: Truth
 

@@ -34,51 +34,34 @@ _F = TypeVar("_F")
 
 @dataclass(frozen=True, slots=True)
 class HeadsetSettings:
-    """Settings of a headset, its radio and its clock.
-
-    Attributes
-    ----------
-    seed : int
-    packet_samples : int
-        How many samples travel together.
-    lost_as : {"gap", "zeros"}
-        What a lost packet leaves: nothing, or samples of 0.
-    channelwise : bool
-        Whether each channel has packets of its own, as in a Muse; only where a loss leaves zeros.
-    loss : float
-        Part of the packets that get lost at random.
-    delay_s, jitter_s : float
-        A packet takes ``delay_s`` and an exponentially distributed time of this standard deviation more; it
-        never overtakes another.
-    interval_s : float
-        The radio delivers only at multiples of this time, all that waits at once; 0 for at any time.
-    offset_s, drift_ppm : float
-        The device's clock shows this much more than the computer's at the start, and its second is shorter by
-        this part: it takes more samples a second than it says, if positive.
-    stamps : {"device", "arrival"}
-        Whether samples are stamped by the device's clock, or counted back from the arrival of their packet.
-    resolution_uv : float or None
-        The converter's step.
-    rails_uv : tuple of float or None
-        The lowest and highest value it can give.
-    dc_level_uv, dc_spread_uv : float
-        The level of a silent channel, and the standard deviation of the electrodes' own offsets.
-    faults : tuple of Fault
-    """
+    """Settings of a headset, its radio and its clock."""
 
     seed: int = 0
+    #: How many samples travel together.
     packet_samples: int = 1
+    #: What a lost packet leaves: nothing, or samples of 0.
     lost_as: Literal["gap", "zeros"] = "gap"
+    #: Whether each channel has packets of its own, as in a Muse; only where a loss leaves zeros.
     channelwise: bool = False
+    #: Part of the packets that get lost at random.
     loss: float = 0.0
+    #: A packet takes ``delay_s`` and an exponentially distributed time of this standard deviation more; it never
+    #: overtakes another.
     delay_s: float = 0.02
     jitter_s: float = 0.0
+    #: The radio delivers only at multiples of this time, all that waits at once; 0 for at any time.
     interval_s: float = 0.0
+    #: The device's clock shows this much more than the computer's at the start, and its second is shorter by this part:
+    #: it takes more samples a second than it says, if positive.
     offset_s: float = 0.0
     drift_ppm: float = 0.0
+    #: Whether samples are stamped by the device's clock, or counted back from the arrival of their packet.
     stamps: Literal["device", "arrival"] = "device"
+    #: The converter's step.
     resolution_uv: float | None = None
+    #: The lowest and highest value it can give.
     rails_uv: tuple[float, float] | None = None
+    #: The level of a silent channel, and the standard deviation of the electrodes' own offsets.
     dc_level_uv: float = 0.0
     dc_spread_uv: float = 0.0
     faults: tuple[Fault, ...] = ()

@@ -20,20 +20,13 @@ from neurofb.simulation.head import Head
 
 @dataclass(frozen=True, slots=True)
 class LearnerSettings:
-    """Settings of a simulated learner.
+    """Settings of a simulated learner."""
 
-    Attributes
-    ----------
-    rhythm : str
-        The rhythm that is trained, as ``frontal_midline.theta``.
-    rate_per_min : float
-        By how much of its amplitude the rhythm grows in the first minute of full reward; 0 cannot learn.
-    ceiling : float
-        What the amplitude can at most become, as a multiple of what it was.
-    """
-
+    #: The rhythm that is trained, as ``frontal_midline.theta``.
     rhythm: str = "frontal_midline.theta"
+    #: By how much of its amplitude the rhythm grows in the first minute of full reward; 0 cannot learn.
     rate_per_min: float = 0.02
+    #: What the amplitude can at most become, as a multiple of what it was.
     ceiling: float = 2.0
 
     def __post_init__(self) -> None:

@@ -25,34 +25,23 @@ _WIDTH_RAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NoiseSettings:
-    """Amplitudes of each noise.
+    """Amplitudes of each noise."""
 
-    Attributes
-    ----------
-    background_uv : float
-        Root mean square of the 1/f background of each electrode between 1 and 40 Hz, in µV (resting EEG
-        without its rhythms; assumed).
-    exponent : float
-        The background's power falls as 1/f to this power (resting adults lie between about 1 and 1.5;
-        assumed).
-    lowest_hz : float
-        Below this frequency the background is flat.
-    electrode_uv_rthz : float
-        White noise of each electrode and its amplifier, µV/√Hz (0.15: some 2 µV between 0 and 128 Hz, as the
-        Muse specification sheet of 2014 says).
-    line_hz, line_uv : float
-        Frequency of the mains, and the root mean square of what a good contact picks up, µV (assumed); each
-        electrode gets between a half and one and a half of it.
-    sweat_uv : float
-        Root mean square of skin potential drifts below 0.3 Hz while it lasts, µV (assumed).
-    """
-
+    #: Root mean square of the 1/f background of each electrode between 1 and 40 Hz, in µV (resting EEG without its
+    #: rhythms; assumed).
     background_uv: float = 6.0
+    #: The background's power falls as 1/f to this power (resting adults lie between about 1 and 1.5; assumed).
     exponent: float = 1.2
+    #: Below this frequency the background is flat.
     lowest_hz: float = 0.3
+    #: White noise of each electrode and its amplifier, µV/√Hz (0.15: some 2 µV between 0 and 128 Hz, as the Muse
+    #: specification sheet of 2014 says).
     electrode_uv_rthz: float = 0.15
+    #: Frequency of the mains, and the root mean square of what a good contact picks up, µV (assumed); each electrode
+    #: gets between a half and one and a half of it.
     line_hz: float = 50.0
     line_uv: float = 1.0
+    #: Root mean square of skin potential drifts below 0.3 Hz while it lasts, µV (assumed).
     sweat_uv: float = 80.0
 
 

@@ -42,28 +42,21 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class PulseLaw:
-    """The distribution of random pulses.
+    """The distribution of random pulses."""
 
-    Attributes
-    ----------
-    rate_hz : float
-        How many start per second on average; 0 for none.
-    duration_s, duration_cv : float
-        Mean and coefficient of variation of their duration (gamma distributed).
-    height, height_sigma : float
-        Median of their height and the standard deviation of its logarithm.
-    signed : bool
-        Whether half of them go the other way.
-    apart : bool
-        Whether a pulse starts only after the last one is over.
-    """
-
+    #: How many start per second on average; 0 for none.
     rate_hz: float
+    #: Mean of their duration (gamma distributed).
     duration_s: float
+    #: Median of their height.
     height: float = 1.0
+    #: Coefficient of variation of their duration.
     duration_cv: float = 0.3
+    #: Standard deviation of the logarithm of their height.
     height_sigma: float = 0.0
+    #: True if half of them are negative.
     signed: bool = False
+    #: True if a pulse starts only after the last one is over.
     apart: bool = False
 
 

@@ -40,30 +40,21 @@ REGIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """One rhythm of one region.
+    """One rhythm of one region."""
 
-    Attributes
-    ----------
-    region, band : str
-        Where (see ``REGIONS``) and what it is called; together its name, as ``posterior.alpha``.
-    peak_hz, width_hz : float
-        The frequency of its peak and the full width at half maximum of the steady part of its spectrum.
-    rms_uv : float
-        Root mean square at the electrode above the region, eyes open, without heat, in µV.
-    closed_gain, pain_gain : float
-        What its amplitude is multiplied by when the eyes are closed, and at full pain on the side opposite to
-        the heat or on the midline (the side of the heat has half of that change; assumed).
-    burst_rate_hz, burst_cycles, floor : float
-        Bursts per second, cycles per burst on average, and what remains between bursts as a part of a burst.
-    """
-
+    #: Where (see ``REGIONS``) and what it is called; together its name, as ``posterior.alpha``.
     region: str
     band: str
+    #: The frequency of its peak and the full width at half maximum of the steady part of its spectrum.
     peak_hz: float
     width_hz: float
+    #: Root mean square at the electrode above the region, eyes open, without heat, in µV.
     rms_uv: float
+    #: What its amplitude is multiplied by when the eyes are closed, and at full pain on the side opposite to the heat
+    #: or on the midline (the side of the heat has half of that change; assumed).
     closed_gain: float = 1.0
     pain_gain: float = 1.0
+    #: Bursts per second, cycles per burst on average, and what remains between bursts as a part of a burst.
     burst_rate_hz: float = 0.5
     burst_cycles: float = 10.0
     floor: float = 0.4
@@ -84,21 +75,14 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Coupling:
-    """A rhythm that follows another.
+    """A rhythm that follows another."""
 
-    Attributes
-    ----------
-    leader, follower : str
-        Names of two rhythms with the same peak, width and bursts.
-    strength : float
-        Their coherence (magnitude), 0 to 1; also the correlation of their complex signals.
-    lag_rad : float
-        How far the follower's phase is behind the leader's.
-    """
-
+    #: Names of two rhythms with the same peak, width and bursts.
     leader: str
     follower: str
+    #: Their coherence (magnitude), 0 to 1; also the correlation of their complex signals.
     strength: float
+    #: How far the follower's phase is behind the leader's.
     lag_rad: float = np.pi / 2
 
     def __post_init__(self) -> None:

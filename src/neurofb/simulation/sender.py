@@ -49,37 +49,23 @@ _FEEDBACK_LASTS_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
-    """Settings of a sender.
-
-    Attributes
-    ----------
-    profile : DeviceProfile
-    seed : int
-    eyes : {"open", "closed"}
-    speed : float
-        Seconds of EEG for each second of the clock.
-    faults : FaultPlan
-    learner : LearnerSettings or None
-        None for somebody who does not listen.
-    stamps : {"device", "arrival"}
-        See ``HeadsetSettings``; many programs stamp samples only when they arrive.
-    program : str or None
-        Whose outlet to imitate; None for a stream as it should be.
-    name : str or None
-        Name of the EEG stream; by default ``neurofb-simulated-<device>``, or the program's.
-    stimulus, feedback : str
-        Names of the streams that are listened to.
-    """
+    """Settings of a sender."""
 
     profile: DeviceProfile
     seed: int = 0
     eyes: EyesState = "open"
+    #: Seconds of EEG for each second of the clock.
     speed: float = 1.0
     faults: FaultPlan = field(default_factory=FaultPlan)
+    #: None for somebody who does not listen.
     learner: LearnerSettings | None = None
+    #: See ``HeadsetSettings``; many programs stamp samples only when they arrive.
     stamps: Literal["device", "arrival"] = "device"
+    #: Whose outlet to imitate; None for a stream as it should be.
     program: str | None = None
+    #: Name of the EEG stream; by default ``neurofb-simulated-<device>``, or the program's.
     name: str | None = None
+    #: Names of the streams that are listened to.
     stimulus: str = STIMULUS_STREAM
     feedback: str = FEEDBACK_STREAM
 
@@ -145,24 +131,15 @@ def truth_values(sent: Sent) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a sender.
+    """Progress of a sender."""
 
-    Attributes
-    ----------
-    stream_s, late_s : float
-        Seconds of EEG that were sent, and how late the last step was.
-    listeners, connected : bool
-        Whether anybody receives the EEG, and whether the headset's link is up.
-    gain : float
-        What the learner's rhythm is multiplied by.
-    temperature_c : float
-        The temperature of the skin.
-    """
-
+    #: Seconds of EEG that were sent, and how late the last step was.
     stream_s: float
     late_s: float
+    #: Whether anybody receives the EEG, and whether the headset's link is up.
     listeners: bool
     connected: bool
+    #: What the learner's rhythm is multiplied by.
     gain: float
     temperature_c: float
 

@@ -39,28 +39,18 @@ def variable_length(content: bytes | memoryview, at: int) -> tuple[int, int] | N
 
 @dataclass(slots=True)
 class ChunkWalk:
-    """Chunk after chunk of an open file.
-
-    Attributes
-    ----------
-    file : binary file
-    size : int
-        Its length in bytes.
-    at : int
-        Where the next chunk begins.
-    left_out : list of (int, int)
-        First byte and end of what was no chunk.
-    n_damages : int
-        How often the way was lost; several may be one place in ``left_out``.
-    broken_off_at : int or None
-        Where the last readable chunk ends; None if the file ends there.
-    """
+    """Chunk after chunk of an open file."""
 
     file: BinaryIO
+    #: Its length in bytes.
     size: int
+    #: Where the next chunk begins.
     at: int = len(MAGIC)
+    #: First byte and end of each part that is no chunk.
     skipped: list[tuple[int, int]] = field(default_factory=list)
+    #: Number of damages; several may be one part of ``skipped``.
     n_damages: int = 0
+    #: Where the last readable chunk ends; None if the file ends there.
     broken_off_at: int | None = None
     _mark: int | None = -1
 

@@ -25,25 +25,16 @@ _NUMBER, _OFFSET = struct.Struct("<I"), struct.Struct("<Idd")
 
 @dataclass(frozen=True, slots=True)
 class XdfFile:
-    """An opened file.
-
-    Attributes
-    ----------
-    path : Path
-    streams : tuple of XdfStream
-        In the order of their headers.
-    problems : tuple of str
-        What is wrong with the file, in words; none if it is whole.
-    damage : tuple of str
-        Those of ``problems`` that are about the file's bytes, not about streams without footer or samples.
-    broken_off_at : int or None
-        The byte from which on the file makes no sense; None if it ends where a chunk ends.
-    """
+    """An opened file."""
 
     path: Path
+    #: In the order of their headers.
     streams: tuple[XdfStream, ...]
+    #: What is wrong with the file, in words; none if it is whole.
     problems: tuple[str, ...] = ()
+    #: Those of ``problems`` that are about the file's bytes, not about streams without footer or samples.
     damage: tuple[str, ...] = ()
+    #: The byte from which on the file makes no sense; None if it ends where a chunk ends.
     broken_off_at: int | None = None
 
     @property

@@ -67,42 +67,29 @@ def _plain(element: ElementTree.Element, depth: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StreamHeader:
-    """The header of a stream: its description before the first sample.
-
-    Attributes
-    ----------
-    name, type : str
-    channel_format : str
-        One of ``DTYPES``.
-    rate_hz : float
-        Nominal rate; 0 for an irregular stream.
-    labels, units : tuple of str
-        One for each channel; units may be left out. In a file that was read: of the channels that it describes.
-    source_id, uid, hostname, session_id : str
-        As LSL has them.
-    created_s : float
-        On the sender's clock.
-    desc : mapping
-        Further children of ``desc``; mappings nest, all else is text. In a file that was read: all of them.
-    n_channels : int
-        Values of each sample; by default one for each label.
-    number : int
-        Of the stream in the file that was read.
-    """
+    """The header of a stream: its description before the first sample."""
 
     name: str
     type: str
+    #: One of ``DTYPES``.
     channel_format: str
+    #: Nominal rate; 0 for an irregular stream.
     rate_hz: float
+    #: One for each channel; units may be left out. In a file that was read: of the channels that it describes.
     labels: tuple[str, ...]
     units: tuple[str, ...] = ()
+    #: As LSL has them.
     source_id: str = ""
     uid: str = ""
     hostname: str = ""
     session_id: str = ""
+    #: On the sender's clock.
     created_s: float = 0.0
+    #: Further children of ``desc``; mappings nest, all else is text. In a file that was read: all of them.
     desc: Mapping[str, Any] = field(default_factory=dict)
+    #: Values of each sample; by default one for each label.
     n_channels: int = 0
+    #: Of the stream in the file that was read.
     number: int = 0
 
     def __post_init__(self) -> None:

@@ -31,23 +31,13 @@ class StoredChunk(NamedTuple):
 
 @dataclass(slots=True)
 class XdfStream:
-    """One stream of a file.
-
-    Attributes
-    ----------
-    header : StreamHeader
-        Name, type, rate, labels, units and whatever else its header says.
-    footer : mapping or None
-        None if the recording was broken off before it.
-    offsets : ndarray, shape (n_offsets, 2)
-        Measurements of the sender's clock: when, on the recording computer, and what to add to a stamp, in s.
-    holes : list of int
-        Sample numbers before which samples may be missing, because the file is damaged there.
-    """
+    """One stream of a file."""
 
     path: Path
     header: StreamHeader
+    #: None if the recording was broken off before it.
     footer: Mapping[str, Any] | None = None
+    #: Sample numbers before which samples may be missing, because the file is damaged there.
     holes: list[int] = field(default_factory=list)
     _offsets: list[tuple[float, float]] = field(default_factory=list)
     _chunks: list[StoredChunk] = field(default_factory=list)

@@ -16,23 +16,14 @@ LONGEST_GAP_S = 600.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """The EEG of one recording.
+    """The EEG of one recording."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Channel labels, spelled as the 10-05 system does where they name places.
-    rate_hz : float
-        Samples a second.
-    samples_uv : ndarray, shape (n_samples, n_channels)
-        µV; NaN where the file has a gap.
-    notes : tuple of str
-        What a user should know: what was left out, assumed or found odd.
-    """
-
+    #: Channel labels, spelled as the 10-05 system does where they name places.
     labels: tuple[str, ...]
     rate_hz: float
+    #: µV; NaN where the file has a gap; shape (n_samples, n_channels).
     samples_uv: FloatArray
+    #: What a user should know: what was left out, assumed or found odd.
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -44,17 +44,11 @@ Segment = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamTimes:
-    """The sample times of a stream.
+    """The sample times of a stream."""
 
-    Attributes
-    ----------
-    times_s : ndarray, shape (n_samples,)
-        On the recording computer's clock, evenly spaced within each segment.
-    segments : list of (int, int)
-        First sample and the one behind the last of each run without a break.
-    """
-
+    #: On the recording computer's clock, evenly spaced within each segment; shape (n_samples,).
     times_s: FloatArray
+    #: First sample and the one behind the last of each run without a break.
     segments: list[Segment]
 
     @property

@@ -30,35 +30,23 @@ _PARTICIPANT = "participant: "
 
 @dataclass(frozen=True)
 class RunContext:
-    """The device, participant and earlier sessions that a protocol is to be run with.
+    """The device, participant and earlier sessions that a protocol is to be run with."""
 
-    Attributes
-    ----------
-    device : DeviceProfile or None
-        None: nothing that needs a headset is looked at.
-    session, arm : str or None
-        Ids; None for the first session, and for an arm that nobody has chosen yet.
-    seed : int
-    participant : str or None
-        The code to be checked.
-    earlier : ParticipantRecord or None
-        What an earlier session measured.
-    temperatures : mapping of str to float
-        Calibrated ones, as `expand` takes them.
-    used : mapping of str to float
-        What each site has had already.
-    rate_hz : float or None
-        Of the stream; None: as the profile says.
-    """
-
+    #: None: nothing that needs a headset is checked.
     device: DeviceProfile | None = None
+    #: Ids; None for the first session, and for an arm that nobody has chosen yet.
     session: str | None = None
     arm: str | None = None
     seed: int = 0
+    #: The participant's code.
     participant: str | None = None
+    #: The record of an earlier session.
     earlier: ParticipantRecord | None = None
+    #: Calibrated temperatures of pain levels, °C.
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    #: Dose that each site has had already.
     used: Mapping[str, float] = field(default_factory=dict)
+    #: Rate of the stream; None: that of the profile.
     rate_hz: float | None = None
 
     @property
@@ -70,28 +58,16 @@ class RunContext:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The report of a check.
+    """The report of a check."""
 
-    Attributes
-    ----------
-    title : str
-        The file.
-    protocol : Protocol or None
-        None if it has mistakes.
-    timeline : Timeline or None
-    problems : tuple of str
-        All that is wrong, each with its line.
-    warnings : tuple of str
-        What may be so, and should be known.
-    features : tuple of FeatureOutlook
-    budgets : tuple of SiteBudget
-    reward : RewardOutlook or None
-    """
-
+    #: Path or name of the file.
     title: str
+    #: None if it has mistakes.
     protocol: Protocol | None = None
     timeline: Timeline | None = None
+    #: Problems, each with its line.
     problems: tuple[str, ...] = ()
+    #: Warnings, which do not prevent a session.
     warnings: tuple[str, ...] = ()
     features: tuple[FeatureOutlook, ...] = ()
     budgets: tuple[SiteBudget, ...] = ()

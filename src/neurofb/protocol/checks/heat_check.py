@@ -18,21 +18,13 @@ USUAL_THRESHOLD_C = 44.0
 
 @dataclass(frozen=True, slots=True)
 class SiteBudget:
-    """The planned heat of one site on the skin.
-
-    Attributes
-    ----------
-    site : str
-    stimuli : int
-    share : float
-        Of the contact-burn line, ramps included, and the calibration as it usually goes.
-    limit : float
-        The share it may have.
-    """
+    """The planned heat of one site on the skin."""
 
     site: str
     stimuli: int
+    #: Fraction of the contact-burn limit, with ramps and a usual calibration.
     share: float
+    #: Largest allowed ``share``.
     limit: float
 
 

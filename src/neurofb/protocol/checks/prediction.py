@@ -19,46 +19,29 @@ from neurofb.spatial.montage import Montage
 
 @dataclass(frozen=True, slots=True)
 class FeatureOutlook:
-    """The channels and expected accuracy of one feature.
-
-    Attributes
-    ----------
-    name : str
-    channels : tuple of str
-    band_hz : pair of float, or None
-        Of its first band; None where it has none.
-    delay_s : float or None
-        Declared delay of the band filter.
-    averaged_s : float
-        Time constant or window.
-    correlation : float or None
-        Expected between its envelope and that of an offline analysis.
-    own : bool
-        Whether that is from the participant's own spectrum instead of a prior.
-    """
+    """The channels and expected accuracy of one feature."""
 
     name: str
     channels: tuple[str, ...]
+    #: Edges of its first band; None where it has none.
     band_hz: tuple[float, float] | None
+    #: Declared delay of the band filter.
     delay_s: float | None
+    #: Time constant or window.
     averaged_s: float
+    #: Expected correlation of its envelope with that of an offline analysis.
     correlation: float | None
+    #: True if that is from the participant's own spectrum instead of a prior.
     own: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RewardOutlook:
-    """The expected rate of reward.
+    """The expected rate of reward."""
 
-    Attributes
-    ----------
-    rate : float or None
-        The share of clean time; None where only a baseline can tell.
-    why : str
-        Where that is known from.
-    """
-
+    #: Share of clean time; None if only a baseline could predict it.
     rate: float | None
+    #: Source of that rate, in words.
     why: str
 
 
