@@ -111,8 +111,12 @@ def test_participant_record_json_gives_equal_bits(eeg):
     record = ParticipantRecord(loop.participant_fit, baselines)
     read = ParticipantRecord.from_dict(json.loads(json.dumps(record.as_dict())))
     instructions = ((500, "start_block", {"condition": "rest"}), (3000, "end_block", {}))
-    _, _, samples = run_loop(eeg[8000:], [500], instructions, participant_fit=read.fit, baselines=read.baselines)
-    _, _, same = run_loop(eeg[8000:], [500], instructions, participant_fit=loop.participant_fit, baselines=baselines)
+    _, _, samples = run_loop(
+        eeg[8000:], [500], instructions, participant_fit=read.fit, baselines=read.baselines
+    )
+    _, _, same = run_loop(
+        eeg[8000:], [500], instructions, participant_fit=loop.participant_fit, baselines=baselines
+    )
     assert bits(samples) == bits(same)
     assert any(sample.usable for sample in samples)
     with pytest.raises(

@@ -115,11 +115,14 @@ class ParticipantRecord:
         try:
             if not isinstance(content, dict):
                 raise TypeError("needed is a table with spectrum, iaf_hz and baselines")
-            fitted, baselines = ParticipantFit.from_dict(content), tuple(content.get("baselines", ()))
+            participant_fit, baselines = (
+                ParticipantFit.from_dict(content),
+                tuple(content.get("baselines", ())),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             wrong = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise _not_a_record(title, wrong) from None
-        return cls(fitted, tuple(Baseline.read(each) for each in baselines))
+        return cls(participant_fit, tuple(Baseline.read(each) for each in baselines))
 
 
 def read_baseline(path: str | Path) -> ParticipantRecord:
