@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from neurofb import _kernels
-from neurofb.dsp.pairing import Pairing
+from neurofb.dsp.channel_pairs import Pairing
 
 
 def exact(shape, seed):

@@ -10,7 +10,7 @@ from mne_connectivity import envelope_correlation, spectral_connectivity_epochs,
 from reference import synchrony as slow_synchrony
 
 from neurofb.dsp.bands import BandFilter
-from neurofb.dsp.independence import null_level
+from neurofb.dsp.effective_samples import null_level
 from neurofb.dsp.spectrum import Spectrum, baseline_spectrum
 from neurofb.dsp.synchrony import Synchrony
 from neurofb.errors import WrongInput, WrongShape

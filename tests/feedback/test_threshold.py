@@ -11,9 +11,9 @@ from neurofb.config import checked
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.power import BandPower
 from neurofb.errors import WrongInput
-from neurofb.feedback.rules import RecentScores, quantile_for
 from neurofb.feedback.settings import ThresholdSettings
 from neurofb.feedback.threshold import Threshold
+from neurofb.feedback.threshold_rules import RecentScores, quantile_for
 
 N_TRIALS, TRIALS_A_BLOCK = 10_000, 120
 BOTH = pytest.mark.parametrize("change", ["at once", "between blocks"])

@@ -24,7 +24,7 @@ from PySide6.QtGui import QImage
 from stand_in import StandIn
 
 from neurofb import messages
-from neurofb.commands import windows
+from neurofb.commands import screen_processes
 
 pytestmark = pytest.mark.timeout(180)
 SHORT = Path(__file__).parent.parent / "parts" / "short-session.toml"
@@ -350,9 +350,9 @@ def test_unstartable_window_is_reported(monkeypatch):
     def refuse(*words, **options):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(windows.subprocess, "Popen", refuse)
+    monkeypatch.setattr(screen_processes.subprocess, "Popen", refuse)
     told = []
-    opened = windows.Windows("abc", told.append, ("operator",))
+    opened = screen_processes.Windows("abc", told.append, ("operator",))
     opened.close()
     assert told == [
         "note: the operator's window could not be opened: no more processes. The session goes on; open it again: "

@@ -323,7 +323,7 @@ def test_sound_latency_without_device_is_refused(monkeypatch):
 def test_patch_turns_white_at_every_mark(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    from neurofb.screens.latency import patch
+    from neurofb.screens.latency import photodiode_patch
 
     class Hurried(ManualClock):
         """Every look at it takes a second, so that everything is due."""
@@ -333,14 +333,14 @@ def test_patch_turns_white_at_every_mark(monkeypatch):
             return super().now_s()
 
     seen = []
-    drawn = patch.PatchWindow.paintEvent
+    drawn = photodiode_patch.PatchWindow.paintEvent
 
     def noted(window, event):
         drawn(window, event)
         seen.append(window._is_on)
 
-    monkeypatch.setattr(patch.PatchWindow, "paintEvent", noted)
-    marks_s = patch.show(Pattern.make(0, 10), Hurried(), at_once=True)
+    monkeypatch.setattr(photodiode_patch.PatchWindow, "paintEvent", noted)
+    marks_s = photodiode_patch.show(Pattern.make(0, 10), Hurried(), at_once=True)
     assert len(marks_s) == 10
     assert np.all(np.diff(marks_s) > 0)
     changes = [is_on for i, is_on in enumerate(seen) if not i or is_on != seen[i - 1]]
@@ -350,10 +350,10 @@ def test_patch_turns_white_at_every_mark(monkeypatch):
 
 def test_patch_without_display_is_refused(monkeypatch):
     pytest.importorskip("PySide6.QtWidgets", reason="the patch needs Qt", exc_type=ImportError)
-    from neurofb.screens.latency import patch
+    from neurofb.screens.latency import photodiode_patch
 
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(patch.sys, "platform", "linux")
+    monkeypatch.setattr(photodiode_patch.sys, "platform", "linux")
     with pytest.raises(StreamMissing, match="no display: neither DISPLAY nor WAYLAND_DISPLAY is set"):
-        patch.show(Pattern.make(0, 10), ManualClock())
+        photodiode_patch.show(Pattern.make(0, 10), ManualClock())

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
 from neurofb.errors import StreamLost, StreamMissing, UnknownFile, WrongFile, WrongInput
-from neurofb.screens.sound import parts, process
+from neurofb.screens.sound import process, synthesis
+from neurofb.screens.sound.cues import Score
 from neurofb.screens.sound.loudness import (
     LOUDNESS_LIMIT_LUFS,
     PEAK_LIMIT,
@@ -24,7 +25,6 @@ from neurofb.screens.sound.loudness import (
 )
 from neurofb.screens.sound.player import DevicePlayer, SilentDevice, device_of, open_player
 from neurofb.screens.sound.process import Received, SessionInlet, SessionSound, SoundOptions
-from neurofb.screens.sound.score import Score
 from neurofb.screens.sound.soundscape import Soundscape
 from neurofb.screens.sound.wav_file import read_speech
 from neurofb.status import SessionStatus
@@ -54,7 +54,7 @@ orders = st.one_of(
     st.tuples(st.just("follow"), st.floats(0, 1), st.booleans()),
     st.tuples(st.just("follow"), st.sampled_from([0.0, 1.0]), st.just(True)),
     st.tuples(st.just("silence"), st.booleans()),
-    st.tuples(st.just("ring"), st.sampled_from(["reward", *parts.CHIMES])),
+    st.tuples(st.just("ring"), st.sampled_from(["reward", *synthesis.CHIMES])),
     st.tuples(st.just("neutral")),
     st.tuples(st.just("rewards")),
 )
@@ -91,7 +91,7 @@ def test_gains_move_no_faster_than_50_ms_ramp(trace, row):
     made = envelope_of(row)
     order(made, [each for each in trace if each[1][0] not in ("ring", "rewards")])
     heard = made.render(at(LENGTH_S))
-    steepest = 1 / (parts.RAMP_S * RATE_HZ)
+    steepest = 1 / (synthesis.RAMP_S * RATE_HZ)
     assert np.max(np.abs(np.diff(heard))) <= steepest
     # Nor does the slope break: within a sample it changes by less than a hundredth of the steepest.
     assert np.max(np.abs(np.diff(heard, 2))) <= 0.01 * steepest
@@ -107,10 +107,10 @@ def test_strict_bounds_are_within_limits():
         peak, jump = made.bounds(spoken=True)
         assert peak <= PEAK_LIMIT
         assert jump <= 2 * jump_limit(rate_hz)
-    size = {name: 10 ** (each.lufs / 20) for name, each in parts.BUDGETS.items()}
-    loops = np.array([size[name] for name in parts.LOOPS])
-    bed = max(float(parts.blend(level) @ loops) for level in np.linspace(0, 1, 101))
-    together = bed + parts.BELLS_TOGETHER * size["bell"] + size["chime"]
+    size = {name: 10 ** (each.lufs / 20) for name, each in synthesis.BUDGETS.items()}
+    loops = np.array([size[name] for name in synthesis.LOOPS])
+    bed = max(float(synthesis.blend(level) @ loops) for level in np.linspace(0, 1, 101))
+    together = bed + synthesis.BELLS_TOGETHER * size["bell"] + size["chime"]
     assert 20 * np.log10(together) <= LOUDNESS_LIMIT_LUFS
 
 
@@ -123,7 +123,7 @@ def test_jump_check_detects_switched_gain():
     assert np.max(np.abs(np.diff(np.array([0.0] * 9 + [1.0] * 9)))) > 1 / (0.05 * RATE_HZ)
 
 
-@pytest.mark.parametrize("ring", ["reward", *parts.CHIMES])
+@pytest.mark.parametrize("ring", ["reward", *synthesis.CHIMES])
 def test_bells_and_chimes_swell_for_50_ms(ring):
     without, with_it = fresh(), fresh()
     for made in (without, with_it):
@@ -145,8 +145,8 @@ def test_burst_of_rewards_is_no_louder_than_bells_in_turn():
     for i in range(200):
         burst.ring("reward", at=at(1 + i / 40))
     difference = burst.render(at(8)) - without.render(at(8))
-    one = np.max(np.abs(parts.bells(RATE_HZ)[0]))
-    assert np.max(np.abs(difference)) <= parts.BELLS_TOGETHER * one
+    one = np.max(np.abs(synthesis.bells(RATE_HZ)[0]))
+    assert np.max(np.abs(difference)) <= synthesis.BELLS_TOGETHER * one
     assert burst.n_dropped == 200 - 7  # of 5 s, one in 0.8 s
 
 

@@ -20,8 +20,8 @@ import click
 
 from neurofb.clock import Clock, ManualClock
 from neurofb.commands.options import DEVICE, HEADLESS, OUTCOME_AS_JSON, SCREENS, SESSION
+from neurofb.commands.screen_processes import Windows
 from neurofb.commands.terminal import Keys, Picture, print_event
-from neurofb.commands.windows import Windows
 from neurofb.errors import NeurofbError
 from neurofb.format import NOTICE
 

@@ -7,7 +7,7 @@ The files in the order in which samples pass them (`neurofb.spatial` makes regio
     bands         samples → complex bands                (the streaming filter bank)
     power         complex bands → µV², dB                (exponential and box windows)
     synchrony     complex bands → coherence … wPLI       (all pairs, O(1) a sample)
-    independence  the effective number of samples, and null levels
+    effective_samples  how many independent samples an estimate has, and null levels
     hop_size      where the stream is cut                (about 32 ms, and quarters of a second, by sample index)
     quality       samples → ok, noisy, flat, railed …    (each channel, with the reason)
     artifacts     samples → blink, muscle, jump          (limits from the participant's own baseline)

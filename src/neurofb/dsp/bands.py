@@ -17,8 +17,8 @@ from scipy import fft
 
 from neurofb import _kernels
 from neurofb.chunk import ComplexArray, FloatArray
-from neurofb.dsp.adaptation import Adaptation
 from neurofb.dsp.checks import count, positive, samples_2d
+from neurofb.dsp.filter_adaptation import Adaptation
 from neurofb.dsp.offline_reference import offline_correlation
 from neurofb.dsp.spectrum import Spectrum, prior_spectrum
 from neurofb.dsp.wiener import (

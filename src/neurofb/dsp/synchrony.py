@@ -23,15 +23,15 @@ from numpy.typing import ArrayLike, NDArray
 from neurofb import _kernels
 from neurofb.chunk import FloatArray
 from neurofb.dsp.bands import BandFilter
+from neurofb.dsp.channel_pairs import Pairing
 from neurofb.dsp.checks import complex_parts, count, positive, window_or_decay
-from neurofb.dsp.independence import (
+from neurofb.dsp.effective_samples import (
     Independence,
     default_autocorrelation,
     independence,
     near_samples,
     null_level,
 )
-from neurofb.dsp.pairing import Pairing
 from neurofb.errors import WrongInput, WrongShape
 
 #: Samples taken into the sums in one go: a pair's sums are fetched and stored once for all of them.

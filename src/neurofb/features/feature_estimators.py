@@ -28,8 +28,8 @@ from neurofb.features.feature_specs import (
     SynchronyOf,
     band_hz,
 )
-from neurofb.features.gate import Watch
 from neurofb.features.presets import AnyFeature
+from neurofb.features.usability import Watch
 from neurofb.spatial.filters import SpatialFilter, regions
 from neurofb.spatial.montage import Montage
 

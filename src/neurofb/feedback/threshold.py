@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from neurofb.errors import WrongInput
 from neurofb.feedback.baseline import LONGEST_STEP_S, Baseline, Elapsed
-from neurofb.feedback.rules import (
+from neurofb.feedback.settings import Direction, ThresholdSettings
+from neurofb.feedback.threshold_rules import (
     ONE_UP_TWO_DOWN,
     Percentile,
     Settled,
@@ -19,7 +20,6 @@ from neurofb.feedback.rules import (
     ThresholdRule,
     quantile_for,
 )
-from neurofb.feedback.settings import Direction, ThresholdSettings
 
 
 @dataclass(slots=True)

@@ -51,8 +51,8 @@ from neurofb.features.feature_specs import (
     band_hz,
     is_relative,
 )
-from neurofb.features.gate import Gate
 from neurofb.features.presets import AnyFeature, preset
+from neurofb.features.usability import Gate
 from neurofb.features.value import FeatureValue
 from neurofb.spatial.filters import SpatialFilter, rereference
 from neurofb.spatial.montage import Montage

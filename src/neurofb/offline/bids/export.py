@@ -23,6 +23,7 @@ from neurofb.dsp.hop_size import HopSize
 from neurofb.errors import RecordingFailed, WrongInput
 from neurofb.offline.bids import tables
 from neurofb.offline.bids.brainvision import write_brainvision
+from neurofb.offline.bids.events import write_events
 from neurofb.offline.bids.sidecars import (
     complete_eeg_document,
     protocol_document,
@@ -231,10 +232,7 @@ def _write_events(session: Session, raw: Any, where: _Place) -> None:
         for each in raw.annotations
         if each["description"] in (BAD_GAP, SKIPPED)
     ]
-    rows = tables.event_rows(session, gaps)
-    header = ("onset", "duration", *tables.EVENT_COLUMNS)
-    tables.write_tsv(where.eeg / f"{where.stem}_events.tsv", header, rows)
-    tables.write_json(where.eeg / f"{where.stem}_events.json", tables.events_document(rows))
+    write_events(where.eeg / where.stem, session, gaps)
 
 
 def _complete(path: Path, session: Session) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from neurofb import __version__
 from neurofb.chunk import FloatArray
 from neurofb.offline.session import Session
 from neurofb.offline.to_mne import BAD_SHARE, seconds_out
@@ -35,20 +34,6 @@ EVENT_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "rating": {"Description": "The answer: 0-100 on a visual analogue scale, or the choice"},
     "response_time": {"Description": "From the question to the answer", "Units": "s"},
     "channel": {"Description": "The channels it concerns; n/a: all"},
-}
-#: What the kinds of ``trial_type`` are.
-KINDS: Mapping[str, str] = {
-    "phase": "A phase of the protocol",
-    "step": "A step of a trial: cue, anticipation, relief, question",
-    "heat": "A heat stimulus, from its real onset until the thermode was at baseline again",
-    "rating": "An answer was given, or was missing when its time was over",
-    "feedback": "Feedback was scored against this baseline",
-    "pause": "The session was paused",
-    "note": "Somebody made a note; its text is not exported",
-    "artifact": "An artifact kept feedback from being earned",
-    "channel_left": "A channel was out of use because it was bad",
-    "BAD_gap": "Samples are missing; a straight line takes their place",
-    "BAD_ACQ_SKIP": "The same for more than a second, in the words that MNE's filters know",
 }
 
 
@@ -102,43 +87,9 @@ def write_sampled(stem: Path, sampled: Sampled, more: Mapping[str, Any]) -> None
     write_json(stem.with_name(stem.name + ".json"), document)
 
 
-def _time(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
     """Return a time without digits that nothing measures."""
     return None if seconds is None else round(seconds, 6)
-
-
-# -- events ----------------------------------------------------------------------------------------------------
-
-
-def event_rows(session: Session, gaps: Iterable[tuple[float, float, str]]) -> list[list[Any]]:
-    """Return a row for each annotation and gap: onset, duration, then ``EVENT_COLUMNS``; gaps as in annotations."""
-    rate_hz = session.recording.rate_hz
-    rows: list[list[Any]] = []
-    for each in session.annotations:
-        about = {**each.details, "trial_type": each.description, "channel": ", ".join(each.channels)}
-        about |= {"rating": about.get("value"), "response_time": _time(about.get("reaction_s"))}
-        about["sample"] = round(each.onset_s * rate_hz)
-        rows.append(
-            [_time(each.onset_s), _time(each.duration_s), *(about.get(name) for name in EVENT_COLUMNS)]
-        )
-    for onset_s, duration_s, name in gaps:
-        about = {"sample": round(onset_s * rate_hz), "trial_type": name}
-        rows.append([_time(onset_s), _time(duration_s), *(about.get(column) for column in EVENT_COLUMNS)])
-    return sorted(rows, key=lambda row: (row[0], -row[1]))
-
-
-def events_document(rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Return the content of events.json."""
-    at = 2 + list(EVENT_COLUMNS).index("trial_type")
-    names = sorted({str(row[at]) for row in rows})
-    levels = {name: KINDS.get(name.partition("/")[0], "") for name in names}
-    return {
-        "onset": {"Description": "From the first sample of the EEG on", "Units": "s"},
-        "duration": {"Description": "0: a moment", "Units": "s"},
-        **EVENT_COLUMNS,
-        "trial_type": {**EVENT_COLUMNS["trial_type"], "Levels": levels},
-        "StimulusPresentation": {"SoftwareName": "neurofb", "SoftwareVersion": __version__},
-    }
 
 
 # -- channels --------------------------------------------------------------------------------------------------
@@ -211,7 +162,11 @@ def rating_rows(session: Session) -> list[list[Any]]:
     """Return a row for each question, in the order of the answers."""
     rows = []
     for rating in session.recording.ratings:
-        about = {**rating, "response": rating.get("value"), "response_time": _time(rating.get("reaction_s"))}
+        about = {
+            **rating,
+            "response": rating.get("value"),
+            "response_time": rounded(rating.get("reaction_s")),
+        }
         rows.append([about.get(name) for name in RATING_COLUMNS])
     return rows
 

@@ -10,9 +10,9 @@ from neurofb.errors import NeurofbError
 from neurofb.features.feature_estimators import key_of
 from neurofb.features.feature_specs import band_hz
 from neurofb.features.presets import AnyFeature
-from neurofb.feedback.rules import ONE_UP_TWO_DOWN
 from neurofb.feedback.settings import FeedbackSettings, ThresholdSettings
 from neurofb.feedback.threshold import Threshold
+from neurofb.feedback.threshold_rules import ONE_UP_TWO_DOWN
 from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.spatial.montage import Montage
 

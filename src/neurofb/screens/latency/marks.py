@@ -12,7 +12,7 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
-from neurofb.screens.sound.parts import check_rate
+from neurofb.screens.sound.synthesis import check_rate
 
 #: From mark to mark, in seconds: no two gaps alike, and in no second more than three changes of on and off.
 LEAST_GAP_S, MOST_GAP_S = 0.86, 1.25

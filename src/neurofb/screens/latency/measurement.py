@@ -18,8 +18,8 @@ from neurofb.errors import StreamLost, StreamMissing, UnknownName, WrongInput, W
 from neurofb.lsl.matching import StreamInfo, StreamQuery, choose
 from neurofb.screens.latency.analysis import LONGEST_S, evened, find_delays
 from neurofb.screens.latency.marks import FEWEST_MARKS, Clicks, Pattern
-from neurofb.screens.sound.parts import BLOCK
 from neurofb.screens.sound.soundscape import FOLLOW_S, RATE_HZ
+from neurofb.screens.sound.synthesis import BLOCK
 
 if TYPE_CHECKING:
     from neurofb.screens.sound.player import Player
@@ -137,7 +137,7 @@ def presenter(test: DelayTest) -> Present:
     """Return the function that presents the marks; errors come now, before anything is recorded."""
     if test.kind == "screen":
         try:
-            from neurofb.screens.latency.patch import show
+            from neurofb.screens.latency.photodiode_patch import show
         except ImportError as error:
             raise StreamMissing(
                 f"the patch needs Qt ({error}); pip install 'neurofb[screens]', and on Debian and Ubuntu: "

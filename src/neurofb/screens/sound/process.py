@@ -16,8 +16,8 @@ import numpy as np
 
 from neurofb import messages
 from neurofb.clock import Clock
+from neurofb.screens.sound.cues import Score
 from neurofb.screens.sound.player import Player, open_player
-from neurofb.screens.sound.score import Score
 from neurofb.screens.sound.soundscape import RATE_HZ, Soundscape
 from neurofb.status import SessionStatus
 

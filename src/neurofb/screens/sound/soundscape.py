@@ -1,7 +1,7 @@
 """A calm soundscape whose level and timbre follow the feedback, and which never starts or stops at once.
 
 In: how feedback is, what shall ring, what shall be said, each from some sample on. Out: samples, full scale 1.
-Kept: where the loops stand, and gains on their way. It is computed in blocks of ``parts.BLOCK`` whatever
+Kept: where the loops stand, and gains on their way. It is computed in blocks of ``synthesis.BLOCK`` whatever
 is asked for, so the samples are the same in any portions. Asking (one thread) and rendering (the sound device's
 thread) share nothing but a queue, so neither waits for the other.
 
@@ -20,9 +20,9 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
-from neurofb.screens.sound import parts
+from neurofb.screens.sound import synthesis
 from neurofb.screens.sound.loudness import jump_limit
-from neurofb.screens.sound.parts import BLOCK, BUDGETS
+from neurofb.screens.sound.synthesis import BLOCK, BUDGETS
 
 RATE_HZ = 48_000.0
 #: How fast the loops' gains follow the feedback (10 to 90 % in 3.4 times this), and the whole silence and speech.
@@ -67,14 +67,14 @@ class Soundscape:
     """
 
     def __init__(self, seed: int = 0, rate_hz: float = RATE_HZ, volume: float = 1.0) -> None:
-        parts.check_rate(rate_hz)
+        synthesis.check_rate(rate_hz)
         if not 0 <= volume <= 1:
             raise WrongInput(f"the volume is 0 to 1 (it can only be lowered), found {volume!r}")
         self.rate_hz, self.volume = float(rate_hz), float(volume)
         self.position = self.n_dropped = 0
-        self._loops = [parts.loop(name, seed, rate_hz).astype(np.float32) for name in parts.LOOPS]
-        self._bells = parts.bells(rate_hz)
-        self._chimes = {name: parts.chime(name, rate_hz) for name in parts.CHIMES}
+        self._loops = [synthesis.loop(name, seed, rate_hz).astype(np.float32) for name in synthesis.LOOPS]
+        self._bells = synthesis.bells(rate_hz)
+        self._chimes = {name: synthesis.chime(name, rate_hz) for name in synthesis.CHIMES}
         self._asked: deque[tuple[int, Callable[[int], None]]] = deque()
         self._last_at = 0
         self._voices: list[_Voice] = []
@@ -82,8 +82,8 @@ class Soundscape:
         self._n_bells = 0
         n = len(self._loops)
         # Rows of gains: the loops, then ducking, then the whole; all begin at silence.
-        self._target = np.array([*parts.NEUTRAL, 1.0, 1.0])
-        self._gain, self._speed = np.array([*parts.NEUTRAL, 1.0, 0.0]), np.zeros(n + 2)
+        self._target = np.array([*synthesis.NEUTRAL, 1.0, 1.0])
+        self._gain, self._speed = np.array([*synthesis.NEUTRAL, 1.0, 0.0]), np.zeros(n + 2)
         self._tau = np.array([FOLLOW_S] * n + [MASTER_S] * 2)
         time = np.arange(BLOCK + 1) / rate_hz
         self._decay = np.exp(-time / self._tau[:, None])
@@ -98,7 +98,7 @@ class Soundscape:
     def follow(self, level: float, usable: bool, at: int | None = None) -> None:
         """Move the loops to a level 0–1; to the neutral sound if it is not usable, or no number."""
         good = usable and math.isfinite(level)
-        gains = parts.blend(level) if good else parts.NEUTRAL
+        gains = synthesis.blend(level) if good else synthesis.NEUTRAL
         self._ask(at, lambda _: self._aim(gains))
 
     def neutral(self, at: int | None = None) -> None:
@@ -122,7 +122,7 @@ class Soundscape:
 
     def speak(self, samples: FloatArray, at: int | None = None) -> None:
         """Play a recording after what chimes now; the loops are lowered and no bells ring meanwhile."""
-        ready = parts.speech(samples, self.rate_hz)
+        ready = synthesis.speech(samples, self.rate_hz)
         self._ask(at, lambda now: self._speak(ready, now))
 
     def hush(self, at: int | None = None) -> None:
@@ -149,13 +149,13 @@ class Soundscape:
 
     def bounds(self, *, spoken: bool = True) -> tuple[float, float]:
         """Return the largest sample and jump that any course of events can lead to, with or without recordings."""
-        levels = [parts.blend(level) for level in np.linspace(0, 1, 101)]
+        levels = [synthesis.blend(level) for level in np.linspace(0, 1, 101)]
         peaks = np.array([np.max(np.abs(x)) for x in self._loops])
         jumps = np.array([np.max(np.abs(np.diff(x, append=x[0]))) for x in self._loops])
         peak, jump = (max(float(g @ each) for g in levels) for each in (peaks, jumps))
         bell, others = BUDGETS["bell"], [BUDGETS["chime"], *([BUDGETS["speech"]] if spoken else [])]
-        highest = peak + parts.BELLS_TOGETHER * bell.peak + max(each.peak for each in others)
-        steps = parts.BELLS_TOGETHER * bell.jump + max(each.jump for each in others)
+        highest = peak + synthesis.BELLS_TOGETHER * bell.peak + max(each.peak for each in others)
+        steps = synthesis.BELLS_TOGETHER * bell.jump + max(each.jump for each in others)
         # What the gains' own slope adds: each at most its way divided by e time constants.
         slope = (float(peaks.sum()) / FOLLOW_S + 2 * highest / MASTER_S) / (math.e * self.rate_hz)
         return self.volume * highest, self.volume * (jump + steps * jump_limit(self.rate_hz) + slope)
@@ -174,7 +174,7 @@ class Soundscape:
             return
         self._voices.append(_Voice(self._bells[self._n_bells % len(self._bells)], now))
         self._n_bells += 1
-        self._bell_free = now + math.ceil(parts.BELL_GAP_S * self.rate_hz)
+        self._bell_free = now + math.ceil(synthesis.BELL_GAP_S * self.rate_hz)
 
     def _ring_chime(self, name: str, now: int) -> None:
         start = max(now, self._chime_free, self._speech_end)
