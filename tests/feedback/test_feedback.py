@@ -66,13 +66,13 @@ def test_stall_is_neutral_within_a_second_and_resumes():
     loop = feedback()
     assert all(s.reward for s in loop.step(values([2.0] * 32)))
     last = 31 * HOP
-    told = [s for k in range(1, 200) for s in loop.step([], last + k * HOP)]
-    assert told[0].index - last == at(0.3) - at(0.3) % HOP + HOP
-    assert {s.why for s in told} == {"stale: no value for more than 0.3 s"}
-    assert not any(s.reward or s.usable for s in told)
-    assert all(math.isnan(s.value) and math.isnan(s.z) for s in told)
-    assert all(s.level == 0.5 for s in told if s.index - last >= at(1.0) - HOP)
-    assert told[0].level == 1.0  # held
+    stale = [s for k in range(1, 200) for s in loop.step([], last + k * HOP)]
+    assert stale[0].index - last == at(0.3) - at(0.3) % HOP + HOP
+    assert {s.why for s in stale} == {"stale: no value for more than 0.3 s"}
+    assert not any(s.reward or s.usable for s in stale)
+    assert all(math.isnan(s.value) and math.isnan(s.z) for s in stale)
+    assert all(s.level == 0.5 for s in stale if s.index - last >= at(1.0) - HOP)
+    assert stale[0].level == 1.0  # held
     (resumed,) = loop.step([value(2.0, last + 200 * HOP)], last + 200 * HOP)
     assert (resumed.usable, resumed.reward, resumed.level) == (True, True, 1.0)
 
@@ -130,9 +130,9 @@ def test_pulse_cut_by_artifact_does_not_continue():
 
 def test_expectation_has_no_effect_while_values_arrive():
     zs = np.random.default_rng(0).standard_normal(200)
-    quiet, told = feedback(), feedback()
+    quiet, expecting = feedback(), feedback()
     one = [s for v in values(zs) for s in quiet.step([v])]
-    other = [s for v in values(zs) for s in told.step([v], v.index + 20)]
+    other = [s for v in values(zs) for s in expecting.step([v], v.index + 20)]
     assert same(one, other)
 
 

@@ -156,8 +156,8 @@ def test_mistake_is_listed_with_line(written, old, new, at, words):
         load_protocol(written(text))
     line = line_of(text, at)
     near = [line, *(line + i for i in (-1, -2, -3))]  # a missing key is told at its table's head
-    told = [int(n) for n in re.findall(r"line (\d+),", str(refused.value))]
-    assert set(told) & set(near), (told, line)
+    named = [int(n) for n in re.findall(r"line (\d+),", str(refused.value))]
+    assert set(named) & set(near), (named, line)
 
 
 MORE_REFUSED = [
@@ -241,7 +241,9 @@ def test_check_lists_all_problems_at_once(written):
         ("anticipation_s = 2.0", "anticipation_s = 0.0"),
         ("relief_s = 3.0", "relief_s = 1.0"),
     )
-    told = check_protocol(written(text), RunContext(load_profile("muse-2"), participant="Ann Smith")).refusal
+    refusal = check_protocol(
+        written(text), RunContext(load_profile("muse-2"), participant="Ann Smith")
+    ).refusal
     for words in (
         rf"line {line_of(text, 'color')}, study.color: no such key",
         rf"line {line_of(text, 'duration_s = -1')}, phases\[1\].duration_s: found -1.0",
@@ -252,7 +254,7 @@ def test_check_lists_all_problems_at_once(written):
         r"features\[1\]: with Muse 2: feature 'posterior_alpha': there is no region 'posterior'.*there are: frontal",
         r"\nthe participant code 'Ann Smith' has a space",
     ):
-        assert re.search(words, told), (words, told)
+        assert re.search(words, refusal), (words, refusal)
 
 
 def test_level_above_envelope_is_a_problem():
