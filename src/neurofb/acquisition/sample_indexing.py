@@ -142,7 +142,7 @@ class SampleIndexer:
 
         Returns
         -------
-        Placed
+        IndexedSamples
             The samples that are now certain, maybe earlier ones, maybe none.
         """
         n = len(stamps_s)
