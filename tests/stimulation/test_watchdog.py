@@ -45,7 +45,7 @@ class SteadyClock:
 
 @pytest.fixture
 def opened(tmp_path):
-    """Give a function that opens a heater with a watchdog; all are closed in the end."""
+    """Give a function that opens a stimulator with a watchdog; all are closed in the end."""
     clients = []
 
     def give(**how):

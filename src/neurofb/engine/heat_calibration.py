@@ -28,19 +28,8 @@ _Waits = Literal["nothing", "stimulus", "answer", "interval"]
 class HeatCalibration:
     """Runs a calibration as part of a session.
 
-    Parameters
-    ----------
-    calibration : PainCalibration
-    scale : Scale
-        What is asked after a stimulus.
-    site : str
-    interval_s : float
-        At baseline between two stimuli.
-    stimuli : StimulusController
-    prompting : Prompting
-    journal : SessionLog
-    on_done : callable
-        Called with what was found.
+    ``scale`` is asked after each stimulus; ``interval_s`` is the time at baseline between two; ``on_done`` is called
+    with the result.
     """
 
     def __init__(

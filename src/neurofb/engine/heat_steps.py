@@ -19,17 +19,9 @@ from neurofb.stimulation.guard import LATE_S
 
 
 class HeatSteps:
-    """Gives the stimuli of a timeline.
+    """The stimuli of a timeline: asked for ahead of their time, left out where they are late or refused.
 
-    Parameters
-    ----------
-    stimuli : StimulusController or None
-        None: a session without heat.
-    looped : RecordedLoop
-    rules : StopRules
-    journal : SessionLog
-    tell : callable
-        Takes what a person should read.
+    ``stimulator`` is None in a session without heat; ``show`` takes what a person should read.
     """
 
     def __init__(
