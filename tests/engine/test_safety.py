@@ -23,7 +23,7 @@ from neurofb.lsl.session_streams import CommandInlet
 from neurofb.lsl.text import TextInlet
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
 from neurofb.protocol.schedule import Schedule
-from neurofb.stimulation.calibration import Answer, CalibrationSettings, PainCalibration
+from neurofb.stimulation.calibration import Answer, CalibrationSettings, CalibrationVisit, PainCalibration
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.watchdog import Log
 
@@ -294,7 +294,7 @@ def test_heat_is_checked_again_with_calibrated_temperatures(tmp_path):
 
 def calibration(pains=(60.0,), **settings):
     settings = {"limits_n": 1, "ladder_n": 8, "verify_n": 2, **settings}
-    return PainCalibration(CalibrationSettings(**settings), "P01", "arm", pains, Envelope())
+    return PainCalibration(CalibrationSettings(**settings), CalibrationVisit("P01", "arm"), pains, Envelope())
 
 
 def test_calibration_stays_below_temperature_rated_too_much():

@@ -92,7 +92,7 @@ def pipes(monkeypatch):
         made.append(UnansweringPipe(clock))
         return made[-1]
 
-    def opened(kind, *, envelope, clock, local, **how):
+    def opened(kind, *, envelope, clock, **how):
         return client.WatchdogClient(kind, envelope, clock, **how)
 
     monkeypatch.setattr(client, "WatchdogPipe", pipe)

@@ -14,6 +14,7 @@ from neurofb.stimulation.calibration import (
     Answer,
     CalibratedHeat,
     CalibrationSettings,
+    CalibrationVisit,
     PainCalibration,
     calibration_path,
     load_calibration,
@@ -48,11 +49,9 @@ class Person:
 def calibration(pains=(20.0, 40.0), stored=None, envelope=None, **settings):
     return PainCalibration(
         CalibrationSettings(**settings),
-        "p01",
-        SITE,
+        CalibrationVisit("p01", SITE, "2026-01-01"),
         pains,
         envelope or Envelope(),
-        date="2026-01-01",
         stored=stored,
     )
 

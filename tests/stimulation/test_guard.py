@@ -427,7 +427,7 @@ def test_the_public_surface_cannot_raise_a_target():
 def test_a_local_heater_is_the_guard():
     bench = Bench()
     client: StimulatorClient = open_stimulator(
-        envelope=Envelope(), clock=bench.clock, seed=3, local=True, used={SITE: 0.1}
+        envelope=Envelope(), clock=bench.clock, seed=3, used={SITE: 0.1}
     )
     assert isinstance(client, LocalClient)
     assert client.connect().simulated

@@ -43,7 +43,9 @@ from neurofb.spatial.montage import Montage
 from neurofb.status import SessionStatus
 from neurofb.stimulation.calibration import (
     CalibratedHeat,
+    CalibrationVisit,
     PainCalibration,
+    Ramps,
     load_calibration,
     save_calibration,
 )
@@ -183,14 +185,12 @@ def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorCl
     heat = plan.protocol.heat
     if heat is None:
         return None
-    is_manual = isinstance(clock, ManualClock)
     client = open_stimulator(
         plan.asked.thermode,
         envelope=heat.envelope,
         clock=clock,
         seed=plan.asked.seed,
         faults=plan.asked.thermode_faults,
-        local=is_manual,
         used=plan.used,
         log=log,
     )
@@ -338,15 +338,11 @@ def _calibration(
     stored = load_calibration(asked.data, asked.participant, site)
     finder = PainCalibration(
         protocol.calibration,
-        asked.participant,
-        site,
+        CalibrationVisit(asked.participant, site, asked.date),
         pains,
         protocol.heat.envelope,
-        baseline_c=protocol.heat.baseline_c,
-        rise_c_per_s=protocol.heat.rise_c_per_s,
-        return_c_per_s=protocol.heat.return_c_per_s,
-        date=asked.date,
-        stored=stored,
+        Ramps(protocol.heat.baseline_c, protocol.heat.rise_c_per_s, protocol.heat.return_c_per_s),
+        stored,
     )
 
     def keep(found: CalibratedHeat) -> None:
@@ -356,7 +352,7 @@ def _calibration(
             raise RecordingFailed(f"the calibration of {site!r} cannot be kept: {error.strerror}") from error
 
     return HeatCalibration(
-        finder, scale, site, protocol.heat.interval_s + 1.0, stimulus_control, prompting, session_log, keep
+        finder, scale, protocol.heat.interval_s + 1.0, stimulus_control, prompting, session_log, keep
     )
 
 

@@ -36,14 +36,13 @@ class HeatCalibration:
         self,
         calibration: PainCalibration,
         scale: Scale,
-        site: str,
         interval_s: float,
         stimulator: StimulusController,
         prompting: Prompting,
         log: SessionLog,
         on_done: Callable[[CalibratedHeat], None],
     ) -> None:
-        self._calibration, self._scale, self._site = calibration, scale, site
+        self._calibration, self._scale, self._site = calibration, scale, calibration.site
         self._interval_s, self._stimulator, self._prompting = interval_s, stimulator, prompting
         self._log, self._on_done = log, on_done
         self._request: HeatRequest | None = None

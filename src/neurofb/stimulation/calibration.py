@@ -178,22 +178,37 @@ class Answer:
     aborted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationVisit:
+    """Whose calibration it is, where on the skin, and when (the date as text)."""
+
+    participant: str
+    site: str
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ramps:
+    """What all stimuli of a calibration start from, and how fast they rise and return."""
+
+    baseline_c: float = 32.0
+    rise_c_per_s: float = 8.0
+    return_c_per_s: float = 8.0
+
+
 class PainCalibration:
     """One calibration, stimulus by stimulus: ``next`` and ``add_answer``, until ``next`` returns None.
 
     Parameters
     ----------
     settings : CalibrationSettings
-    participant, site : str
-        Whose, and where.
+    visit : CalibrationVisit
     pains : sequence of float
         The ratings that temperatures are looked for, 0–100.
     envelope : Envelope
         The limits; every stimulus keeps them.
-    baseline_c, rise_c_per_s, return_c_per_s : float
+    ramps : Ramps
         As the protocol has them.
-    date : str
-        The date, as text.
     stored : CalibratedHeat, optional
         What an earlier visit found: then it is only looked at again.
     """
@@ -201,24 +216,24 @@ class PainCalibration:
     def __init__(
         self,
         settings: CalibrationSettings,
-        participant: str,
-        site: str,
+        visit: CalibrationVisit,
         pains: Sequence[float],
         envelope: Envelope,
-        *,
-        baseline_c: float = 32.0,
-        rise_c_per_s: float = 8.0,
-        return_c_per_s: float = 8.0,
-        date: str = "",
+        ramps: Ramps | None = None,
         stored: CalibratedHeat | None = None,
     ) -> None:
         wrong = [pain for pain in pains if not 0 < pain < 100]
         if wrong or not pains:
             raise WrongInput(f"temperatures are looked for ratings between 0 and 100; found {list(pains)}")
         self._settings, self._envelope = settings, envelope
-        self._participant, self._site, self._date = participant, site, date
+        self._participant, self._site, self._date = visit.participant, visit.site, visit.date
         self._pains = sorted({float(pain) for pain in pains})
-        self._baseline_c, self._rise, self._return = baseline_c, rise_c_per_s, return_c_per_s
+        ramps = ramps or Ramps()
+        self._baseline_c, self._rise, self._return = (
+            ramps.baseline_c,
+            ramps.rise_c_per_s,
+            ramps.return_c_per_s,
+        )
         self._kind: Kind | Literal["done"] = "limits"
         self._pending: HeatRequest | None = None
         self._answers: list[tuple[str, float, float | None]] = []
@@ -249,7 +264,13 @@ class PainCalibration:
     ) -> PainCalibration:
         """Return a calibration that only looks again at stored temperatures."""
         asked = pains or list(stored.temperatures)
-        return cls(settings, stored.participant, stored.site, asked, envelope, date=date, stored=stored)
+        visit = CalibrationVisit(stored.participant, stored.site, date)
+        return cls(settings, visit, asked, envelope, stored=stored)
+
+    @property
+    def site(self) -> str:
+        """Where on the skin it is."""
+        return self._site
 
     def next(self) -> HeatRequest | None:
         """Return the stimulus to be given now, the same one until it is answered; None when all is done."""

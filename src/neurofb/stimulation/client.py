@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from neurofb.clock import Clock
+from neurofb.clock import Clock, ManualClock
 from neurofb.errors import NeurofbError, SafetyStop, UnknownName, nearest
 from neurofb.events import Event
 from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver
@@ -356,7 +356,6 @@ def open_stimulator(
     clock: Clock,
     seed: int = 0,
     faults: Sequence[str] = (),
-    local: bool = False,
     used: Mapping[str, float] | None = None,
     log: Path | None = None,
 ) -> StimulatorClient:
@@ -369,13 +368,11 @@ def open_stimulator(
     envelope : Envelope
         The limits.
     clock : Clock
-        The engine's.
+        The engine's; with a manual one the guard is in this process, else in a watchdog's.
     seed : int
         Of a simulated device's noise.
     faults : sequence of str
         What goes wrong with a simulated device, as ``drivers.simulated.parse_heat_faults`` reads it.
-    local : bool
-        True for a guard in this process, which the clock may be manual for; False for a watchdog.
     used : mapping of str to float, optional
         The dose of each site before, in this session.
     log : Path, optional
@@ -388,6 +385,6 @@ def open_stimulator(
     """
     check_kind(kind)
     parse_heat_faults(faults)
-    if local:
+    if isinstance(clock, ManualClock):
         return LocalClient(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
     return WatchdogClient(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)
