@@ -14,7 +14,8 @@ from session_parts import command
 import neurofb
 from neurofb.events import Event
 from neurofb.offline.annotations import SampleTimes, annotate
-from neurofb.offline.bids.tables import EVENT_COLUMNS, event_rows
+from neurofb.offline.bids.events import event_rows
+from neurofb.offline.bids.tables import EVENT_COLUMNS
 from neurofb.offline.report.facts import facts_of
 from neurofb.offline.report.reward_stats import reasons_of
 from neurofb.recording.session_recording import open_session_recording
