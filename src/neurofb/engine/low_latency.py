@@ -1,11 +1,10 @@
-"""Wake-up and cache warm-up just before the sample that completes a hop.
+"""Cache warm-up just before the sample that completes a hop.
 
-In: the time at which samples are due, the loop. Out: batches of the source, sooner. Kept: when it was found too late.
+In: the time at which samples are due, the loop. Out: batches of the source, sooner. Kept: how long a warm-up takes.
 
-A sleeping thread wakes some 0.05 ms late. A computation that runs once in 32 ms takes three times as long as the same
-computation repeated at once, because other programs have used the processor's caches in between. So the engine is
-awake when the sample is due that completes a hop, and a second loop has processed the previous hop just before it.
-The output of that loop is discarded. Neither changes a bit of any result.
+A computation that runs once in 32 ms takes three times as long as the same computation repeated at once, because other
+programs have used the processor's caches in between. So a second loop processes the previous hop just before the sample
+is due that completes the next. The output of that loop is discarded; no bit of any result changes.
 """
 
 from __future__ import annotations
@@ -17,15 +16,11 @@ import numpy as np
 from neurofb.acquisition.arrival_timing import ExpectedArrival
 from neurofb.acquisition.source import Batch, Source
 from neurofb.chunk import Chunk
-from neurofb.clock import Clock, yield_processor
+from neurofb.clock import Clock
 from neurofb.feedback.settings import Condition
 from neurofb.loop.loop import Loop
 
-#: Yielding the processor for longer than this shows a busy computer; there the thread sleeps, and is woken first.
-BUSY_S = 0.0003
-#: Time without a further try on a busy computer: at first, and at most. It doubles each time.
-REST_S, LONGEST_REST_S = 0.5, 60.0
-#: The next rest is shorter by this factor after each success.
+#: After a warm-up that was too long or too late, the time reckoned for one shrinks by this factor until it is tried.
 RECOVERY = 0.98
 #: A computer whose warm-up takes longer is too slow for it.
 LONGEST_WARM_UP_S = 0.001
@@ -55,20 +50,16 @@ class CacheWarmer:
 
 
 class HopWaiter:
-    """Waits for samples: asleep, except for those that complete a hop.
-
-    ``warm_up`` is called just before the sample that completes a hop, if there is time for it.
-    """
+    """Waits for samples, and calls ``warm_up`` just before one that completes a hop, if there is time for it."""
 
     def __init__(self, source: Source, loop: Loop, warm_up: Callable[[], None], clock: Clock) -> None:
         self._source, self._loop, self._warm_up, self._clock = source, loop, warm_up, clock
-        self._asleep_until_s, self._rest_s = float("-inf"), REST_S
         self._warm_up_s = 0.0
 
     def pull(self, longest_s: float, until_s: float) -> Batch:
         """Return the samples that have come, waiting at most ``longest_s`` for the first, or until they are due.
 
-        Something else is due at ``until_s``: the thread does not stay awake for a sample beyond that.
+        Something else is due at ``until_s``: there is no warm-up for a sample beyond that.
         """
         now_s = self._clock.now_s()
         due = self._due(now_s, until_s)
@@ -78,29 +69,17 @@ class HopWaiter:
         if len(batch.chunk):
             return batch
         self._warm_caches(due.time_s)
-        return self._stay_awake(batch, due.time_s + due.within_s)
+        left_s = due.time_s + due.within_s - self._clock.now_s()
+        return batch.followed_by(self._source.pull(max(0.0, left_s)))
 
     def _due(self, now_s: float, until_s: float) -> ExpectedArrival | None:
         """Return when the samples are due that complete a hop, if they are the next and feedback waits for them."""
-        if not self._loop.is_giving_feedback or now_s < self._asleep_until_s:
+        if not self._loop.is_giving_feedback:
             return None
         due = self._source.next_arrival
         if due is None or self._loop.samples_to_hop > due.n_samples:
             return None
         return due if now_s < due.time_s + due.within_s < until_s else None
-
-    def _stay_awake(self, batch: Batch, latest_s: float) -> Batch:
-        while True:
-            batch, before_s = batch.followed_by(self._source.pull(0.0)), self._clock.now_s()
-            if len(batch.chunk) or before_s > latest_s:
-                self._rest_s = max(REST_S, RECOVERY * self._rest_s)
-                return batch
-            yield_processor()
-            now_s = self._clock.now_s()
-            if now_s - before_s > BUSY_S:
-                self._asleep_until_s = now_s + self._rest_s
-                self._rest_s = min(2.0 * self._rest_s, LONGEST_REST_S)
-                return batch.followed_by(self._source.pull(max(0.0, latest_s - now_s)))
 
     def _warm_caches(self, before_s: float) -> None:
         """Warm the caches if that is likely to be over before the sample comes."""
