@@ -111,7 +111,7 @@ class HeatCalibration:
         self._stimulator.end("button")
 
     def rated(self, rating: Rating, now_s: float) -> None:
-        """Take the answer to the stimulus."""
+        """Add the answer to the stimulus to the calibration."""
         if self._waits == "answer":
             value = rating.value if isinstance(rating.value, float) else None
             self._answered(Answer(rating=value, reached_c=self._stimulator.highest_c, aborted=False), now_s)

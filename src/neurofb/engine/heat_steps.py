@@ -80,7 +80,7 @@ class HeatSteps:
         schedule.skip_trial()
 
     def onset(self) -> None:
-        """Tell the loop that the time of the stimulus has come."""
+        """Mark the onset of the stimulus in the loop, which rewards no evoked response."""
         if self._stimulator is not None:
             self._stimulator.forget()
         self._loop.do("heat_onset")

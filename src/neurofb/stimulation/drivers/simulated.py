@@ -162,7 +162,7 @@ class SimulatedThermode:
         )
 
     def self_test(self) -> list[str]:
-        """Say that its power was cut, if it was."""
+        """Return what keeps the device from heating: its power, if its own cut-off has cut it."""
         self._reach("self-test")
         return [f"the device's own cut-off at {MAX_C:g} °C has cut its power"] if self._tripped else []
 
