@@ -158,14 +158,21 @@ class Watchdog:
 
     def run(self) -> None:
         """Go on until the engine lets go and the probe is at baseline."""
-        while not self._is_over():
-            request = self._next()
-            while request is not None:
-                self._handle(request)
-                request = self._next_now()
-            self._check_heartbeat()
-            self._guard.step()
-            self._send_news()
+        while not self.is_over:
+            self.turn(self._next())
+        self.close()
+
+    def turn(self, request: Request | None = None) -> None:
+        """Handle a request and all that wait, then step the guard."""
+        while request is not None:
+            self._handle(request)
+            request = self._next_now()
+        self._check_heartbeat()
+        self._guard.step()
+        self._send_news()
+
+    def close(self) -> None:
+        """Let the device go, and write what is left."""
         self._guard.close()
         self._used_s = -math.inf
         self._send_news()
@@ -182,10 +189,15 @@ class Watchdog:
         self._guard.close()
         self._log.finish()
 
+    @property
+    def next_turn_s(self) -> float:
+        """When the guard is to be stepped again, counted from now."""
+        now_s = self._clock.now_s()
+        return min(now_s + (TICK_S if self._guard.is_hot else IDLE_TICK_S), max(now_s, self._guard.due_s))
+
     def _next(self) -> Request | None:
         """Wait for a request, until the next step is due."""
-        tick_s = TICK_S if self._guard.is_hot else IDLE_TICK_S
-        wait_s = min(tick_s, max(0.0, self._guard.due_s - self._clock.now_s()))
+        wait_s = self.next_turn_s - self._clock.now_s()
         try:
             return self._lines.requests.get(timeout=wait_s) if wait_s > 0 else self._next_now()
         except queue.Empty:
@@ -209,7 +221,9 @@ class Watchdog:
             self._ending, self._ending_s = why, self._clock.now_s()
             self._guard.abort(why)
 
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether the engine has let go, and the probe is at baseline."""
         if self._ending is None:
             return False
         return not self._guard.is_hot or self._clock.now_s() - self._ending_s > STAY_S
@@ -275,6 +289,13 @@ def _opening(lines: Lines) -> Request | None:
     return None
 
 
+def open_watchdog(opening: Request, clock: EngineClock, lines: Lines) -> Watchdog:
+    """Return the watchdog that the engine's first request asks for."""
+    driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"])
+    guard = Guard(driver, Envelope(**opening["envelope"]), clock, SiteLedger(opening["used"]))
+    return Watchdog(guard, clock, lines, None if opening["log"] is None else Path(opening["log"]))
+
+
 def main() -> int:
     """Run the process; 0 if it ended in order, 4 if it failed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -284,9 +305,7 @@ def main() -> int:
     if opening is None:
         return 0
     clock = EngineClock(opening["offset_s"])
-    driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"])
-    guard = Guard(driver, Envelope(**opening["envelope"]), clock, SiteLedger(opening["used"]))
-    watchdog = Watchdog(guard, clock, lines, None if opening["log"] is None else Path(opening["log"]))
+    watchdog = open_watchdog(opening, clock, lines)
 
     def terminate(*_: object) -> None:
         watchdog.terminated = True
