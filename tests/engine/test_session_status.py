@@ -5,12 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from session_parts import run
+from xdf_parts import SmallSession
 
-from neurofb.recording import disk_state
+from neurofb.engine.session_log import SessionLog
+from neurofb.recording import disk_state, writer
+from neurofb.recording.session_recording import open_session_recording
 from neurofb.status import SessionStatus
 from neurofb.views.operator import operator_view
 from neurofb.views.snapshot import Snapshot
@@ -102,3 +106,35 @@ def test_deleted_recording_reaches_the_banner(tmp_path):
     assert banner(SessionStatus.from_json(json.dumps(ran.statuses[-1]))).startswith(
         "THE RECORDING FAILS: the file"
     )
+
+
+def test_late_sync_is_an_event_and_a_banner(tmp_path, monkeypatch):
+    """A sync that takes 2.6 s: told once when it takes longer than a second, and once when it is over."""
+    lets_go, statuses = threading.Event(), []
+    fsync, flush = os.fsync, SessionLog.flush
+    monkeypatch.setattr(writer, "sync_folder", lambda folder: None)
+    monkeypatch.setattr(writer.os, "fsync", lambda file: lets_go.wait(60) and fsync(file))
+
+    def observed(session_log: SessionLog) -> None:
+        now_s, recorder = session_log._clock.now_s(), session_log._recorder
+        recorder._waits = False  # its seconds measure this disk
+        flush(session_log)
+        statuses.append(session_log.recorder_state(now_s))
+        if now_s > 1002.6 and not lets_go.is_set():
+            lets_go.set()
+            while recorder._written < recorder.n_bytes:
+                recorder._progress.wait(0.01)
+
+    monkeypatch.setattr(SessionLog, "flush", observed)
+    SmallSession(tmp_path, n_steps=60).session_log.close()
+    session = open_session_recording(tmp_path)
+    told = [event for event in session.events if event.kind.startswith("sync_")]
+    assert [event.kind for event in told] == ["sync_late", "sync_resumed"]
+    assert 1001.0 < told[0].time_s < 1001.7
+    assert "a power cut now costs that much of the recording" in told[0].message
+    assert "the disk syncs again, after more than 2." in told[1].message
+    assert told[1].details["sync_age_s"] > 2.0
+    late = [each.why for each in statuses if not each.is_ok]
+    assert late
+    assert all(why.startswith("the disk has not answered for ") for why in late)
+    assert statuses[-1].is_ok

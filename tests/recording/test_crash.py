@@ -1,4 +1,4 @@
-"""Power cuts and kills: what was received is on the disk a second later, and a cut file opens and says so."""
+"""Kills and power cuts: a kill costs at most 0.3 s on a slow disk too; a file that was cut opens and says so."""
 
 from __future__ import annotations
 
@@ -68,13 +68,15 @@ def test_file_cut_between_chunks_lists_problem(whole, tmp_path: Path) -> None:
 
 
 #: A child that receives samples in real time and says of each, before it is given to the recorder, that it is there.
+#: Its disk never comes to the end of a sync.
 WRITER = """
-import os, sys, time
+import os, sys, threading, time
 from pathlib import Path
 import numpy as np
 from neurofb.recording.writer import Recorder
 from neurofb.xdf.headers import StreamHeader
 recorder = Recorder(Path(sys.argv[1]))
+os.fsync = lambda file: threading.Event().wait()
 stream = recorder.add_stream(StreamHeader("made", "EEG", "float32", 500.0, tuple("ABCDEFGH")))
 values = np.arange(800_000, dtype="<f4").reshape(-1, 8)
 start_s = time.monotonic()
@@ -129,7 +131,7 @@ def lost_of(path: Path, said: str, killed_s: float) -> float:
 
 
 @pytest.mark.timeout(120 + 5 * N_KILLS)
-def test_kill_loses_at_most_a_second(tmp_path: Path) -> None:
+def test_kill_in_a_slow_sync_costs_at_most_300_ms(tmp_path: Path) -> None:
     moments_s = np.random.default_rng(9).uniform(0.0, 1.5, N_KILLS)
     moments_s[0] = 2.0
     lost_s: list[float] = []
@@ -137,7 +139,7 @@ def test_kill_loses_at_most_a_second(tmp_path: Path) -> None:
         numbered = range(first, min(first + 4, N_KILLS))
         lost_s += kill_together([tmp_path / f"{i}.xdf" for i in numbered], [moments_s[i] for i in numbered])
     print(f"lost at most {max(lost_s):.3f} s, median {np.median(lost_s):.3f} s, of {N_KILLS} kills")
-    assert max(lost_s) <= 1.0
+    assert max(lost_s) <= 0.3
     assert max(lost_s) > 0.0, "nothing is ever lost? then nothing was killed at work"
     long = read_xdf_file(tmp_path / "0.xdf").streams[0]
     assert long.n_samples >= 0.5 * RATE_HZ, "who writes nothing loses little as well"

@@ -50,8 +50,6 @@ _FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name
 SAMPLE_MAP_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: How many of the newest ages are kept for the latency in the status, about five minutes.
 N_AGES = 10_000
-#: The sample map is written this often, so that little of it is lost in a crash.
-MAP_EVERY_S = 0.25
 
 
 class Publishing(Protocol):
@@ -113,7 +111,7 @@ class SessionLog:
         self._sample_map = SampleMap(len(columns.eeg.labels))
         self._times_s, self._times_from = np.empty(0), 0
         self._last_why = ""
-        self._map_at_s = -np.inf
+        self._late_sync_s: float | None = None
         self.ages_s: deque[float] = deque(maxlen=N_AGES)
         self.newest_s = float("nan")
         self.n_received = self.n_missing = 0
@@ -250,10 +248,28 @@ class SessionLog:
     def flush(self) -> None:
         """Write to disk what is due."""
         now_s = self._clock.now_s()
-        if now_s >= self._map_at_s:
-            self._map_at_s = now_s + MAP_EVERY_S
-            self._write_sample_map()
+        if not self._recorder.is_due(now_s):
+            self._recorder.flush(now_s)  # the first begins the period
+            return
+        self._write_sample_map()  # samples without their places are lost
         self._recorder.flush(now_s)
+        self._log_late_sync(now_s)
+
+    def _log_late_sync(self, now_s: float) -> None:
+        """Log when the disk syncs so late that a power cut would cost more than promised, and when it syncs again."""
+        state = self._recorder.state(now_s)
+        if state.is_sync_late:
+            if self._late_sync_s is None:
+                words = (
+                    f"{state.why}: a power cut now costs that much of the recording, not at most a second; after the "
+                    "session, choose a faster disk with --data"
+                )
+                self.log("sync_late", words, sync_age_s=state.sync_age_s)
+            self._late_sync_s = state.sync_age_s
+        elif self._late_sync_s is not None:
+            words = f"the disk syncs again, after more than {self._late_sync_s:.1f} s"
+            self.log("sync_resumed", words, sync_age_s=self._late_sync_s)
+            self._late_sync_s = None
 
     def _write_sample_map(self) -> None:
         rows, stamps_s = self._sample_map.pop_rows()

@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A disk that has not synced for so long is reported: what was appended should be safe after a second (assumed).
-LATE_SYNC_S = 2.0
+#: A disk that has not synced for so long is reported: a power cut should cost no more than a second (assumed).
+LATE_SYNC_S = 1.0
 #: More than this in the queue is reported (assumed).
 LONG_QUEUE_BYTES = 16 * 2**20
 #: Less free space than this is reported: 6 minutes of 64 channels of float64 at 500 Hz (assumed).
@@ -42,11 +42,16 @@ class RecorderState:
             return self.failure
         if self.free_bytes is not None and self.free_bytes < LEAST_FREE_BYTES:
             return f"{self.free_bytes / 1e6:.0f} MB are free on the disk; needed are {LEAST_FREE_BYTES / 1e6:.0f} MB"
-        if self.sync_age_s is not None and self.sync_age_s > LATE_SYNC_S:
+        if self.is_sync_late:
             return f"the disk has not answered for {self.sync_age_s:.1f} s"
         if self.sync_age_s is not None and self.queued_bytes > LONG_QUEUE_BYTES:
             return f"{self.queued_bytes / 1e6:.0f} MB wait for the disk"
         return ""
+
+    @property
+    def is_sync_late(self) -> bool:
+        """Whether a power cut now would cost more than ``LATE_SYNC_S``."""
+        return self.sync_age_s is not None and self.sync_age_s > LATE_SYNC_S
 
     @property
     def is_ok(self) -> bool:

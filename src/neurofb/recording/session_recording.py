@@ -97,7 +97,7 @@ class SessionRecording:
     def lost_s(self) -> float | None:
         """Seconds of EEG that are in the file and cannot be placed; None if the session is whole.
 
-        What was not on the disk yet when the recording broke off (at most a second) cannot be counted.
+        What was not on the disk yet when the recording broke off (0.3 s after a kill) cannot be counted.
         """
         if self.is_whole:
             return None

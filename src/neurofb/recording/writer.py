@@ -1,9 +1,10 @@
-"""Write a session to disk as it happens: appended samples are on the disk at most a second later.
+"""Write a session to disk as it happens: appended samples survive a kill 0.1 s later, a power cut a second later.
 
 In: samples, texts, clock offsets, at any pace. Out: an XDF file that only grows. Kept: what was appended since the last
 flush, and how the disk keeps up. Chunks end where the caller's clock says, never where a thread happens to be: the same
-session gives the same bytes. A thread writes and syncs, because a disk may take its time and feedback may not wait for
-it.
+session gives the same bytes. One thread writes, because feedback may not wait for a disk: what the operating system has
+taken survives the end of this process, however it ends. Another syncs, because a slow sync must not hold up the next
+write: what is synced survives a power cut.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from neurofb.xdf.headers import StreamHeader
 
 #: Every so many flushes a boundary mark is written, at which readers resume after damage.
 BOUNDARY_EVERY = 2
-#: A disk that takes longer than this to write has failed.
+#: A disk that takes longer than this to write or sync has failed.
 DISK_TIMEOUT_S = 5.0
+#: After how long, on the caller's clock, what was appended is written: what a kill costs at most, with the time that
+#: a step of the engine and the writing thread take.
+FLUSH_S = 0.1
 #: A recorder with ``waits`` waits for its disk above this.
 MOST_QUEUED_BYTES = 16 * 2**20
 #: How long ``close`` waits for the disk, in s of real time.
@@ -87,7 +91,7 @@ class Recorder:
     path : Path
         Must not exist: nothing is ever overwritten.
     flush_s : float
-        After how long, on the caller's clock, what was appended becomes chunks and goes to disk.
+        After how long, on the caller's clock, what was appended becomes chunks and is written.
     waits : bool
         Whether a flush waits for a disk that is far behind, on a manual clock, whose seconds are no measure of a
         disk; else a disk that is behind for long has failed.
@@ -98,7 +102,7 @@ class Recorder:
         If the file cannot be made.
     """
 
-    def __init__(self, path: Path, *, flush_s: float = 0.25, waits: bool = False) -> None:
+    def __init__(self, path: Path, *, flush_s: float = FLUSH_S, waits: bool = False) -> None:
         self.path = Path(path)
         self._flush_s, self._waits = flush_s, waits
         self._streams: list[_Stream] = []
@@ -109,7 +113,7 @@ class Recorder:
         self._failure: OSError | None = None
         self._is_reported = False
         self.n_bytes = 0
-        # Bytes that the system took, and those of them that are safe; set by the thread that writes.
+        # Bytes that the system took, and those of them that are synced; each set by its own thread.
         self._taken = self._written = 0
         self._taking, self._syncing = Progress(), Progress()
         self._free_bytes: int | None = None
@@ -125,8 +129,11 @@ class Recorder:
         sync_folder(self.path.parent)
         self._progress = threading.Event()
         self._jobs: queue.SimpleQueue[Sequence[bytes | _NumericChunk] | None] = queue.SimpleQueue()
+        self._to_sync: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="neurofb-recorder", daemon=True)
+        self._sync_thread = threading.Thread(target=self._sync, name="neurofb-recorder-sync", daemon=True)
         self._thread.start()
+        self._sync_thread.start()
         self._queue(encoding.MAGIC + encoding.file_header())
 
     def __repr__(self) -> str:
@@ -199,6 +206,10 @@ class Recorder:
         self._stream(stream).offsets.append((time_s, offset_s))
         self._pending.append(encoding.clock_offset(stream, time_s, offset_s))
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether a flush at ``now_s`` would write something."""
+        return self._next_s is not None and now_s >= self._next_s
+
     def flush(self, now_s: float) -> None:
         """Queue what was appended for the disk, if it is due; never waits for the disk.
 
@@ -251,8 +262,10 @@ class Recorder:
                     encoding.stream_footer(number, kept.first_s, kept.last_s, kept.n_samples, kept.offsets)
                 )
         self._jobs.put(None)
-        self._thread.join(CLOSE_AFTER_FAILURE_S if was_reported else CLOSE_TIMEOUT_S)
-        if self._thread.is_alive() and self._failure is None:
+        self._sync_thread.join(
+            CLOSE_AFTER_FAILURE_S if was_reported else CLOSE_TIMEOUT_S
+        )  # ends after the other
+        if self._sync_thread.is_alive() and self._failure is None:
             self._failure = OSError(errno.ETIMEDOUT, f"the disk did not answer within {CLOSE_TIMEOUT_S:g} s")
         if not was_reported:
             self._check()
@@ -293,7 +306,7 @@ class Recorder:
         self._check()
 
     def _write(self) -> None:
-        """Write and sync queued chunks, in order, until stopped; runs in the thread."""
+        """Write queued chunks, in order, until stopped; runs in its thread."""
         try:
             is_open = True
             while is_open:
@@ -303,32 +316,55 @@ class Recorder:
                         contents.append(self._jobs.get_nowait())
                 is_open = contents[-1] is not None
                 parts = [part for each in contents if each is not None for part in each]
-                self._write_synced(
+                self._write_out(
                     b"".join(part if isinstance(part, bytes) else part.packed() for part in parts)
                 )
+                self._to_sync.put(True)
         except OSError as error:
+            with contextlib.suppress(OSError):  # first, so that the failure names what is safe
+                os.fsync(self._file)
+                self._written = self._taken
             self._failure = error
         finally:
+            self._to_sync.put(False)
             self._progress.set()
-            with contextlib.suppress(OSError):  # everything was synced; what failed is told already
-                os.close(self._file)
 
-    def _write_synced(self, content: bytes) -> None:
-        """Write and sync; count what is safe even if the disk gets full."""
-        done = 0
+    def _write_out(self, content: bytes) -> None:
+        """Pass content to the operating system; count what it took even if the disk gets full."""
         # Before as well: a file that was cut gets its length back, with a hole, by the next write.
-        problem = self._file_problem or file_problem(self._file, self.path, self._written)
+        problem = self._file_problem or file_problem(self._file, self.path, self._taken)
+        done = 0
         try:
             while done < len(content):
                 n = os.write(self._file, memoryview(content)[done:])
                 done += n
                 self._taken += n
         finally:
-            os.fsync(self._file)
-            self._written += done
-            self._file_problem = problem or file_problem(self._file, self.path, self._written)
-            self._free_bytes = free_space(self.path.parent)
+            self._file_problem = problem or file_problem(self._file, self.path, self._taken)
             self._progress.set()
+
+    def _sync(self) -> None:
+        """Sync what was written whenever asked to, and close the file when no more comes; runs in its thread."""
+        is_open = True
+        try:
+            while is_open:
+                is_open = self._to_sync.get()
+                with contextlib.suppress(queue.Empty):
+                    while is_open:  # one sync for all that was written during the last
+                        is_open = self._to_sync.get_nowait()
+                taken = self._taken
+                os.fsync(self._file)
+                self._written = max(taken, self._written)
+                self._free_bytes = free_space(self.path.parent)
+                self._progress.set()
+        except OSError as error:
+            self._failure = self._failure or error
+            while is_open:  # the file stays open for the other thread
+                is_open = self._to_sync.get()
+        finally:
+            self._progress.set()
+            with contextlib.suppress(OSError):  # everything was synced; what failed is told already
+                os.close(self._file)
 
     def _check(self) -> None:
         if self._failure is not None:
