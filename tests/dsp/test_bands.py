@@ -349,6 +349,10 @@ def test_delay_of_unknown_band_is_refused():
             np.array([[1, 2, 3, 4], [1, 2, np.inf, 4]]),
             r"sample 1, channel 2 is inf: samples are finite µV, or NaN",
         ),
+        (
+            np.array([[1, 2, 3, -np.inf], [1, 2, np.inf, 4]]),
+            r"sample 0, channel 3 is -inf: samples are finite µV, or NaN",
+        ),
     ],
 )
 def test_wrong_samples_are_refused_without_changing_state(samples, message):

@@ -73,10 +73,29 @@ def test_each_state_is_detected_with_its_reason(what, state, why):
     assert [states[i] for i in (0, 2, 3)] == [OK] * 3
 
 
-def test_unknown_rails_are_detected_by_plateau():
+@pytest.mark.parametrize("low, high", [(-4000, 4000), (-4000, np.inf), (-np.inf, 4000)])
+def test_unknown_rails_are_detected_by_plateau(low, high):
     x = eeg() * 1.0
-    x[:, 0] = np.clip(x[:, 0] * 500, -4000, 4000)
+    x[:, 0] = np.clip(x[:, 0] * 500, low, high)
     assert states_of(x)[0].state == "railed"
+
+
+@pytest.mark.parametrize("rails", [(-1000.0, 1000.0), (-400.0, 1200.0), (0.0, 2000.0)])
+@pytest.mark.parametrize("which", ["low", "high"])
+@pytest.mark.parametrize("short, is_railed", [(0.0005, True), (0.0015, False)])
+def test_amplifier_that_saturates_just_short_of_its_rail_is_railed(rails, which, short, is_railed):
+    """Within 0.1 % of the whole range counts, at either rail and wherever the middle lies."""
+    low, high = rails
+    middle, stop = (low + high) / 2, short * (high - low)
+    x = eeg() + middle
+    x[:, 1] = np.clip(
+        (x[:, 1] - middle) * 100 + middle,
+        low + stop if which == "low" else -np.inf,
+        high - stop if which == "high" else np.inf,
+    )
+    # Away from the other rail, which would count as well.
+    x[:, 1] = np.minimum(x[:, 1], middle) if which == "low" else np.maximum(x[:, 1], middle)
+    assert (states_of(x, Converter(rails_uv=rails))[1].state == "railed") == is_railed
 
 
 def test_mains_shared_by_all_channels_are_tolerated():

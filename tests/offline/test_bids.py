@@ -20,6 +20,7 @@ from neurofb.commands import export as export_command
 from neurofb.errors import RecordingFailed, UnknownFile, WrongInput
 from neurofb.offline.bids import export as bids_of
 from neurofb.offline.bids.export import export, export_session
+from neurofb.offline.bids.tables import _newest as newest
 from neurofb.offline.bids.tables import cell
 
 STEM = "sub-P01_ses-1_task-shortHeat_run-01"
@@ -126,6 +127,13 @@ def test_events_table_has_stimuli_ratings_and_gaps(dataset):
     assert set(about["trial_type"]["Levels"]) == set(events["trial_type"])
     assert all(about["trial_type"]["Levels"].values())
     assert set(events) <= set(about)
+
+
+def test_newest_sample_is_never_one_of_the_future():
+    onsets_s = np.array([0.0, 0.02, 0.04, 0.06])
+    grid_s = np.array([0.0, 0.0199, 0.02, 0.0399, 0.06, 0.5])
+    assert newest(onsets_s, grid_s).tolist() == [0, 0, 1, 1, 3, 3]
+    assert newest(onsets_s, np.array([-0.1])).tolist() == [0], "before the first there is only the first"
 
 
 def test_channels_table_names_bad_channels_with_reason(dataset):

@@ -15,7 +15,8 @@ from neurofb.stimulation.thermal_dose import SiteLedger
 
 SITE = "left forearm"
 START_S = 100.0
-BASELINE_C = 33.0
+#: So far above its baseline a probe is at baseline for the observer.
+REST_C = 1.0
 
 
 def share_per_s(skin_c):
@@ -41,6 +42,7 @@ class Bench:
         self.events = []
         self.commanded_c = self.probe_c = self.skin_c = 32.0
         self.onsets_s = [fault.at_s for fault in parse_heat_faults(self.faults)]
+        self.baseline_c = 32.0
         self.hot_s = -math.inf
         self.fault_s, self.late_s = math.inf, 0.0
         self.site_share, self.contacts = self.used, []
@@ -49,8 +51,16 @@ class Bench:
     def t_s(self):
         return self.clock.now_s() - START_S
 
+    @property
+    def rest_c(self):
+        return self.baseline_c + REST_C
+
     def fire(self, profile, in_s=0.05, site=SITE):
+        """Arm a stimulus, wait until the probe is at its baseline, and fire it."""
         ticket = self.guard.arm(profile, site)
+        if profile.baseline_c != self.baseline_c:
+            self.baseline_c = profile.baseline_c
+            self.run(1.0)
         self.guard.fire(ticket, self.clock.now_s() + in_s)
         return ticket
 
@@ -63,7 +73,7 @@ class Bench:
         """Step until nothing is armed or on and the probe is at baseline."""
         until_s = self.t_s + at_most_s
         self.step()
-        while self.t_s < until_s and (self.guard.is_hot or self.thermode.probe_c > BASELINE_C):
+        while self.t_s < until_s and (self.guard.is_hot or self.thermode.probe_c > self.rest_c):
             self.step()
         return self
 
@@ -77,7 +87,7 @@ class Bench:
         # A device that fails after its stimulus was aborted has a second and a half from then.
         onsets = [at_s for at_s in self.onsets_s if at_s <= self.t_s]
         self.fault_s = max([self.fault_s, *onsets]) if self.fault_s < math.inf else math.inf
-        if probe_c > BASELINE_C:
+        if probe_c > self.rest_c:
             self.hot_s = self.t_s
             self.late_s = max(self.late_s, self.t_s - self.fault_s)
         share = self.tick_s * share_per_s(skin_c)

@@ -1,5 +1,6 @@
 """Calibration of heat with simulated participants: what they would rate is known."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -335,3 +336,101 @@ def test_a_broken_file_is_not_overwritten(tmp_path):
 def test_names_that_are_no_file_names(tmp_path, participant, site, match):
     with pytest.raises(WrongInput, match=match):
         calibration_path(tmp_path, participant, site)
+
+
+# A rating that is too much, at each part.
+
+
+def second_look(pains, **how):
+    """A calibration of a person who is a line, with its ladder done."""
+    made, person = calibration(pains, **how), Person()
+    while (request := made.next()) is not None and request.kind != "verify":
+        made.add_answer(person.answer(request))
+    return made
+
+
+def test_too_much_in_the_second_look_lowers_all_levels():
+    """As the engine does at a rating of 92: nothing hotter than a degree below is given or found afterwards."""
+    made = second_look((20.0, 40.0, 60.0))
+    hot_c = made.next().profile.target_c
+    made.not_above(hot_c - 1.0)
+    made.add_answer(Answer(92.0, hot_c))
+    given = []
+    while (request := made.next()) is not None:
+        given.append(request.profile.target_c)
+        made.add_answer(Answer(max(0.0, 15.0 * (given[-1] - 44.0)), given[-1]))
+    assert len(given) >= 3
+    assert max(given) <= hot_c - 1.0
+    found = made.result()
+    assert set(found.temperatures) == {20.0, 40.0, 60.0}
+    assert max(found.temperatures.values()) <= hot_c - 1.0
+
+
+def test_too_much_at_the_hottest_leaves_cooler_levels_as_they_are():
+    made = second_look((20.0, 60.0), verify_n=1)
+    cool_c = made.next().profile.target_c
+    made.add_answer(Answer(20.0, cool_c))
+    hot_c = made.next().profile.target_c
+    assert hot_c - 1.0 > cool_c
+    made.not_above(hot_c - 1.0)
+    made.add_answer(Answer(92.0, hot_c))
+    while (request := made.next()) is not None:
+        made.add_answer(Answer(60.0, request.profile.target_c))
+    found = made.result()
+    assert found.temperatures[20.0] == cool_c
+    assert found.temperatures[60.0] <= hot_c - 1.0
+    assert any(f"{hot_c:.1f} °C for a rating of 60 became {hot_c - 1.0:.1f} °C" in n for n in found.notes)
+
+
+def test_nothing_is_found_above_a_limit_set_between_two_levels():
+    """The limit lies between the two: the one above comes down to it, the one below stays."""
+    made = second_look((20.0, 60.0))
+    before = dict(made._temperatures)
+    limit_c = (before[20.0] + before[60.0]) / 2
+    made.not_above(limit_c)
+    assert made._temperatures == {20.0: before[20.0], 60.0: round(limit_c, 2)}
+
+
+@pytest.mark.parametrize("n_answers", [0, 2, 5, 12])
+def test_a_calibration_that_is_given_up_gives_no_result(n_answers):
+    made, person = calibration(), Person()
+    for _ in range(n_answers):
+        made.add_answer(person.answer(made.next()))
+    pending = made.next()
+    assert pending is not None
+    made.give_up("two ratings in a row were too much")
+    made.add_answer(person.answer(pending))
+    assert made.next() is None
+    with pytest.raises(
+        WrongInput, match="no temperatures for 'p01' at 'left forearm': two ratings in a row were too much"
+    ):
+        made.result()
+
+
+# Numbers that are kept.
+
+
+def test_stored_line_gives_each_temperature_back():
+    found = carry_out(calibration((20.0, 40.0), ladder_below_c=0.0), Person()).result()
+    assert found.slope == pytest.approx(15.0)
+    assert found.intercept == pytest.approx(-15.0 * 44.5)
+    for pain, celsius in found.temperatures.items():
+        assert found.intercept + found.slope * celsius == pytest.approx(pain, abs=1.5)
+
+
+def test_later_visit_reads_a_new_level_from_the_stored_line():
+    first = carry_out(calibration((20.0, 40.0), ladder_below_c=0.0), Person()).result()
+    later = calibration((30.0,), stored=first)
+    assert later.next().level == 30.0
+    assert later.next().profile.target_c == pytest.approx(44.5 + 30.0 / 15.0, abs=0.11)
+
+
+@pytest.mark.parametrize("single", [0.005, 0.02, 0.05])
+def test_slow_ramp_turns_where_it_would_be_too_much(single):
+    envelope = Envelope(single=single)
+    made = calibration(envelope=envelope, limits_c_per_s=0.1, plateau_s=0.5)
+    ramp = made.next().profile
+    assert (made.next().kind, ramp.rise_c_per_s, ramp.plateau_s) == ("limits", 0.1, 0.0)
+    assert 33.0 < ramp.target_c < 49.0
+    assert envelope.problems(ramp) == []
+    assert envelope.problems(dataclasses.replace(ramp, target_c=ramp.target_c + 0.11)) != []
