@@ -25,6 +25,8 @@ from typing import Any
 from benchmarks.table import write_table
 
 HERE = Path(__file__).parent
+#: What may differ between rows of one table.
+MACHINE = ("processor", "cores", "system")
 PACKAGES = ("neurofb", "numpy", "scipy", "mne", "mne-connectivity", "brainflow", "pylsl", "Cython")
 
 
@@ -36,7 +38,7 @@ def main() -> int:
     arguments.add_argument(
         "--update",
         action="store_true",
-        help="put the rows of these in place of their former ones; for the same machine",
+        help="put the rows of these in place of their former ones; those of another machine name it",
     )
     arguments.add_argument(
         "--out", type=Path, default=HERE / "results.json", help="where to write the results"
@@ -46,7 +48,8 @@ def main() -> int:
     unknown = [name for name in chosen.names if name not in known]
     if unknown:
         arguments.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
-    results = [shown for name in chosen.names or known for shown in run(name, chosen.short)]
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # before it is our own
+    results = [{**shown, "load": load} for name in chosen.names or known for shown in run(name, chosen.short)]
     if not chosen.names or chosen.update:
         document = {**machine(), "short": chosen.short, "rows": results}
         if chosen.names:
@@ -67,13 +70,19 @@ def beside(
     results: list[dict[str, Any]], former: dict[str, Any], now: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Give the rows of a former run with those that were measured again in their places."""
-    differing = [key for key in now if key not in ("date", "rows") and former.get(key) != now[key]]
+    differing = [key for key in now if key not in ("date", "rows", *MACHINE) and former.get(key) != now[key]]
     if differing:
         raise SystemExit(
             f"nothing is written: the former results are of another {', '.join(differing)}; run all anew"
         )
     again = {row["benchmark"] for row in results}
-    rows = [row for row in former["rows"] if row["benchmark"] not in again]
+    here = {key: now[key] for key in MACHINE}
+    before = {key: former[key] for key in MACHINE}
+    rows = [
+        {"machine": before, **row} if here != before else row
+        for row in former["rows"]
+        if row["benchmark"] not in again
+    ]
     return sorted(rows + results, key=lambda row: str(row["benchmark"]))
 
 
