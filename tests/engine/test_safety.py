@@ -283,7 +283,7 @@ def test_missed_stimulus_is_logged_and_its_prompt_left_out(tmp_path):
 
 def test_heat_is_checked_again_with_calibrated_temperatures(tmp_path):
     """Four of 60 s are within the budget at the assumed 45 °C; this participant's are hotter."""
-    text = CALIBRATES.replace("hot = 2", "hot = 4")
+    text = CALIBRATES.replace("hot = 2", "hot = 4").replace("ladder_n = 4", "ladder_n = 8")
     ran = run(tmp_path, protocol=protocol(tmp_path, text, plateau="60.0"))
     assert ran.outcome.exit_code == UnsafeHeat.exit_code
     assert "this session would give too much heat" in ran.outcome.message

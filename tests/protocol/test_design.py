@@ -335,6 +335,14 @@ CALIBRATED = (("celsius = 46.0", "pain = 60.0\nfallback_c = 46.0"),)
 CALIBRATION = '\n[calibration]\n\n[[phases]]\nname = "find"\nkind = "calibration"\nduration_s = 300.0\n'
 
 
+def test_pain_that_calibration_calls_unbearable_is_refused(written):
+    above = "\n[calibration]\nstop_rating = 60.0\n"
+    with pytest.raises(
+        WrongFile, match=r"ratings below its stop_rating of 60, .* found 60: ask for less, or raise"
+    ):
+        load_protocol(written(text_with(*CALIBRATED, more=above)))
+
+
 def test_pain_levels_need_calibration(written):
     with pytest.raises(WrongFile, match=r"calibration.*levels hot are given as pain"):
         load_protocol(written(text_with(*CALIBRATED)))

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 import random
 
 import pytest
@@ -96,7 +97,10 @@ def test_the_ladder_ends_at_a_high_rating():
 def test_the_ladder_ends_below_the_limits():
     person = Person(at_c=47.0, slope=5.0)
     found = carry_out(
-        calibration((10.0, 80.0), None, Envelope(cap_c=48.0), ladder_below_c=0.0, ladder_step_c=0.25), person
+        calibration(
+            (10.0, 80.0), None, Envelope(cap_c=48.0), ladder_below_c=0.0, ladder_step_c=0.25, stop_rating=90.0
+        ),
+        person,
     ).result()
     assert max(request.profile.target_c for request in person.given) <= 48.0
     assert any("nothing hotter is allowed" in note for note in found.notes)
@@ -116,13 +120,26 @@ def test_a_long_plateau_lowers_what_is_allowed():
         assert Envelope().problems(request.profile) == []
 
 
-def test_nothing_is_set_far_above_what_was_tried():
+def test_nothing_is_set_more_than_a_step_above_what_was_bearable():
+    """By the line this person would need 62 °C; each look adds the ladder's step to what was called bearable."""
     person = Person(at_c=42.0, slope=4.0)
-    found = carry_out(calibration(pains=(90.0,), ladder_n=6, least_answers=4), person).result()
-    tried_c = max(request.profile.target_c for request in person.given if request.kind == "ladder")
-    assert found.temperatures[90.0] <= tried_c + 2.0  # 1 °C above the ladder, and one correction by 1 °C
-    first = next(request for request in person.given if request.kind == "verify")
-    assert first.profile.target_c <= tried_c + 1.0
+    found = carry_out(calibration(pains=(79.0,), ladder_n=6, least_answers=4, verify_n=2), person).result()
+    rungs = [request.profile.target_c for request in person.given if request.kind == "ladder"]
+    tries = [request.profile.target_c for request in person.given if request.kind == "verify"]
+    assert max(rungs) == 43.5
+    assert tries == [44.0, 44.0, 44.5, 44.5]
+    assert found.temperatures == {79.0: 44.5}
+
+
+def test_default_calibration_gives_no_more_than_a_step_above_what_was_bearable():
+    """Default numbers, pain 60, and a person whose hottest rung was rated 33: 47.5 °C were given to one like this."""
+    person = Person(at_c=43.0, slope=13.0)
+    found = carry_out(calibration(pains=(60.0,)), person).result()
+    rungs = [request.profile.target_c for request in person.given if request.kind == "ladder"]
+    tries = [request.profile.target_c for request in person.given if request.kind == "verify"]
+    assert max(rungs) == 45.5
+    assert tries == [46.0] * 3 + [46.5] * 3
+    assert found.temperatures == {60.0: 46.5}
 
 
 def test_a_wrong_temperature_is_corrected_once():
@@ -159,10 +176,14 @@ def test_a_rating_too_high_is_not_asked_for_again():
             return Answer(95.0, answer.reached_c) if request.kind == "verify" else answer
 
     person = Sore()
-    carry_out(calibration(pains=(40.0,)), person).result()
+    made = carry_out(calibration(pains=(40.0,)), person)
     tries = [request.profile.target_c for request in person.given if request.kind == "verify"]
     assert len(tries) == 2
     assert tries[1] < tries[0]
+    with pytest.raises(
+        WrongInput, match="for a rating of 40 nothing was given whole and called bearable in the second"
+    ):
+        made.result()
 
 
 def test_missing_ratings_are_missing_and_not_zero():
@@ -203,17 +224,116 @@ def test_an_aborted_ramp_ends_the_calibration():
         made.result()
 
 
-def test_nothing_hotter_follows_an_aborted_second_look():
+@pytest.mark.parametrize("n_whole, missing", [(0, "20, 40"), (1, "40"), (3, "40")])
+def test_an_aborted_second_look_without_a_whole_stimulus_gives_no_result(n_whole, missing):
+    """What nobody has borne is no result: 46.5 °C were, where the first look was refused."""
+
     class Leaves(Person):
         def answer(self, request):
             answer = super().answer(request)
-            return Answer(None, None, True) if request.kind == "verify" else answer
+            n_tries = sum(each.kind == "verify" for each in self.given)
+            return Answer(None, None, True) if n_tries > n_whole else answer
 
     person = Leaves()
-    found = carry_out(calibration(), person).result()
-    assert sum(request.kind == "verify" for request in person.given) == 1
-    assert found.verified == {}
+    made = carry_out(calibration(), person)
+    assert sum(request.kind == "verify" for request in person.given) == n_whole + 1
+    with pytest.raises(
+        WrongInput, match=f"for a rating of {missing} nothing was given whole and called bearable"
+    ):
+        made.result()
+
+
+def test_an_aborted_second_look_with_a_whole_stimulus_of_each_rating_is_a_result():
+    class Leaves(Person):
+        def answer(self, request):
+            answer = super().answer(request)
+            n_tries = sum(each.kind == "verify" for each in self.given)
+            return Answer(None, None, True) if n_tries > 4 else answer
+
+    found = carry_out(calibration(), Leaves()).result()
+    assert set(found.verified) == {20.0}
     assert found.notes[-1] == "a rating of 40 was not verified: aborted or refused"
+
+
+def test_silence_in_the_second_look_is_no_result():
+    made = carry_out(calibration(), Person(silent=range(12, 30)))
+    with pytest.raises(
+        WrongInput, match="for a rating of 20, 40 nothing was given whole and called bearable"
+    ):
+        made.result()
+
+
+def test_a_rung_that_nobody_rated_is_given_again():
+    person = Person(silent=(4, 5, 7))
+    carry_out(calibration(ladder_below_c=0.0), person)
+    rungs = [request.profile.target_c for request in person.given if request.kind == "ladder"]
+    assert rungs[:5] == [44.5, 44.5, 44.5, 45.0, 45.0]
+
+
+def test_where_nobody_presses_the_last_rung_is_the_hottest_allowed():
+    made = calibration(limits_n=1, ladder_n=5)
+    made.next()
+    made.add_answer(Answer(None, None))
+    rungs = []
+    while (request := made.next()) is not None and request.kind == "ladder":
+        rungs.append(request.profile.target_c)
+        made.add_answer(Answer(10.0 * len(rungs), rungs[-1]))
+    assert rungs == [47.0, 47.5, 48.0, 48.5, 49.0]
+
+
+def test_nothing_hotter_than_what_was_no_longer_bearable():
+    """81 at the first of two levels, and the second has been hotter by the line."""
+    made = second_look((20.0, 60.0))
+    hot_c = made.next().profile.target_c
+    assert made._temperatures[60.0] > hot_c
+    made.add_answer(Answer(81.0, hot_c))
+    given = []
+    while (request := made.next()) is not None:
+        given.append(request.profile.target_c)
+        made.add_answer(Answer(40.0, given[-1]))
+    assert max(given) <= hot_c
+    assert max(made.result().temperatures.values()) <= hot_c
+    assert 60.0 not in made.result().verified
+
+
+def test_a_mean_that_agrees_is_not_verified_where_one_was_too_much():
+    made = second_look((60.0,))
+    for rating in (50.0, 50.0, 81.0):
+        at_c = made.next().profile.target_c
+        made.add_answer(Answer(rating, at_c))
+    assert made._verified == {}
+    assert made.next().profile.target_c < at_c
+
+
+def test_a_rating_that_is_never_bearable_is_not_looked_for():
+    with pytest.raises(WrongInput, match=r"below its stop_rating of 80, .* found 90: ask for less, or raise"):
+        calibration((20.0, 80.0, 90.0))
+    calibration((79.9,))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"answers": ()}, {"plateau_s": 2.0}, {"answers": (("limits", 45.0, None), ("ladder", 45.0, 85.0))}],
+)
+def test_what_nobody_called_bearable_is_not_looked_at_again(changed):
+    """A file of an earlier version, or of shorter stimuli: the calibration is done anew."""
+    first = carry_out(calibration(), Person()).result()
+    made = calibration(stored=first.model_copy(update=changed))
+    assert made.next().kind == "limits"
+    found = carry_out(made, Person()).result()
+    assert "the temperatures of 2026-01-01 are not used: nothing was called bearable for 5 s" in found.notes
+
+
+def test_a_later_visit_starts_a_step_above_what_was_bearable_at_most():
+    """A file of an earlier version, with a temperature that was found and never borne."""
+    first = carry_out(calibration(), Person()).result()
+    hottest_c = max(at_c for kind, at_c, _ in first.answers if kind != "limits")
+    old = first.model_copy(update={"temperatures": {20.0: 45.4, 40.0: 48.9}})
+    person = Person()
+    found = carry_out(calibration(stored=old), person).result()
+    assert hottest_c < 48.0
+    assert max(request.profile.target_c for request in person.given) <= hottest_c + 0.5
+    assert max(found.temperatures.values()) <= hottest_c + 0.5
 
 
 def test_a_lowered_stimulus_is_entered_as_what_it_was():
@@ -258,7 +378,7 @@ def test_a_later_visit_keeps_a_tighter_envelope():
 def test_whoever_answers_every_stimulus_keeps_the_envelope(at_c, slope, noise, seed, cap_c, plateau_s):
     envelope = Envelope(cap_c=cap_c)
     person = Person(at_c, slope, noise, seed)
-    made = calibration((15.0, 50.0, 85.0), envelope=envelope, plateau_s=plateau_s)
+    made = calibration((15.0, 50.0, 75.0), envelope=envelope, plateau_s=plateau_s)
     carry_out(made, person)
     assert len(person.given) <= 3 + 8 + 3 * 6
     for request in person.given:
@@ -267,6 +387,111 @@ def test_whoever_answers_every_stimulus_keeps_the_envelope(at_c, slope, noise, s
     for before, after in itertools.pairwise(tries):
         if before.level == after.level:
             assert after.profile.target_c <= before.profile.target_c + 1.0 + 1e-9
+
+
+class Rater:
+    """Somebody in a calibration: noisy, with the scale reversed, asleep, refusing, or behind a cap of the device."""
+
+    KINDS = ("plain", "noisy", "reversed", "sleepy", "refusing", "capped", "lowered", "numb", "sore")
+
+    def __init__(self, kind, at_c, slope, seed):
+        self.kind, self.at_c, self.slope = kind, at_c, slope
+        self.random = random.Random(seed)
+        self.cap_c = at_c + 4.0 * self.random.random()
+
+    def answer(self, request):
+        top_c, chance = request.profile.target_c, self.random.random()
+        if (self.kind == "refusing" and chance < 0.1) or (self.kind == "capped" and top_c > self.cap_c):
+            return Answer(None, None, aborted=True) if request.kind != "limits" else Answer(None, self.at_c)
+        if self.kind == "sleepy" and chance < 0.5:
+            return Answer(None, None if request.kind == "limits" else top_c)
+        if request.kind == "limits":
+            return Answer(None, self.at_c if self.at_c <= top_c else None)
+        reached_c = top_c - 1.0 if self.kind == "lowered" and chance < 0.3 else top_c
+        rating = self.slope * (reached_c - self.at_c)
+        if self.kind in ("noisy", "sore", "numb"):
+            rating += self.random.gauss(0.0, 20.0)
+        if self.kind == "reversed":
+            rating = 100.0 - rating
+        if request.kind == "verify":
+            rating += {"sore": 40.0, "numb": -40.0}.get(self.kind, 0.0)
+        return Answer(min(100.0, max(0.0, rating)), reached_c)
+
+
+class Witness:
+    """Writes down what was borne, and holds each next stimulus against it."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.borne_c = self.too_much_c = None
+        self.n_rungs = 0
+        self.looked_at = set()
+
+    def visit(self, made, rater):
+        """Carry out one visit; a rating of 90 or more lowers, as the engine does it."""
+        self.too_much_c, self.n_rungs = math.inf, 0
+        if made.next().kind == "limits":
+            self.borne_c = None
+        while (request := made.next()) is not None:
+            target_c = request.profile.target_c
+            if request.kind != "limits":
+                assert target_c <= self.too_much_c + 1e-9
+                if request.kind == "verify" or self.n_rungs > 0:
+                    assert target_c <= (self.borne_c or self.first_c) + self.step_c + 1e-9
+                else:
+                    self.first_c = target_c
+                self.n_rungs += request.kind == "ladder"
+            answer = rater.answer(request)
+            if answer.rating is not None and answer.rating >= 90 and request.kind != "limits":
+                made.not_above(target_c - 1.0)
+                self.too_much_c = min(self.too_much_c, target_c - 1.0)
+            made.add_answer(answer)
+            if request.kind != "limits" and not answer.aborted and answer.rating is not None:
+                self.see(request, answer)
+
+    @property
+    def step_c(self):
+        return self.settings.ladder_step_c if self.borne_c is not None else 0.0
+
+    def see(self, request, answer):
+        if answer.rating >= self.settings.stop_rating:
+            self.too_much_c = min(self.too_much_c, answer.reached_c)
+        else:
+            self.borne_c = max(self.borne_c or 0.0, answer.reached_c)
+            self.looked_at |= {request.level} - {None}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(Rater.KINDS),
+    st.floats(39.0, 48.0),
+    st.floats(3.0, 50.0),
+    st.integers(0, 10**6),
+    st.sampled_from([0.2, 0.5, 1.0]),
+    st.sampled_from([(60.0,), (20.0, 60.0), (30.0, 45.0, 70.0)]),
+    st.sampled_from([60.0, 80.0, 100.0]),
+    st.sampled_from([45.0, 48.0, 50.0]),
+)
+def test_nothing_is_raised_above_what_is_called_bearable(kind, at_c, slope, seed, step_c, pains, stop, cap_c):
+    """Two visits of anybody, in any protocol: the sum of line, corrections and visits is one step of the ladder."""
+    asked = {
+        "ladder_step_c": step_c, "stop_rating": stop, "verify_n": 1 + seed % 3, "limits_n": 1 + seed % 2,
+        "ladder_n": 4 + seed % 5, "least_answers": 3, "tolerance": 5.0 + seed % 10, "ladder_below_c": seed % 3 / 1.0,
+    }  # fmt: skip
+    pains = tuple(pain for pain in pains if pain < stop) or (stop - 1.0,)
+    rater, witness, stored = Rater(kind, at_c, slope, seed), Witness(CalibrationSettings(**asked)), None
+    for _ in range(2):
+        made = calibration(pains, stored, Envelope(cap_c=cap_c), **asked)
+        witness.looked_at = set()
+        witness.visit(made, rater)
+        try:
+            stored = made.result()
+        except WrongInput:
+            continue
+        assert witness.looked_at == set(pains)
+        assert set(stored.temperatures) == set(pains)
+        assert max(stored.temperatures.values()) <= min(witness.borne_c, witness.too_much_c) + 1e-9
+        assert set(stored.verified) <= set(pains)
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,10 @@ class Protocol(Table):
                 f"levels {', '.join(heat.calibrated)} are given as pain: a table [calibration] says how their "
                 "temperature is found"
             )
+        if value is not None and heat is not None:
+            pains = [heat.levels[name].pain for name in heat.calibrated]
+            if found := value.unreachable([pain for pain in pains if pain is not None]):
+                raise ValueError(found)
         return value
 
     @field_validator("phases")

@@ -8,6 +8,15 @@ a ladder of short stimuli upwards around it, ended early at a high rating; a str
 temperature of each asked rating from the line; and each temperature given again several times. A rating that was not
 given is missing, it is not zero. At a later visit only the last part is done, with the stored temperatures.
 
+What it promises, whatever the answers are. A stimulus is called bearable if it was given whole and rated below
+``stop_rating``; a higher rating takes that back for its temperature and all above.
+
+- After its first rung, no stimulus is hotter than the hottest that was called bearable, plus one step of the ladder:
+  not by the line, a correction or a later visit, nor by several of them together.
+- Nothing is hotter than what was rated ``stop_rating`` or more, for the rest of the visit.
+- What is found for a rating is no hotter than what was called bearable, and was given whole and called bearable once
+  in the second look; else there is no result.
+
 What was found is kept for the next visit: a file ``<data>/sourcedata/neurofb/sub-<participant>/heat-<site>.json`` holds
 every version, the newest last; a new visit appends, nothing is overwritten.
 """
@@ -30,8 +39,8 @@ from neurofb.errors import WrongFile, WrongInput
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile
 
-#: A temperature is never set so far above what was tried, nor corrected upwards by more, in °C. Assumed: two steps of
-#: the default ladder.
+#: A temperature is not corrected upwards by more than this at once, in °C, and only as far as the ladder's next step.
+#: Assumed: two steps of the default ladder.
 MOST_UP_C = 1.0
 #: Steps in which temperatures are set, in °C: the TCS II takes tenths (mpcoll/pytcsii, the device's help text).
 STEP_C = 0.1
@@ -62,7 +71,7 @@ class CalibrationSettings(Table):
         default=5.0, description="how long its stimuli are, in s; those of the protocol should be alike"
     )
     stop_rating: _Points = Field(
-        default=80.0, description="the rating, 0 to 100, at which nothing hotter is tried"
+        default=80.0, description="the rating, 0 to 100, that is no longer bearable: nothing hotter is tried"
     )
     least_answers: Annotated[int, Field(strict=True, ge=3, le=20)] = Field(
         default=4, description="the fewest ratings that a line is drawn through: 3 to 20"
@@ -71,6 +80,16 @@ class CalibrationSettings(Table):
     tolerance: _Points = Field(
         default=10.0, description="how far their mean may be from the asked rating, in points"
     )
+
+    def unreachable(self, pains: Sequence[float]) -> str:
+        """Return why some ratings cannot be looked for; "" if all can."""
+        beyond = [pain for pain in pains if pain >= self.stop_rating]
+        if not beyond:
+            return ""
+        return (
+            f"a calibration looks for ratings below its stop_rating of {self.stop_rating:g}, at which nothing hotter "
+            f"is tried; found {max(beyond):g}: ask for less, or raise stop_rating"
+        )
 
 
 class CalibratedHeat(Table):
@@ -210,7 +229,12 @@ class PainCalibration:
     ramps : Ramps
         As the protocol has them.
     stored : CalibratedHeat, optional
-        What an earlier visit found: then it is only looked at again.
+        What an earlier visit found: then it is only looked at again, if it says what was called bearable for as long.
+
+    Raises
+    ------
+    WrongInput
+        If a rating that is looked for lies at ``stop_rating`` or above, or no plateau is allowed.
     """
 
     def __init__(
@@ -225,6 +249,8 @@ class PainCalibration:
         wrong = [pain for pain in pains if not 0 < pain < 100]
         if wrong or not pains:
             raise WrongInput(f"temperatures are looked for ratings between 0 and 100; found {list(pains)}")
+        if found := settings.unreachable(pains):
+            raise WrongInput(found)
         self._settings, self._envelope = settings, envelope
         self._participant, self._site, self._date = visit.participant, visit.site, visit.date
         self._pains = sorted({float(pain) for pain in pains})
@@ -238,11 +264,15 @@ class PainCalibration:
         self._pending: HeatRequest | None = None
         self._answers: list[tuple[str, float, float | None]] = []
         self._limits_c: list[float] = []
+        self._is_pressed = False
         self._ladder: list[tuple[float, float | None]] = []
         self._threshold_c: float | None = None
         self._line = (math.nan, math.nan)
         self._temperatures: dict[float, float] = {}
         self._verified: dict[float, float] = {}
+        #: Temperatures that were called bearable, and the ratings for which one was in the second look.
+        self._bearable_c: list[float] = []
+        self._looked_at: set[float] = set()
         self._left: list[float] = []
         self._tries: list[float | None] = []
         self._corrected = False
@@ -299,12 +329,23 @@ class PainCalibration:
         self._answers.append((request.kind, at_c, None if answer.aborted else answer.rating))
         if self._kind == "done":
             return
+        if request.kind != "limits" and not answer.aborted and answer.rating is not None:
+            self._take_note(request, at_c, answer.rating)
         if request.kind == "limits":
             self._after_limits(answer, asked_c)
         elif request.kind == "ladder":
             self._after_rung(at_c, answer)
         else:
             self._after_try(answer)
+
+    def _take_note(self, request: HeatRequest, at_c: float, rating: float) -> None:
+        """Keep what was called bearable, and take back what no longer is."""
+        stop = self._settings.stop_rating
+        self._bearable_c = _still_bearable(self._bearable_c, at_c, rating, stop)
+        if rating >= stop:
+            self._highest_c = min(self._highest_c, at_c)
+        elif request.level is not None:
+            self._looked_at.add(request.level)
 
     def not_above(self, celsius: float) -> None:
         """Ask for, and find, nothing hotter from now on: it was rated as too much."""
@@ -357,7 +398,14 @@ class PainCalibration:
         if kind == "ladder":
             return HeatRequest(kind, self._profile(self._rung_c()))
         pain = self._left[0]
+        if self._temperatures[pain] > self._most_c():
+            self._temperatures[pain] = self._clipped(pain, self._temperatures[pain])
         return HeatRequest(kind, self._profile(self._temperatures[pain]), pain)
+
+    def _most_c(self) -> float:
+        """Return the hottest that may be given now: one step above what was called bearable."""
+        step_c = self._settings.ladder_step_c
+        return min(self._highest_c, max(self._bearable_c, default=self._baseline_c) + step_c)
 
     def _profile(self, target_c: float) -> HeatProfile:
         return HeatProfile(target_c, self._settings.plateau_s, self._baseline_c, self._rise, self._return)
@@ -386,8 +434,14 @@ class PainCalibration:
     def _rung_c(self) -> float:
         assert self._threshold_c is not None
         lowest_c = max(self._baseline_c + 1.0, self._threshold_c - self._settings.ladder_below_c)
-        lowest_c = min(lowest_c, self._highest_c - 2 * self._settings.ladder_step_c)
-        return round(lowest_c + len(self._ladder) * self._settings.ladder_step_c, 2)
+        # Where nobody pressed there is no threshold: then the last rung is the hottest that is allowed.
+        below = 2 if self._is_pressed else self._settings.ladder_n - 1
+        lowest_c = min(lowest_c, self._highest_c - below * self._settings.ladder_step_c)
+        lowest_c = max(self._baseline_c, lowest_c)
+        rung_c = lowest_c + len(self._ladder) * self._settings.ladder_step_c
+        # A rung that nobody called bearable is no step.
+        step_c = self._settings.ladder_step_c
+        return round(min(rung_c, max(self._bearable_c) + step_c if self._bearable_c else lowest_c), 2)
 
     # What comes of it.
 
@@ -398,6 +452,7 @@ class PainCalibration:
             return
         if answer.reached_c is None:
             self._notes.append(f"a ramp went up to {top_c:.1f} °C and the button was not pressed")
+        self._is_pressed = self._is_pressed or answer.reached_c is not None
         self._limits_c.append(top_c if answer.reached_c is None else min(answer.reached_c, top_c))
         if len(self._limits_c) == self._settings.limits_n:
             self._threshold_c = sum(self._limits_c) / len(self._limits_c)
@@ -430,17 +485,13 @@ class PainCalibration:
             self._fail(f"ratings do not rise with temperature ({slope:.1f} points per °C)")
             return
         self._line = mean - slope * mean_c, slope
-        tried_c = max(c for c, _ in points)
-        for pain in self._pains:
-            self._temperatures[pain] = self._clipped(pain, self._from_line(pain), tried_c + MOST_UP_C)
-        self._verify_all()
+        self._verify_all({pain: self._from_line(pain) for pain in self._pains})
 
     def _from_line(self, pain: float) -> float:
         return (pain - self._line[0]) / self._line[1]
 
-    def _clipped(self, pain: float, wanted_c: float, most_c: float) -> float:
-        low_c, high_c = self._baseline_c + 1.0, min(self._highest_c, most_c)
-        clipped_c = max(low_c, min(wanted_c, high_c))
+    def _clipped(self, pain: float, wanted_c: float) -> float:
+        clipped_c = min(max(self._baseline_c + 1.0, wanted_c), self._most_c())
         if clipped_c != wanted_c:
             self._notes.append(
                 f"a rating of {pain:g} would need {wanted_c:.1f} °C; {clipped_c:.1f} °C is as far as it may go"
@@ -449,16 +500,28 @@ class PainCalibration:
         return round(math.floor(clipped_c / STEP_C + 1e-9) * STEP_C, 2)
 
     def _begin_with(self, stored: CalibratedHeat) -> None:
+        stop, when = self._settings.stop_rating, stored.date or "an earlier visit"
+        bearable_c: list[float] = []
+        for kind, at_c, rating in stored.answers:
+            if kind != "limits" and rating is not None:
+                bearable_c = _still_bearable(bearable_c, at_c, rating, stop)
+        if not bearable_c or stored.plateau_s < self._settings.plateau_s:
+            self._notes.append(
+                f"the temperatures of {when} are not used: nothing was called bearable for "
+                f"{self._settings.plateau_s:g} s"
+            )
+            return
+        self._bearable_c = bearable_c
         self._line = stored.intercept, stored.slope
         self._threshold_c = stored.threshold_c
-        self._notes.append(f"the temperatures of {stored.date or 'an earlier visit'} were tried again")
-        tried_c = max(stored.temperatures.values(), default=self._highest_c)
-        for pain in self._pains:
-            wanted_c = stored.temperatures.get(pain, self._from_line(pain))
-            self._temperatures[pain] = self._clipped(pain, wanted_c, tried_c + MOST_UP_C)
-        self._verify_all()
+        self._notes.append(f"the temperatures of {when} were tried again")
+        self._verify_all({pain: stored.temperatures.get(pain, self._from_line(pain)) for pain in self._pains})
 
-    def _verify_all(self) -> None:
+    def _verify_all(self, wanted_c: dict[float, float]) -> None:
+        if not self._bearable_c:
+            self._fail("no stimulus was called bearable")
+            return
+        self._temperatures = {pain: self._clipped(pain, c) for pain, c in wanted_c.items()}
         self._kind, self._left = "verify", list(self._pains)
 
     def _after_try(self, answer: Answer) -> None:
@@ -466,20 +529,19 @@ class PainCalibration:
             self._notes += [
                 f"a rating of {pain:g} was not verified: aborted or refused" for pain in self._left
             ]
-            self._left = []
-            self._kind = "done"
+            self._settle()
             return
         pain, rating = self._left[0], answer.rating
         self._tries.append(rating)
-        too_much = rating is not None and rating >= self._settings.stop_rating > pain
+        too_much = rating is not None and rating >= self._settings.stop_rating
         if len(self._tries) == self._settings.verify_n or too_much:
-            self._judge(pain)
+            self._judge(pain, too_much)
 
-    def _judge(self, pain: float) -> None:
+    def _judge(self, pain: float, too_much: bool) -> None:
         ratings = [rating for rating in self._tries if rating is not None]
         self._tries = []
         mean = sum(ratings) / len(ratings) if ratings else None
-        if mean is not None and abs(mean - pain) <= self._settings.tolerance:
+        if mean is not None and not too_much and abs(mean - pain) <= self._settings.tolerance:
             self._verified[pain] = mean
         elif mean is not None and not self._corrected and self._correct(pain, mean):
             return
@@ -490,13 +552,34 @@ class PainCalibration:
             )
         self._corrected = False
         del self._left[0]
-        self._kind = "verify" if self._left else "done"
+        if not self._left:
+            self._settle()
+
+    def _settle(self) -> None:
+        """End with what was called bearable; without a result if a rating has nothing that was."""
+        self._kind, self._left = "done", []
+        missing = [f"{pain:g}" for pain in self._pains if pain not in self._looked_at]
+        if missing or not self._bearable_c:
+            ratings = ", ".join(missing or [f"{pain:g}" for pain in self._pains])
+            self._fail(
+                f"for a rating of {ratings} nothing was given whole and called bearable in the second look"
+            )
+            return
+        most_c = min(self._highest_c, max(self._bearable_c))
+        for pain, before_c in self._temperatures.items():
+            if before_c > most_c:
+                self._temperatures[pain] = round(math.floor(most_c / STEP_C + 1e-9) * STEP_C, 2)
+                self._verified.pop(pain, None)
+                self._notes.append(
+                    f"{before_c:.1f} °C for a rating of {pain:g} became {self._temperatures[pain]:.1f} °C: nothing "
+                    "hotter was called bearable"
+                )
 
     def _correct(self, pain: float, mean: float) -> bool:
         """Set a temperature anew, once; False if it stays as it was."""
         before_c = self._temperatures[pain]
         wanted_c = before_c + min(MOST_UP_C, (pain - mean) / self._line[1])
-        after_c = self._clipped(pain, wanted_c, before_c + MOST_UP_C)
+        after_c = self._clipped(pain, wanted_c)
         if after_c == before_c:
             return False
         self._temperatures[pain], self._corrected = after_c, True
@@ -511,3 +594,8 @@ class PainCalibration:
             f"no temperatures for {self._participant!r} at {self._site!r}: {why}; explain the scale once more and "
             "calibrate again, at another place on the skin"
         )
+
+
+def _still_bearable(before_c: Sequence[float], at_c: float, rating: float, stop_rating: float) -> list[float]:
+    """Return the temperatures that are called bearable after one more rating."""
+    return [*before_c, at_c] if rating < stop_rating else [c for c in before_c if c < at_c]
