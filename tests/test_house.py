@@ -12,7 +12,19 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Inwards, towards the words: a room may import those of its own line and of lines above it.
 ORDER = [
-    {"errors", "clock", "chunk", "events", "config", "messages", "status", "format", "_kernels", "_devices"},
+    {
+        "errors",
+        "clock",
+        "chunk",
+        "events",
+        "config",
+        "messages",
+        "status",
+        "format",
+        "signing",
+        "_kernels",
+        "_devices",
+    },
     {"devices", "lsl", "xdf", "stimulation"},
     {"acquisition", "simulation", "dsp", "spatial"},
     {"features"},

@@ -1,15 +1,73 @@
-"""Numbers, times and the notice as a person reads them: on screens, at the terminal, in the report.
+"""Numbers, times, the notice, and words from outside as a person reads them: on screens, at the terminal, in files.
 
-A value that is not known is a dash, never a zero and never "nan".
+A value that is not known is a dash, never a zero and never "nan". Words that somebody else wrote (names of streams and
+channels, hosts, notes, answers, annotations, protocols) pass through ``clean`` before a person or a table reads them.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 
 DASH = "–"
 SHORT_NOTICE = "Research software. Not a medical device. Not for diagnosis, treatment or relief of pain."
 NOTICE = f"{SHORT_NOTICE} Use it only in ethics-approved studies, by trained staff."
+
+
+#: What a terminal takes for an instruction: CSI …, OSC … and other strings up to their end, and two-letter escapes.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+#: Letters that show nothing and that Unicode does not count as formatting: fillers, variation selectors, a blank.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+#: More marks than so many on one letter climb into the lines around it. Assumed: no script in use needs more.
+_MARKS = re.compile(
+    r"(\w[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
+    r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
+_PLAIN = re.compile(r"[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]*")
+#: A longer word from outside is cut. Assumed: a name, a note or a message of ours is shorter.
+LONGEST = 4000
+
+
+def clean(text: str, longest: int = LONGEST, *, lines: bool = False) -> str:
+    """Return words from outside as they may be shown and written into a table.
+
+    Escape sequences, bidirectional controls and invisible letters are dropped, control characters and breaks become
+    spaces, what is no letter becomes ``�``, and what is too long ends with ``…``. Markup stays as it is: where a text
+    is shown as HTML, it is escaped there.
+
+    Parameters
+    ----------
+    text : str
+    longest : int
+        In letters.
+    lines : bool
+        Whether line breaks stay, for texts that have paragraphs.
+    """
+    if len(text) <= longest and _PLAIN.fullmatch(text):
+        return text
+    text = _ESCAPES.sub("", text[: 8 * longest])
+    kept = "".join(_shown(letter, lines=lines) for letter in _INVISIBLE.sub("", text))
+    kept = _MARKS.sub(r"\1", kept)
+    return kept if len(kept) <= longest else kept[: longest - 1] + "…"
+
+
+def _shown(letter: str, *, lines: bool) -> str:
+    """Return a letter as it is shown: itself, a space, or nothing."""
+    if letter == "\n" and lines:
+        return letter
+    category = unicodedata.category(letter)
+    if category == "Cf":
+        return ""
+    if category in ("Cc", "Zl", "Zp"):
+        return " "
+    return "�" if category in ("Cs", "Cn", "Co") else letter
 
 
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from neurofb.errors import WrongInput
@@ -78,6 +78,8 @@ HEAT_WORDS = (
 
 #: A longer document is no command: free text is cut at 2,000 letters.
 LONGEST = 16_000
+#: A higher counter is none: no sender sends so many.
+MOST_COMMANDS = 2**53
 
 
 def source_id(uid: str, stream: str) -> str:
@@ -99,16 +101,24 @@ class Command:
         Who asks: ``participant``, ``operator`` or a program's own name.
     session : str
         The uid of the session that is meant; empty for whichever hears it, which only a stop may be.
+    sender : str
+        Which window or program, where several have the same role; its counter is its own.
+    counter : int
+        Of a signed command (see ``neurofb.signing``): higher than that of the sender's command before; else 0.
     """
 
     name: str
     content: Mapping[str, Any]
     by: str = ""
     session: str = ""
+    sender: str = field(default="", compare=False)
+    counter: int = field(default=0, compare=False)
 
     def to_json(self) -> str:
-        """Return the document that is sent."""
+        """Return the document that is sent, not yet signed."""
         document = {"command": self.name, "by": self.by, "session": self.session, **self.content}
+        if self.sender:
+            document["sender"] = self.sender
         return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
     @classmethod
@@ -123,6 +133,10 @@ class Command:
         name, by, session, content = _fields(text)
         if name == "stop":  # whatever else it says: no stop is refused for its form
             return cls(name, {}, by, session)
+        sender, counter = str(content.pop("sender", "")), content.pop("counter", 0)
+        content.pop("signature", None)
+        if not isinstance(counter, int) or isinstance(counter, bool) or not 0 <= counter < MOST_COMMANDS:
+            raise WrongInput(f"a command's counter is a whole number; found {str(counter)[:80]!r}")
         _check_name(name, content)
         _check_keys(name, content)
         _check_words(content)
@@ -130,7 +144,7 @@ class Command:
             _check_value(content["value"])
         if not session:
             raise WrongInput(f'the command {name!r} does not say which session it is for, as "session": "…"')
-        return cls(name, content, by, session)
+        return cls(name, content, by, session, sender, counter)
 
 
 def asks_to_stop(text: str, uid: str) -> bool:

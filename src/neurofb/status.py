@@ -231,6 +231,10 @@ class SessionStatus:
     recording: RecordingStatus
     message: str
     ended: EndStatus | None
+    #: What the operator must see, such as refused commands; the newest first.
+    warnings: tuple[str, ...]
+    #: LSL's own ids of the engine's outlets, by name: a screen reads no other.
+    streams: Mapping[str, str]
 
     @property
     def is_over(self) -> bool:

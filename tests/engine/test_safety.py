@@ -23,6 +23,7 @@ from neurofb.lsl.session_streams import CommandInlet
 from neurofb.lsl.text import TextInlet
 from neurofb.protocol.ratings import Prompts, Scale, SimulatedRater
 from neurofb.protocol.schedule import Schedule
+from neurofb.signing import CommandGate, SessionKey
 from neurofb.stimulation.calibration import Answer, CalibrationSettings, CalibrationVisit, PainCalibration
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.watchdog import Log
@@ -154,16 +155,17 @@ class BadSender:
 
 def test_command_inlet_receives_stop_after_nonsense(monkeypatch):
     stops = []
-    commands = CommandInlet("UID", stops.append)
+    commands = CommandInlet(CommandGate("UID", SessionKey("UID")), stops.append)
     commands.close()  # its thread; the rest is called by hand
     monkeypatch.setattr(pylsl, "StreamInlet", BadSender)
     inlet = TextInlet(BadSender(), open_timeout_s=None)
     for _ in range(4):
         commands._receive(inlet, 0.0)
     assert stops == ['{"command": "stop"}']
-    received = commands.pop()
-    assert len(received) == 3
-    assert received[0] == "no text, but bytes: b'\\xff\\xfe'"
+    assert [each.name for each in commands.pop(10)] == ["stop"]
+    refused = commands.pop_refused()
+    assert [each.n for each in refused] == [1, 1]
+    assert refused[0].asked == "no text, but bytes: b'\\xff\\xfe'"
 
 
 # -- pauses --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 import pyxdf
 
 from neurofb import messages
+from neurofb.signing import SessionKey, read_key_file, sign
 
 SHORT = str(Path(__file__).parents[1] / "parts" / "short-session.toml")
 BOUND_S = 60.0
@@ -33,6 +34,8 @@ def session(tmp_path):
         str(tmp_path),
         "--seed",
         "1",
+        "--key-file",
+        str(tmp_path / "lab.key"),
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "neurofb", "run", *words],
@@ -78,7 +81,7 @@ def end_of(session):
     return json.loads(out.splitlines()[-1]), err
 
 
-def test_outside_program_follows_session_and_ends_it(session):
+def test_outside_program_follows_session_and_ends_it_with_its_key(session, tmp_path):
     status = inlet(messages.STATUS)
     events, features, feedback = inlet(messages.EVENTS), inlet(messages.FEATURES), inlet(messages.FEEDBACK)
     eeg, stimulus = inlet(messages.EEG), inlet(messages.STIMULUS)
@@ -100,7 +103,12 @@ def test_outside_program_follows_session_and_ends_it(session):
     assert told["phase"]["name"] == "training"
     assert told["channels"]["Fz"]["state"] == "ok"
     heard, stamps = eeg.pull_chunk(timeout=1.0, max_samples=10_000)
-    outlet.push_sample([json.dumps({"command": "end", "session": uid})])
+    unsigned = json.dumps({"command": "end", "session": uid, "by": "operator"})
+    outlet.push_sample([unsigned])
+    refused = documents(events, lambda each: each["kind"] == "refused")[-1]
+    assert "'end' is not signed by a window of this session" in refused["message"]
+    secret = read_key_file(tmp_path / "lab.key")
+    outlet.push_sample([sign(unsigned, SessionKey(uid, secret).own("operator"), messages.COMMANDS, 1)])
     documents(events, lambda each: each["kind"] == "end")
 
     outcome, _ = end_of(session)

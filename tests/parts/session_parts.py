@@ -13,7 +13,8 @@ from neurofb.clock import ManualClock
 from neurofb.engine.assembly import Assembled, Hooks, assemble
 from neurofb.engine.engine import Outcome
 from neurofb.engine.planning import Asked, plan_session
-from neurofb.messages import Command
+from neurofb.messages import COMMANDS, Command
+from neurofb.signing import CommandGate, Refused, SessionKey, Signer
 
 START_S = 1000.0
 
@@ -42,6 +43,62 @@ class Script:
 def command(name: str, by: str = "operator", **content) -> str:
     """Return the text of a command for whichever session the script runs in."""
     return Command(name, content, by, "UID").to_json()
+
+
+@dataclass
+class Wire:
+    """The network of a session on a manual clock: texts at given times pass the session's own gate."""
+
+    assembled: Assembled
+    acts: list[tuple[float, str]]  # session time in s, text
+    gate: CommandGate
+    clock: ManualClock
+    done: int = 0
+    waiting: list[Command] = field(default_factory=list)
+
+    def pop(self, most: int) -> list[Command]:
+        """Return the commands that passed by now."""
+        while self.done < len(self.acts) and self.clock.now_s() - START_S >= self.acts[self.done][0]:
+            command = self.gate.admit(self.acts[self.done][1].replace("UID", self.assembled.uid))
+            self.waiting += [] if command is None else [command]
+            self.done += 1
+        popped, self.waiting = self.waiting[:most], self.waiting[most:]
+        return popped
+
+    def pop_refused(self) -> list[Refused]:
+        """Return what was refused."""
+        return self.gate.pop_refused()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Window:
+    """A window that signs its commands with its session's key, known when they are sent."""
+
+    role: str
+    key: SessionKey
+    uid: str
+    sender: str = "w1"
+
+    def __post_init__(self) -> None:
+        self.signer = Signer(self.key.own(self.role), COMMANDS)
+
+    def says(self, name: str, **content) -> str:
+        """Return the text of a signed command."""
+        return self.signer.sign(Command(name, content, self.role, self.uid, self.sender).to_json())
+
+
+def wired(make, *, trusts: bool = False):
+    """Return a ``prepare`` for ``run``: ``make(key, uid)`` returns what comes over the network, (time in s, text)."""
+
+    def prepare(assembled: Assembled) -> None:
+        gate = CommandGate(assembled.uid, None if trusts else assembled.key)
+        engine = assembled.engine
+        engine._commands._network = Wire(assembled, make(assembled.key, assembled.uid), gate, engine._clock)
+
+    return prepare
 
 
 @dataclass

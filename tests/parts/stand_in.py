@@ -12,6 +12,7 @@ import pylsl
 
 from neurofb import messages
 from neurofb.events import Event, plain
+from neurofb.signing import SessionKey, Signer
 from neurofb.status import SessionStatus
 
 LABELS = ("TP9", "AF7", "AF8", "TP10")
@@ -87,6 +88,8 @@ def status_document(uid: str = "u", **changes: Any) -> dict[str, Any]:
         "recording": {"path": "/data/recording.xdf", "bytes": 1_234_567, "ok": True},
         "message": "",
         "ended": None,
+        "warnings": [],
+        "streams": {},
     }
     for key, value in copy.deepcopy(changes).items():
         if isinstance(value, dict) and isinstance(document.get(key), dict):
@@ -124,12 +127,21 @@ class StandIn:
     labels : sequence of str
     rate_hz : float
     uid : str, optional
+    key : SessionKey, optional
+        Signs status and events, and the status names the outlets; left out: as an impostor without it would.
     """
 
     def __init__(
-        self, labels: tuple[str, ...] = LABELS, rate_hz: float = 256.0, uid: str | None = None
+        self,
+        labels: tuple[str, ...] = LABELS,
+        rate_hz: float = 256.0,
+        uid: str | None = None,
+        key: SessionKey | None = None,
     ) -> None:
         self.uid = uid or uuid.uuid4().hex[:12]
+        self._signers = (
+            {} if key is None else {n: Signer(key.engine, n) for n in (messages.STATUS, messages.EVENTS)}
+        )
         self.labels, self.rate_hz = labels, rate_hz
         self.outlets: dict[str, pylsl.StreamOutlet] = {}
         self._resolver = pylsl.ContinuousResolver("name", messages.COMMANDS, forget_after=3.0)
@@ -163,7 +175,14 @@ class StandIn:
     def status(self, **changes: Any) -> None:
         """Send a status."""
         changes.setdefault("clock_s", pylsl.local_clock())
-        self.outlets[messages.STATUS].push_sample([json.dumps(status_document(self.uid, **changes))])
+        if self._signers:
+            changes["streams"] = {name: outlet.get_info().uid() for name, outlet in self.outlets.items()}
+        self.send(messages.STATUS, json.dumps(status_document(self.uid, **changes)))
+
+    def send(self, name: str, document: str) -> None:
+        """Send a document, signed if there is a key."""
+        signer = self._signers.get(name)
+        self.outlets[name].push_sample([document if signer is None else signer.sign(document)])
 
     def feedback(self, level: float, *, reward: bool = False, usable: bool = True) -> None:
         """Send a row of feedback."""
@@ -178,7 +197,7 @@ class StandIn:
     def event(self, kind: str, message: str, **details: Any) -> None:
         """Send an event."""
         event = Event(kind, pylsl.local_clock(), message, None, details)
-        self.outlets[messages.EVENTS].push_sample([event.to_json()])
+        self.send(messages.EVENTS, event.to_json())
 
     def eeg(self, samples_uv: np.ndarray) -> None:
         """Send EEG."""

@@ -25,6 +25,7 @@ from stand_in import StandIn
 
 from neurofb import messages
 from neurofb.commands import screen_processes
+from neurofb.signing import SessionKey
 
 pytestmark = pytest.mark.timeout(180)
 SHORT = Path(__file__).parent.parent / "parts" / "short-session.toml"
@@ -352,9 +353,9 @@ def test_unstartable_window_is_reported(monkeypatch):
 
     monkeypatch.setattr(screen_processes.subprocess, "Popen", refuse)
     told = []
-    opened = screen_processes.Windows("abc", told.append, ("operator",))
+    opened = screen_processes.Windows("abc", told.append, SessionKey("abc"), ("operator",))
     opened.close()
     assert told == [
         "note: the operator's window could not be opened: no more processes. The session goes on; open it again: "
-        "neurofb screen operator --session abc"
+        "neurofb screen operator --session abc --key-file FILE"
     ]

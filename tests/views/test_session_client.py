@@ -2,16 +2,21 @@
 
 import json
 import math
+import uuid
 
 import numpy as np
 import pytest
-from stand_in import prompt, status_document
+from stand_in import StandIn, prompt, status_document
 
 from neurofb import messages
 from neurofb.clock import ManualClock
 from neurofb.lsl.inlet import LslClock
+from neurofb.lsl.session_streams import CommandInlet
+from neurofb.signing import CommandGate, SessionKey
 from neurofb.views.history import PendingEeg, RingBuffer, SweepEnvelope
+from neurofb.views.operator import operator_view
 from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SILENT_S, SessionClient
+from neurofb.views.texts import Wording
 
 
 @pytest.fixture
@@ -238,3 +243,85 @@ def test_missing_samples_are_a_gap_in_the_sweep_and_dropped_ones_advance_it():
     assert sweep.add(np.full((10, 1), np.nan)) == [1]
     assert np.isnan(sweep.least[1]).all()
     assert sweep.add(np.zeros((10, 1)), n_dropped=40)[-1] == 6
+
+
+# -- with a key: only the engine is believed -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyed():
+    """A signing session, an impostor with the same names and ``source_id``s, and a client with the session's key."""
+    uid = uuid.uuid4().hex[:12]
+    key = SessionKey(uid)
+    engine, impostor = StandIn(uid=uid, key=key), StandIn(uid=uid)
+    client = SessionClient(uid, "operator", LslClock(), FOR_OPERATOR, key.window("operator"))
+    yield engine, impostor, client, key
+    client.close()
+    engine.close()
+    impostor.close()
+
+
+def test_imposters_finished_is_refused_and_shown_as_a_second_voice(keyed, until):
+    engine, impostor, client, _ = keyed
+
+    def both():
+        impostor.status(state="finished", message="fake")
+        impostor.outlets[messages.STATUS].push_sample(["{malformed"])
+        impostor.event("end", "fake")
+        engine.status(message="real")
+        engine.event("trial", "real")
+        client.step()
+        assert client.snapshot().status is None or client.snapshot().status.message == "real"
+
+    until(both, lambda: client.snapshot().second_voices and client.events() and not client.snapshot().missing)
+    assert {each["message"] for each in client.events()} == {"real"}
+    assert client.snapshot().is_verified
+    view = operator_view(client.snapshot(), Wording("en"), uid=client.uid)
+    assert "ANOTHER PROGRAM SPEAKS AS THIS SESSION" in view.banner.text
+    assert view.banner.tone == "bad"
+    assert "stop" in view.enabled
+
+
+def test_numbers_are_read_from_the_outlets_that_the_status_names(keyed, until):
+    engine, impostor, client, _ = keyed
+
+    def both():
+        impostor.feedback(0.9)
+        engine.feedback(0.25)
+        engine.status()
+        client.step()
+
+    until(both, lambda: client.snapshot().feedback is not None)
+    for _ in range(20):
+        both()
+    columns, _, values = client.history("feedback")
+    assert set(values[:, columns.index("level")].tolist()) == {0.25}
+
+
+def test_old_status_sent_again_is_refused(keyed, until):
+    engine, _, client, _ = keyed
+    old = engine._signers[messages.STATUS].sign(json.dumps(status_document(engine.uid, state="finished")))
+    until(
+        lambda: (engine.status(message="real"), client.step()), lambda: client.snapshot().status is not None
+    )
+    engine.outlets[messages.STATUS].push_sample([old])
+    until(lambda: client.step(), lambda: client.snapshot().second_voices)
+    assert client.snapshot().status.state == "running"
+
+
+def test_clients_commands_pass_the_gate_once_each(keyed, until):
+    engine, _, client, key = keyed
+    gate = CommandGate(engine.uid, key)
+    inlet = CommandInlet(gate)
+    until(lambda: None, client.has_listeners)
+    client.send("pause")
+    client.rate("p1", 3.0)
+    client.step()
+    heard = []
+    until(
+        lambda: (heard.extend(inlet.pop(10)), client.step()), lambda: len(heard) >= 3
+    )  # a rating is sent again
+    assert [each.name for each in heard][:3] == ["pause", "rating", "rating"]
+    assert [each.counter for each in heard] == list(range(1, len(heard) + 1))
+    assert not inlet.pop_refused()
+    inlet.close()

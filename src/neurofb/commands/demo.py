@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from neurofb.commands.options import HEADLESS, OUTCOME_AS_JSON, SCREENS
+from neurofb.commands.options import HEADLESS, KEY_FILE, OUTCOME_AS_JSON, SCREENS
 
 
 @click.command("demo")
@@ -24,12 +24,15 @@ from neurofb.commands.options import HEADLESS, OUTCOME_AS_JSON, SCREENS
     show_default=True,
     help="The dataset.",
 )
+@KEY_FILE
 @OUTCOME_AS_JSON
-def command(fast: bool, headless: bool, screens: bool, seed: int, out: Path, as_json: bool) -> None:
+def command(
+    fast: bool, headless: bool, screens: bool, seed: int, out: Path, key_file: Path | None, as_json: bool
+) -> None:
     """Run a whole session in a minute and a half with everything simulated: head, headset, thermode, participant."""
     from neurofb.commands.run import Presentation, run_session
     from neurofb.engine.planning import Asked
 
-    asked = Asked("demo", "simulated", "demo", data=out, seed=seed, simulate=True)
+    asked = Asked("demo", "simulated", "demo", data=out, seed=seed, simulate=True, key_file=key_file)
     shown = Presentation(headless, fast, screens, as_json, export=not fast, report=True)
     sys.exit(run_session(asked, shown).exit_code)

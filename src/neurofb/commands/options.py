@@ -18,4 +18,9 @@ HEADLESS = click.option(
     "--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows."
 )
 SCREENS = click.option("--screens", is_flag=True, help="Open the participant's and the operator's windows.")
+KEY_FILE = click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with a secret, for screens and programs elsewhere that have a copy; made if there is none.",
+)
 OUTCOME_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")

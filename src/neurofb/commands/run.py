@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofb.clock import Clock, ManualClock
-from neurofb.commands.options import DEVICE, HEADLESS, OUTCOME_AS_JSON, SCREENS, SESSION
+from neurofb.commands.options import DEVICE, HEADLESS, KEY_FILE, OUTCOME_AS_JSON, SCREENS, SESSION
 from neurofb.commands.screen_processes import Windows
 from neurofb.commands.terminal import Keys, Picture, print_event
 from neurofb.errors import NeurofbError
@@ -95,6 +95,12 @@ class Presentation:
 @click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
 @click.option(
     "--fault", "headset_faults", multiple=True, help="With --simulate: as stall@10+2; see neurofb simulate."
+)
+@KEY_FILE
+@click.option(
+    "--trust-network",
+    is_flag=True,
+    help="Obey every program on the network, as neurofb 0.1 did; the record says so.",
 )
 @HEADLESS
 @SCREENS
@@ -225,7 +231,7 @@ class _Shown:
         """Show the session while this lasts."""
         assert self._keys is not None
         self._start_s = clock.now_s()
-        windows = Windows(assembled.uid, _to_stderr) if self._shows_windows else None
+        windows = Windows(assembled.uid, _to_stderr, assembled.key) if self._shows_windows else None
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():
                 if self._is_picture:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from neurofb.signing import WindowKey
 
 UID = click.option("--session", "uid", help="The session's uid.  [default: the only one there is]")
 LANGUAGE = click.option("--language", type=click.Choice(["en", "de"]), default="en", show_default=True)
@@ -20,6 +24,41 @@ WAIT = click.option(
     help="With --session: seconds to wait for one that is about to begin.",
 )
 CLOSED_WITHOUT_CHOICE = 130
+_KEY_OPTIONS = (
+    click.option(
+        "--key-stdin", is_flag=True, help="Read the key as a line of standard input, from --screens."
+    ),
+    click.option(
+        "--key-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A copy of the file that the session was started with (neurofb run --key-file).",
+    ),
+)
+
+
+def _with_key(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where a window has its key from."""
+    for option in reversed(_KEY_OPTIONS):
+        function = option(function)
+    return function
+
+
+def _key(role: str, uid: str | None, *, key_stdin: bool, key_file: Path | None) -> WindowKey | None:
+    """Return the key of a window; None, with a note, if it is opened without one."""
+    from neurofb.signing import SessionKey, WindowKey, read_key_file
+
+    if key_stdin:
+        return WindowKey.from_line(sys.stdin.readline(1024))
+    if key_file is not None:
+        from neurofb.screens.start import find_session
+
+        return SessionKey(find_session(uid), read_key_file(key_file)).window(role)
+    click.echo(
+        "note: this window has no key: it cannot know whether what it shows comes from the session, and the session "
+        "obeys nothing but its stop. Open it with --key-file",
+        err=True,
+    )
+    return None
 
 
 @click.group("screen")
@@ -42,14 +81,16 @@ def _wait_for_session(uid: str | None, wait_s: float) -> None:
 @LANGUAGE
 @LIGHT
 @WAIT
+@_with_key
 @click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
 @click.option("--breaths", default=6.0, show_default=True, help="Of the breath pacer, in a minute.")
 def participant(
-    uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float
+    uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float, **keys: Any
 ) -> None:
     """Show the participant's screen."""
     from neurofb.screens.start import run
 
+    key = _key("participant", uid, **keys)
     _wait_for_session(uid, wait_s)
     code = run(
         "participant",
@@ -58,6 +99,7 @@ def participant(
         dark=not light,
         full_screen=not window,
         breaths_per_min=breaths,
+        key=key,
     )
     sys.exit(code)
 
@@ -67,12 +109,14 @@ def participant(
 @LANGUAGE
 @LIGHT
 @WAIT
-def operator(uid: str | None, language: str, light: bool, wait_s: float) -> None:
+@_with_key
+def operator(uid: str | None, language: str, light: bool, wait_s: float, **keys: Any) -> None:
     """Show the operator's screen."""
     from neurofb.screens.start import run
 
+    key = _key("operator", uid, **keys)
     _wait_for_session(uid, wait_s)
-    sys.exit(run("operator", uid, language=language, dark=not light))
+    sys.exit(run("operator", uid, language=language, dark=not light, key=key))
 
 
 @command.command("setup")
@@ -107,7 +151,16 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
     "--speech", type=click.Path(path_type=Path, file_okay=False), help="A folder with spoken instructions."
 )
 @click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
-def sound(uid: str | None, device: str | None, no_rewards: bool, test: bool, **options: Any) -> None:
+@_with_key
+def sound(
+    uid: str | None,
+    device: str | None,
+    no_rewards: bool,
+    test: bool,
+    key_stdin: bool,
+    key_file: Path | None,
+    **options: Any,
+) -> None:
     """Play the sound of a session, for closed eyes."""
     from neurofb.lsl.inlet import LslClock
     from neurofb.screens.sound import process
@@ -118,4 +171,5 @@ def sound(uid: str | None, device: str | None, no_rewards: bool, test: bool, **o
     if test:
         process.audition(LslClock(), asked, echo=click.echo)
     else:
-        process.run(find_session(uid), LslClock(), asked, echo=click.echo)
+        key = _key("sound", uid, key_stdin=key_stdin, key_file=key_file)
+        process.run(find_session(uid), LslClock(), asked, echo=click.echo, key=key)

@@ -32,7 +32,7 @@ _BAR = 30
 
 def draw(status: SessionStatus, typed: str = "") -> Panel:
     """Return the picture of a status, and of the rating that is being typed."""
-    view = operator_view(Snapshot(0.0, status, 0.0), Wording("en"), uid=status.session)
+    view = operator_view(Snapshot(0.0, status, 0.0, is_verified=True), Wording("en"), uid=status.session)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right", min_width=9)
     rows.add_column()

@@ -38,6 +38,7 @@ from neurofb.lsl.session_streams import CommandInlet, Listener, Publisher
 from neurofb.protocol.ratings import Prompt
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
+from neurofb.signing import CommandGate, SessionKey, read_key_file
 from neurofb.simulation.head import Head
 from neurofb.spatial.montage import Montage
 from neurofb.status import SessionStatus
@@ -76,6 +77,8 @@ class Assembled:
     uid: str
     session_log: SessionLog
     sequencer: Sequencer
+    #: For the windows that are opened.
+    key: SessionKey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,7 @@ class _Opened:
     """The opened parts of a session; the head of a simulated source."""
 
     uid: str
+    key: SessionKey
     source: Source
     head: Head | None
     folder: SessionFolder
@@ -154,10 +158,12 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     earlier = plan.earlier
     participant_fit, baselines = (earlier.fit, earlier.baselines) if earlier else (None, ())
     loop = Loop(_loop_settings(plan, source), participant_fit, baselines)
+    key_file = plan.asked.key_file
+    key = SessionKey(uid, None if key_file is None else read_key_file(key_file, create=True))
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
-    return _Opened(uid, source, head, folder, client, loop, recorder)
+    return _Opened(uid, key, source, head, folder, client, loop, recorder)
 
 
 def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder:
@@ -215,8 +221,9 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         stimulus_control = StimulusController(opened.client, session_log, clock, on_reading)
     listeners = [
         *([] if participant is None else [participant]),
-        *_listeners(hooks, uid, stimulus_control, publish=publish),
+        *hooks.listeners(uid, _stopping(stimulus_control)),
     ]
+    network = _network(plan, opened, _stopping(stimulus_control)) if publish else None
     sequencer = _sequencer(plan, uid, recorded_loop, stimulus_control, participant, session_log)
     _log_start(plan, uid, session_log)
     parts = SessionParts(
@@ -224,7 +231,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         recorded_loop,
         sequencer,
         stimulus_control,
-        Commands(listeners, sequencer, session_log),
+        Commands(listeners, sequencer, session_log, network),
         session_log,
         StatusBuilder(
             _heading(plan, uid, source, folder),
@@ -239,7 +246,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     engine = Engine(
         parts, clock, hooks.on_status, each_step, on_end=lambda: write_results(loop, stimulus_control, folder)
     )
-    return Assembled(engine, folder, uid, session_log, sequencer)
+    return Assembled(engine, folder, uid, session_log, sequencer, opened.key)
 
 
 def _session_log(
@@ -250,7 +257,9 @@ def _session_log(
     publisher = None
     if publish:
         hop_hz, stimulus = loop.pipeline.hop_size.fast_hz, opened.client is not None
-        publisher = Publisher(opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus)
+        publisher = Publisher(
+            opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus, key=opened.key
+        )
     columns = LogColumns(source.stream_info, source.eeg_columns, units, heat.sites if heat else ())
     return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event)
 
@@ -268,19 +277,20 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
     )
 
 
-def _listeners(
-    hooks: Hooks, uid: str, stimulus_control: StimulusController | None, *, publish: bool
-) -> list[Listener]:
-    """Return where commands come from; a stop reaches the stimulator before the engine has read it."""
+def _stopping(stimulus_control: StimulusController | None) -> Callable[[str], None]:
+    """Return the callback by which a stop reaches the stimulator before the engine has read it."""
 
     def stop_at_once(by: str) -> None:
         if stimulus_control is not None:
             stimulus_control.abort(f"stopped by {by}")
 
-    listeners = list(hooks.listeners(uid, stop_at_once))
-    if publish:
-        listeners.append(CommandInlet(uid, lambda _text: stop_at_once("a command")))
-    return listeners
+    return stop_at_once
+
+
+def _network(plan: SessionPlan, opened: _Opened, stop: Callable[[str], None]) -> CommandInlet:
+    """Return where commands of other processes come from."""
+    gate = CommandGate(opened.uid, None if plan.asked.trust_network else opened.key)
+    return CommandInlet(gate, lambda _text: stop("a command"))
 
 
 def _acting(
@@ -381,4 +391,5 @@ def _log_start(plan: SessionPlan, uid: str, session_log: SessionLog) -> None:
         seed=plan.asked.seed,
         stimulator=None if plan.protocol.heat is None else plan.asked.thermode,
         warnings=list(plan.warnings),
+        network="trusted" if plan.asked.trust_network else "signed",
     )

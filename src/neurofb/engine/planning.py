@@ -21,12 +21,17 @@ from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
+from neurofb.signing import read_key_file
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
 from neurofb.stimulation.client import check_kind
 from neurofb.stimulation.drivers.simulated import parse_heat_faults
 
 T = TypeVar("T")
+TRUSTS = (
+    "--trust-network: every program on this network can rate, pause, resume and end this session, and say that it is "
+    "the participant or the operator"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,10 @@ class Asked:
     date: str = ""
     #: The file to note the arm in, outside the dataset, in which the arm is nowhere.
     allocation: Path | None = None
+    #: Whether commands from the network need no signature; screens of other programs may be in use then.
+    trust_network: bool = False
+    #: The file with a secret that a screen on another computer has too.
+    key_file: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +158,9 @@ def plan_session(asked: Asked) -> SessionPlan:
     _check_report(asked, report, problems)
     if problems or profile is None or report is None or report.protocol is None or report.timeline is None:
         raise _refusal(problems)
+    warnings = (*([TRUSTS] if asked.trust_network else []), *report.warnings)
     return SessionPlan(
-        asked, report.protocol, profile, report.timeline, temperatures, earlier, report.warnings, used
+        asked, report.protocol, profile, report.timeline, temperatures, earlier, warnings, used
     )
 
 
@@ -159,6 +169,8 @@ def _check_options(asked: Asked, problems: _Problems) -> None:
     problems.collect(check_kind, asked.thermode)
     problems.collect(parse_heat_faults, asked.thermode_faults)
     problems.collect(parse_faults, asked.headset_faults)
+    if asked.key_file is not None:
+        problems.collect(lambda path: read_key_file(path, create=True), asked.key_file)
     if asked.allocation is not None and asked.allocation.resolve().is_relative_to(asked.data.resolve()):
         where = f"{asked.allocation} lies inside the dataset {asked.data}"
         problems.append(

@@ -50,6 +50,8 @@ _FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name
 SAMPLE_MAP_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: How many of the newest ages are kept for the latency in the status, about five minutes.
 N_AGES = 10_000
+#: A warning is in the status for so long after it was logged last. Assumed: somebody looks twice a minute.
+WARNED_S = 30.0
 
 
 class Publishing(Protocol):
@@ -61,6 +63,8 @@ class Publishing(Protocol):
     def yield_after_send(self) -> None: ...
     def stimulus(self, target_c: float, measured_c: float, state: int, site: int, time_s: float) -> None: ...
     def event(self, document: str, time_s: float) -> None: ...
+    @property
+    def uids(self) -> Mapping[str, str]: ...
     def status(self, document: str, time_s: float) -> None: ...
     @property
     def is_watched(self) -> bool: ...
@@ -110,6 +114,7 @@ class SessionLog:
         self._sites = {site: i for i, site in enumerate(columns.sites)}
         self._sample_map = SampleMap(len(columns.eeg.labels))
         self._times_s, self._times_from = np.empty(0), 0
+        self._warnings: dict[str, float] = {}
         self._last_why = ""
         self._late_sync_s: float | None = None
         self.ages_s: deque[float] = deque(maxlen=N_AGES)
@@ -234,6 +239,21 @@ class SessionLog:
             except Exception as error:  # a listener that fails must not end a session with a person in it
                 self._on_event = None
                 self.log("error", f"the listener of events failed and is off now: {error!r}")
+
+    def warn(self, kind: str, message: str, index: int | None, now_s: float, **details: Any) -> None:
+        """Log an event that the operator must see; its message is among ``warnings`` for a while."""
+        self._warnings[message] = now_s
+        self.log(kind, message, index, now_s, **details)
+
+    def warnings(self, now_s: float) -> tuple[str, ...]:
+        """Return what the operator must see, the newest first."""
+        self._warnings = {each: at_s for each, at_s in self._warnings.items() if now_s - at_s < WARNED_S}
+        return tuple(sorted(self._warnings, key=lambda each: -self._warnings[each]))
+
+    @property
+    def outlet_uids(self) -> Mapping[str, str]:
+        """LSL's own ids of the session's outlets, by name; empty where nothing is sent."""
+        return {} if self._publisher is None else self._publisher.uids
 
     @property
     def is_watched(self) -> bool:

@@ -116,6 +116,8 @@ class StatusBuilder:
             recording=self._recording(now_s),
             message=sequencer.message,
             ended=None if sequencer.ended is None else EndStatus(*sequencer.ended),
+            warnings=self._session_log.warnings(now_s),
+            streams=self._session_log.outlet_uids,
         )
 
     def _latency_ms(self, now_s: float) -> LatencyStatus | None:

@@ -216,6 +216,11 @@ class NumericOutlet:
         after = [shown.get(column.type, silent) for column in self._after]
         return np.column_stack([*before, values, *after])
 
+    @property
+    def uid(self) -> str:
+        """LSL's own id of this outlet; empty when it is closed."""
+        return "" if self._outlet is None else str(self._outlet.get_info().uid())
+
     def has_listeners(self) -> bool:
         """Return whether anybody is receiving the stream."""
         return self._outlet is not None and bool(self._outlet.have_consumers())

@@ -1,7 +1,8 @@
 """The streams of a session over LSL: those that it sends, and the commands that come back (see ``neurofb.messages``).
 
-In: samples, values, readings and documents as they become known. Out: LSL streams that every LSL program finds.
-Kept: the outlets, and commands that came and were not yet popped. Nothing here waits for an answer.
+In: samples, values, readings and documents as they become known. Out: LSL streams that every LSL program finds;
+status and events are signed. Kept: the outlets, and commands that came, passed the gate and were not yet popped.
+Nothing here waits for an answer.
 """
 
 from __future__ import annotations
@@ -22,10 +23,16 @@ from neurofb.errors import StreamLost
 from neurofb.lsl.inlet import LslClock, Resolver
 from neurofb.lsl.outlet import Channel, NumericOutlet, OutletFormat
 from neurofb.lsl.text import KEPT_S, TextInlet, TextOutlet
+from neurofb.signing import CommandGate, Refused, SessionKey, Signer
 
 LOOK_EVERY_S = 0.2
 #: All inlets together are waited at for so long in a round: a stop is not read later than that.
 ROUND_S = 0.02
+#: A round in which something was refused is followed by so long a rest: a flood takes this thread no more of the
+#: processor than a thousand documents a second do. Assumed: a stop may be read a millisecond later.
+REFUSED_REST_S = 0.001
+#: So many commands wait for the engine at most; a stop always has room.
+MOST_WAITING = 500
 #: How long a sample of feedback takes from here to its listener on the same computer (measured: 0.1 to 0.2 ms).
 PASSING_S = 0.0002
 #: LSL sends in the background, and drops what is not yet sent when an outlet closes.
@@ -59,6 +66,8 @@ class Publisher:
         Of the EEG and of features and feedback.
     stimulus : bool
         Whether there is a stimulator.
+    key : SessionKey, optional
+        Signs status and events; left out: one that nobody else has.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class Publisher:
         hop_hz: float,
         *,
         stimulus: bool,
+        key: SessionKey | None = None,
     ) -> None:
         columns: dict[str, str] = {}
         for name, unit in features.items():
@@ -83,6 +93,11 @@ class Publisher:
         )
         self._events = _texts(uid, messages.EVENTS, "Markers")
         self._status = _texts(uid, messages.STATUS, "Status")
+        engine = (key or SessionKey(uid)).engine
+        self._sign_event = Signer(engine, messages.EVENTS).sign
+        self._sign_status = Signer(engine, messages.STATUS).sign
+        outlets = (self._eeg, self._features, self._feedback, self._stimulus, self._events, self._status)
+        self.uids = {outlet.name: outlet.uid for outlet in outlets if outlet is not None}
 
     def eeg(self, chunk: Chunk) -> None:
         """Send samples on their grid, with their corrected times."""
@@ -114,8 +129,8 @@ class Publisher:
             self._stimulus.push_row((target_c, measured_c, state, site), time_s)
 
     def event(self, document: str, time_s: float) -> None:
-        """Send an event as it is recorded."""
-        self._events.push(document, time_s)
+        """Send an event as it is recorded, signed."""
+        self._events.push(self._sign_event(document), time_s)
 
     @property
     def is_watched(self) -> bool:
@@ -123,8 +138,8 @@ class Publisher:
         return self._status.has_listeners()
 
     def status(self, document: str, time_s: float) -> None:
-        """Send the status of the session."""
-        self._status.push(document, time_s)
+        """Send the status of the session, signed."""
+        self._status.push(self._sign_status(document), time_s)
 
     def close(self) -> None:
         """Remove the streams from the network, when those who listen have had time to receive the end."""
@@ -153,28 +168,32 @@ class CommandInlet:
 
     Parameters
     ----------
-    uid : str
-        The session's own.
+    gate : CommandGate
+        Lets commands through or refuses them, in that thread.
     on_stop : callable, optional
         Called at once, from that thread, with a document that asks to stop: a stop waits for nobody.
     """
 
-    def __init__(self, uid: str, on_stop: Callable[[str], None] | None = None) -> None:
-        self._uid = uid
+    def __init__(self, gate: CommandGate, on_stop: Callable[[str], None] | None = None) -> None:
+        self._gate = gate
         self._on_stop = on_stop
-        self._texts: deque[str] = deque()
+        self._commands: deque[messages.Command] = deque()
         self._stopped = threading.Event()
         self._inlets: dict[str, TextInlet] = {}
         self._resolver = Resolver.by_name(messages.COMMANDS)
         self._thread = threading.Thread(target=self._run, name="neurofb-commands", daemon=True)
         self._thread.start()
 
-    def pop(self) -> list[str]:
-        """Return the texts of commands since the last call."""
-        texts = []
-        while self._texts:
-            texts.append(self._texts.popleft())
-        return texts
+    def pop(self, most: int) -> list[messages.Command]:
+        """Return up to ``most`` commands that came since the last call and passed the gate, a stop before others."""
+        commands: list[messages.Command] = []
+        while self._commands and len(commands) < most:
+            commands.append(self._commands.popleft())
+        return commands
+
+    def pop_refused(self) -> list[Refused]:
+        """Return what was refused since the last call."""
+        return self._gate.pop_refused()
 
     def close(self) -> None:
         """Stop listening."""
@@ -190,8 +209,11 @@ class CommandInlet:
                 self._connect()
             if not self._inlets:
                 self._stopped.wait(0.05)
-            for inlet in list(self._inlets.values()):
-                self._receive(inlet, ROUND_S / len(self._inlets))
+            passed = [
+                self._receive(each, ROUND_S / len(self._inlets)) for each in list(self._inlets.values())
+            ]
+            if not all(passed):
+                self._stopped.wait(REFUSED_REST_S)
 
     def _connect(self) -> None:
         for handle in self._resolver.results():
@@ -200,15 +222,32 @@ class CommandInlet:
                 with contextlib.suppress(StreamLost):
                     self._inlets[handle.uid()] = TextInlet(handle, open_timeout_s=None)
 
-    def _receive(self, inlet: TextInlet, wait_s: float) -> None:
-        """Receive one text; one bad sender must not make the session deaf for a stop by others."""
+    def _receive(self, inlet: TextInlet, wait_s: float) -> bool:
+        """Receive one text, and return whether nothing was refused.
+
+        One bad sender must not make the session deaf for a stop by others.
+        """
         try:
-            for text, _ in inlet.pop(wait_s, most=1):
-                if self._on_stop is not None and messages.asks_to_stop(text, self._uid):
-                    self._on_stop(text)
-                self._texts.append(text)
+            return all(self._take(text) for text, _ in inlet.pop(wait_s, most=1))
         except StreamLost:
             self._inlets.pop(inlet.uid, None)
         except Exception as error:
-            self._texts.append(f"not understood: {error!r}")
+            self._gate.admit(f"not understood: {error!r}")
             self._inlets.pop(inlet.uid, None)
+        return True
+
+    def _take(self, text: str) -> bool:
+        """Queue the command in a text if it passes the gate; return whether it did."""
+        command = self._gate.admit(text)
+        if command is None:
+            return False
+        if command.name == "stop":
+            if self._on_stop is not None:
+                self._on_stop(text)
+            if not self._commands or self._commands[0].name != "stop":  # one is enough
+                self._commands.appendleft(command)
+            return True
+        if len(self._commands) >= MOST_WAITING:
+            return False
+        self._commands.append(command)
+        return True

@@ -28,6 +28,7 @@ class TextOutlet:
     """
 
     def __init__(self, name: str, type: str, source_id: str, session: str = "") -> None:
+        self.name = name
         info = pylsl.StreamInfo(name, type, 1, 0.0, "string", source_id)
         info.desc().append_child_value("manufacturer", "neurofb")
         info.desc().append_child_value("session", session)
@@ -37,6 +38,11 @@ class TextOutlet:
         """Send a text; its time stamp is on LSL's clock, in seconds, 0 for now."""
         if self._outlet is not None:
             self._outlet.push_sample([text], time_s)
+
+    @property
+    def uid(self) -> str:
+        """LSL's own id of this outlet; empty when it is closed."""
+        return "" if self._outlet is None else str(self._outlet.get_info().uid())
 
     def has_listeners(self) -> bool:
         """Return whether anybody receives."""

@@ -130,7 +130,7 @@ class ParticipantScreen(QWidget):
             painter.setOpacity(picture.proceed_opacity)
             self._draw_area(painter, self.continue_area, "participant.continue", "participant.continue_hint")
             painter.setOpacity(1.0)
-        if not picture.over:
+        if picture.stop:
             self._draw_stop(painter)
         painter.end()
 
@@ -191,7 +191,7 @@ class ParticipantScreen(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Stop, answer or continue by a point."""
         point = event.position()
-        if self.stop_area.contains(point) and not self.picture.over:
+        if self.stop_area.contains(point) and self.picture.stop:
             self.stop()
         elif self.view.rating.is_open:
             self._point(point)

@@ -20,6 +20,7 @@ from neurofb import messages
 from neurofb.errors import NeurofbError, StreamMissing, WrongInput, nearest
 
 if TYPE_CHECKING:
+    from neurofb.signing import WindowKey
     from neurofb.views.session_client import SessionClient
     from neurofb.views.setup import Chosen
     from neurofb.views.texts import Wording
@@ -61,6 +62,7 @@ def run(
     dark: bool = True,
     full_screen: bool = True,
     breaths_per_min: float = 6.0,
+    key: WindowKey | None = None,
 ) -> int:
     """Show the participant's or the operator's screen until its window is closed; return the exit code.
 
@@ -77,6 +79,8 @@ def run(
         Whether the participant's window covers the screen; F11 changes it.
     breaths_per_min : float
         Of the participant's breath pacer.
+    key : WindowKey, optional
+        To check what is shown and to sign commands; left out: nothing is checked, and only a stop is obeyed.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def run(
     wording = Wording(language)
     session = find_session(uid)
     app = _application()
-    client = _client(session, kind)
+    client = _client(session, kind, key)
     if kind == "participant":
         screen = _participant_screen(client, wording, breaths_per_min, dark=dark)
     else:
@@ -113,12 +117,12 @@ def run(
         client.close()
 
 
-def _client(session: str, kind: str) -> SessionClient:
+def _client(session: str, kind: str, key: WindowKey | None) -> SessionClient:
     from neurofb.lsl.inlet import LslClock
     from neurofb.views.session_client import FOR_OPERATOR, FOR_PARTICIPANT, SessionClient
 
     return SessionClient(
-        session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR
+        session, kind, LslClock(), FOR_PARTICIPANT if kind == "participant" else FOR_OPERATOR, key
     )
 
 

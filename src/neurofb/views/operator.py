@@ -106,7 +106,7 @@ def operator_view(
     return OperatorView(
         title=f"{status.title} · {status.participant}",
         banner=banner,
-        lines=tuple(_lines(status, wording, dropped)),
+        lines=(*_lines(status, wording, dropped), *_unverified(snapshot, wording)),
         pieces=pieces(status),
         at=_at(status, snapshot.status_age_s),
         bars=tuple(_bars(status.heat, wording)),
@@ -150,6 +150,10 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool)
         return Line(name, wording("operator.waiting_session", age=round(snapshot.status_age_s)), "bad")
     if not status.recording.ok:
         return Line(name, _recording(status.recording, wording).text, "bad")
+    if snapshot.second_voices:
+        return Line(name, wording("operator.second_voice", hosts=", ".join(snapshot.second_voices)), "bad")
+    if status.warnings:
+        return Line(name, status.warnings[0], "attention")
     if snapshot.missing:
         return Line(name, wording("operator.waiting_stream", stream=", ".join(snapshot.missing)), "attention")
     if snapshot.unconfirmed:
@@ -190,6 +194,13 @@ def _lines(status: SessionStatus, wording: Wording, dropped: int) -> list[Line]:
     if dropped:
         lines.append(Line(wording("operator.screen"), wording("operator.dropped", n=dropped), "attention"))
     return lines
+
+
+def _unverified(snapshot: Snapshot, wording: Wording) -> list[Line]:
+    """Return the line that says that this screen has no key; none where status and events are checked."""
+    if snapshot.is_verified:
+        return []
+    return [Line(wording("operator.screen"), wording("operator.unverified"), "attention")]
 
 
 def _step(step: StepStatus, wording: Wording) -> str:

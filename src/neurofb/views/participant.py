@@ -83,6 +83,8 @@ class Picture:
     button: bool = False
     eyes_closed: bool = False
     over: bool = False
+    #: Whether the stop can be chosen: until the engine itself has said, signed, that the session is over.
+    stop: bool = True
 
 
 class ParticipantView:
@@ -151,6 +153,7 @@ class ParticipantView:
             button=_has_button(status),
             eyes_closed=status is not None and bool(status.phase and status.phase.eyes == "closed"),
             over=snapshot.is_over,
+            stop=not (snapshot.is_over and snapshot.is_verified),
         )
 
     def _ask_what_is_wanted(self, prompt: PromptStatus | None, elapsed_s: float) -> None:
@@ -223,6 +226,8 @@ class ParticipantView:
         status = snapshot.status
         if snapshot.is_over:
             return ""
+        if snapshot.second_voices:
+            return self._wording("participant.second_voice")
         if messages.STATUS in snapshot.missing or status is None:
             return self._wording("participant.waiting_session")
         if status.stream.state in ("lost", "waiting"):

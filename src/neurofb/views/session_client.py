@@ -2,6 +2,9 @@
 
 In: the session's streams over LSL (see ``neurofb.messages``). Out: ``Snapshot``s, EEG that waits to be drawn, commands.
 Kept: a minute of numbers, the last events; never more. Streams that go are looked for until they come again. No Qt.
+
+With a key, only what the engine has signed is believed: status and events carry its signature, and the status names
+the outlets of the numbers. Who else speaks as this session is counted and shown. Without a key, whoever comes first is.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from neurofb import messages
 from neurofb.chunk import FloatArray
 from neurofb.clock import Clock
 from neurofb.errors import StreamLost, WrongInput
-from neurofb.lsl.inlet import NumericInlet, Resolver
+from neurofb.format import clean
+from neurofb.lsl.inlet import OPEN_TIMEOUT_S, NumericInlet, Resolver
 from neurofb.lsl.text import TextInlet, TextOutlet
+from neurofb.signing import EngineVoice, Signer, WindowKey
 from neurofb.status import OVER, SessionStatus
 from neurofb.views.history import PendingEeg, RingBuffer
 from neurofb.views.snapshot import Snapshot
@@ -38,6 +43,12 @@ EVENTS_KEPT = 200
 STEP_S = 0.015
 #: A stop and a rating are sent again so often, for so long, until a status confirms them.
 RESEND_EVERY_S, RESEND_FOR_S = 0.3, 30.0
+
+#: So many outlets are heard at once of which none has been proven to be the engine's; each in turn for so long.
+MOST_CANDIDATES, CANDIDATE_S = 8, 2.0
+VOICES_SHOWN = 3
+#: Of one outlet in one step: a flood waits, and is dropped by LSL.
+MOST_TEXTS = 64
 
 TEXTS = (messages.STATUS, messages.EVENTS)
 FOR_PARTICIPANT = (messages.STATUS, messages.FEEDBACK)
@@ -57,8 +68,13 @@ class _PendingCommand:
 
 @dataclass(slots=True)
 class _Connection:
+    name: str
     uid: str
+    host: str
     inlet: TextInlet | NumericInlet
+    since_s: float
+    #: Whether it is the engine's; without a key every one is taken for it.
+    is_proven: bool
 
 
 @dataclass(slots=True)
@@ -76,11 +92,19 @@ class _Histories:
 class SessionClient:
     """Subscribes to one session and sends commands to it.
 
-    ``by`` is ``participant`` or ``operator``; ``wanted`` are the streams of ``neurofb.messages`` that the screen needs.
+    ``by`` is ``participant`` or ``operator``; ``wanted`` are the streams of ``neurofb.messages`` that the screen needs;
+    without ``key`` nothing is checked, and the engine obeys nothing but a stop.
     """
 
-    def __init__(self, uid: str, by: str, clock: Clock, wanted: Iterable[str]) -> None:
-        self.uid, self.by = uid, by
+    def __init__(
+        self, uid: str, by: str, clock: Clock, wanted: Iterable[str], key: WindowKey | None = None
+    ) -> None:
+        self.uid, self.by = uid, by if key is None else key.role
+        self._sender = f"{self.by}-{uuid.uuid4().hex[:12]}"
+        self._signer = None if key is None else Signer(key.own, messages.COMMANDS)
+        self._voices = {} if key is None else {name: EngineVoice(key.engine, name) for name in TEXTS}
+        self._second_voices: dict[str, None] = {}
+        self._heard: dict[str, float] = {}
         #: Documents of the status stream that were no status of this session.
         self.n_refused = 0
         self._clock = clock
@@ -110,7 +134,7 @@ class SessionClient:
             now_s = self._clock.now_s()
             newest = self._histories.feedback.newest() if self._histories.feedback else None
             silent = now_s - self._status_s > SILENT_S
-            missing = [name for name in self._wanted if name not in self._connections and self._is_due(name)]
+            missing = [name for name in self._wanted if not self._is_connected(name) and self._is_due(name)]
             if silent and messages.STATUS not in missing:
                 missing.insert(0, messages.STATUS)
             return Snapshot(
@@ -120,7 +144,12 @@ class SessionClient:
                 tuple(missing),
                 {**newest, "came_s": self._feedback_s} if newest else None,
                 tuple(each.command.name for each in self._pending),
+                is_verified=bool(self._voices),
+                second_voices=tuple(self._second_voices)[:VOICES_SHOWN],
             )
+
+    def _is_connected(self, name: str) -> bool:
+        return any(each.name == name and each.is_proven for each in self._connections.values())
 
     def _is_due(self, name: str) -> bool:
         """Return whether the session has that stream at all: without a stimulator there is none of it."""
@@ -152,13 +181,18 @@ class SessionClient:
         self, name: str, is_confirmed: Callable[[SessionStatus], bool] | None = None, **content: Any
     ) -> None:
         """Send a command; with ``is_confirmed``, again and again until a status confirms it."""
-        command = messages.Command(name, content, self.by, self.uid)
+        command = messages.Command(name, content, self.by, self.uid, self._sender)
         with self._lock:
             now_s = self._clock.now_s()
             if is_confirmed is not None:
                 self._pending = [each for each in self._pending if each.command != command]
                 self._pending.append(_PendingCommand(command, is_confirmed, now_s, now_s))
-            self._outlet.push(command.to_json())
+            self._push(command)
+
+    def _push(self, command: messages.Command) -> None:
+        """Send a command, signed where there is a key; called with the lock, so that counters leave in their order."""
+        text = command.to_json()
+        self._outlet.push(text if self._signer is None else self._signer.sign(text))
 
     def stop(self) -> None:
         """Send a stop, until the session stops."""
@@ -191,15 +225,15 @@ class SessionClient:
     def step(self) -> None:
         """Connect to streams that are missing, read what came, send again what is not confirmed."""
         now_s = self._clock.now_s()
-        if now_s - self._resolved_s >= RESOLVE_EVERY_S and len(self._connections) < len(self._wanted):
+        if now_s - self._resolved_s >= RESOLVE_EVERY_S and self._must_resolve():
             self._resolved_s = now_s
-            self._connect()
-        for name, connection in list(self._connections.items()):
+            self._connect(now_s)
+        for connection in list(self._connections.values()):
             try:
-                self._read(name, connection)
+                self._read(connection)
             except StreamLost:
                 with self._lock:
-                    del self._connections[name]
+                    del self._connections[connection.uid]
                     self._gone.append(connection.uid)
         with self._lock:
             self._resend()
@@ -214,17 +248,61 @@ class SessionClient:
         self._connections.clear()
         self._outlet.close()
 
-    def _connect(self) -> None:
-        for info in self._streams.results():
-            name = info.name()
-            if name not in self._wanted or name in self._connections or info.uid() in self._gone:
+    def _must_resolve(self) -> bool:
+        """Return whether to look for streams: while one is missing; with a key always, to see who else speaks."""
+        return bool(self._voices) or not all(self._is_connected(name) for name in self._wanted)
+
+    def _connect(self, now_s: float) -> None:
+        seen = [info for info in self._streams.results() if info.name() in self._wanted]
+        # Those that were heard longest ago come last: each candidate gets its turn.
+        for info in sorted(seen, key=lambda info: self._heard.get(info.uid(), -np.inf)):
+            name, uid = info.name(), info.uid()
+            if uid in self._connections or uid in self._gone:
+                continue
+            if self._is_connected(name) or not self._may_be_genuine(name, uid):
+                self._note_second_voice(name, info.hostname())
+                continue
+            if not self._has_room(name, now_s):
                 continue
             with contextlib.suppress(StreamLost):
-                inlet = TextInlet(info) if name in TEXTS else NumericInlet.connect(info)
+                # In the background where it may be anybody's: one that does not answer must not hold up the others.
+                is_proven = not (self._voices and name == messages.STATUS)
+                wait_s = OPEN_TIMEOUT_S if is_proven else None
+                inlet = TextInlet(info, wait_s) if name in TEXTS else NumericInlet.connect(info)
                 with self._lock:
-                    self._connections[name] = _Connection(info.uid(), inlet)
+                    self._heard[uid] = now_s
+                    self._connections[uid] = _Connection(name, uid, info.hostname(), inlet, now_s, is_proven)
                     if isinstance(inlet, NumericInlet):
                         self._begin_history(name, inlet)
+
+    def _may_be_genuine(self, name: str, uid: str) -> bool:
+        """Return whether an outlet may be the engine's: what is no status must be named in one."""
+        if not self._voices or name == messages.STATUS:
+            return True
+        return self._status is not None and self._status.streams.get(name) == uid
+
+    def _note_second_voice(self, name: str, host: str) -> None:
+        """Note who else speaks as this session, once it is known which outlets are the engine's."""
+        if self._voices and self._status is not None and host not in self._second_voices:
+            _LOG.warning("another program at %s sends %s as session %s", clean(host), name, self.uid)
+            with self._lock:
+                self._second_voices[host] = None
+
+    def _has_room(self, name: str, now_s: float) -> bool:
+        """Return whether one more outlet of a name may be heard; the oldest candidate that said nothing makes room."""
+        rivals = [each for each in self._connections.values() if each.name == name and not each.is_proven]
+        if len(rivals) < MOST_CANDIDATES:
+            return True
+        oldest = min(rivals, key=lambda each: each.since_s)
+        if now_s - oldest.since_s < CANDIDATE_S:
+            return False
+        self._drop(oldest)
+        return True
+
+    def _drop(self, connection: _Connection) -> None:
+        with self._lock:
+            del self._connections[connection.uid]
+        connection.inlet.close()
 
     def _begin_history(self, name: str, inlet: NumericInlet) -> None:
         kept = self._histories
@@ -236,13 +314,17 @@ class SessionClient:
         elif name == messages.STIMULUS:
             kept.stimulus = kept.stimulus or RingBuffer(inlet.info.labels, HISTORY_ROWS)
 
-    def _read(self, name: str, connection: _Connection) -> None:
+    def _read(self, connection: _Connection) -> None:
+        name = connection.name
         if isinstance(connection.inlet, TextInlet):
-            texts = connection.inlet.pop()
+            texts = connection.inlet.pop(most=MOST_TEXTS)
             add = self._add_status if name == messages.STATUS else self._add_event
             with self._lock:
-                for text, _ in texts:
+                genuine = [text for text, _ in texts if self._is_genuine(text, connection)]
+                for text in genuine:
                     add(text)
+            if genuine and not connection.is_proven:
+                self._prove(connection)
             return
         values, stamps_s = connection.inlet.pop()
         if not len(values):
@@ -256,6 +338,24 @@ class SessionClient:
                 self._feedback_s = self._clock.now_s()
             elif name == messages.STIMULUS and kept.stimulus:
                 kept.stimulus.add(stamps_s, values)
+
+    def _is_genuine(self, text: str, connection: _Connection) -> bool:
+        """Return whether the engine sent a document, as far as that can be known."""
+        voice = self._voices.get(connection.name)
+        if voice is None or voice.is_genuine(text):
+            return True
+        if connection.host not in self._second_voices:
+            _LOG.warning("%s of session %s is not the engine's: refused", connection.name, self.uid)
+            self._second_voices[connection.host] = None
+        return False
+
+    def _prove(self, connection: _Connection) -> None:
+        """Take an outlet for the engine's, and hear no other of its name any more."""
+        connection.is_proven = True
+        for each in list(self._connections.values()):
+            if each.name == connection.name and each is not connection:
+                self._note_second_voice(each.name, each.host)
+                self._drop(each)
 
     def _add_event(self, text: str) -> None:
         try:
@@ -274,7 +374,7 @@ class SessionClient:
         except WrongInput as error:
             self.n_refused += 1
             if self.n_refused == 1:  # five a second would fill the terminal
-                _LOG.warning("refused on %s: %s", messages.STATUS, error)
+                _LOG.warning("refused on %s: %s", messages.STATUS, clean(str(error)))
             return
         self._status, self._status_s = status, self._clock.now_s()
         given = status.feedback
@@ -288,4 +388,4 @@ class SessionClient:
         for each in self._pending:
             if now_s - each.sent_s >= RESEND_EVERY_S:
                 each.sent_s = now_s
-                self._outlet.push(each.command.to_json())
+                self._push(each.command)

@@ -24,6 +24,10 @@ class Snapshot:
     feedback: Mapping[str, float] | None = None
     #: Commands that no status has confirmed yet.
     unconfirmed: tuple[str, ...] = ()
+    #: Whether status and events were checked to be the engine's; without a key nothing can be.
+    is_verified: bool = False
+    #: Computers from which others speak as this session, or send its old documents again.
+    second_voices: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:

@@ -22,6 +22,7 @@ from neurofb.screens.sound.soundscape import RATE_HZ, Soundscape
 from neurofb.status import SessionStatus
 
 if TYPE_CHECKING:
+    from neurofb.signing import WindowKey
     from neurofb.views.session_client import SessionClient
 
 WANTED = (messages.STATUS, messages.FEEDBACK)
@@ -153,6 +154,7 @@ def run(
     *,
     echo: Callable[[str], None] = print,
     inlet: Inlet | None = None,
+    key: WindowKey | None = None,
 ) -> None:
     """Play a session until it ends.
 
@@ -166,11 +168,13 @@ def run(
         Takes lines for the terminal.
     inlet : Inlet, optional
         Where the session comes from; LSL by default.
+    key : WindowKey, optional
+        To check that it is the session that is heard.
     """
     soundscape = Soundscape(options.seed, RATE_HZ, options.volume)
     score = Score(soundscape, rewards=options.rewards, speech=options.speech, echo=echo)
     player = open_player(soundscape, clock, device=options.device, silent=options.silent, echo=echo)
-    inlet = inlet or _lsl_inlet(uid, clock)
+    inlet = inlet or _lsl_inlet(uid, clock, key)
     session = SessionSound(inlet, score, player, clock, echo)
     player.start()
     due_s = clock.now_s()
@@ -183,10 +187,10 @@ def run(
         inlet.close()
 
 
-def _lsl_inlet(uid: str, clock: Clock) -> Inlet:
+def _lsl_inlet(uid: str, clock: Clock, key: WindowKey | None) -> Inlet:
     from neurofb.views.session_client import SessionClient  # loads LSL, which an audition does without
 
-    return SessionInlet(SessionClient(uid, "sound", clock, WANTED))
+    return SessionInlet(SessionClient(uid, "sound", clock, WANTED, key))
 
 
 def audition(
