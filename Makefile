@@ -64,6 +64,7 @@ test-long: $(READY)
 
 fuzz: $(READY)
 	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py -k "no_schedule or several"
+	NEUROFB_SESSIONS=2000 $(PYTEST) --timeout 3600 tests/engine/test_whole_sessions.py -k drawn_session
 	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/offline/test_rerun.py -k any_byte
 
 lint: $(READY)

@@ -1,0 +1,149 @@
+"""Whole sessions, drawn: protocols × faults of devices, streams, windows and processes × commands of all kinds.
+
+Each session runs through the real engine and the real guard (for two of three in the real watchdog's loop) on the
+manual clock; what is true of probe and skin is written down beside it. A hundred seeds here; NEUROFB_SESSIONS=2000
+(``make fuzz``) draws so many others, anew each day. A failing session is made smaller, and what is left is printed as
+it can be pasted below as a case of its own.
+"""
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import pytest
+from drawn_sessions import (
+    ACCIDENTS,
+    COMMANDS,
+    DEVICE_FAULTS,
+    FORMS,
+    STREAM_FAULTS,
+    DrawnSession,
+    draw_session,
+)
+from session_truth import problems
+from whole_sessions import play
+
+MORE = int(os.environ.get("NEUROFB_SESSIONS", "0"))
+#: The first of the day's numbers; none of the hundred that are always tried is among them.
+FIRST = int(os.environ.get("NEUROFB_SEED", datetime.now(UTC).strftime("%Y%m%d0000"))) if MORE else 0
+SEEDS = range(FIRST, FIRST + (MORE or 100))
+#: So many seeds are one test: more than one, so that thousands are not thousands of lines.
+BLOCK = 20 if MORE else 2
+#: Whoever makes a session smaller tries no more than this.
+TRIES = 40
+
+SEVEN = DrawnSession(
+    seed=7, rotation="by block", cap_c=46.36, baseline_c=33.45, rise_c_per_s=19.76, return_c_per_s=39.8,
+    levels=((41.95, 2.43), (46.36, 2.42)), asks=False, views=(("operator", 0.0, 0.0),),
+    accident=("program error", 7.03, 0.1), guard="local", pull_s=0.01,
+)  # fmt: skip
+
+
+def found_in(drawn: DrawnSession, *, also_pyxdf: bool = False) -> list[str]:
+    """Return what is wrong with a session, played in a folder of its own; an error counts too."""
+    with TemporaryDirectory() as folder:
+        try:
+            return problems(play(drawn, Path(folder)), also_pyxdf=also_pyxdf)
+        except Exception as error:
+            return [f"{type(error).__name__}: {error}"]
+
+
+def smallest(drawn: DrawnSession, name: str) -> DrawnSession:
+    """Return the session without what is not needed for it to fail in the same check."""
+    tries, goes_on = 0, True
+    while goes_on and tries < TRIES:
+        goes_on = False
+        for smaller in drawn.smaller():
+            tries += 1
+            if any(text.startswith(name) for text in found_in(smaller)):
+                drawn, goes_on = smaller, True
+                break
+            if tries >= TRIES:
+                break
+    return drawn
+
+
+@pytest.mark.parametrize("first", SEEDS[::BLOCK])
+def test_nothing_unsafe_or_untrue_happens_in_a_drawn_session(first):
+    for seed in range(first, min(first + BLOCK, SEEDS.stop)):
+        drawn = draw_session(seed)
+        if found := found_in(drawn, also_pyxdf=seed % 5 == 0):
+            less = smallest(drawn, found[0].split(":")[0])
+            pytest.fail(f"{'; '.join(found)}\n\ndrawn: {drawn!r}\n\nenough is: {less!r}", pytrace=False)
+
+
+def test_a_seed_gives_the_same_session_everywhere():
+    """If this fails, the tests above try other sessions than they did before."""
+    assert draw_session(7) == SEVEN
+
+
+def test_a_session_prints_as_it_can_be_pasted():
+    drawn = draw_session(1)
+    assert eval(repr(drawn)) == drawn
+
+
+def test_one_part_of_a_session_can_be_left_out():
+    smaller = list(SEVEN.smaller())
+    assert replace(SEVEN, accident=()) in smaller
+    assert all(each != SEVEN and each.seed == 7 for each in smaller)
+
+
+def test_the_drawn_sessions_are_of_all_kinds():
+    """A generator that draws one kind no more would make the tests above pass for nothing."""
+    drawn = [draw_session(seed) for seed in range(400)]
+    assert {text.split("@")[0] for each in drawn for text in each.device_faults} == set(DEVICE_FAULTS)
+    assert {fault[0] for each in drawn for fault in each.stream_faults} == set(STREAM_FAULTS)
+    assert {act[1] for each in drawn for act in each.acts} == set(COMMANDS)
+    assert {act[2] for each in drawn for act in each.acts} == set(FORMS)
+    assert {each.accident[0] for each in drawn if each.accident} == set(ACCIDENTS)
+    for name, least in (
+        ("guard", 2),
+        ("rater", 5),
+        ("sites", 4),
+        ("rotation", 3),
+        ("calibrates", 2),
+        ("trains", 2),
+    ):
+        assert len({getattr(each, name) for each in drawn}) >= least, name
+
+
+# The checks can fail: each against a program with one mistake.
+
+CALM = DrawnSession(trials=1, asks=False)
+HOT = replace(CALM, levels=((46.0, 2.0),), cap_c=46.0)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "broken", "instead", "check"),
+    [
+        (CALM, "stimulation.thermal_dose.DoseTracker.charge", lambda *_: None, "account_is_not_less"),
+        (
+            replace(HOT, device_faults=("runaway@3.5",)),
+            "stimulation.probe_model.ProbeModel.cause",
+            lambda *_: "",
+            "probe_keeps_the_cap",
+        ),
+        (
+            replace(CALM, acts=((3.0, "stop", "signed", 1),)),
+            "engine.stimulus_control.StimulusController.abort",
+            lambda *_: None,
+            "heat_ends_with_its_cause",
+        ),
+        (
+            replace(HOT, accident=("engine killed", 5.0, 0.1)),
+            "engine.earlier_dose.used_in",
+            lambda *_: {},
+            "account_is_not_less",
+        ),
+        (CALM, "recording.writer.Recorder.close", lambda *_: None, "record_can_be_read"),
+        (CALM, "loop.loop.Loop.push", lambda *_: 1 / 0, "end_makes_sense"),
+    ],
+    ids=["dose", "cap", "stop", "killed", "record", "error"],
+)
+def test_checks_find_a_mistake_of_the_program(drawn, broken, instead, check):
+    assert found_in(drawn) == []
+    with mock.patch(f"neurofb.{broken}", instead):
+        assert any(text.startswith(check) for text in found_in(drawn))
