@@ -9,6 +9,7 @@ import click
 
 from neurofb import __version__
 from neurofb.errors import NeurofbError
+from neurofb.format import accept_every_letter
 
 #: Each is ``command`` in the module of its name in `neurofb.commands`.
 NAMES = (
@@ -56,6 +57,7 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is one message and its exit code, never a traceback."""
+    accept_every_letter()
     try:
         commands(standalone_mode=False)
     except NeurofbError as error:

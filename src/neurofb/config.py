@@ -7,6 +7,7 @@ the model's fields, so that the documentation of a key and the answer to a mista
 
 from __future__ import annotations
 
+import codecs
 import importlib.resources
 import re
 import tomllib
@@ -84,21 +85,21 @@ class TomlFiles:
 
     def _read_own(self, path: Path) -> str:
         try:
-            return path.read_text("utf-8")
+            content = path.read_bytes()
         except FileNotFoundError:
             beside = [each.name for each in path.parent.glob("*.toml")]
             raise self.no_file(
                 f"no {self.short} file {path}; in its folder {nearest(path.name, beside)}; "
                 f"bundled {self.short}s are {', '.join(self.names())}"
             ) from None
-        except UnicodeDecodeError as error:
-            raise self.wrong(
-                f"{path} cannot be read as text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-            ) from None
         except OSError as error:
             raise self.wrong(
                 f"{path} cannot be read: {error.strerror}; give the path of a .toml file"
             ) from None
+        try:
+            return text_of(content)
+        except WrongInput as error:
+            raise self.wrong(f"{path} {error}; save it as UTF-8") from None
 
     def _bundled(self) -> dict[str, Traversable]:
         try:
@@ -112,6 +113,27 @@ class TomlFiles:
         return {
             each.name.removesuffix(".toml"): each for each in folder.iterdir() if each.name.endswith(".toml")
         }
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of a file in UTF-8, with the mark at its beginning that editors on Windows write or without.
+
+    Raises
+    ------
+    WrongInput
+        If it is in another encoding; the message goes on after the name of the file, and names the encoding.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise WrongInput("is text in UTF-16 (which some editors call Unicode), or no text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        letter = content[error.start : error.start + 1].decode("cp1252", "replace")
+        raise WrongInput(
+            f"is not text in UTF-8: line {line} has a letter of Latin-1 or another code page "
+            f"(byte 0x{content[error.start]:02X}, in Latin-1 {letter!r})"
+        ) from None
 
 
 Place = tuple[str | int, ...]
@@ -231,7 +253,9 @@ def _problems(model: type[BaseModel], detail: ErrorDetails) -> list[tuple[Place,
         return [(place, f"missing; needed is {needed}")]
     words = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     right = f"; needed is {needed}" if needed and detail["type"] != "value_error" else ""
-    return [(place, f"found {_shown(detail['input'])}: {words}{right}")]
+    # TOML has no None: what is wrong is that a key is not there.
+    found = "" if detail["input"] is None else f"found {_shown(detail['input'])}: "
+    return [(place, f"{found}{words}{right}")]
 
 
 def _shown(value: Any) -> str:

@@ -99,6 +99,8 @@ class RecordingFailed(NeurofbError, OSError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "there are: …" for the names that exist, with the nearest first named if one is near."""
     known = sorted(known)
+    if not known:
+        return "there are none"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}there are: {', '.join(known) if known else 'none'}"
+    return f"{hint}there are: {', '.join(known)}"

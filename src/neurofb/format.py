@@ -6,8 +6,10 @@ channels, hosts, notes, answers, annotations, protocols) pass through ``clean`` 
 
 from __future__ import annotations
 
+import io
 import math
 import re
+import sys
 import unicodedata
 
 DASH = "–"
@@ -104,3 +106,14 @@ def clock(seconds: float | None, *, hours: bool = False, tenths: bool = False) -
     minutes, rest = divmod(whole, 60)
     text = f"{minutes // 60}:{minutes % 60:02d}" if hours and minutes >= 60 else f"{minutes}"
     return f"{text}:{rest:02d}" + (f".{tenth}" if tenth else "")
+
+
+def accept_every_letter() -> None:
+    """Let the terminal, or a file or pipe in its place, show ``?`` for a letter that its code page does not have.
+
+    A console of Windows, or a log written through a pipe, may know no ``µ`` and no ``≤``; without this the first one
+    would end the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a test or a window may have put something else there
+            stream.reconfigure(errors="replace")

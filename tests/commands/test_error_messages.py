@@ -355,7 +355,7 @@ PAGE["a protocol"] = [
         "that is not text",
         file("mine.toml", b"\xff\xfe\x00"),
         f"run mine.toml {AS_P07}",
-        ("mine.toml cannot be read as text in UTF-8", "save it as UTF-8"),
+        ("mine.toml is text in UTF-16", "save it as UTF-8"),
         2,
     ),
     (

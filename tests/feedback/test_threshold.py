@@ -226,7 +226,7 @@ def test_direction_down_mirrors_up():
     "content, message",
     [
         ({"rule": "best"}, "rule: found 'best': it should be 'fixed', 'percentile'"),
-        ({"rule": "fixed"}, "z: found None: rule 'fixed' needs z"),
+        ({"rule": "fixed"}, "z: rule 'fixed' needs z"),
         (
             {"rule": "percentile", "success_rate": 65},
             "success_rate: found 65: it should be less than 1; needed is the",

@@ -227,7 +227,7 @@ def test_missing_file_or_invalid_toml_is_refused(tmp_path, written):
     with pytest.raises(WrongFile, match="is not TOML"):
         load_protocol(written("[study"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(WrongFile, match="cannot be read as text in UTF-8"):
+    with pytest.raises(WrongFile, match="is text in UTF-16"):
         load_protocol(tmp_path / "bytes.toml")
 
 

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class Finite(click.FloatRange):
+    """A number on the command line that is one: "nan" and "inf", which compare as no number does, are refused."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number.
+
+        Raises
+        ------
+        click.BadParameter
+            If it is none, not finite, or out of range.
+        """
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"found {value}, needed is a finite number, such as 1 or 0.5", param, ctx)
+        return number
+
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 SESSION_FOLDER = click.argument("session", type=click.Path(path_type=Path))
@@ -12,7 +34,9 @@ DEVICE = click.option(
     "--device", default="simulated", show_default=True, help="The headset: a profile's name or path."
 )
 SESSION = click.option("--session", help="Which session of the protocol.  [default: the first]")
-SPEED = click.option("--speed", default=1.0, show_default=True, help="Seconds of EEG per second.")
+SPEED = click.option(
+    "--speed", type=Finite(), default=1.0, show_default=True, help="Seconds of EEG per second."
+)
 WAIT = click.option("--wait", is_flag=True, help="Begin when somebody listens.")
 HEADLESS = click.option(
     "--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows."

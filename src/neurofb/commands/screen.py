@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurofb.commands.options import Finite
+
 if TYPE_CHECKING:
     from neurofb.signing import WindowKey
 
@@ -19,7 +21,7 @@ LIGHT = click.option("--light", is_flag=True, help="Dark writing on a light grou
 WAIT = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0.0,
     help="With --session: seconds to wait for one that is about to begin.",
 )
@@ -83,7 +85,13 @@ def _wait_for_session(uid: str | None, wait_s: float) -> None:
 @WAIT
 @_with_key
 @click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
-@click.option("--breaths", default=6.0, show_default=True, help="Of the breath pacer, in a minute.")
+@click.option(
+    "--breaths",
+    type=Finite(0, min_open=True),
+    default=6.0,
+    show_default=True,
+    help="Of the breath pacer, in a minute.",
+)
 def participant(
     uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float, **keys: Any
 ) -> None:
@@ -143,7 +151,7 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
 @command.command("sound")
 @UID
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the soundscape.")
-@click.option("--volume", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option("--volume", type=Finite(0, 1), default=1.0, show_default=True)
 @click.option("--device", help="Sound device: a number or a part of its name.")
 @click.option("--silent", is_flag=True, help="Play to nobody, where there is no sound device.")
 @click.option("--no-rewards", is_flag=True, help="No bells for rewards.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofb.commands.options import SPEED, WAIT
+from neurofb.commands.options import SPEED, WAIT, Finite
 from neurofb.errors import WrongInput
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 )
 @click.option("--eyes", type=click.Choice(["open", "closed"]), default="open", show_default=True)
 @SPEED
-@click.option("--duration", type=float, help="Stop after so many seconds of EEG.  [default: never]")
-@click.option("--rate", type=float, help="Sampling rate in Hz, of those the device has.")
+@click.option("--duration", type=Finite(), help="Stop after so many seconds of EEG.  [default: never]")
+@click.option("--rate", type=Finite(), help="Sampling rate in Hz, of those the device has.")
 @click.option("--fault", "faults", multiple=True, help="As stall@10+2, loss=0.05; 'help' lists all.")
-@click.option("--learn", type=float, help="Listen to the feedback and learn, at this rate per minute.")
+@click.option("--learn", type=Finite(), help="Listen to the feedback and learn, at this rate per minute.")
 @click.option("--stamps", type=click.Choice(["device", "arrival"]), default="device", show_default=True)
 @click.option("--program", help="Look like the outlet of this program, as muselsl.")
 @click.option("--name", help="Name of the stream.")

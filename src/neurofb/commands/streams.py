@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofb.commands.options import AS_JSON
+from neurofb.commands.options import AS_JSON, Finite
 from neurofb.commands.tables import show_table
 from neurofb.errors import StreamMissing
 
@@ -22,7 +22,7 @@ HEADER = ("stream", "type", "channels", "rate_hz", "device that fits", "why", "m
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0, 600, min_open=True),
+    type=Finite(0, 600, min_open=True),
     default=2.0,
     show_default=True,
     help="How long to look, in seconds.",

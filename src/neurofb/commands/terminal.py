@@ -61,7 +61,7 @@ class Picture:
     def __init__(self) -> None:
         self._newest: queue.Queue[str | None] = queue.Queue(1)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "neurofb.commands.terminal_view"], stdin=subprocess.PIPE, text=True
+            [sys.executable, "-m", "neurofb.commands.terminal_view"], stdin=subprocess.PIPE, encoding="utf-8"
         )
         self._thread = threading.Thread(target=self._write, name="neurofb-picture", daemon=True)
         self._thread.start()

@@ -7,6 +7,7 @@ drawn anew for each. Whatever happens here, the session goes on: it only writes 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurofb.errors import WrongInput
+from neurofb.format import accept_every_letter
 from neurofb.status import FeedbackStatus, SessionStatus
 from neurofb.views.contact_advice import Tone
 from neurofb.views.operator import OperatorView, operator_view
@@ -89,6 +91,9 @@ def main(lines: TextIO = sys.stdin) -> None:
 
 
 if __name__ == "__main__":
+    accept_every_letter()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8")  # so it is written, whatever the terminal's code page
     try:
         main()
     except (KeyboardInterrupt, BrokenPipeError):

@@ -96,6 +96,7 @@ class Engine:
         )
         self._status_at_s = self._deferred_since_s = float("-inf")
         self._lost_s: float | None = None
+        self._has_view_failed = False
         self._source_events: list[Event] = []
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
@@ -172,8 +173,10 @@ class Engine:
         try:
             self._on_status(status)
         except Exception as error:  # a picture that fails must not end a session with a person in it
-            self._on_status = None
-            self._session_log.log("error", f"the view at the terminal failed and is off now: {error!r}")
+            if self._has_view_failed:  # the next picture is drawn all the same
+                return
+            self._has_view_failed = True
+            self._session_log.log("error", f"the view at the terminal failed, and is tried again: {error!r}")
 
     def _watch_stream(self, now_s: float) -> None:
         """Pause the session when the stream is lost, and end it if the stream stays away."""

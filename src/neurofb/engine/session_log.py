@@ -50,6 +50,9 @@ _FEEDBACK_SENT = attrgetter(*(name for name in messages.FEEDBACK_COLUMNS if name
 SAMPLE_MAP_COLUMNS = ("first_index", "n_samples", "first_received", "blank_channel")
 #: How many of the newest ages are kept for the latency in the status, about five minutes.
 N_AGES = 10_000
+#: So many different failures of the listener are logged: one that raises with a new text each time does not fill the
+#: record.
+N_LISTENER_ERRORS = 5
 #: A warning is in the status for so long after it was logged last. Assumed: somebody looks twice a minute.
 WARNED_S = 30.0
 
@@ -96,7 +99,7 @@ class SessionLog:
     clock : Clock
     columns : LogColumns
     on_event : callable, optional
-        Called with each event; if it raises, that is logged once and it is called no more.
+        Called with each event; what it raises is logged once, and it is called with the next all the same.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class SessionLog:
     ) -> None:
         self._recorder, self._publisher, self._clock = recorder, publisher, clock
         self._on_event = on_event
+        self._listener_errors: set[str] = set()
         self._names = {name: 1 + 2 * i for i, name in enumerate(columns.features)}
         self._row = np.full(1 + 2 * len(columns.features), np.nan)
         self._sites = {site: i for i, site in enumerate(columns.sites)}
@@ -237,8 +241,13 @@ class SessionLog:
             try:
                 self._on_event(event)
             except Exception as error:  # a listener that fails must not end a session with a person in it
-                self._on_event = None
-                self.log("error", f"the listener of events failed and is off now: {error!r}")
+                self._log_listener_failure(repr(error))
+
+    def _log_listener_failure(self, error: str) -> None:
+        """Log a failure of the listener the first time; the next event is passed to it all the same."""
+        if error not in self._listener_errors and len(self._listener_errors) < N_LISTENER_ERRORS:
+            self._listener_errors.add(error)
+            self.log("error", f"the listener of events missed one: {error}")
 
     def warn(self, kind: str, message: str, index: int | None, now_s: float, **details: Any) -> None:
         """Log an event that the operator must see; its message is among ``warnings`` for a while."""

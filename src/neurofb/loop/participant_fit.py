@@ -182,6 +182,11 @@ def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, u
     good = _measurable(x, rate_hz)
     notes = [f"{label} could not be measured: flat or missing" for label, is_good in
              zip(montage.labels, good, strict=True) if not is_good]  # fmt: skip
+    if np.isnan(x).all():
+        raise WrongInput(
+            f"no sample came in the baseline of {len(x) / rate_hz:.1f} s; look whether the headset's program still "
+            "sends, as with: neurofb streams"
+        )
     if not good.any():
         raise WrongInput(
             f"no channel has {SHORTEST_BASELINE_S:g} s of EEG in the baseline of {len(x) / rate_hz:.1f} s; "

@@ -327,6 +327,8 @@ def _misfits(phase: Phase, above: Mapping[str, Any]) -> Iterator[tuple[Place, st
 
 
 def _named(what: str, name: str, known: Mapping[str, Part]) -> Part:
+    if not known:
+        raise UnknownName(f"no {what} {name!r}: this protocol has none; leave it out")
     if name not in known:
         raise UnknownName(f"no {what} {name!r} in this protocol; {nearest(name, known)}")
     return known[name]

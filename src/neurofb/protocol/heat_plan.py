@@ -32,7 +32,7 @@ class HeatLevel(Table):
     fallback_c: Celsius | None = Field(
         default=None,
         validate_default=True,
-        description="with pain: the temperature in °C that checks and simulations take before there is a calibration",
+        description="of a level with pain: the temperature in °C that checks and simulations take before a calibration",
     )
     plateau_s: Annotated[float, Field(strict=True, ge=0, le=LONGEST_PLATEAU_S)] = Field(
         description=f"how long the temperature is held, without ramps: 0 to {LONGEST_PLATEAU_S:g} s"

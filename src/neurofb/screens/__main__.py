@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from neurofb.errors import NeurofbError
+from neurofb.format import accept_every_letter
 from neurofb.screens import start
 
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--breaths", type=float, default=6.0, help="participant: breaths per minute (default: 6)"
     )
+    accept_every_letter()
     given = parser.parse_args(arguments)
     try:
         if given.kind == "setup":

@@ -15,6 +15,7 @@ from neurofb.devices import DeviceProfile
 from neurofb.errors import NeurofbError, nearest
 from neurofb.features.checks import problems as feature_problems
 from neurofb.loop.participant_fit import ParticipantRecord
+from neurofb.protocol.bundled import protocol_names
 from neurofb.protocol.checks.heat_check import SiteBudget, heat_problems, site_budgets
 from neurofb.protocol.checks.order_check import order_problems, order_warnings
 from neurofb.protocol.checks.partial_parse import PartialProtocol, partial_parse
@@ -169,18 +170,36 @@ def _timeline(protocol: Protocol, context: RunContext) -> Timeline:
 def _device_problems(protocol: Protocol, context: RunContext) -> Iterator[tuple[Place, str]]:
     device = context.device
     assert device is not None
-    for i, region in enumerate(protocol.needs.regions):
-        if region not in device.regions:
-            text = f"{device.title} has no region {region!r}; {nearest(region, device.regions)}"
-            yield ("needs", "regions", i), text
+    missing = [region for region in protocol.needs.regions if region not in device.regions]
+    for region in missing:
+        text = f"{device.title} has no region {region!r}; {nearest(region, device.regions)}"
+        text += _fitting(device) if region == missing[-1] else ""
+        yield ("needs", "regions", protocol.needs.regions.index(region)), text
     iaf_hz = context.earlier.fit.iaf_hz if context.earlier else None
     names = [feature.name for feature in protocol.features]
     for text in feature_problems(
         protocol.features, Montage.of(device), context.stream_rate_hz, iaf_hz, protocol.reference
     ):
+        if any(f"no region {region!r}" in text for region in missing):
+            continue  # its cause is named already
         at = next((i for i, name in enumerate(names) if text.startswith(f"feature {name!r}: ")), None)
         words = f"with {device.title}: {text}"
         yield (("features", at), words) if at is not None else (("features",), words)
+
+
+def _fitting(device: DeviceProfile) -> str:
+    """Return the bundled protocols that a headset has the electrodes for, as the end of a problem's text."""
+    montage = Montage.of(device)
+    fitting = []
+    for name in protocol_names():
+        protocol = parse_protocol(name).protocol
+        if (
+            protocol is not None
+            and set(protocol.needs.regions) <= set(device.regions)
+            and not feature_problems(protocol.features, montage, device.rate_hz, None, protocol.reference)
+        ):
+            fitting.append(name)
+    return f"; bundled protocols that fit it: {', '.join(fitting)}" if fitting else ""
 
 
 def _participant_problems(code: str) -> Problems:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from neurofb.config import Place
 from neurofb.protocol.design import Protocol
+from neurofb.protocol.phases import NO_TIME
 from neurofb.protocol.timeline import Step, Timeline
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
@@ -156,14 +157,25 @@ def _site_problems(
             if fresh and (what, "") not in reported:
                 reported.add((what, ""))
                 where = f"trial {step.trial} at {site}, {step.onset_s:.1f} s after the start"
-                yield _place(protocol, timeline, step), f"{where}: {fresh[0]}{_all(timeline, site, what)}"
+                more = _all(timeline, site) if what == site else _longer(protocol, envelope)
+                yield _place(protocol, timeline, step), f"{where}: {fresh[0]}{more}"
         used[site] = before + dose(profile)
         ended_s[site] = at_s + profile.duration_s
 
 
-def _all(timeline: Timeline, site: str, what: str) -> str:
-    """Add the whole session's dose of a site whose budget is exceeded."""
-    return f"; the whole session is {timeline.doses[site]:.2f} there" if what == site else ""
+def _all(timeline: Timeline, site: str) -> str:
+    """Return the whole session's dose of a site whose budget is exceeded."""
+    return f"; the whole session is {timeline.doses[site]:.2f} there"
+
+
+def _longer(protocol: Protocol, envelope: Envelope) -> str:
+    """Return what makes the time between two stimuli longer."""
+    if any(phase.trials is not None and phase.trials.relief_s != NO_TIME for phase in protocol.phases):
+        return ""
+    return (
+        "; give the trials relief_s, the time from the end of heat to the ratings, as "
+        f"relief_s = {envelope.interval_s:g}"
+    )
 
 
 def _earliest(timeline: Timeline) -> Iterator[tuple[Step, float]]:
