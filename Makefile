@@ -12,8 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 # Tests of both processors' worth; each worker has LSL ports of its own.
 WORKERS ?= 2
 DEMO ?=
-# Rooms whose time is in the kernels.
-KERNEL_ROOMS := $(addprefix tests/,acquisition devices dsp features feedback loop simulation spatial)
+# Rooms that call the kernels; the others give the same with both.
+KERNEL_ROOMS := $(addprefix tests/,dsp features loop spatial)
 QT := PySide6-Essentials shiboken6 pyqtgraph pytest-qt
 
 .PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz lint bench docs \
