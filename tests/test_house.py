@@ -44,7 +44,7 @@ STRANGERS = [("stimulation", {"devices", "lsl", "xdf"}), ("xdf", {"devices", "ls
 #: Foreign packages and the only places that may import them.
 HOMES = {
     "pylsl": {"lsl/"},
-    "mne": {"offline/", "acquisition/readers/open.py", "spatial/"},
+    "mne": {"offline/", "acquisition/readers/mne_recording.py", "spatial/"},
     "mne_bids": {"offline/"},
     "PySide6": {"screens/"},
     "pyqtgraph": {"screens/"},

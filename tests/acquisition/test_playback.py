@@ -20,7 +20,7 @@ def made_recording(n_samples: int = 1000, gap: tuple[int, int] | None = None) ->
     samples_uv = np.random.default_rng(5).normal(0.0, 20.0, (n_samples, 3))
     if gap:
         samples_uv[gap[0] : gap[0] + gap[1]] = np.nan
-    return Recording(("C3", "Cz", "C4"), 250.0, samples_uv)
+    return Recording.of_array(("C3", "Cz", "C4"), 250.0, samples_uv)
 
 
 def pulled(source: Source, clock: ManualClock, steps_s: list[float]) -> tuple[list[Chunk], list[Event]]:
@@ -113,7 +113,7 @@ def test_missing_channel_is_no_gap() -> None:
     samples_uv = made_recording(10).samples_uv
     samples_uv[4, 1] = np.nan
     clock = ManualClock()
-    source = PlaybackSource(Recording(("C3", "Cz", "C4"), 250.0, samples_uv), clock, chunk_samples=1)
+    source = PlaybackSource(Recording.of_array(("C3", "Cz", "C4"), 250.0, samples_uv), clock, chunk_samples=1)
     (_, chunk), events = pulled(source, clock, [1.0])
     assert np.isfinite(chunk.received_s).all()
     assert np.isnan(chunk.samples).sum() == 1

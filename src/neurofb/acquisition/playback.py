@@ -27,6 +27,8 @@ from neurofb.events import Event
 _ROUNDING_SAMPLES = 1e-6
 #: How long one pull may wait: progress and interrupts are served at least this often.
 _PULL_TIMEOUT_S = 0.25
+#: How many samples are read from the file at a time.
+_PIECE_SAMPLES = 1 << 12
 #: How often a waiting stream polls for a listener.
 _POLL_S = 0.05
 
@@ -75,6 +77,9 @@ class PlaybackSource(GeneratedSource):
         self._speed = speed
         self._gaps = recording.gaps()
         self._start_s: float | None = None
+        #: The piece of the recording that is played now, and the index of its first sample.
+        self._piece = recording.read(0, min(_PIECE_SAMPLES, self._n_samples))
+        self._piece_first = 0
 
     def __repr__(self) -> str:
         return (
@@ -94,7 +99,7 @@ class PlaybackSource(GeneratedSource):
 
     @property
     def _n_samples(self) -> int:
-        return len(self.recording.samples_uv)
+        return self.recording.n_samples
 
     def start(self) -> None:
         """Start at sample 0, due now; a source that was started before starts again."""
@@ -134,7 +139,7 @@ class PlaybackSource(GeneratedSource):
     def _emit(self, end: int, start_s: float) -> Chunk:
         first, self._next_index = self._next_index, end
         indices = np.arange(first, end)
-        samples = self.recording.samples_uv.take(indices % self._n_samples, axis=0)
+        samples = self._samples(first, end)
         times_s = start_s + indices / self.rate_hz
         received_s = np.where(np.isnan(samples).all(axis=1), np.nan, times_s)
         if end > first:
@@ -145,6 +150,22 @@ class PlaybackSource(GeneratedSource):
             self._log_gaps(first, end, start_s)
             self._log_ends(first, end, start_s)
         return Chunk(samples, first, received_s, times_s)
+
+    def _samples(self, first: int, end: int) -> FloatArray:
+        """Return samples by their index since the start, read from the file a piece at a time."""
+        samples = np.empty((end - first, len(self.labels)))
+        done = first
+        while done < end:
+            index = done % self._n_samples
+            if not self._piece_first <= index < self._piece_first + len(self._piece):
+                self._piece_first = index // _PIECE_SAMPLES * _PIECE_SAMPLES
+                last = min(self._piece_first + _PIECE_SAMPLES, self._n_samples)
+                self._piece = self.recording.read(self._piece_first, last)
+            at = index - self._piece_first
+            part = self._piece[at : at + end - done]
+            samples[done - first : done - first + len(part)] = part
+            done += len(part)
+        return samples
 
     def _log_gaps(self, first: int, end: int, start_s: float) -> None:
         """Log each gap that begins in this chunk."""

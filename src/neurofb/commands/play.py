@@ -27,6 +27,7 @@ _LINGER_S = 1.0
 @click.option("--name", help="Name of the LSL stream.  [default: the name of the file]")
 @click.option("--stream", help="Which stream of an XDF file: its name, type or number.")
 @click.option("--device", help="The device that was recorded: gives labels and unit a file lacks.")
+@click.option("--unit", help="The unit of the file's values, such as uV or V, against whatever it says.")
 @click.option("--chunk", default=8, show_default=True, help="How many samples are sent at once.")
 @WAIT
 def command(
@@ -34,6 +35,7 @@ def command(
     name: str | None,
     stream: str | None,
     device: str | None,
+    unit: str | None,
     chunk: int,
     wait: bool,
     **pace: Any,
@@ -48,7 +50,7 @@ def command(
     from neurofb.lsl.inlet import LslClock
     from neurofb.lsl.outlet import NumericOutlet, eeg_channels
 
-    recording = read_recording(file, stream, load_profile(device) if device else None)
+    recording = read_recording(file, stream, load_profile(device) if device else None, unit)
     clock = LslClock()
     source = PlaybackSource(recording, clock, chunk_samples=chunk, **pace)
     outlet = NumericOutlet(name or file.name.split(".")[0], eeg_channels(recording.labels), recording.rate_hz)
@@ -67,7 +69,8 @@ def command(
             click.echo("Waiting for somebody to listen.")
             wait_for_listener(outlet, clock)
         _play_shown(source, outlet)
-        clock.wait_until(clock.now_s() + _LINGER_S)
+        if outlet.has_listeners():
+            clock.wait_until(clock.now_s() + _LINGER_S)
     finally:
         outlet.close()
         missing = source.n_played - outlet.n_sent
@@ -80,9 +83,7 @@ def _play_shown(source: PlaybackSource, outlet: NumericOutlet) -> None:
     from neurofb.acquisition.playback import play
 
     with _bar() as bar:
-        task = bar.add_task(
-            "", total=None if source.loop else len(source.recording.samples_uv) / source.rate_hz
-        )
+        task = bar.add_task("", total=None if source.loop else source.recording.duration_s)
 
         def print_event(event: Event) -> None:
             bar.console.print(f"sample {event.index}: {event.message}", markup=False, highlight=False)

@@ -1,31 +1,37 @@
-"""Open recordings of other programs: EDF, BDF, BrainVision, FIF, EEGLAB, XDF, OpenBCI text.
+"""Open recordings of other programs: EDF, BDF, BrainVision, FIF, EEGLAB, GDF, XDF, OpenBCI text.
 
-In: a path. Out: a ``Recording``, its EEG in µV on a regular grid. MNE reads most formats; it is imported here
-and not only in ``offline/`` because playback happens before a session, not after it.
+In: a path. Out: a ``Recording``, its EEG in µV on a regular grid, read piece by piece, and notes of what was odd.
 """
 
 from __future__ import annotations
 
-import warnings
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from neurofb.acquisition.readers.eeg_signals import Asked
 from neurofb.acquisition.readers.recording import Recording
+from neurofb.chunk import FloatArray
 from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import columns_of_profile, columns_on_head
-from neurofb.devices.electrodes import standard_labels
-from neurofb.errors import UnknownFile, WrongFile, nearest
+from neurofb.errors import NeurofbError, UnknownFile, WrongFile, nearest
 
-#: Endings of the files that MNE reads with its one function for all formats.
-_MNE_ENDINGS = (".edf", ".bdf", ".gdf", ".vhdr", ".fif", ".fif.gz", ".set")
+_EDF_ENDINGS = (".edf", ".bdf", ".edf+", ".bdf+", ".rec")
+_BRAINVISION_ENDINGS = (".vhdr", ".ahdr")
+_MNE_ENDINGS = (".fif", ".fif.gz", ".set", ".gdf")
 _XDF_ENDINGS = (".xdf", ".xdfz", ".xdf.gz")
-_TEXT_ENDINGS = (".txt",)
+_TEXT_ENDINGS = (".txt", ".csv", ".obci")
+#: The median absolute amplitude of EEG lies between these on any device (assumed: a tenth of quiet EEG, and what
+#: amplifiers of EEG can take).
+_LEAST_UV, _MOST_UV = 0.05, 5000.0
+#: The size of values is judged by so many pieces of a recording, of so many samples each.
+_PIECES, _PIECE_SAMPLES = 8, 1 << 12
 
 
 def read_recording(
-    path: str | Path, stream: str | None = None, profile: DeviceProfile | None = None
+    path: str | Path, stream: str | None = None, profile: DeviceProfile | None = None, unit: str | None = None
 ) -> Recording:
     """Return the EEG of a recording.
 
@@ -39,74 +45,119 @@ def read_recording(
     profile : DeviceProfile, optional
         The device that was recorded: gives the EEG channels and their order, and labels and unit where the
         file has none.
+    unit : str, optional
+        The unit of the file's values, against whatever it says itself.
 
     Returns
     -------
     Recording
         In µV, NaN where the file has gaps.
+
+    Raises
+    ------
+    WrongFile
+        If the file cannot be read, or does not say what its values are.
     """
-    path = Path(path)
-    read = _reader(path, stream, profile)
+    path, asked = Path(path), Asked(profile, unit)
+    read = _reader(path, stream, asked)
     try:
         if not path.is_file():
             beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UnknownFile(f"no file {path}; in its folder {nearest(path.name, beside)}")
         recording = read()
+        notes = _size_notes(path, recording, asked)
+    except NeurofbError:
+        raise
     except OSError as error:
         raise WrongFile(f"{path} cannot be read: {error.strerror or error}") from None
-    if profile is None or recording.rate_hz in profile.rates_hz:
-        return recording
-    has = ", ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
-    note = f"recorded at {recording.rate_hz:g} Hz, but {profile.title} has {has} Hz"
-    return replace(recording, notes=(*recording.notes, note))
+    except (ValueError, LookupError, ArithmeticError, struct.error, MemoryError) as error:
+        # A damaged file can hold anything: whatever its reader stumbles over, it is the file that is wrong.
+        what = " ".join(str(error).split())[:300] or type(error).__name__
+        raise WrongFile(f"{path} is damaged or no such file: {what}") from error
+    if profile is not None and recording.rate_hz not in profile.rates_hz:
+        has = ", ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
+        notes.append(f"recorded at {recording.rate_hz:g} Hz, but {profile.title} has {has} Hz")
+    return replace(recording, notes=(*recording.notes, *notes))
 
 
-def _reader(path: Path, stream: str | None, profile: DeviceProfile | None) -> Callable[[], Recording]:
+def _reader(path: Path, stream: str | None, asked: Asked) -> Callable[[], Recording]:
     """Return the reader of files with this ending."""
     name = path.name.lower()
     if name.endswith(_XDF_ENDINGS):
         from neurofb.acquisition.readers.xdf_recording import read_xdf
 
-        return lambda: read_xdf(path, stream, profile)
+        return lambda: read_xdf(path, stream, asked)
     if stream is not None:
         raise WrongFile(f"{path} holds no streams to choose {stream!r} from; only XDF files do")
     if name.endswith(_TEXT_ENDINGS):
         from neurofb.acquisition.readers.openbci_text import read_openbci_text
 
-        return lambda: read_openbci_text(path, profile)
+        return lambda: read_openbci_text(path, asked)
+    if name.endswith(_EDF_ENDINGS):
+        from neurofb.acquisition.readers.edf_recording import read_edf
+
+        return lambda: read_edf(path, asked)
+    if name.endswith(_BRAINVISION_ENDINGS):
+        from neurofb.acquisition.readers.brainvision_recording import read_brainvision
+
+        return lambda: read_brainvision(path, asked)
     if name.endswith(_MNE_ENDINGS):
-        return lambda: _read_by_mne(path, profile)
-    known = " ".join((*_MNE_ENDINGS, *_XDF_ENDINGS, *_TEXT_ENDINGS))
-    raise WrongFile(f"{path} has an ending that no reader knows; they read {known}")
+        from neurofb.acquisition.readers.mne_recording import read_by_mne
+
+        return lambda: read_by_mne(path, asked)
+    hint = "open its .vhdr instead; " if name.endswith((".eeg", ".vmrk", ".avg", ".dat")) else ""
+    known = " ".join(
+        (*_EDF_ENDINGS[:2], *_BRAINVISION_ENDINGS[:1], *_MNE_ENDINGS, *_XDF_ENDINGS, *_TEXT_ENDINGS)
+    )
+    raise WrongFile(f"{path} has an ending that no reader knows; {hint}they read {known}")
 
 
-def _read_by_mne(path: Path, profile: DeviceProfile | None) -> Recording:
-    import mne
+def _size_notes(path: Path, recording: Recording, asked: Asked) -> list[str]:
+    """Return notes on values whose size cannot be EEG; refuse a format of one unit that was saved in another."""
+    sizes_uv = _sizes_uv(recording)
+    known = sizes_uv[np.isfinite(sizes_uv) & (sizes_uv > 0)]
+    usual_uv = float(np.median(known)) if len(known) else 1.0
+    notes = []
+    if asked.unit is None and path.name.lower().endswith((".fif", ".fif.gz", ".set")):
+        for unit, factor in (("uV", 1e-6), ("V", 1e6)):
+            if not _LEAST_UV <= usual_uv <= _MOST_UV and _LEAST_UV <= usual_uv * factor <= _MOST_UV:
+                raise WrongFile(
+                    f"{path}: its EEG would have a median amplitude of {usual_uv:.3g} µV, in the unit of its format; "
+                    f"was it saved in {unit}? Say so by --unit {unit}"
+                )
+    wrong = {
+        label: size
+        for label, size in zip(recording.labels, sizes_uv.tolist(), strict=True)
+        if size > _MOST_UV or 0 < size < _LEAST_UV
+    }
+    if wrong:
+        named = ", ".join(f"{label} {size:.3g} µV" for label, size in [*wrong.items()][:20])
+        notes.append(
+            f"the size of the values cannot be EEG, which has {_LEAST_UV:g} to {_MOST_UV:g} µV (median absolute "
+            f"amplitude): {named}; if the unit is wrong, say the right one by --unit"
+        )
+    if flat := [label for label, size in zip(recording.labels, sizes_uv, strict=True) if size == 0]:
+        notes.append(f"flat, or mostly: {', '.join(flat[:20])}")
+    return notes
 
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            raw = mne.io.read_raw(path, preload=False, verbose="warning")
-        except OSError:
-            raise
-        except Exception as error:  # a malformed file makes MNE raise whatever it stumbles over
-            raise WrongFile(f"{path} cannot be read by MNE: {type(error).__name__}: {error}") from error
-    notes = [f"MNE: {warning.message}" for warning in warned]
-    eeg = [name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"]
-    if not eeg:
-        raise WrongFile(f"{path} has no EEG channels; it has {', '.join(raw.ch_names[:20])}")
-    columns = columns_of_profile(profile, len(eeg), eeg) if profile else columns_on_head(eeg)
-    if left_out := [name for i, name in enumerate(eeg) if i not in columns]:
-        notes.append(f"left out, as no EEG: {', '.join(left_out)}")
-    picked = [eeg[i] for i in columns]
-    labels = profile.labels if profile else standard_labels(picked)
-    if bad := [name for name in picked if name in raw.info["bads"]]:
-        notes.append(f"marked as bad in the file, but played: {', '.join(bad)}")
-    return Recording(labels, float(raw.info["sfreq"]), _read_volts(raw, picked).T * 1e6, tuple(notes))
 
-
-def _read_volts(raw: Any, names: list[str]) -> Any:
-    """Return the samples in volts, with NaN where the amplifier paused: MNE itself lays zeros there."""
-    paused = [i for i, text in enumerate(raw.annotations.description) if text.upper() == "BAD_ACQ_SKIP"]
-    raw.set_annotations(raw.annotations[paused])
-    return raw.get_data(picks=names, reject_by_annotation="NaN" if paused else None, verbose="error")
+def _sizes_uv(recording: Recording) -> FloatArray:
+    """Return the median absolute deviation of each channel from its median, which a steady offset does not move."""
+    firsts = np.linspace(0, max(recording.n_samples - _PIECE_SAMPLES, 0), _PIECES).astype(int)
+    pieces = [
+        recording.read(int(first), min(int(first) + _PIECE_SAMPLES, recording.n_samples))
+        for first in np.unique(firsts)
+    ]
+    sizes = np.full((len(pieces), len(recording.labels)), np.nan)
+    for i, piece in enumerate(pieces):
+        for channel in range(piece.shape[1]):
+            values = piece[np.isfinite(piece[:, channel]), channel]
+            if len(values):
+                sizes[i, channel] = np.median(np.abs(values - np.median(values)))
+    with np.errstate(all="ignore"):
+        return np.array(
+            [
+                np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else np.nan
+                for column in sizes.T
+            ]
+        )

@@ -1,18 +1,27 @@
-"""Read text files of the OpenBCI GUI: µV with a sample index that shows lost packets.
+"""Text files of the OpenBCI GUI: µV with a sample index that shows lost packets, in any of their dialects.
+
+In: a path. Out: a ``Recording`` that reads lines when they are asked for. Every line is looked at once when the file
+is opened, so that a cell that is no number is refused with its line, and not found in the middle of a session.
 
 The index counts up to 255 (Cyton; Daisy in steps) or 199 or 200 (Ganglion) and begins again, so it shows
 losses of less than one turn; the computer's time stamps, coarse as they are, show whole turns.
+
+Dialects: the GUI separates by ", ", spreadsheets save by ";" or tabs, and computers set to many languages write decimal
+commas (OpenBCI_Processing#49). Headers before GUI 4.0.2 do not count the channels (OpenBCI_GUI#399).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofb.acquisition.readers.recording import Recording, limited_gap, with_gaps
+from neurofb.acquisition.readers.eeg_signals import Asked
+from neurofb.acquisition.readers.recording import Break, Recording, laid_out
 from neurofb.chunk import FloatArray
 from neurofb.devices import DeviceProfile, load_profile
 from neurofb.devices.columns import columns_of_profile
@@ -20,96 +29,314 @@ from neurofb.errors import WrongFile
 
 #: Which profile lends its labels to a file that names none, by number of channels.
 _PROFILES = {4: "openbci-ganglion", 8: "openbci-cyton", 16: "openbci-cyton-daisy"}
+#: Beside the channels, lines without names of columns hold an index, three of the accelerometer and up to two stamps.
+_OTHER_COLUMNS = (4, 5, 6)
+_HEAD_BYTES, _PIECE_BYTES = 1 << 16, 1 << 20
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
+_HEX = re.compile(r"[0-9A-F]{2}(,[0-9A-F]{4,6}){4,}", re.IGNORECASE)
+#: A sample index is below this on any board.
+_LONGEST_TURN = 256
 
 
-def read_openbci_text(path: Path, profile: DeviceProfile | None = None) -> Recording:
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How the cells of a file are separated and its numbers written."""
+
+    separator: bytes
+    decimal_comma: bool
+
+    def plain(self, content: bytes) -> bytes:
+        """Return lines with commas between cells and points in numbers."""
+        content = content.replace(b"\r", b"").replace(b'"', b"")
+        if not self.decimal_comma:
+            return content if self.separator == b"," else content.replace(self.separator, b",")
+        content = content.replace(self.separator, b"\x1f").replace(b".", b"")
+        return content.replace(b",", b".").replace(b"\x1f", b",")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which column holds what; None where there is none."""
+
+    n_columns: int
+    eeg: tuple[int, ...]
+    index: int | None
+    stamp: int | None
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Where the lines of samples are in a file, and what their index and stamps say."""
+
+    #: First byte of each piece, the number of its first line among the samples, and behind the last piece.
+    starts: list[int] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    index: list[FloatArray] = field(default_factory=list)
+    stamps_s: list[FloatArray] = field(default_factory=list)
+    n_samples: int = 0
+    n_empty: int = 0
+
+
+def read_openbci_text(path: Path, asked: Asked) -> Recording:
     """Return the EEG of an OpenBCI text file.
 
     Parameters
     ----------
     path : Path
         The file: ``%`` lines with rate and number of channels, perhaps a line of column names, the numbers.
-    profile : DeviceProfile, optional
-        Whose labels the channels get; by default the OpenBCI board with as many channels.
+    asked : Asked
+        The profile whose labels the channels get, by default the OpenBCI board with as many channels; the unit.
+
+    Raises
+    ------
+    WrongFile
+        If it is no such file, or a line of it cannot be right.
     """
-    lines = path.read_text("utf-8", errors="replace").splitlines()
-    n_channels, rate_hz = _head(path, lines)
-    first, names = _columns(lines)
     notes: list[str] = []
-    if profile is None:
-        if n_channels not in _PROFILES:
-            raise WrongFile(
-                f"{path} has {n_channels} channels without labels; name a device whose labels they get"
-            )
-        profile = load_profile(_PROFILES[n_channels])
-        notes.append(f"the file names no electrodes: labels as {profile.title}'s default montage")
-    columns = columns_of_profile(profile, n_channels)
-    rows = _numbers(path, lines, first, notes)
-    samples_uv = rows[:, 1 : 1 + n_channels][:, columns]
-    stamps_s = _stamps(rows, names)
-    missing = _missing(rows[:, 0], stamps_s, rate_hz)
-    if missing.any():
-        lost = int(missing.sum())
-        notes.append(f"{lost} samples are missing in {np.count_nonzero(missing)} places, by the sample index")
-    return Recording(profile.labels, rate_hz, _on_grid(samples_uv, missing, rate_hz, notes), tuple(notes))
+    with path.open("rb") as file:
+        start = file.read(_HEAD_BYTES)
+    head, titles, rows, begin = _parts(path, start)
+    dialect = _dialect(path, head, rows)
+    names = [name.strip() for name in dialect.plain(titles).decode("utf-8", "replace").split(",") if titles]
+    rate_hz = _rate_hz(path, head)
+    layout = _layout(path, head, names, dialect.plain(rows[0]).count(b",") + 1, asked.profile)
+    profile = asked.profile or _profile(path, len(layout.eeg), notes)
+    columns = columns_of_profile(profile, len(layout.eeg))
+    lines = _scan(path, begin, dialect, layout, notes)
+    if lines.n_empty:
+        notes.append(f"{lines.n_empty} cells are empty or 'nan': those values are missing")
+    breaks = _breaks(lines, layout, rate_hz, notes)
+    stretches = laid_out(lines.n_samples, breaks, rate_hz, notes)
+    scale_uv = 1.0 if asked.unit_uv is None else asked.unit_uv
+    eeg = tuple(layout.eeg[i] for i in columns)
+    stored = _TextSamples(path, dialect, layout.n_columns, eeg, scale_uv, lines)
+    return Recording(profile.labels, rate_hz, stored, stretches, tuple(notes))
 
 
-def _head(path: Path, lines: list[str]) -> tuple[int, float]:
-    """Return the number of channels and the rate from the lines that begin with ``%``."""
-    head = "\n".join(line for line in lines[:50] if line.startswith("%"))
-    channels = re.search(r"Number of channels\s*=\s*(\d+)", head)
-    rate = re.search(r"Sample Rate\s*=\s*([\d.]+)", head)
-    if not channels or not rate:
+def _parts(path: Path, start: bytes) -> tuple[str, bytes, list[bytes], int]:
+    """Return the header, the line of column names, the first lines of numbers, and the byte at which they begin."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise WrongFile(f"{path} is text in UTF-16; save it as UTF-8, or as the OpenBCI GUI wrote it")
+    head, at = [], 3 if start.startswith(b"\xef\xbb\xbf") else 0
+    names, begin = b"", len(start)
+    rows: list[bytes] = []
+    while at < len(start):
+        end = start.find(b"\n", at)
+        end = len(start) if end < 0 else end
+        line = start[at:end].strip().strip(b'"').strip()
+        bare = line.strip(b',;\t "')
+        if bare.startswith(b"%"):
+            head.append(bare.decode("utf-8", "replace"))
+        elif bare and not rows and not names and not re.match(rb"[-+.\d]", bare):
+            names = line
+        elif bare:
+            begin = begin if rows else at
+            rows.append(start[at:end].strip())
+        at = end + 1
+    text = "\n".join(head)
+    if any(_HEX.fullmatch(row.decode("latin-1")) for row in rows[:50]) or re.search(
+        r"%\s*(Total time|STOP AT)", text
+    ):
+        raise WrongFile(
+            f"{path} is a recording of the board's SD card in hexadecimal, which is not read; convert it to text with "
+            "OpenBCI's SD card converter first"
+        )
+    if not re.search(r"OpenBCI|Sample Rate|Number of channels", text, re.IGNORECASE):
         raise WrongFile(
             f"{path} is no text file of the OpenBCI GUI: it needs the lines '%Number of channels = 8' and "
             "'%Sample Rate = 250 Hz' at its beginning"
         )
-    return int(channels[1]), float(rate[1])
-
-
-def _columns(lines: list[str]) -> tuple[int, list[str]]:
-    """Return the number of the first line of numbers, and the column names if there are any."""
-    first = next((i for i, line in enumerate(lines) if line and not line.startswith("%")), len(lines))
-    names = [name.strip() for name in lines[first].split(",")] if first < len(lines) else []
-    if names and re.fullmatch(r"[-+.\deE]+", names[0]):
-        return first, []
-    return first + 1, names
-
-
-def _numbers(path: Path, lines: list[str], first: int, notes: list[str]) -> FloatArray:
-    """Return the table; text such as ``12:00:53.329`` becomes NaN, a broken last line is left out."""
-    body = [line for line in lines[first:] if line.strip()]
-    if not body:
+    if not rows:
         raise WrongFile(f"{path} holds no samples; was the recording stopped before it began?")
-    width = body[0].count(",")
-    if body[-1].count(",") < width:
-        body.pop()
-        notes.append("the last line is broken off and left out")
-    for number, line in enumerate(body, first + 1):
-        if line.count(",") != width:
+    return text, names, rows[:100], begin
+
+
+def _dialect(path: Path, head: str, rows: list[bytes]) -> _Dialect:
+    """Return how cells are separated, by the first lines."""
+    joined = b"\n".join(rows)
+    for separator in (b"\t", b";"):
+        if separator in rows[0]:
+            return _Dialect(separator, decimal_comma=b"," in joined)
+    spaced = [cell.strip() for row in rows for cell in row.split(b", ")]
+    with_comma = sum(re.fullmatch(rb"[-+]?\d+,\d+", cell) is not None for cell in spaced)
+    if 2 * with_comma > len(spaced) and not any(re.fullmatch(rb"[-+]?\d+\.\d+", cell) for cell in spaced):
+        return _Dialect(b", ", decimal_comma=True)
+    counted = re.search(r"Number of channels\s*=\s*(\d+)", head)
+    n_channels = int(counted[1]) if counted else 4
+    if b"." not in joined and rows[0].count(b",") >= 2 * n_channels:
+        raise WrongFile(
+            f"{path} has decimal commas that cannot be told from the commas between its columns; save it with points "
+            "in its numbers, or with semicolons between its columns"
+        )
+    return _Dialect(b",", decimal_comma=False)
+
+
+def _rate_hz(path: Path, head: str) -> float:
+    rate = re.search(r"Sample Rate\s*=\s*(\d+(?:[.,]\d+)?)", head)
+    if not rate or not float(rate[1].replace(",", ".")) > 0:
+        raise WrongFile(
+            f"{path} is no text file of the OpenBCI GUI, or lacks part of its header: it needs a line such as "
+            "'%Sample Rate = 250 Hz' at its beginning"
+        )
+    return float(rate[1].replace(",", "."))
+
+
+def _layout(
+    path: Path, head: str, names: list[str], n_columns: int, profile: DeviceProfile | None
+) -> _Layout:
+    """Return which column holds what: by their names, by the header, by the device, else by how many there are."""
+    counted = re.search(r"Number of channels\s*=\s*(\d+)", head)
+    n_channels = int(counted[1]) if counted else None
+    lower = [name.lower() for name in names]
+    eeg = tuple(i for i, name in enumerate(lower) if re.match(r"(exg|eeg)[ _]channel|(exg|eeg) ?\d+$", name))
+    if eeg:
+        if len(names) != n_columns:
             raise WrongFile(
-                f"{path} has {line.count(',') + 1} columns in line {number}, but {width + 1} before; "
+                f"{path} names {len(names)} columns, but its lines have {n_columns}; a column was lost or added, so "
+                "nobody can say which is which"
+            )
+        if n_channels is not None and len(eeg) != n_channels:
+            raise WrongFile(f"{path} says that it has {n_channels} channels, but its columns name {len(eeg)}")
+        index = next((i for i, name in enumerate(lower) if name.replace(" ", "") == "sampleindex"), None)
+        stamp = next((i for i, name in enumerate(lower) if name == "timestamp"), None)
+        return _Layout(n_columns, eeg, index, stamp)
+    if n_channels is None and profile is not None:
+        n_channels = profile.n_channels
+    if n_channels is None:
+        fits = [n for n in _PROFILES if n_columns - n in _OTHER_COLUMNS]
+        if len(fits) != 1:
+            raise WrongFile(
+                f"{path} does not say how many channels it has, and {n_columns} columns fit no board; say by --device "
+                "which it was"
+            )
+        n_channels = fits[0]
+    if n_columns < 1 + n_channels:
+        raise WrongFile(
+            f"{path} has {n_columns} columns, but an index and {n_channels} channels need {1 + n_channels}: "
+            "columns are missing"
+        )
+    return _Layout(n_columns, tuple(range(1, 1 + n_channels)), 0, None)
+
+
+def _profile(path: Path, n_channels: int, notes: list[str]) -> DeviceProfile:
+    if n_channels not in _PROFILES:
+        raise WrongFile(
+            f"{path} has {n_channels} channels without labels; name a device whose labels they get"
+        )
+    profile = load_profile(_PROFILES[n_channels])
+    notes.append(f"the file names no electrodes: labels as {profile.title}'s default montage")
+    return profile
+
+
+def _pieces(path: Path, begin: int) -> Iterator[tuple[int, bytes]]:
+    """Return whole lines, some megabytes at a time, with the byte at which they begin."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        rest, at = b"", begin
+        while content := file.read(_PIECE_BYTES):
+            lines, newline, rest_now = (rest + content).rpartition(b"\n")
+            if newline:
+                yield at, lines + newline
+                at += len(lines) + 1
+            rest = rest_now
+        if rest.strip():
+            yield at, rest
+
+
+def _scan(path: Path, begin: int, dialect: _Dialect, layout: _Layout, notes: list[str]) -> _Lines:
+    """Look at every line once."""
+    lines, line_number = _Lines(), 1
+    with path.open("rb") as file:
+        line_number += file.read(begin).count(b"\n")
+    size = path.stat().st_size
+    for at, content in _pieces(path, begin):
+        lines.starts.append(at)
+        lines.first.append(lines.n_samples)
+        is_last = at + len(content) >= size
+        rows = _rows(path, dialect.plain(content), layout.n_columns, line_number, notes if is_last else None)
+        lines.n_empty += int(np.isnan(rows[:, list(layout.eeg)]).sum())
+        if layout.index is not None:
+            lines.index.append(rows[:, layout.index].astype(np.float32))
+        if layout.stamp is not None:
+            lines.stamps_s.append(rows[:, layout.stamp])
+        _refuse_text(path, dialect, content, rows, layout, line_number)
+        lines.n_samples += len(rows)
+        line_number += content.count(b"\n")
+    lines.starts.append(size)
+    if not lines.n_samples:
+        raise WrongFile(f"{path} holds no samples; was the recording stopped before it began?")
+    return lines
+
+
+def _rows(
+    path: Path, content: bytes, n_columns: int, line_number: int, last_notes: list[str] | None = None
+) -> FloatArray:
+    """Return the cells of plain lines as numbers, NaN where they are none, shape (n_lines, n_columns).
+
+    ``last_notes`` are given with the file's last lines, of which the very last may be broken off.
+    """
+    texts = content.split(b"\n")
+    numbers = [i for i, line in enumerate(texts) if line.strip(b" ,")]
+    body = [texts[i] for i in numbers]
+    if last_notes is not None and body and body[-1].count(b",") < n_columns - 1:
+        body.pop()
+        last_notes.append("the last line is broken off and left out")
+    for i, line in zip(numbers, body, strict=False):
+        if line.count(b",") != n_columns - 1:
+            raise WrongFile(
+                f"{path} has {line.count(b',') + 1} columns in line {line_number + i}, but {n_columns} before; "
                 "cut the file there, or remove the line"
             )
+    if not body:
+        return np.empty((0, n_columns))
     try:
-        return np.array(np.loadtxt(body, delimiter=",", ndmin=2, converters=_number), dtype=np.float64)
-    except ValueError as error:
-        raise WrongFile(f"{path} cannot be read as numbers: {error}") from None
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
+        cells = np.array(b",".join(body).split(b","))
+        return cells.astype(np.float64).reshape(-1, n_columns)
     except ValueError:
-        return np.nan
+        return np.array([_value(cell) for line in body for cell in line.split(b",")]).reshape(-1, n_columns)
 
 
-def _stamps(rows: FloatArray, names: list[str]) -> FloatArray | None:
-    """Return the computer's time stamps in seconds; old files have milliseconds."""
-    if "Timestamp" not in names:
-        return None
-    stamps = rows[:, names.index("Timestamp")]
-    return stamps / 1000.0 if np.nanmax(stamps) > 1e11 else stamps
+def _value(cell: bytes) -> float:
+    text = cell.decode("latin-1").strip()
+    return float(text) if _NUMBER.fullmatch(text) else np.nan
+
+
+def _refuse_text(
+    path: Path, dialect: _Dialect, content: bytes, rows: FloatArray, layout: _Layout, line_number: int
+) -> None:
+    """Raise if a cell of the EEG, or of the index, holds a text: a missing value is empty or ``nan``."""
+    asked = list(layout.eeg) + ([] if layout.index is None else [layout.index])
+    if not np.isnan(rows[:, asked]).any():
+        return
+    for i, line in enumerate(dialect.plain(content).split(b"\n")):
+        cells = line.split(b",")
+        for column in asked if len(cells) == layout.n_columns else ():
+            text = cells[column].decode("utf-8", "replace").strip()
+            if text and not _NUMBER.fullmatch(text):
+                raise WrongFile(
+                    f"{path} holds {text!r} in column {column + 1} of line {line_number + i}, where a number should "
+                    "be; a spreadsheet may have rewritten it: use the file as the OpenBCI GUI wrote it"
+                )
+
+
+def _breaks(lines: _Lines, layout: _Layout, rate_hz: float, notes: list[str]) -> list[Break]:
+    """Return where samples are missing, by the index and the computer's stamps."""
+    stamps_s = np.concatenate(lines.stamps_s) if layout.stamp is not None else None
+    if stamps_s is not None and np.isfinite(stamps_s).any():
+        # Old files have milliseconds.
+        stamps_s = stamps_s / 1000.0 if np.nanmax(stamps_s) > 1e11 else stamps_s
+    else:
+        stamps_s = None
+    if layout.index is None:
+        notes.append("the file has no sample index, so lost packets cannot be told")
+        return []
+    index = np.concatenate(lines.index)
+    if not np.isfinite(index).all() or index.max() >= _LONGEST_TURN or index.min() < 0:
+        notes.append("the first column is no sample index of the board, so lost packets cannot be told")
+        return []
+    missing = _missing(index.astype(np.float64), stamps_s, rate_hz)
+    places = np.flatnonzero(missing)
+    return [Break(int(place) + 1, int(missing[place])) for place in places]
 
 
 def _missing(index: FloatArray, stamps_s: FloatArray | None, rate_hz: float) -> NDArray[np.int64]:
@@ -127,9 +354,38 @@ def _missing(index: FloatArray, stamps_s: FloatArray | None, rate_hz: float) -> 
     return np.maximum(missing, 0)
 
 
-def _on_grid(
-    samples_uv: FloatArray, missing: NDArray[np.int64], rate_hz: float, notes: list[str]
-) -> FloatArray:
-    places = np.flatnonzero(missing)
-    gaps = [limited_gap(int(missing[place]), rate_hz, notes) for place in places]
-    return with_gaps(np.split(samples_uv, places + 1), gaps)
+@dataclass(slots=True, eq=False)
+class _TextSamples:
+    """The channels of a text file; the piece that was read last is kept."""
+
+    path: Path
+    dialect: _Dialect
+    n_columns: int
+    eeg: tuple[int, ...]
+    scale_uv: float
+    lines: _Lines
+    _piece: int = -1
+    _samples_uv: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+
+    def read(self, first: int, end: int) -> FloatArray:
+        """Return samples ``first`` to ``end`` in µV."""
+        samples_uv = np.empty((end - first, len(self.eeg)))
+        piece = int(np.searchsorted(self.lines.first, first, "right")) - 1
+        done = first
+        while done < end:
+            begins, values = self.lines.first[piece], self._of_piece(piece)
+            stop = min(end, begins + len(values))
+            samples_uv[done - first : stop - first] = values[done - begins : stop - begins]
+            done, piece = max(stop, done), piece + 1
+        return samples_uv
+
+    def _of_piece(self, piece: int) -> FloatArray:
+        if piece != self._piece:
+            start, stop = self.lines.starts[piece : piece + 2]
+            with self.path.open("rb") as file:
+                file.seek(start)
+                content = self.dialect.plain(file.read(stop - start))
+            last: list[str] | None = [] if piece == len(self.lines.first) - 1 else None
+            rows = _rows(self.path, content, self.n_columns, 1, last)
+            self._piece, self._samples_uv = piece, rows[:, list(self.eeg)] * self.scale_uv
+        return self._samples_uv

@@ -1,6 +1,7 @@
 """The EEG stream of an XDF file: chosen among its streams, in µV, on a regular grid with its gaps.
 
-In: a path, packed or not, whole or broken off. Out: a ``Recording``. Only the chosen stream's samples are read.
+In: a path, packed or not, whole or broken off. Out: a ``Recording`` that reads samples when they are asked for. Only
+the chosen stream's samples are read.
 """
 
 from __future__ import annotations
@@ -8,47 +9,41 @@ from __future__ import annotations
 import gzip
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from neurofb.acquisition.readers.recording import Recording, limited_gap
-from neurofb.acquisition.readers.xdf_times import (
-    StreamTimes,
-    ends_in_garbage,
-    finite_offsets,
-    read_times,
-)
+from neurofb.acquisition.readers.eeg_signals import Asked, EegSignals, Signal, choose_eeg
+from neurofb.acquisition.readers.recording import Recording, laid_out
+from neurofb.acquisition.readers.xdf_holes import find_holes, survey, true_rate_hz
+from neurofb.acquisition.readers.xdf_times import ClockCorrection, ends_in_garbage, finite_offsets
 from neurofb.chunk import FloatArray
-from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
-from neurofb.devices.electrodes import standard_labels
-from neurofb.errors import StreamMissing, WrongFile, WrongStream
+from neurofb.errors import StreamMissing, WrongFile
 from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.headers import channel_texts
 from neurofb.xdf.stream import XdfStream
 
-#: A hole this long ends a segment. Radio headsets send bursts up to 0.2 s apart: those are no holes.
-_BREAK_S = 0.5
-_BREAK_SAMPLES = 4
-_RATE_LIMIT = 0.005
-#: How much is unpacked, and how many samples are scaled, at a time.
-_PIECE_BYTES, _PIECE_SAMPLES = 1 << 20, 1 << 16
+#: How much is unpacked, and how many stamps are read, at a time.
+_PIECE_BYTES, _PIECE_SAMPLES = 1 << 20, 1 << 14
+#: Stamps are surveyed in so many places.
+_SURVEYED = 16
+#: A stamp further from 0 than 30,000 years is damage.
+_LATEST_S = 1e12
 
 
-def read_xdf(path: Path, query: str | None = None, profile: DeviceProfile | None = None) -> Recording:
+def read_xdf(path: Path, query: str | None, asked: Asked) -> Recording:
     """Return one EEG stream of an XDF file.
 
     Parameters
     ----------
     path : Path
         The file; one that was broken off is read as far as it goes.
-    query : str, optional
+    query : str or None
         Which stream: its name, its type or its number; needed if several could be meant.
-    profile : DeviceProfile, optional
-        The device: chooses the EEG columns, and gives labels and unit where the stream has none.
+    asked : Asked
+        The device: chooses the EEG columns, and gives labels and unit where the stream has none; and the unit.
 
     Raises
     ------
@@ -58,42 +53,84 @@ def read_xdf(path: Path, query: str | None = None, profile: DeviceProfile | None
         If the file has no stream that can be read.
     """
     notes: list[str] = []
-    with _unpacked(path, notes) as plain:
-        file = read_xdf_file(plain)
-        if not file.streams:
-            raise WrongFile(f"{path} cannot be read as XDF: {'; '.join(file.problems)}")
-        notes += file.damage
-        stream = _chosen(path, file, query)
-        labels = _channel_texts(stream, "label")
-        columns, names = _eeg(path, stream, labels, profile)
-        scales_uv = _scales_uv(path, stream, columns, profile)
-        n_samples, offsets = _trusted(stream, notes)
-        if left_out := [labels[i] for i in range(len(labels)) if i not in columns]:
-            notes.append(f"left out, as no EEG: {', '.join(left_out)}")
-        samples_uv = _samples_uv(stream, columns, scales_uv, _times(stream, n_samples, offsets), notes)
-    return Recording(names, stream.header.rate_hz, samples_uv, tuple(notes))
+    plain, folder = _unpacked(path, notes)
+    file = read_xdf_file(plain)
+    if not file.streams:
+        raise WrongFile(f"{path} cannot be read as XDF: {'; '.join(file.problems)}")
+    notes += file.damage
+    stream = _chosen(path, file, query)
+    eeg = _eeg(path, stream, asked, notes)
+    n_samples, offsets = _trusted(stream, notes)
+    times = _Times(stream, n_samples, offsets)
+    nominal_hz = stream.header.rate_hz
+    found = survey(times.some_raw(), nominal_hz)
+    if found.per_s != 1.0:
+        notes.append(f"its time stamps are in {found.unit}, and are taken so")
+        times.per_s = found.per_s
+    rate_hz = true_rate_hz(found, nominal_hz, notes)
+    packets = asked.profile.packets if asked.profile is not None else None
+    breaks = find_holes(times.pieces, found, rate_hz, packets.samples if packets else 1, notes)
+    stretches = laid_out(n_samples, breaks, rate_hz, notes)
+    return Recording(eeg.labels, rate_hz, _XdfSamples(stream, eeg, folder), stretches, tuple(notes))
 
 
-@contextmanager
-def _unpacked(path: Path, notes: list[str]) -> Iterator[Path]:
-    """Unpack a packed file to the disk while it is read: samples are read from it piece by piece."""
+@dataclass(slots=True)
+class _Times:
+    """The times of a stream on the recording computer's clock, in s, piece by piece."""
+
+    stream: XdfStream
+    n_samples: int
+    offsets: FloatArray
+    #: How many of the stamps' unit are a second.
+    per_s: float = 1.0
+
+    def some_raw(self) -> Iterator[FloatArray]:
+        """Return stamps as they stand in the file, of some places."""
+        last = max(self.n_samples - _PIECE_SAMPLES, 0)
+        for first in np.unique(np.linspace(0, last, _SURVEYED).astype(np.int64)).tolist():
+            yield self.stream.stamps_s(first, min(first + _PIECE_SAMPLES, self.n_samples))
+
+    def pieces(self) -> Iterator[FloatArray]:
+        """Return all times; those that damage has made impossible are NaN."""
+        correction = ClockCorrection(self.offsets)
+        for first in range(0, self.n_samples, _PIECE_SAMPLES):
+            stamps_s = self.stream.stamps_s(first, min(first + _PIECE_SAMPLES, self.n_samples)) / self.per_s
+            stamps_s[~(np.abs(stamps_s) < _LATEST_S)] = np.nan
+            yield correction.push(stamps_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _XdfSamples:
+    """The EEG columns of a stream."""
+
+    stream: XdfStream
+    eeg: EegSignals
+    #: Where a packed file was unpacked; it is removed with the last recording that reads from it.
+    folder: tempfile.TemporaryDirectory[str] | None
+
+    def read(self, first: int, end: int) -> FloatArray:
+        """Return samples ``first`` to ``end`` in µV."""
+        values = self.stream.values(first, end)[:, list(self.eeg.columns)]
+        samples_uv: FloatArray = np.multiply(values, self.eeg.scales_uv, dtype=np.float64)
+        return samples_uv
+
+
+def _unpacked(path: Path, notes: list[str]) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """Return a plain file, and the folder to which a packed one was unpacked."""
     if not path.name.lower().endswith("z"):
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="neurofb-") as folder:
-        plain = Path(folder) / path.name
-        with gzip.open(path) as packed, plain.open("wb") as file:
-            try:
-                while piece := packed.read1(_PIECE_BYTES):
-                    file.write(piece)
-            except (EOFError, zlib.error) as error:
-                notes.append(
-                    f"the packed file is broken off or damaged, and is read as far as it goes: {error}"
-                )
-        with plain.open("rb") as file:
-            if file.read(4) != b"XDF:":
-                raise WrongFile(f"{path} is no XDF file: it does not begin with 'XDF:'")
-        yield plain
+        return path, None
+    folder = tempfile.TemporaryDirectory(prefix="neurofb-")
+    plain = Path(folder.name) / path.name
+    with gzip.open(path) as packed, plain.open("wb") as file:
+        try:
+            while piece := packed.read1(_PIECE_BYTES):
+                file.write(piece)
+        except (EOFError, zlib.error) as error:
+            notes.append(f"the packed file is broken off or damaged, and is read as far as it goes: {error}")
+    with plain.open("rb") as file:
+        if file.read(4) != b"XDF:":
+            raise WrongFile(f"{path} is no XDF file: it does not begin with 'XDF:'")
+    return plain, folder
 
 
 def _chosen(path: Path, file: XdfFile, query: str | None) -> XdfStream:
@@ -126,50 +163,33 @@ def _described(stream: XdfStream) -> str:
     return f"{header.number}: {header.name!r}, type {header.type!r}, {size}, {stream.n_samples} samples"
 
 
-def _channel_texts(stream: XdfStream, key: str) -> tuple[str, ...]:
-    """Return a property of each channel from the stream's header; empty unless it has it for all."""
-    texts = channel_texts(stream.header.desc, key)
-    return texts if len(texts) == stream.header.n_channels and all(texts) else ()
-
-
-def _eeg(
-    path: Path, stream: XdfStream, labels: Sequence[str], profile: DeviceProfile | None
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return the EEG columns and their labels."""
-    if profile is not None:
-        return columns_of_profile(profile, stream.header.n_channels, labels), profile.labels
-    if not labels:
-        raise WrongStream(
+def _eeg(path: Path, stream: XdfStream, asked: Asked, notes: list[str]) -> EegSignals:
+    """Return the EEG among the columns of a stream."""
+    header = stream.header
+    n = header.n_channels
+    labels, units, kinds = (_channel_texts(stream, key) for key in ("label", "unit", "type"))
+    if asked.profile is None and not any(labels):
+        raise WrongFile(
             f"{path}: the stream {_described(stream)}, names no channels; say by --device which device "
             "it was, and its profile gives labels and unit"
         )
-    kinds = [kind.lower() for kind in _channel_texts(stream, "type")]
-    eeg = [i for i, kind in enumerate(kinds) if kind == "eeg"] or list(range(len(labels)))
-    columns = tuple(eeg[i] for i in columns_on_head([labels[i] for i in eeg]))
-    return columns, standard_labels([labels[i] for i in columns])
-
-
-def _scales_uv(
-    path: Path, stream: XdfStream, columns: Sequence[int], profile: DeviceProfile | None
-) -> list[float]:
-    """Return how many µV the unit of each column is: by the stream's text, else by the profile."""
-    units = _channel_texts(stream, "unit")
-    if not units and profile is not None:
-        return [profile.unit_uv] * len(columns)
-    if not units:
-        raise WrongStream(
+    if asked.profile is None and not any(units) and asked.unit is None:
+        raise WrongFile(
             f"{path}: the stream {_described(stream)}, names no unit; say by --device which device it was, "
-            "and its profile gives it"
+            "and its profile gives it, or say the unit by --unit uV"
         )
-    scales = [unit_uv(units[i]) for i in columns]
-    known = [scale for scale in scales if scale is not None]
-    if len(known) < len(scales):
-        strange = sorted({units[i] for i, scale in zip(columns, scales, strict=True) if scale is None})
-        raise WrongStream(
-            f"{path}: the stream {_described(stream)}, has the unit {', '.join(map(repr, strange))}; "
-            "EEG needs a voltage, such as microvolts, uV or V: choose another stream by --stream"
-        )
-    return known
+    signals = [Signal(labels[i], units[i], kinds[i], header.rate_hz) for i in range(n)]
+    if not any(kind.lower() == "eeg" for kind in kinds):
+        # Nothing is said to be EEG: types in a program's own words do not decide.
+        signals = [Signal(signal.label, signal.unit, "", header.rate_hz) for signal in signals]
+    return choose_eeg(path, signals, asked, notes)
+
+
+def _channel_texts(stream: XdfStream, key: str) -> tuple[str, ...]:
+    """Return a property of each channel from the stream's header, empty where it has none."""
+    texts = channel_texts(stream.header.desc, key)
+    n = stream.header.n_channels
+    return texts if len(texts) == n else ("",) * n
 
 
 def _trusted(stream: XdfStream, notes: list[str]) -> tuple[int, FloatArray]:
@@ -185,55 +205,3 @@ def _trusted(stream: XdfStream, notes: list[str]) -> tuple[int, FloatArray]:
         return n_there, offsets
     notes.append(f"left out: {n_there - counted} samples of garbage that the sender left behind at its end")
     return counted, offsets[:-1]
-
-
-def _times(stream: XdfStream, n_samples: int, offsets: FloatArray) -> StreamTimes:
-    return read_times(
-        stream.stamps_s(0, n_samples),
-        offsets,
-        max(_BREAK_S, _BREAK_SAMPLES / stream.header.rate_hz),
-        can_drop_samples=_can_drop_samples(stream.header.desc),
-    )
-
-
-def _samples_uv(
-    stream: XdfStream,
-    columns: Sequence[int],
-    scales_uv: Sequence[float],
-    times: StreamTimes,
-    notes: list[str],
-) -> FloatArray:
-    """Return the samples in µV with NaN for the holes between segments, counted by their time stamps."""
-    gaps = [0, *_gaps(times, stream.header.rate_hz, notes)]
-    samples_uv = np.full((len(times.times_s) + sum(gaps), len(columns)), np.nan)
-    for (first, end), shift in zip(times.segments, np.cumsum(gaps).tolist(), strict=True):
-        for start in range(first, end, _PIECE_SAMPLES):
-            stop = min(start + _PIECE_SAMPLES, end)
-            values = stream.values(start, stop)[:, columns]
-            np.multiply(values, scales_uv, out=samples_uv[start + shift : stop + shift], dtype=np.float64)
-    return samples_uv
-
-
-def _gaps(times: StreamTimes, rate_hz: float, notes: list[str]) -> list[int]:
-    """Return how many samples are missing after each segment but the last."""
-    found_hz = times.rate_hz or rate_hz
-    if abs(found_hz / rate_hz - 1) > _RATE_LIMIT:
-        notes.append(f"samples came at {found_hz:.2f} Hz, but the stream says {rate_hz:g} Hz")
-    gaps = []
-    for hole_s in times.breaks_s():
-        if hole_s <= 0:
-            notes.append(
-                f"the clock was set back by {-hole_s:.3f} s; the samples before and after are joined"
-            )
-        missing = max(round(hole_s * rate_hz) - 1, 0)
-        gaps.append(limited_gap(missing, rate_hz, notes))
-    if any(gaps):
-        notes.append(f"{sum(gaps)} samples are missing in {np.count_nonzero(gaps)} gaps")
-    return gaps
-
-
-def _can_drop_samples(desc: Mapping[str, object]) -> bool:
-    """Return whether the stream states that it can drop samples, as video does: then its stamps are kept."""
-    synchronization = desc.get("synchronization")
-    value = synchronization.get("can_drop_samples") if isinstance(synchronization, dict) else None
-    return str(value).lower() == "true"

@@ -1,20 +1,17 @@
-"""Times of a recorded stream: the sender's clock put on the recording computer's, jitter removed, breaks found.
+"""Times of a recorded stream: the sender's clock put on the recording computer's, piece by piece.
 
-In: the stamps of an XDF stream, its clock offsets, its rate. Out: corrected times and the segments between breaks.
-Nothing is kept.
+In: the stamps of an XDF stream, its clock offsets. Out: corrected times. Kept: how far the sender's clock has come.
 
-The rules are those of pyxdf's ``load_xdf`` (the reference reader of XDF), so that a recording has the same gaps here:
+The rules are those of pyxdf's ``load_xdf`` (the reference reader of XDF):
 
 - offsets are split where the sender's clock was reset: time runs backwards between two measurements, or both the time
   and the offset jump far outside of their usual steps (median absolute deviations);
-- each part gets a line through its offsets that outliers hardly move (Huber's loss, quadratic up to 0.1 ms);
-- times further apart than a break end a segment, and each segment gets the straight line through its times.
+- each part gets a line through its offsets that outliers hardly move (Huber's loss, quadratic up to 0.1 ms).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -42,73 +39,35 @@ _MAD_TO_STD = 1.4826
 Segment = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamTimes:
-    """The sample times of a stream."""
-
-    #: On the recording computer's clock, evenly spaced within each segment; shape (n_samples,).
-    times_s: FloatArray
-    #: First sample and the one behind the last of each run without a break.
-    segments: list[Segment]
-
-    @property
-    def rate_hz(self) -> float | None:
-        """The mean rate within segments; None if none has two samples."""
-        steps = [
-            (last - first - 1, self.times_s[last - 1] - self.times_s[first]) for first, last in self.segments
-        ]
-        n_steps, lasts_s = (sum(column) for column in zip(*steps, strict=True))
-        return float(n_steps / lasts_s) if n_steps and lasts_s > 0 else None
-
-    def breaks_s(self) -> list[float]:
-        """Return the time from the last sample of each segment to the first of the next."""
-        ends, starts = self.segments[:-1], self.segments[1:]
-        return [
-            float(self.times_s[first] - self.times_s[end - 1])
-            for (_, end), (first, _) in zip(ends, starts, strict=True)
-        ]
-
-
-def read_times(
-    stamps_s: FloatArray, offsets: FloatArray, break_s: float, *, can_drop_samples: bool = False
-) -> StreamTimes:
-    """Return the times of a regular stream.
+class ClockCorrection:
+    """Puts stamps on the recording computer's clock; each part between resets of the sender's has its own line.
 
     Parameters
     ----------
-    stamps_s : ndarray, shape (n_samples,)
-        As the sender gave them; at least one.
     offsets : ndarray, shape (n_offsets, 2)
         Measurements of the sender's clock: when, on the recording computer, and what to add to a stamp, in s.
-    break_s : float
-        Samples further apart belong to two segments.
-    can_drop_samples : bool
-        Whether the stream says that it leaves samples out: then its times are kept as they are, in one segment.
     """
-    times_s = synchronized(_mended(stamps_s), offsets)
-    if can_drop_samples:
-        return StreamTimes(times_s, [(0, len(times_s))])
-    segments = _segments(np.abs(np.diff(times_s)) > break_s)
-    for first, end in segments:
-        times_s[first:end] = _line(times_s[first:end])
-    return StreamTimes(times_s, segments)
 
+    def __init__(self, offsets: FloatArray) -> None:
+        self._measured_s = offsets[:, 0]
+        resets = _segments(_clock_resets(offsets)) if len(offsets) else []
+        self._parts = [(end, *fit_offsets(offsets[first:end])) for first, end in resets]
+        self._part = 0
 
-def synchronized(stamps_s: FloatArray, offsets: FloatArray) -> FloatArray:
-    """Return stamps on the recording computer's clock; each part between resets of the sender's has its own line."""
-    times_s, measured_s = stamps_s.copy(), offsets[:, 0]
-    resets = _segments(_clock_resets(offsets)) if len(offsets) else []
-    start = 0
-    for first, end in resets:
-        stop = len(stamps_s)
-        if end < len(offsets):
-            rest = stamps_s[start:]
-            later = np.abs(rest - measured_s[end - 1]) >= np.abs(rest - measured_s[end])
-            stop = start + int(later.argmax()) if later.any() else stop
-        intercept_s, drift = fit_offsets(offsets[first:end])
-        times_s[start:stop] += intercept_s + drift * stamps_s[start:stop]
-        start = stop
-    return times_s
+    def push(self, stamps_s: FloatArray) -> FloatArray:
+        """Return the times of the next stamps, in the order of the stream."""
+        times_s, start = stamps_s.copy(), 0
+        while self._parts and start < len(stamps_s):
+            end, intercept_s, drift = self._parts[self._part]
+            stop = len(stamps_s)
+            if self._part + 1 < len(self._parts):
+                rest = stamps_s[start:]
+                later = np.abs(rest - self._measured_s[end - 1]) >= np.abs(rest - self._measured_s[end])
+                stop = start + int(later.argmax()) if later.any() else stop
+                self._part += bool(later.any())
+            times_s[start:stop] += intercept_s + drift * stamps_s[start:stop]
+            start = stop
+        return times_s
 
 
 def fit_offsets(offsets: FloatArray) -> tuple[float, float]:
@@ -178,28 +137,6 @@ def _segments(breaks: NDArray[np.bool_]) -> list[Segment]:
     """Return the runs between breaks; ``breaks[i]`` says whether one lies after item ``i``."""
     edges: Sequence[int] = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(breaks) + 1]
     return list(pairwise(edges))
-
-
-def _line(times_s: FloatArray) -> FloatArray:
-    """Return the straight line through times, by least squares."""
-    n = len(times_s)
-    if n < 2:
-        return times_s
-    x = np.arange(n) - (n - 1) / 2
-    middle_s = times_s.mean()
-    slope_s = float(x @ (times_s - middle_s)) / (n * (n * n - 1) / 12)
-    line_s: FloatArray = middle_s + slope_s * x
-    return line_s
-
-
-def _mended(stamps_s: FloatArray) -> FloatArray:
-    """Return stamps with those that damage has made impossible replaced by the line between their neighbours."""
-    fine = _possible(stamps_s)
-    if fine.all() or not fine.any():
-        return np.where(fine, stamps_s, 0.0)
-    index = np.arange(len(stamps_s))
-    between_s: FloatArray = np.interp(index, index[fine], stamps_s[fine])
-    return between_s
 
 
 def _possible(times_s: FloatArray) -> NDArray[np.bool_]:
