@@ -61,11 +61,13 @@ test-wheel: $(READY)
 test-long: $(READY)
 	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/xdf/test_file.py tests/recording/test_crash.py tests/recording/test_labrecorder.py \
 	  tests/screens/test_demo_with_screens.py -k "ten_minutes or kill or labrecorder or demo"
+	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/acquisition/test_large_files.py tests/offline/test_played_chain.py
 
 fuzz: $(READY)
 	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py -k "no_schedule or several"
 	NEUROFB_SESSIONS=2000 $(PYTEST) --timeout 3600 tests/engine/test_whole_sessions.py -k drawn_session
 	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/offline/test_rerun.py -k any_byte
+	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/acquisition/test_file_properties.py
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[screens]"

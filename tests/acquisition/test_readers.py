@@ -196,7 +196,7 @@ def test_xdf_channels_of_other_type_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "made.xdf").write_bytes(made_xdf(np.ones((10, 2)), "uV", types=("EEG", "AUX")))
     recording = read_recording(tmp_path / "made.xdf")
     assert recording.labels == ("Fz",)
-    assert recording.notes == ("left out, as no EEG: Cz (of type AUX)",)
+    assert recording.notes[0] == "left out, as no EEG: Cz (of type AUX)"
 
 
 def made_xdf(
@@ -294,7 +294,11 @@ def test_xdf_clock_resets_and_labels_by_profile(data_dir: Path, tmp_path: Path) 
     eeg = next(s for s in streams if s["info"]["name"] == ["BioSemi"])
     there = np.isfinite(recording.samples_uv).all(axis=1)
     np.testing.assert_array_equal(recording.samples_uv[there], eeg["time_series"])
-    assert any("samples are missing in 1 gaps" in note for note in recording.notes)
+    # It says 100 Hz and sent 92.93; the sender's clock was away for 273.6 s.
+    assert recording.rate_hz == pytest.approx(eeg["info"]["effective_srate"], abs=0.01)
+    longest = max(length for _, length in recording.gaps())
+    assert longest / recording.rate_hz == pytest.approx(273.55, abs=0.1)
+    assert any("samples came at 92.93 Hz, but the stream says 100 Hz" in note for note in recording.notes)
 
 
 @pytest.mark.parametrize(

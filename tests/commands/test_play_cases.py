@@ -176,7 +176,7 @@ def test_xdf_channels_have_units_of_their_own(play, tmp_path):
     assert_refused(play(path), "channel Cz names no unit")
 
 
-@pytest.mark.parametrize(("factor", "size"), [(1e3, "Fz 6.7"), (1e-3, "Fz 0.00")])
+@pytest.mark.parametrize(("factor", "size"), [(1e3, "Fz 7.2e+03 µV"), (1e-3, "Fz 0.0072 µV")])
 def test_size_that_no_eeg_has_is_told(play, tmp_path, factor, size):
     samples_uv = made_eeg(1000) * factor
     path = write_xdf(tmp_path / "a.xdf", samples_uv, np.arange(1000) / RATE_HZ)

@@ -47,7 +47,9 @@ def write_edf(
     is_bdf = path.suffix == ".bdf"
     width = 3 if is_bdf else 2
     low, high = -8000, 8000  # so that the physical range fits its eight letters in any unit
-    n_records = min((len(s.values) // s.rate_hz for s in signals), default=len(onsets_s or ()))
+    n_records = min(
+        (len(s.values) // s.rate_hz for s in signals), default=0 if onsets_s is None else len(onsets_s)
+    )
     n_marks = 30  # samples of the annotation signal in a record
     marks = [f"{'BDF' if is_bdf else 'EDF'} Annotations"] if onsets_s is not None else []
     head = [b"\xffBIOSEMI" if is_bdf else b"0".ljust(8), b"X X X X".ljust(80), b"Startdate X X X X".ljust(80)]
@@ -100,6 +102,7 @@ def write_brainvision(
     markers: Sequence[str] = ("New Segment,,1,1,0,20240101100000000000",),
     vectorized: bool = False,
     encoding_: str = "utf-8",
+    rate_hz: float = 250.0,
     more: str = "",
 ) -> Path:
     """Write INT_16 in steps of 0.1 µV, with the header's unit; each marker is a line without its number."""
@@ -114,7 +117,7 @@ def write_brainvision(
         (
             "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\n"
             f"DataFile={data or stem + '.eeg'}\nMarkerFile={stem}.vmrk\nDataFormat=BINARY\n"
-            f"DataOrientation={orientation}\nNumberOfChannels={len(labels)}\nSamplingInterval=4000\n"
+            f"DataOrientation={orientation}\nNumberOfChannels={len(labels)}\nSamplingInterval={1e6 / rate_hz:g}\n"
             f"[Binary Infos]\nBinaryFormat=INT_16\n[Channel Infos]\n{channels}\n{more}"
         ).encode(encoding_)
     )

@@ -77,9 +77,9 @@ def played_by_pyxdf(path: Path) -> dict[int, dict[str, Any]]:
     return {stream["info"]["stream_id"]: stream for stream in streams}
 
 
-def gaps_of(stream: dict[str, Any]) -> list[tuple[int, int]]:
+def gaps_of(stream: dict[str, Any], rate_hz: float) -> list[tuple[int, int]]:
     """Return the gaps between the segments that pyxdf found: first missing sample and length."""
-    rate_hz, times_s, gaps = float(stream["info"]["nominal_srate"][0]), stream["time_stamps"], []
+    times_s, gaps = stream["time_stamps"], []
     for (_, last), (first, _) in pairwise(stream["info"]["segments"]):
         missing = round((times_s[first] - times_s[last]) * rate_hz) - 1
         if missing > 0:

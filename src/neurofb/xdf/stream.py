@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,37 @@ class StoredChunk(NamedTuple):
     before_s: float
 
 
+class ChunkTable:
+    """The chunks of a stream, in columns: a file of gigabytes has millions."""
+
+    __slots__ = ("_before_s", "_body", "_n_samples", "_size", "_uniform")
+
+    def __init__(self) -> None:
+        self._body, self._n_samples, self._size = array("q"), array("q"), array("q")
+        self._uniform, self._before_s = array("b"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def __getitem__(self, at: int) -> StoredChunk:
+        return StoredChunk(
+            self._body[at], self._n_samples[at], self._size[at], bool(self._uniform[at]), self._before_s[at]
+        )
+
+    def append(self, chunk: StoredChunk) -> None:
+        """Add the next chunk."""
+        self._body.append(chunk.body)
+        self._n_samples.append(chunk.n_samples)
+        self._size.append(chunk.size)
+        self._uniform.append(chunk.uniform)
+        self._before_s.append(chunk.before_s)
+
+    def starts(self) -> NDArray[np.int64]:
+        """Return the number of the first sample of each chunk, and the one behind the last."""
+        counts = np.array(self._n_samples, dtype=np.int64)
+        return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+
+
 @dataclass(slots=True)
 class XdfStream:
     """One stream of a file."""
@@ -40,7 +72,7 @@ class XdfStream:
     #: Sample numbers before which samples may be missing, because the file is damaged there.
     holes: list[int] = field(default_factory=list)
     _offsets: list[tuple[float, float]] = field(default_factory=list)
-    _chunks: list[StoredChunk] = field(default_factory=list)
+    _chunks: ChunkTable = field(default_factory=ChunkTable)
     _n_samples: int = 0
     _last_s: float | None = 0.0
     _starts: NDArray[np.int64] | None = None
@@ -131,14 +163,19 @@ class XdfStream:
         if start >= stop:
             return
         if self._starts is None or len(self._starts) != len(self._chunks) + 1:
-            counts = [stored.n_samples for stored in self._chunks]
-            self._starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+            self._starts = self._chunks.starts()
         at = int(np.searchsorted(self._starts, start, "right")) - 1
         done = 0
         with self.path.open("rb", buffering=0) as file:
             while done < stop - start:
                 stored, begins = self._chunks[at], int(self._starts[at])
                 first, last = max(start - begins, 0), min(stop - begins, stored.n_samples)
+                if stored.uniform and last > first:  # its samples stand at known places: only those are read
+                    row = stamped_size(self._width)
+                    stored = StoredChunk(
+                        stored.body + first * row, last - first, (last - first) * row, True, 0.0
+                    )
+                    first, last = 0, stored.n_samples
                 file.seek(stored.body)
                 content = file.read(stored.size)
                 if len(content) < stored.size:

@@ -161,7 +161,7 @@ def _columns(path: Path, table: bytes, n_signals: int) -> tuple[_Column, ...]:
             raise WrongFile(f"{path}: {label} has {n_samples} samples in a data record")
         physical = number("physical_min"), number("physical_max")
         digital = number("digital_min"), number("digital_max")
-        columns.append(_Column(label, _text(fields["unit"][i]), physical, digital, n_samples, at))
+        columns.append(_Column(label, _unit(fields["unit"][i]), physical, digital, n_samples, at))
         at += n_samples
     return tuple(columns)
 
@@ -172,6 +172,12 @@ def _text(field: bytes) -> str:
         return field.decode("utf-8").strip(" \0")
     except UnicodeDecodeError:
         return field.decode("latin-1").strip(" \0")
+
+
+def _unit(field: bytes) -> str:
+    """Return a unit; long names lose their end in a field of eight letters."""
+    text = _text(field)
+    return {"microvol": "microvolts", "millivol": "millivolts"}.get(text.lower(), text)
 
 
 def _number(path: Path, what: str, field: bytes) -> float:

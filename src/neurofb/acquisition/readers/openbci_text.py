@@ -36,6 +36,10 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re
 _HEX = re.compile(r"[0-9A-F]{2}(,[0-9A-F]{4,6}){4,}", re.IGNORECASE)
 #: A sample index is below this on any board.
 _LONGEST_TURN = 256
+#: Unix time in seconds is below this for three thousand years.
+_LEAST_MS = 1e11
+#: A whole turn of the index lasts longer than this on any board.
+_LEAP_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class _Layout:
     index: int | None
     stamp: int | None
 
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """The columns that are looked at: the EEG, the index, the stamp."""
+        return (*self.eeg, *(column for column in (self.index, self.stamp) if column is not None))
+
 
 @dataclass(slots=True)
 class _Lines:
@@ -71,8 +80,11 @@ class _Lines:
     #: First byte of each piece, the number of its first line among the samples, and behind the last piece.
     starts: list[int] = field(default_factory=list)
     first: list[int] = field(default_factory=list)
-    index: list[FloatArray] = field(default_factory=list)
-    stamps_s: list[FloatArray] = field(default_factory=list)
+    #: The sample index of each piece; None once it is found to be none.
+    index: list[NDArray[np.uint8]] | None = field(default_factory=list)
+    #: Of lines that come long after the one before: their number, and how long after, in s.
+    late_s: dict[int, float] = field(default_factory=dict)
+    last_stamp_s: float = np.nan
     n_samples: int = 0
     n_empty: int = 0
 
@@ -105,11 +117,11 @@ def read_openbci_text(path: Path, asked: Asked) -> Recording:
     lines = _scan(path, begin, dialect, layout, notes)
     if lines.n_empty:
         notes.append(f"{lines.n_empty} cells are empty or 'nan': those values are missing")
-    breaks = _breaks(lines, layout, rate_hz, notes)
+    breaks = _breaks(lines, rate_hz, notes)
     stretches = laid_out(lines.n_samples, breaks, rate_hz, notes)
     scale_uv = 1.0 if asked.unit_uv is None else asked.unit_uv
     eeg = tuple(layout.eeg[i] for i in columns)
-    stored = _TextSamples(path, dialect, layout.n_columns, eeg, scale_uv, lines)
+    stored = _TextSamples(path, dialect, layout, eeg, scale_uv, lines)
     return Recording(profile.labels, rate_hz, stored, stretches, tuple(notes))
 
 
@@ -159,7 +171,11 @@ def _dialect(path: Path, head: str, rows: list[bytes]) -> _Dialect:
             return _Dialect(separator, decimal_comma=b"," in joined)
     spaced = [cell.strip() for row in rows for cell in row.split(b", ")]
     with_comma = sum(re.fullmatch(rb"[-+]?\d+,\d+", cell) is not None for cell in spaced)
-    if 2 * with_comma > len(spaced) and not any(re.fullmatch(rb"[-+]?\d+\.\d+", cell) for cell in spaced):
+    if (
+        b", " in rows[0]
+        and 2 * with_comma > len(spaced)
+        and not any(re.fullmatch(rb"[-+]?\d+\.\d+", cell) for cell in spaced)
+    ):
         return _Dialect(b", ", decimal_comma=True)
     counted = re.search(r"Number of channels\s*=\s*(\d+)", head)
     n_channels = int(counted[1]) if counted else 4
@@ -253,12 +269,11 @@ def _scan(path: Path, begin: int, dialect: _Dialect, layout: _Layout, notes: lis
         lines.starts.append(at)
         lines.first.append(lines.n_samples)
         is_last = at + len(content) >= size
-        rows = _rows(path, dialect.plain(content), layout.n_columns, line_number, notes if is_last else None)
-        lines.n_empty += int(np.isnan(rows[:, list(layout.eeg)]).sum())
-        if layout.index is not None:
-            lines.index.append(rows[:, layout.index].astype(np.float32))
-        if layout.stamp is not None:
-            lines.stamps_s.append(rows[:, layout.stamp])
+        rows = _rows(
+            path, dialect.plain(content), layout, layout.wanted, line_number, notes if is_last else None
+        )
+        lines.n_empty += int(np.isnan(rows[:, : len(layout.eeg)]).sum())
+        _add_counts(lines, rows, layout)
         _refuse_text(path, dialect, content, rows, layout, line_number)
         lines.n_samples += len(rows)
         line_number += content.count(b"\n")
@@ -268,32 +283,57 @@ def _scan(path: Path, begin: int, dialect: _Dialect, layout: _Layout, notes: lis
     return lines
 
 
+def _add_counts(lines: _Lines, rows: FloatArray, layout: _Layout) -> None:
+    """Keep what tells lost packets: the sample index, and the computer's stamps where they make a leap."""
+    if not len(rows):
+        return
+    if layout.index is None:
+        lines.index = None
+    if lines.index is not None:
+        index = rows[:, len(layout.eeg)]
+        fits = bool(((index >= 0) & (index < _LONGEST_TURN) & (index == np.floor(index))).all())
+        lines.index = [*lines.index, index.astype(np.uint8)] if fits else None
+    if layout.stamp is not None:
+        stamps_s = rows[:, -1]
+        stamps_s = np.where(stamps_s > _LEAST_MS, stamps_s / 1000.0, stamps_s)  # old files have milliseconds
+        steps_s = np.diff(stamps_s, prepend=lines.last_stamp_s)
+        for place in np.flatnonzero(steps_s > _LEAP_S).tolist():
+            lines.late_s[lines.n_samples + place] = float(steps_s[place])
+        lines.last_stamp_s = float(stamps_s[-1])
+
+
 def _rows(
-    path: Path, content: bytes, n_columns: int, line_number: int, last_notes: list[str] | None = None
+    path: Path,
+    content: bytes,
+    layout: _Layout,
+    columns: tuple[int, ...],
+    line_number: int,
+    last_notes: list[str] | None = None,
 ) -> FloatArray:
-    """Return the cells of plain lines as numbers, NaN where they are none, shape (n_lines, n_columns).
+    """Return some columns of plain lines as numbers, NaN where they are none, shape (n_lines, n_columns).
 
     ``last_notes`` are given with the file's last lines, of which the very last may be broken off.
     """
     texts = content.split(b"\n")
     numbers = [i for i, line in enumerate(texts) if line.strip(b" ,")]
     body = [texts[i] for i in numbers]
-    if last_notes is not None and body and body[-1].count(b",") < n_columns - 1:
+    if last_notes is not None and body and body[-1].count(b",") < layout.n_columns - 1:
         body.pop()
         last_notes.append("the last line is broken off and left out")
     for i, line in zip(numbers, body, strict=False):
-        if line.count(b",") != n_columns - 1:
+        if line.count(b",") != layout.n_columns - 1:
             raise WrongFile(
-                f"{path} has {line.count(b',') + 1} columns in line {line_number + i}, but {n_columns} before; "
+                f"{path} has {line.count(b',') + 1} columns in line {line_number + i}, but {layout.n_columns} before; "
                 "cut the file there, or remove the line"
             )
     if not body:
-        return np.empty((0, n_columns))
+        return np.empty((0, len(columns)))
     try:
-        cells = np.array(b",".join(body).split(b","))
-        return cells.astype(np.float64).reshape(-1, n_columns)
+        lines = [line.decode("latin-1") for line in body]
+        return np.loadtxt(lines, delimiter=",", usecols=columns, ndmin=2, comments=None)
     except ValueError:
-        return np.array([_value(cell) for line in body for cell in line.split(b",")]).reshape(-1, n_columns)
+        cells = [line.split(b",") for line in body]
+        return np.array([[_value(row[column]) for column in columns] for row in cells])
 
 
 def _value(cell: bytes) -> float:
@@ -306,7 +346,7 @@ def _refuse_text(
 ) -> None:
     """Raise if a cell of the EEG, or of the index, holds a text: a missing value is empty or ``nan``."""
     asked = list(layout.eeg) + ([] if layout.index is None else [layout.index])
-    if not np.isnan(rows[:, asked]).any():
+    if not np.isnan(rows[:, : len(asked)]).any():
         return
     for i, line in enumerate(dialect.plain(content).split(b"\n")):
         cells = line.split(b",")
@@ -319,39 +359,37 @@ def _refuse_text(
                 )
 
 
-def _breaks(lines: _Lines, layout: _Layout, rate_hz: float, notes: list[str]) -> list[Break]:
+def _breaks(lines: _Lines, rate_hz: float, notes: list[str]) -> list[Break]:
     """Return where samples are missing, by the index and the computer's stamps."""
-    stamps_s = np.concatenate(lines.stamps_s) if layout.stamp is not None else None
-    if stamps_s is not None and np.isfinite(stamps_s).any():
-        # Old files have milliseconds.
-        stamps_s = stamps_s / 1000.0 if np.nanmax(stamps_s) > 1e11 else stamps_s
-    else:
-        stamps_s = None
-    if layout.index is None:
-        notes.append("the file has no sample index, so lost packets cannot be told")
+    if lines.index is None:
+        notes.append("the file has no sample index of the board, so lost packets cannot be told")
         return []
-    index = np.concatenate(lines.index)
-    if not np.isfinite(index).all() or index.max() >= _LONGEST_TURN or index.min() < 0:
-        notes.append("the first column is no sample index of the board, so lost packets cannot be told")
-        return []
-    missing = _missing(index.astype(np.float64), stamps_s, rate_hz)
-    places = np.flatnonzero(missing)
-    return [Break(int(place) + 1, int(missing[place])) for place in places]
+    highest = max(int(part.max()) for part in lines.index)
+    turn = 256 if highest > 200 else highest + 1
+    counts = np.zeros(turn, dtype=np.int64)
+    for _, steps in _steps(lines.index, turn):
+        counts += np.bincount(steps, minlength=turn)
+    usual = max(int(counts.argmax()), 1)
+    breaks: list[Break] = []
+    for first, steps in _steps(lines.index, turn):
+        missing = steps // usual - 1  # -1: the same index again, which is a whole turn lost or a repeat
+        for line in (line for line in lines.late_s if first <= line < first + len(steps)):
+            # Stamps come with a burst of samples and are off by some: only a loss of near a turn can be told.
+            late = lines.late_s[line] * rate_hz - 1 - missing[line - first]
+            missing[line - first] += max(round(late / (turn // usual)), 0) * (turn // usual)
+        breaks += [
+            Break(first + place, int(missing[place])) for place in np.flatnonzero(missing > 0).tolist()
+        ]
+    return breaks
 
 
-def _missing(index: FloatArray, stamps_s: FloatArray | None, rate_hz: float) -> NDArray[np.int64]:
-    """Return how many samples are missing after each but the last."""
-    turn = 256 if index.max() > 200 else int(index.max()) + 1
-    steps = (np.diff(index) % turn).astype(np.int64)
-    usual = int(np.bincount(steps).argmax()) if len(steps) else 1
-    missing = steps // max(usual, 1) - 1  # -1: the same index again, which is a whole turn lost or a repeat
-    if stamps_s is not None and len(steps):
-        per_turn = turn // max(usual, 1)
-        late = np.diff(stamps_s) * rate_hz - 1 - missing
-        # Stamps come with a burst of samples and are off by some: only a loss of near a turn can be told.
-        turns = np.round(np.nan_to_num(late) / per_turn).astype(np.int64)
-        missing += np.maximum(turns, 0) * per_turn
-    return np.maximum(missing, 0)
+def _steps(index: list[NDArray[np.uint8]], turn: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Return the steps of the index up to each line but the first, with the number of the first of these lines."""
+    first, last = 0, np.empty(0, np.uint8)
+    for part in index:
+        joined = np.concatenate((last, part)).astype(np.int64)
+        yield first + 1 - len(last), np.diff(joined) % turn
+        first, last = first + len(part), part[-1:]
 
 
 @dataclass(slots=True, eq=False)
@@ -360,7 +398,7 @@ class _TextSamples:
 
     path: Path
     dialect: _Dialect
-    n_columns: int
+    layout: _Layout
     eeg: tuple[int, ...]
     scale_uv: float
     lines: _Lines
@@ -386,6 +424,6 @@ class _TextSamples:
                 file.seek(start)
                 content = self.dialect.plain(file.read(stop - start))
             last: list[str] | None = [] if piece == len(self.lines.first) - 1 else None
-            rows = _rows(self.path, content, self.n_columns, 1, last)
-            self._piece, self._samples_uv = piece, rows[:, list(self.eeg)] * self.scale_uv
+            rows = _rows(self.path, content, self.layout, self.eeg, 1, last)
+            self._piece, self._samples_uv = piece, rows * self.scale_uv
         return self._samples_uv

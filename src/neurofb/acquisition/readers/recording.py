@@ -84,8 +84,10 @@ class Recording:
                 f"{len(labels)}), found {samples_uv.shape}"
             )
         runs = runs_of(np.logical_not(np.isnan(samples_uv).all(axis=1)))
-        stretches = tuple(Stretch(first, first, n) for first, n in runs)
-        return cls(tuple(labels), rate_hz, InMemory(samples_uv), stretches, tuple(notes))
+        stretches = [Stretch(first, first, n) for first, n in runs]
+        if stretches and sum(runs[-1]) < len(samples_uv):
+            stretches.append(Stretch(len(samples_uv), len(samples_uv), 0))  # a gap at the end
+        return cls(tuple(labels), rate_hz, InMemory(samples_uv), tuple(stretches), tuple(notes))
 
     @property
     def n_samples(self) -> int:

@@ -7,7 +7,9 @@ the chosen stream's samples are read.
 from __future__ import annotations
 
 import gzip
+import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +29,8 @@ from neurofb.xdf.stream import XdfStream
 
 #: How much is unpacked, and how many stamps are read, at a time.
 _PIECE_BYTES, _PIECE_SAMPLES = 1 << 20, 1 << 14
-#: Stamps are surveyed in so many places.
-_SURVEYED = 16
+#: Stamps are surveyed in so many places, so many in each.
+_SURVEYED, _SURVEYED_SAMPLES = 16, 1 << 11
 #: A stamp further from 0 than 30,000 years is damage.
 _LATEST_S = 1e12
 
@@ -86,9 +88,9 @@ class _Times:
 
     def some_raw(self) -> Iterator[FloatArray]:
         """Return stamps as they stand in the file, of some places."""
-        last = max(self.n_samples - _PIECE_SAMPLES, 0)
+        last = max(self.n_samples - _SURVEYED_SAMPLES, 0)
         for first in np.unique(np.linspace(0, last, _SURVEYED).astype(np.int64)).tolist():
-            yield self.stream.stamps_s(first, min(first + _PIECE_SAMPLES, self.n_samples))
+            yield self.stream.stamps_s(first, min(first + _SURVEYED_SAMPLES, self.n_samples))
 
     def pieces(self) -> Iterator[FloatArray]:
         """Return all times; those that damage has made impossible are NaN."""
@@ -106,7 +108,7 @@ class _XdfSamples:
     stream: XdfStream
     eeg: EegSignals
     #: Where a packed file was unpacked; it is removed with the last recording that reads from it.
-    folder: tempfile.TemporaryDirectory[str] | None
+    folder: _Unpacked | None
 
     def read(self, first: int, end: int) -> FloatArray:
         """Return samples ``first`` to ``end`` in µV."""
@@ -115,12 +117,20 @@ class _XdfSamples:
         return samples_uv
 
 
-def _unpacked(path: Path, notes: list[str]) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+class _Unpacked:
+    """A folder that is removed with the last that reads from it."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="neurofb-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def _unpacked(path: Path, notes: list[str]) -> tuple[Path, _Unpacked | None]:
     """Return a plain file, and the folder to which a packed one was unpacked."""
     if not path.name.lower().endswith("z"):
         return path, None
-    folder = tempfile.TemporaryDirectory(prefix="neurofb-")
-    plain = Path(folder.name) / path.name
+    folder = _Unpacked()
+    plain = folder.path / path.name
     with gzip.open(path) as packed, plain.open("wb") as file:
         try:
             while piece := packed.read1(_PIECE_BYTES):
