@@ -37,7 +37,7 @@ TRIES = 40
 
 SEVEN = DrawnSession(
     seed=7, rotation="by block", cap_c=46.36, baseline_c=33.45, rise_c_per_s=19.76, return_c_per_s=39.8,
-    levels=((41.95, 2.43), (46.36, 2.42)), asks=False, views=(("operator", 0.0, 0.0),),
+    levels=((41.95, 2.43), (46.36, 2.42)), asks=False, moves_s=4.0, views=(("operator", 0.0, 0.0),),
     accident=("program error", 7.03, 0.1), guard="local", pull_s=0.01,
 )  # fmt: skip
 

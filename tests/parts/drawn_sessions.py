@@ -49,7 +49,7 @@ ACCIDENTS = (
     "program error",
 )
 STREAM_FAULTS = ("waits", "never", "stall", "gap", "gone", "jump", "bad", "rate", "ends")
-FORMS = ("signed", "unsigned", "replayed", "other session")
+FORMS = ("signed", "unsigned", "replayed", "other session", "another's key")
 
 
 class Draw:
@@ -103,7 +103,8 @@ class DrawnSession:
     #: An instruction that waits for somebody comes first.
     waits: bool = False
     rater: str = "felt"
-    #: What the places had before, as an earlier run left it.
+    #: The operator takes so long to put the probe where it is asked for.
+    moves_s: float = 0.5
     device_faults: tuple[str, ...] = ()
     #: Kind, start, and what else the kind needs (``whole_sessions.Sender``).
     stream_faults: tuple[tuple[Any, ...], ...] = ()
@@ -207,6 +208,7 @@ def draw_session(seed: int) -> DrawnSession:
         accident=_accident(Draw(seed, "accident"), until_s),
         guard=draw.one_of(("watchdog", "watchdog", "local")),
         pull_s=draw.one_of((0.005, 0.01)),
+        moves_s=draw.one_of((0.2, 0.5, 0.5, 1.0, 4.0)),
     )
 
 

@@ -145,6 +145,12 @@ def record_is_as_others_read_it(played: Played) -> Iterator[str]:
         yield f"pyxdf reads {n_theirs} events, neurofb {len(recording.events)}"
 
 
+def only_the_own_windows_are_heard(played: Played) -> Iterator[str]:
+    """Nothing but a stop gets in unsigned, twice, for another session, or with another's key."""
+    for text in played.wrongly[:3]:
+        yield f"it was let in: {text[:200]}"
+
+
 def end_makes_sense(played: Played) -> Iterator[str]:
     """The engine raises nothing of its own, and its exit code says what happened."""
     accident = played.drawn.accident[0] if played.drawn.accident else ""
@@ -173,6 +179,7 @@ CHECKS: tuple[Callable[[Played], Iterator[str]], ...] = (
     heat_ends_with_its_cause,
     account_is_not_less_than_the_truth,
     record_can_be_read,
+    only_the_own_windows_are_heard,
     end_makes_sense,
 )
 

@@ -30,7 +30,8 @@ from neurofb.engine.engine import Outcome
 from neurofb.engine.planning import Asked, plan_session
 from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 from neurofb.events import Event
-from neurofb.messages import Command
+from neurofb.messages import COMMAND_KEYS, COMMANDS, Command
+from neurofb.signing import CommandGate, Refused, SessionKey, Signer
 from neurofb.stimulation import client, watchdog, watchdog_pipe
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.guard import Guard
@@ -42,6 +43,8 @@ PARTICIPANT = "P01"
 PATIENCE_S = 10.0
 #: After the session the device is looked at for so long.
 AFTER_S = 6.0
+#: A window says so often that it draws.
+BEAT_S = 0.5
 #: Documents that are no commands.
 NONSENSE = (
     "[" * 5_000,
@@ -268,21 +271,66 @@ class PipeHere:
 
 
 @dataclass
+class Window:
+    """One of the session's own windows: it signs what it sends, and says twice a second what it has drawn last."""
+
+    role: str
+    key: SessionKey
+    uid: str
+    born_s: float
+    dies_s: float
+    #: When it said so.
+    alive_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.signer = Signer(self.key.own(self.role), COMMANDS)
+
+    def says(self, name: str, **content: Any) -> str:
+        """Return a command as this window sends it."""
+        return self.signer.sign(self.unsigned(name, **content))
+
+    def unsigned(self, name: str, uid: str = "", **content: Any) -> str:
+        """Return a command as somebody else would send it in this window's name."""
+        return Command(name, content, self.role, uid or self.uid, "w1").to_json()
+
+    def beat(self, now_s: float) -> list[str]:
+        """Return the heartbeat that is due while the window draws."""
+        is_drawn = self.born_s <= now_s - START_S < self.dies_s
+        if not is_drawn or (self.alive_s and now_s - self.alive_s[-1] < BEAT_S):
+            return []
+        self.alive_s.append(now_s)
+        return [self.says("alive", view=self.role, drew_s=now_s)]
+
+
+@dataclass
 class People:
-    """Participant, operator, their windows, and others on the network; what they send comes with ``pop``."""
+    """Participant, operator, their windows, and others on the network: all of it passes the session's own gate."""
 
     world: World
-    uid: str = ""
-    assembled: Assembled | None = None
+    assembled: Assembled
     #: Times at which a stop was handed to the engine.
     stops_s: list[float] = field(default_factory=list)
     #: Every event, as it was told.
     events: list[Event] = field(default_factory=list)
+    #: What passed the gate and should not have.
+    wrongly: list[str] = field(default_factory=list)
     done: int = 0
     sent: list[str] = field(default_factory=list)
-    _answers: list[tuple[float, str]] = field(default_factory=list)
+    _waiting: list[Command] = field(default_factory=list)
+    _answers: list[tuple[float, float]] = field(default_factory=list)
     _prompt: str = "p1"
     _felt_c: float = 0.0
+    _asked_s: float | None = None
+
+    def __post_init__(self) -> None:
+        key, uid = self.assembled.key, self.assembled.uid
+        self._gate = CommandGate(uid, key)
+        spans = {role: (born_s, dies_s) for role, born_s, dies_s in self.world.drawn.views}
+        self.windows = {
+            role: Window(role, key, uid, *spans.get(role, (math.inf, math.inf)))
+            for role in ("operator", "participant")
+        }
+        self._other = Window("operator", SessionKey("another"), uid, 0.0, 0.0)
 
     def hear(self, event: Event) -> None:
         """Take note of an event; answer a question."""
@@ -296,62 +344,106 @@ class People:
             "felt": min(100.0, max(0.0, 10.5 * (felt_c - 40.4))),
             "ninety_five": 95.0,
             "two": 2.0,
-            "wild": (37.0 * len(self.events)) % 101.0,
+            "wild": (37.0 * int(event.time_s)) % 101.0,
         }
         if rater in values:
-            answer = self.command("rating", "participant", prompt=self._prompt, value=values[rater])
-            self._answers.append((event.time_s + 0.4, answer))
+            self._answers.append((event.time_s + 0.4, values[rater]))
 
-    def command(self, name: str, by: str, **content: Any) -> str:
-        """Return a command as one of this session's own windows sends it."""
-        return Command(name, content, by, self.uid).to_json()
-
-    def pop(self) -> list[str]:
-        """Return what is sent now."""
+    def pop(self, most: int) -> list[Command]:
+        """Return the commands that have passed the gate by now."""
         now_s = self.world.clock.now_s()
-        texts = [text for at_s, text in self._answers if at_s <= now_s]
-        self._answers = [each for each in self._answers if each[0] > now_s]
-        self._feel(texts)
+        for text in self._own(now_s):
+            self._send(text, now_s, is_right=True)
         acts = self.world.drawn.acts
         while self.done < len(acts) and now_s - START_S >= acts[self.done][0]:
-            texts += self._act(*acts[self.done][1:])
+            name, form, times = acts[self.done][1:]
+            for _ in range(times):
+                self._send(self._act(name, form), now_s, is_right=form == "signed")
             self.done += 1
-        if now_s - START_S > self.world.drawn.lasts_s + PATIENCE_S:
-            texts.append(self.command("end", "operator"))  # it is paused, or waits for EEG
-        return texts
+        popped, self._waiting = self._waiting[:most], self._waiting[most:]
+        return popped
+
+    def pop_refused(self) -> list[Refused]:
+        """Return what was refused."""
+        return self._gate.pop_refused()
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _feel(self, texts: list[str]) -> None:
-        device, assembled = self.world.device, self.assembled
-        if device is None or assembled is None or self.world.drawn.rater == "silent":
+    def _send(self, text: str, now_s: float, *, is_right: bool) -> None:
+        command = self._gate.admit(text)
+        if command is None:
             return
-        self._felt_c = max(self._felt_c, device._probe_c)
-        calibration = assembled.sequencer.calibration
-        if calibration is not None and calibration.limits_on and device._probe_c > 43.0:
-            texts.append(self.command("button", "participant"))
+        if command.name == "stop":
+            self.stops_s.append(now_s)
+            control = self.assembled.engine._stimulus_control
+            if control is not None:
+                control.abort("stopped by a command")
+        elif not is_right:
+            self.wrongly.append(text)
+        self._waiting.append(command)
 
-    def _act(self, name: str, form: str, times: int) -> list[str]:
+    def _own(self, now_s: float) -> list[str]:
+        """Return what the session's people and windows send now."""
+        operator, participant = self.windows["operator"], self.windows["participant"]
+        texts = []
+        if "alive" in COMMAND_KEYS:
+            texts += operator.beat(now_s) + participant.beat(now_s)
+        texts += [
+            participant.says("rating", prompt=self._prompt, value=value)
+            for at_s, value in self._answers
+            if at_s <= now_s
+        ]
+        self._answers = [each for each in self._answers if each[0] > now_s]
+        texts += self._feel(participant) + self._place(operator, now_s)
+        if now_s - START_S > self.world.drawn.lasts_s + PATIENCE_S:
+            texts.append(operator.says("end"))  # it is paused, or waits for EEG
+        return texts
+
+    def _feel(self, participant: Window) -> list[str]:
+        device = self.world.device
+        if device is None or self.world.drawn.rater == "silent":
+            return []
+        self._felt_c = max(self._felt_c, device._probe_c)
+        calibration = self.assembled.sequencer.calibration
+        is_too_much = calibration is not None and calibration.limits_on and device._probe_c > 43.0
+        return [participant.says("button")] if is_too_much else []
+
+    def _place(self, operator: Window, now_s: float) -> list[str]:
+        """Put the probe where it is asked for, after a while, and confirm it."""
+        if "placed" not in COMMAND_KEYS:
+            return []
+        move = self.assembled.sequencer.probe_place.move
+        if move is None:
+            self._asked_s = None
+            return []
+        self._asked_s = now_s if self._asked_s is None else self._asked_s
+        if now_s < self._asked_s + self.world.drawn.moves_s:
+            return []
+        self._asked_s = math.inf
+        assert self.world.device is not None
+        self.world.device.sites.append(move.site)
+        return [operator.says("placed", site=move.site)]
+
+    def _act(self, name: str, form: str) -> str:
+        window = self.windows["participant" if name in ("rating", "button") else "operator"]
         content: dict[str, Any] = {}
         if name == "nonsense":
-            text = NONSENSE[self.done % len(NONSENSE)].replace("UID", self.uid)
-            return [text] * times
+            return NONSENSE[self.done % len(NONSENSE)].replace("UID", window.uid)
         if name == "heat":
-            return [json.dumps({"command": "heat", "session": self.uid, "target_c": 49.0})] * times
+            return json.dumps({"command": "heat", "session": window.uid, "target_c": 49.0})
         if name == "rating":
             content = {"prompt": self._prompt, "value": float(7 * self.done % 101)}
         elif name == "mark":
             content = {"text": "a note"}
-        text = Command(
-            name, content, "operator", "another" if form == "other session" else self.uid
-        ).to_json()
         if form == "replayed" and self.sent:
-            text = self.sent[self.done % len(self.sent)]
-        self.sent.append(text)
-        if '"command": "stop"' in text and f'"session": "{self.uid}"' in text:
-            self.stops_s.append(self.world.clock.now_s())
-        return [text] * times
+            return self.sent[self.done % len(self.sent)]
+        if form == "another's key":
+            return self._other.says(name, **content)
+        if form != "signed":
+            return window.unsigned(name, "another" if form == "other session" else "", **content)
+        self.sent.append(window.says(name, **content))
+        return self.sent[-1]
 
 
 @dataclass
@@ -371,6 +463,10 @@ class Played:
     sites: list[str] = field(default_factory=list)
     arrivals_s: np.ndarray = field(default_factory=lambda: np.empty(0))
     stops_s: list[float] = field(default_factory=list)
+    #: When the operator's window said that it draws.
+    alive_s: np.ndarray = field(default_factory=lambda: np.empty(0))
+    #: What came unsigned, twice or from elsewhere, and passed the gate.
+    wrongly: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     #: When the engine had done its last step.
     ended_s: float = math.nan
@@ -389,7 +485,6 @@ def play(drawn: DrawnSession, data: Path) -> Played:
     began_s = time.process_time()
     played = Played(drawn, data)
     world = World(drawn)
-    people = People(world)
     protocol = data / "drawn.toml"
     protocol.write_text(drawn.protocol(), "utf-8")
     asked = Asked(
@@ -398,39 +493,34 @@ def play(drawn: DrawnSession, data: Path) -> Played:
         participant=PARTICIPANT,
         seed=drawn.seed,
         data=data,
-        simulate=True,
+        simulate="placed" not in COMMAND_KEYS,
         thermode_faults=drawn.device_faults,
     )
     streams: list[PretendedStream] = []
     with _instead(world, streams):
         try:
             plan = plan_session(asked)
-            assembled = assemble(
-                plan,
-                EngineClock(world),
-                Hooks(lambda uid, _: _listening(people, uid), None, people.hear),
-                publish=False,
-            )
+            assembled = assemble(plan, EngineClock(world), Hooks(), publish=False)
         except NeurofbError as error:
             played.refused = str(error)
             return played
         except Killed:
             played.refused = "killed before it began"
             return played
-        people.assembled, played.folder = assembled, assembled.folder.path
+        played.folder = assembled.folder.path
+        people = People(world, assembled)
+        assembled.engine._commands._network = people
+        assembled.session_log._on_event = people.hear
         _run(assembled, world, played)
         _let_time_pass(world)
     assert world.device is not None
     played.truth = np.array(world.device.rows).reshape(-1, 7)
     played.sites, played.events, played.stops_s = world.device.sites, people.events, people.stops_s
+    played.alive_s = np.array(people.windows["operator"].alive_s)
+    played.wrongly = people.wrongly
     played.arrivals_s = np.array(streams[0].arrivals_s)
     played.took_s = time.process_time() - began_s
     return played
-
-
-def _listening(people: People, uid: str) -> list[People]:
-    people.uid = uid
-    return [people]
 
 
 @contextlib.contextmanager
@@ -458,7 +548,8 @@ def _instead(world: World, streams: list[PretendedStream]) -> Iterator[None]:
 
     def arm_and_note(guard: Guard, profile: Any, site: str) -> Any:
         assert world.device is not None
-        world.device.sites.append(site)
+        if "placed" not in COMMAND_KEYS:
+            world.device.sites.append(site)
         return arm(guard, profile, site)
 
     with contextlib.ExitStack() as patches:
