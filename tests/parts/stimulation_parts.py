@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
-from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
+from neurofb.stimulation.drivers.simulated import (
+    COOLANT_C,
+    MAX_C,
+    PASSIVE_S,
+    RISE_C_PER_S,
+    SKIN_LAG_S,
+    SimulatedThermode,
+    parse_heat_faults,
+)
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
@@ -45,7 +53,7 @@ class Bench:
         self.baseline_c = 32.0
         self.hot_s = -math.inf
         self.fault_s, self.late_s = math.inf, 0.0
-        self.site_share, self.contacts = self.used, []
+        self.site, self.shares, self.contacts = SITE, {SITE: self.used}, []
 
     @property
     def t_s(self):
@@ -55,9 +63,14 @@ class Bench:
     def rest_c(self):
         return self.baseline_c + REST_C
 
+    @property
+    def site_share(self):
+        return self.shares[SITE]
+
     def fire(self, profile, in_s=0.05, site=SITE):
         """Arm a stimulus, wait until the probe is at its baseline, and fire it."""
         ticket = self.guard.arm(profile, site)
+        self.site = site
         if profile.baseline_c != self.baseline_c:
             self.baseline_c = profile.baseline_c
             self.run(1.0)
@@ -90,8 +103,7 @@ class Bench:
         if probe_c > self.rest_c:
             self.hot_s = self.t_s
             self.late_s = max(self.late_s, self.t_s - self.fault_s)
-        share = self.tick_s * share_per_s(skin_c)
-        self.site_share += share
+        share = self.feel()
         new = self.guard.pop_events()
         self.events += new
         for event in new:
@@ -103,11 +115,32 @@ class Bench:
         if self.contacts:
             self.contacts[-1] += share
 
+    def feel(self):
+        """Add a tick at the skin's temperature to the place under the probe."""
+        share = self.tick_s * share_per_s(self.thermode.skin_c)
+        self.shares[self.site] = self.shares.get(self.site, 0.0) + share
+        return share
+
     def kinds(self):
         return [event.kind for event in self.events]
 
     def said(self, kind):
         return [event for event in self.events if event.kind == kind]
+
+
+def deaf_runaway_skin_c(from_c):
+    """Where the skin gets if the device heats at full power from here, hears nothing, and cuts its own power.
+
+    In closed form, on its own: a straight rise of the probe to the cut-off, one step of the device's control too far;
+    then an exponential fall towards the coolant. The skin is a first-order lag behind both.
+    """
+    top_c = MAX_C + RISE_C_PER_S * 0.005
+    up_s = (top_c - from_c) / RISE_C_PER_S
+    at_top_c = from_c + RISE_C_PER_S * (up_s - SKIN_LAG_S * -math.expm1(-up_s / SKIN_LAG_S))
+    slow_c = (top_c - COOLANT_C) / (1 - SKIN_LAG_S / PASSIVE_S)
+    quick_c = at_top_c - COOLANT_C - slow_c
+    t_s = math.log(-quick_c * PASSIVE_S / (slow_c * SKIN_LAG_S)) / (1 / SKIN_LAG_S - 1 / PASSIVE_S)
+    return COOLANT_C + slow_c * math.exp(-t_s / PASSIVE_S) + quick_c * math.exp(-t_s / SKIN_LAG_S)
 
 
 @st.composite

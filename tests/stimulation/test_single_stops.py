@@ -298,3 +298,49 @@ def test_reading_of_a_later_device_clock_is_not_used():
     assert math.isnan(model.measured_c)
     model.add_reading(Reading(10.05, 32.0, 33.0, "baseline"), 10.0)
     assert model.measured_c == 33.0
+
+
+# The start.
+
+
+class Elsewhere(CountedThermode):
+    """Reads so many degrees away from what it is, and its readings are so old."""
+
+    off_c = old_s = 0.0
+
+    def read(self):
+        reading = super().read()
+        return reading._replace(
+            measured_c=reading.measured_c + self.off_c, time_s=reading.time_s - self.old_s
+        )
+
+
+@pytest.mark.parametrize("off_c", [1.2, -1.2, 2.0])
+def test_stimulus_does_not_start_from_elsewhere_than_its_baseline(off_c):
+    """Too little for a fault: only the look at the start is there."""
+    bench = counted(Elsewhere)
+    bench.fire(PROFILE, in_s=0.2)
+    bench.thermode.off_c = off_c
+    bench.run(1.0)
+    assert bench.kinds() == ["heat_armed", "heat_refused"]
+    assert "is not known to be at its baseline of 32 °C" in bench.events[-1].message
+    assert bench.commanded_c == 32.0
+
+
+def test_stimulus_does_not_start_on_an_old_reading():
+    bench = counted(Elsewhere)
+    bench.run(0.1)
+    bench.fire(PROFILE, in_s=0.4)
+    bench.thermode.old_s = 0.15
+    bench.run(1.0)
+    assert bench.kinds() == ["heat_armed", "heat_refused"]
+    assert "0.15 s ago" in bench.events[-1].message
+
+
+def test_stimulus_starts_within_a_degree_and_on_a_reading_of_a_tenth_of_a_second():
+    bench = counted(Elsewhere)
+    bench.run(0.1)
+    bench.thermode.off_c, bench.thermode.old_s = 0.9, 0.09
+    bench.fire(PROFILE, in_s=0.4)
+    bench.run(0.6)
+    assert bench.kinds()[:2] == ["heat_armed", "heat_fired"]

@@ -57,7 +57,9 @@ class Capabilities:
     name : str
         The device, for records.
     max_c : float
-        Where the device itself cuts its power, in °C, whatever is commanded.
+        Where the device itself cuts its power, in °C, whatever is commanded and whatever cap it was given: the hottest
+        that its probe gets if it fails with full power and hears no abort. The cap that a TCS II takes (``Om``) limits
+        what is commanded, not what is measured; the TSA-2's table of temperatures and times is in its firmware.
     rise_c_per_s, return_c_per_s : float
         The steepest ramps it follows.
     abort_c_per_s : float

@@ -13,6 +13,11 @@ What it promises, with the device as ``capabilities`` describes it:
   ``deviation_c`` for ``deviation_s`` (lag allowed for; at once if it is twice as far and hotter), when it reads above
   the cap, when the link fails, and when the guard itself was not called for ``GAP_S``. Baseline is commanded in the
   same step, again in each step until the reading is there.
+- The skin stays within half a degree of the cap under each fault of ``drivers.simulated.FAULTS`` but one: a device
+  that heats with full power and hears no abort. Nothing that the guard sends reaches it; its own cut-off ends it
+  (``Capabilities.max_c``), and no thermode that was read about takes that as a setting. With the simulated one
+  (50.5 °C, 70 °C/s) the skin comes from a plateau at a cap of 44, 46, 48, 49 or 50 °C to 46.4, 47.4, 48.6, 49.3 or
+  50.1 °C. A lower cap does not lower that: such a device is left to whoever can reach the power switch.
 - A probe that obeys is at baseline 0.5 s after an abort. A broken one (stuck, full power) cools passively once its
   power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
   itself (``Capabilities.link_s``); nothing in this computer can.
