@@ -14,10 +14,13 @@ WORKERS ?= 2
 DEMO ?=
 # Rooms that call the kernels; the others give the same with both.
 KERNEL_ROOMS := $(addprefix tests/,dsp features loop spatial)
+# The most that `make mutants-touched` tries; and what the draws of `make fuzz` and `make mutants` start from.
+MUTANTS ?= 100
+NIGHT ?= $(shell date +%Y%m%d)
 QT := PySide6-Essentials shiboken6 pyqtgraph pytest-qt
 
-.PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz lint bench docs \
-  screenshots clean install
+.PHONY: demo test test-fast test-checked test-without-qt test-screens test-wheel test-long fuzz mutants \
+  mutants-touched lint bench docs screenshots clean install
 
 demo: EXTRAS = $(if $(DISPLAY)$(WAYLAND_DISPLAY),screens)
 demo:
@@ -64,10 +67,22 @@ test-long: $(READY)
 	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/acquisition/test_large_files.py tests/offline/test_played_chain.py
 
 fuzz: $(READY)
-	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py -k "no_schedule or several"
+	@echo "== schedules of night $(NIGHT): make fuzz NIGHT=$(NIGHT) draws them again =="
+	NEUROFB_FUZZ=20 NEUROFB_FUZZ_NIGHT=$(NIGHT) $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py \
+	  -k "no_schedule or nor_does_it or several"
 	NEUROFB_SESSIONS=2000 $(PYTEST) --timeout 3600 tests/engine/test_whole_sessions.py -k drawn_session
 	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/offline/test_rerun.py -k any_byte
 	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/acquisition/test_file_properties.py
+
+# Small wrong changes, one at a time: do the tests notice? All of stimulation/, then 20 of each other module; hours.
+mutants: $(READY)
+	$(BIN)/python tests/mutants/try_mutants.py --log build/mutants.jsonl
+	$(BIN)/python tests/mutants/try_mutants.py --others --sample 20 --seed $(NIGHT) --log build/mutants.jsonl
+
+# The same for the lines of stimulation/ that differ from a commit: minutes, and seconds where none does.
+SINCE ?= HEAD~1
+mutants-touched: $(READY)
+	$(BIN)/python tests/mutants/try_mutants.py --since $(SINCE) --at-most $(MUTANTS)
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[screens]"
