@@ -14,6 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     {
         "errors",
+        "folding",
         "clock",
         "chunk",
         "events",
@@ -50,6 +51,7 @@ HOMES = {
     "pyqtgraph": {"screens/"},
     "sounddevice": {"screens/"},
     "rich": {"commands/"},
+    "platformdirs": {"recording/"},
     "click": {"cli.py", "commands/"},
     "pyxdf": set(),
     "brainflow": set(),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.config import Name, Number, Table
+from neurofb.folding import first_twins
 from neurofb.protocol.study import Word
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import ABSOLUTE_CAP_C, LONGEST_PLATEAU_S, STEEPEST_C_PER_S, HeatProfile
@@ -105,8 +106,13 @@ class HeatPlan(Table):
     @field_validator("sites")
     @classmethod
     def _sites_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("a site is named twice; each place has its own name")
+        if twins := first_twins(value):
+            first, second = twins
+            raise ValueError(
+                "a site is named twice; each place has its own name"
+                if first == second
+                else f"{first!r} and {second!r} are one place spelt in two ways; each place has its own name"
+            )
         return value
 
     @property

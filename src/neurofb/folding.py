@@ -1,0 +1,45 @@
+"""One name for one thing, however it is spelt: places on the skin, and participants' codes.
+
+In: a name. Out: what it is compared by. Kept: nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+#: Unicode's categories of what does not tell two names apart: spaces, hyphens, underscores, control and format letters
+#: (zero width, direction, soft hyphen).
+_LEFT_OUT = {"Zs", "Zl", "Zp", "Pd", "Pc", "Cc", "Cf"}
+#: Letters that are shown as nothing or as a space although their category says otherwise (Unicode's
+#: Default_Ignorable_Code_Point, and the blank Braille pattern).
+_INVISIBLE = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)}
+
+
+def folded(name: str) -> str:
+    """Return what a name is compared by: without case, width, spaces, hyphens, underscores and invisible letters."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    kept = "".join(
+        letter
+        for letter in text
+        if unicodedata.category(letter) not in _LEFT_OUT
+        and ord(letter) not in _INVISIBLE
+        and not 0xE0000 <= ord(letter) <= 0xE0FFF
+    )
+    return unicodedata.normalize("NFC", kept)
+
+
+def first_twins(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that are the same but for their spelling; None if all differ."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if folded(name) in seen:
+            return seen[folded(name)], name
+        seen[folded(name)] = name
+    return None
+
+
+def spelt_as(name: str, known: Iterable[str]) -> str | None:
+    """Return the known spelling of a name that differs from it; None if there is none, or the name itself is known."""
+    same = [each for each in known if folded(each) == folded(name)]
+    return None if not same or name in same else same[0]
