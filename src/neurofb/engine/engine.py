@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from neurofb.acquisition.source import Batch, Source
-from neurofb.clock import Clock
+from neurofb.clock import Clock, ClockWatch, clock_step_words, readings_of
 from neurofb.engine.commands import Commands
 from neurofb.engine.low_latency import HopWaiter
 from neurofb.engine.recorded_loop import RecordedLoop
@@ -25,7 +25,7 @@ from neurofb.engine.sequencer import STREAM, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
-from neurofb.errors import NeurofbError, SafetyStop, StreamLost
+from neurofb.errors import NeurofbError, SafetyStop, StreamLost, WrongInput
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
@@ -97,6 +97,7 @@ class Engine:
         self._status_at_s = self._deferred_since_s = float("-inf")
         self._lost_s: float | None = None
         self._has_view_failed = False
+        self._clock_watch = ClockWatch(readings_of(clock))
         self._source_events: list[Event] = []
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
@@ -131,6 +132,7 @@ class Engine:
         due_s = self._sequencer.next_due_s
         batch = self._hop_waiter.pull(min(PULL_S, max(0.0, due_s - now_s)), due_s)
         now_s = self._clock.now_s()
+        self._check_clocks(now_s)
         feedback = self._process(batch, now_s)
         if self._stimulus_control is not None:
             self._stimulus_control.step()
@@ -177,6 +179,18 @@ class Engine:
                 return
             self._has_view_failed = True
             self._session_log.log("error", f"the view at the terminal failed, and is tried again: {error!r}")
+
+    def _check_clocks(self, now_s: float) -> None:
+        """Log a sleep of the computer and steps of its wall clock; after a sleep the session is held."""
+        change = self._clock_watch.check()
+        if change.wall_step_s:
+            self._session_log.log("clock_step", clock_step_words(change), step_s=change.wall_step_s)
+        if change.slept_s:
+            words = f"the computer slept for {change.slept_s:.1f} s: what was sent meanwhile is missing"
+            index = self._recorded_loop.loop.next_index
+            self._session_log.log("computer_slept", words, index, slept_s=change.slept_s)
+            with contextlib.suppress(WrongInput):  # it is paused already, or over
+                self._sequencer.pause(now_s, f"the computer slept for {change.slept_s:.1f} s")
 
     def _watch_stream(self, now_s: float) -> None:
         """Pause the session when the stream is lost, and end it if the stream stays away."""

@@ -64,7 +64,7 @@ class StimulusController:
         self._events: list[Event] = []
         #: The request that is not answered yet, and its site.
         self._asked: tuple[int, str] | None = None
-        self._is_armed = self._is_aborting = self._is_closed = self._is_lost = False
+        self._is_armed = self._is_aborting = self._is_closed = self._is_lost = self._is_let_go = False
         self._refusal = ""
 
     # -- the next stimulus -------------------------------------------------------------------------------------
@@ -110,6 +110,11 @@ class StimulusController:
     def used(self) -> dict[str, float]:
         """The dose of each site, as a fraction of the contact-burn limit."""
         return self._client.used()
+
+    @property
+    def is_accounted(self) -> bool:
+        """Whether ``used`` is the guard's last word: it let the device go in order, and no fault came before."""
+        return self._is_let_go and not self._is_lost and not self.fault
 
     def step(self) -> None:
         """Send a heartbeat to the guard; read its answers, readings and events.
@@ -202,6 +207,7 @@ class StimulusController:
         self._is_closed = True  # a stop that comes from now on has nothing left to end
         self._client.close()
         self._read()  # what was sent last
+        self._is_let_go = True
 
 
 def _is_cool(reading: Reading) -> bool:

@@ -36,6 +36,7 @@ from pydantic import Field, ValidationError
 
 from neurofb.config import Positive, Table
 from neurofb.errors import WrongFile, WrongInput
+from neurofb.folding import folded
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile
 
@@ -139,7 +140,7 @@ def load_calibration(data: Path, participant: str, site: str) -> CalibratedHeat 
         If the file is there and cannot be read.
     """
     versions = _versions(calibration_path(data, participant, site))
-    return next((each for each in reversed(versions) if each.site == site), None)
+    return next((each for each in reversed(versions) if folded(each.site) == folded(site)), None)
 
 
 def save_calibration(data: Path, found: CalibratedHeat) -> Path:

@@ -6,6 +6,7 @@ On a manual clock, in simulations and tests, ``LocalClient`` is enough. With a p
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard, check_lowering
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.watchdog_log import ENDED, WatchdogLog
 from neurofb.stimulation.watchdog_pipe import OFF, WatchdogPipe
 
 
@@ -144,21 +146,55 @@ class LocalClient:
     ----------
     guard : Guard
         What it steps.
+    clock : ManualClock
+    log : Path, optional
+        Where a watchdog would write its events and doses.
     """
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, guard: Guard, clock: ManualClock, log: Path | None = None) -> None:
+        self._guard, self._clock = guard, clock
+        self._log = WatchdogLog(log, at_once=True)
         self._n_requests = 0
         self._replies: list[Reply] = []
-        self.connect = guard.connect
+        self._events: list[Event] = []
         self.self_test = guard.self_test
         self.end = guard.end
         self.abort = guard.abort
-        self.beat = guard.step
         self.readings = guard.readings
-        self.pop_events = guard.pop_events
         self.used = guard.used
-        self.close = guard.close
+
+    def connect(self) -> Capabilities:
+        """Open the device at baseline."""
+        abilities = self._guard.connect()
+        self._log.open(self._guard, self._clock.readings().wall_s, self._clock.now_s())
+        return abilities
+
+    def beat(self) -> None:
+        """Step the guard."""
+        self._guard.step()
+        self._write_news()
+
+    def pop_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        self._write_news()
+        found, self._events = self._events, []
+        return found
+
+    def close(self) -> None:
+        """Let the device go."""
+        self._guard.close()
+        self._write_news()
+        self._log.write({"kind": ENDED, "time_s": self._clock.now_s(), "why": "closed"})
+        self._log.finish()
+
+    def _write_news(self) -> None:
+        news = self._guard.pop_events()
+        self._events += news
+        for event in news:
+            self._log.write(json.loads(event.to_json()))
+        self._log.write_doses(
+            self._guard, self._clock.readings().wall_s, self._clock.now_s(), news=bool(news)
+        )
 
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
         """Ask for a stimulus at ``at_s``, at once if that is now; its answer is there when this returns."""
@@ -376,7 +412,7 @@ def open_stimulator(
     used : mapping of str to float, optional
         The dose of each site before, in this session.
     log : Path, optional
-        Where a watchdog writes its events.
+        Where the watchdog writes its events and doses.
 
     Raises
     ------
@@ -386,5 +422,6 @@ def open_stimulator(
     check_kind(kind)
     parse_heat_faults(faults)
     if isinstance(clock, ManualClock):
-        return LocalClient(Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used)))
+        guard = Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used))
+        return LocalClient(guard, clock, log)
     return WatchdogClient(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)

@@ -18,6 +18,8 @@ What it promises, with the device as ``capabilities`` describes it:
   (``Capabilities.max_c``), and no thermode that was read about takes that as a setting. With the simulated one
   (50.5 °C, 70 °C/s) the skin comes from a plateau at a cap of 44, 46, 48, 49 or 50 °C to 46.4, 47.4, 48.6, 49.3 or
   50.1 °C. A lower cap does not lower that: such a device is left to whoever can reach the power switch.
+- A computer that slept comes back to baseline: the clocks are compared in each step (``clock.ClockWatch``). The sleep
+  is charged at what was commanded, as long as the device can have gone on; nothing is armed until ``reset``.
 - A probe that obeys is at baseline 0.5 s after an abort. A broken one (stuck, full power) cools passively once its
   power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
   itself (``Capabilities.link_s``); nothing in this computer can.
@@ -30,7 +32,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from neurofb.clock import Clock
+from neurofb.clock import Clock, ClockWatch, readings_of
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
 from neurofb.events import Event
 from neurofb.stimulation.driver import Capabilities, Reading, State, StimulatorDriver, Ticket
@@ -38,7 +40,7 @@ from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.event_buffer import EventBuffer
 from neurofb.stimulation.heat_profile import Course, HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, ProbeModel
-from neurofb.stimulation.thermal_dose import DoseTracker, SiteLedger
+from neurofb.stimulation.thermal_dose import DoseTracker, Outlook, SiteLedger
 
 #: A guard that was not called for so long while heat was on does not know what happened meanwhile. Assumed: half the
 #: age at which a reading ends a stimulus (``Envelope.stale_s``), and 250 of its steps.
@@ -88,6 +90,7 @@ class Guard:
         self._abilities: Capabilities | None = None
         self._probe = ProbeModel(envelope, 0.0, 32.0, clock.now_s())
         self._now_s = clock.now_s()
+        self._clock_watch = ClockWatch(readings_of(clock))
         self._baseline_c = 32.0
         self._armed: tuple[Ticket, Ticket] | None = None
         self._due_s: float | None = None
@@ -249,6 +252,7 @@ class Guard:
         self._read(now_s)
         self._update_model(dt_s)
         self._skin.charge(dt_s, self._probe.worst_c)
+        self._check_clocks()
         if self._return_since_s is not None:
             self._continue_return(now_s)
         elif cause := self._cause(dt_s, now_s):
@@ -280,6 +284,26 @@ class Guard:
     def used(self) -> dict[str, float]:
         """Return the dose of each site, as a fraction of the contact-burn limit."""
         return self._skin.as_dict()
+
+    def outlook(self) -> Outlook | None:
+        """Return the heat that may still come if this guard ends now; None at baseline."""
+        site, worst_c = self._skin.site, self._probe.worst_c
+        if self._armed is not None:
+            profile = self._armed[0].profile
+            return Outlook(site, profile.target_c, profile.duration_s)
+        if self._return_since_s is not None and self._acknowledged and not self._overdue:
+            return Outlook(site, worst_c, RETURN_S, is_returning=True)
+        if self._course is not None:
+            left_s = max(0.0, self._course.profile.duration_s - (self._now_s - self._fired_s))
+            if self._course.phase in ("returning", "ended"):
+                return Outlook(site, worst_c, left_s + RETURN_S, is_returning=True)
+            return Outlook(site, max(worst_c, self._course.target_c, self._course.commanded_c), left_s)
+        return None if self._return_since_s is None else Outlook(site, worst_c, 0.0)
+
+    @property
+    def link_s(self) -> float:
+        """After so long without a word from this computer the device goes to baseline by itself, s."""
+        return math.inf if self._abilities is None else self._abilities.link_s
 
     def close(self) -> None:
         """Let the device go, at baseline."""
@@ -388,6 +412,20 @@ class Guard:
             self._call("lower", lambda: self._driver.lower(goal_c))
         else:
             self.end("the device cannot lower a stimulus that is on")
+
+    def _check_clocks(self) -> None:
+        """After a sleep of the computer charge it, as long as the device can have gone on, and go to baseline."""
+        slept_s = self._clock_watch.check().slept_s
+        if not slept_s:
+            return
+        outlook, hottest_c, charged_s = self.outlook(), self._probe.worst_c, slept_s
+        if outlook is not None:
+            hottest_c = max(hottest_c, outlook.target_c)
+            charged_s = min(slept_s, outlook.longest_s(self.link_s, slept_s))
+        self._skin.charge(charged_s, hottest_c)
+        self._fault(
+            f"the computer slept for {slept_s:.1f} s; the skin is charged with {charged_s:.1f} s of heat"
+        )
 
     def _fault(self, cause: str) -> None:
         self._log("heat_fault", f"fault: {cause}", cause=cause)

@@ -8,14 +8,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from neurofb.errors import WrongInput
+from neurofb.folding import folded
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, abort_dose, dose_per_s
+
+#: A dose above this is no more than "this place is out of use". Assumed: ten times what any envelope allows.
+MOST_SHARE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The heat that may still come if nobody guards the device any more."""
+
+    site: str
+    #: The hottest that is commanded or measured, °C.
+    target_c: float
+    #: What is left of the stimulus as it was planned, s.
+    left_s: float
+    #: Whether the device is on its way to baseline already.
+    is_returning: bool = False
+
+    def most_dose(self, link_s: float, alone_s: float) -> float:
+        """Return the dose of it at most: the longest time at the commanded temperature; parameters as below."""
+        share = self.longest_s(link_s, alone_s) * dose_per_s(self.target_c) + abort_dose(self.target_c)
+        return min(MOST_SHARE, share)
+
+    def longest_s(self, link_s: float, alone_s: float) -> float:
+        """Return how long the heat can have gone on at most.
+
+        Parameters
+        ----------
+        link_s : float
+            After so long without a word from the computer the device goes to baseline by itself; infinite if never.
+        alone_s : float
+            How long nobody knew whether it was at baseline.
+
+        Notes
+        -----
+        When the guard ended is not known, only that it would have ended the stimulus after ``left_s``. A device that
+        never goes to baseline by itself goes on until somebody sees that it is there.
+        """
+        if self.is_returning:
+            return self.left_s
+        return self.left_s + link_s if math.isfinite(link_s) else max(self.left_s, alone_s)
 
 
 class SiteLedger:
     """The dose of each site in this session, as a fraction of the contact-burn limit. It only grows.
+
+    A site is the same however it is spelt (``folding.folded``).
 
     Parameters
     ----------
@@ -25,26 +69,37 @@ class SiteLedger:
 
     def __init__(self, used: Mapping[str, float] | None = None) -> None:
         self._used: dict[str, float] = {}
-        for site, share in (used or {}).items():
-            if not (share >= 0 and math.isfinite(share)):
-                raise WrongInput(f"what {site!r} has had is a number of 0 or more; found {share!r}")
-            self._used[site] = float(share)
+        #: The first spelling of each site.
+        self._names: dict[str, str] = {}
+        self.add_shares(used or {})
 
     def used(self, site: str) -> float:
         """Return the dose of a site; 0 if nothing was ever there."""
-        return self._used.get(site, 0.0)
+        return self._used.get(folded(site), 0.0)
 
     def add(self, site: str, dt_s: float, temperature_c: float) -> float:
         """Add ``dt_s`` seconds at a temperature; return the dose that was added."""
         if not (dt_s >= 0 and math.isfinite(dt_s) and math.isfinite(temperature_c)):
             raise WrongInput(f"time and temperature are numbers: found {dt_s!r} s at {temperature_c!r} °C")
         share = dt_s * dose_per_s(temperature_c)
-        self._used[site] = self.used(site) + share
+        self._add(site, share)
         return share
 
+    def add_shares(self, shares: Mapping[str, float]) -> None:
+        """Add doses by site, as ``as_dict`` returned them."""
+        for site, share in shares.items():
+            if not (share >= 0 and math.isfinite(share)):
+                raise WrongInput(f"what {site!r} has had is a number of 0 or more; found {share!r}")
+            self._add(site, float(share))
+
     def as_dict(self) -> dict[str, float]:
-        """Return the dose of each site."""
-        return dict(self._used)
+        """Return the dose of each site, by its first spelling."""
+        return {self._names[key]: share for key, share in self._used.items()}
+
+    def _add(self, site: str, share: float) -> None:
+        key = folded(site)
+        self._names.setdefault(key, site)
+        self._used[key] = self._used.get(key, 0.0) + share
 
 
 class DoseTracker:
@@ -73,7 +128,7 @@ class DoseTracker:
 
     def problems(self, profile: HeatProfile, site: str, at_s: float = math.inf) -> list[str]:
         """Return what forbids a stimulus that starts at ``at_s``."""
-        since_s = at_s - self._ended_s.get(site, -math.inf)
+        since_s = at_s - self._ended_s.get(folded(site), -math.inf)
         return self._envelope.problems(profile, used=self.used(site), since_last_s=since_s)
 
     def too_much(self, worst_c: float, baseline_c: float) -> str:
@@ -87,7 +142,7 @@ class DoseTracker:
 
     def end(self, now_s: float) -> None:
         """Keep when the site under the probe was at baseline again."""
-        self._ended_s[self.site] = now_s
+        self._ended_s[folded(self.site)] = now_s
 
     def used(self, site: str) -> float:
         """Return the dose of a site."""

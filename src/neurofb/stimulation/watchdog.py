@@ -26,6 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from neurofb.clock import Clock, readings_of
 from neurofb.errors import NeurofbError
 from neurofb.events import Event
 from neurofb.stimulation.client import make_driver
@@ -33,6 +34,7 @@ from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.watchdog_log import ENDED, WatchdogLog
 from neurofb.stimulation.watchdog_pipe import read_lines, write_line
 
 #: From one step of the guard to the next while there is heat. Assumed: the fastest ramp, 70 °C/s, moves by 0.14 °C.
@@ -100,38 +102,6 @@ class Lines:
                 write_line(sys.stdout.fileno(), document)
 
 
-class Log:
-    """A file of events, a JSON document a line; the guard never waits for the disk, nor fails with it.
-
-    Parameters
-    ----------
-    path : Path or None
-        None: nothing is written.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._documents: queue.Queue[Request | None] = queue.Queue()
-        self._writer = threading.Thread(target=self._write, daemon=True)
-        self._writer.start()
-
-    def write(self, document: Request) -> None:
-        """Write a document, as soon as the disk takes it."""
-        if self._path is not None:
-            self._documents.put(document)
-
-    def finish(self) -> None:
-        """Write what is left, for a second at most."""
-        self._documents.put(None)
-        self._writer.join(1.0)
-
-    def _write(self) -> None:
-        while (document := self._documents.get()) is not None:
-            assert self._path is not None
-            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(document, ensure_ascii=False) + "\n")
-
-
 class Watchdog:
     """Steps a guard, and handles requests in between.
 
@@ -139,17 +109,18 @@ class Watchdog:
     ----------
     guard : Guard
         The device with its limits.
-    clock : EngineClock
-        The engine's time.
+    clock : Clock
+        The engine's time: an ``EngineClock``.
     lines : Lines
         Where requests come from and answers go.
     log : Path or None
         Where every event is written as well, one JSON document a line.
     """
 
-    def __init__(self, guard: Guard, clock: EngineClock, lines: Lines, log: Path | None) -> None:
+    def __init__(self, guard: Guard, clock: Clock, lines: Lines, log: Path | None) -> None:
         self._guard, self._clock, self._lines = guard, clock, lines
-        self._log = Log(log)
+        self._log = WatchdogLog(log)
+        self._readings = readings_of(clock)
         self._heard_s = clock.now_s()
         self._used_s = -math.inf
         self._ending: str | None = None
@@ -176,7 +147,7 @@ class Watchdog:
         self._guard.close()
         self._used_s = -math.inf
         self._send_news()
-        self._log.write({"kind": "watchdog_ended", "time_s": self._clock.now_s(), "why": self._ending})
+        self._log.write({"kind": ENDED, "time_s": self._clock.now_s(), "why": self._ending})
         self._log.finish()
 
     def fail(self, error: BaseException) -> None:
@@ -187,6 +158,7 @@ class Watchdog:
             self._guard.abort(f"the watchdog failed: {error!r}")
             self._clock.wait_until(self._clock.now_s() + 0.01)
         self._guard.close()
+        self._log_doses(news=True)
         self._log.finish()
 
     @property
@@ -257,7 +229,9 @@ class Watchdog:
             case "reset":
                 return guard.reset()
             case "connect":
-                return asdict(guard.connect())
+                abilities = guard.connect()
+                self._log.open(guard, self._readings().wall_s, self._clock.now_s())
+                return asdict(abilities)
             case "self_test":
                 return guard.self_test()
             case "close":
@@ -270,14 +244,19 @@ class Watchdog:
         self._ending, self._ending_s = "closed", self._clock.now_s()
 
     def _send_news(self) -> None:
-        for event in self._guard.pop_events():
+        news = self._guard.pop_events()
+        for event in news:
             self._lines.send({"event": json.loads(event.to_json())})
             self._log.write(json.loads(event.to_json()))
+        self._log_doses(news=bool(news))
         if readings := self._guard.readings():
             self._lines.send({"readings": readings})
         if self._clock.now_s() - self._used_s >= USED_S:
             self._used_s = self._clock.now_s()
             self._lines.send({"used": self._guard.used()})
+
+    def _log_doses(self, *, news: bool) -> None:
+        self._log.write_doses(self._guard, self._readings().wall_s, self._clock.now_s(), news=news)
 
 
 def _opening(lines: Lines) -> Request | None:

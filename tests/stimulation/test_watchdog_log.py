@@ -1,0 +1,151 @@
+"""The watchdog's log: whatever is killed, and wherever the log breaks off, it says no less than the skin has had."""
+
+import json
+import math
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stimulation_parts import BASELINE_C, SITE, Bench, share_per_s
+
+from neurofb.stimulation.drivers import simulated
+from neurofb.stimulation.heat_profile import HeatProfile, dose
+from neurofb.stimulation.watchdog_log import DOSES, WatchdogLog, read_watchdog_log
+
+PROFILES = st.builds(
+    HeatProfile,
+    target_c=st.floats(40.0, 47.0),
+    plateau_s=st.floats(0.0, 6.0),
+    rise_c_per_s=st.floats(4.0, 40.0),
+    return_c_per_s=st.floats(4.0, 40.0),
+)
+
+
+class LoggedBench(Bench):
+    """A bench whose guard writes a log as the watchdog does, and the true dose of the probe."""
+
+    def __init__(self, path, **how):
+        super().__init__(**how)
+        self.truth = 0.0
+        self.log = WatchdogLog(path, at_once=True)
+        self.log.open(self.guard, self.wall_s, self.clock.now_s())
+
+    @property
+    def wall_s(self):
+        return self.clock.readings().wall_s
+
+    def step(self):
+        known = len(self.events)
+        super().step()
+        self.feel()
+        news = len(self.events) > known
+        self.log.write_doses(self.guard, self.wall_s, self.clock.now_s(), news=news)
+
+    def feel(self):
+        if self.thermode.probe_c > BASELINE_C:  # a day at 33 °C is 0.05 of the limit
+            self.truth += self.tick_s * share_per_s(self.thermode.probe_c)
+
+    def run_alone(self, for_s):
+        """Let time go on for a device whose guard is gone."""
+        for _ in range(round(for_s / self.tick_s)):
+            self.clock.advance(self.tick_s)
+            self.feel()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    profile=PROFILES,
+    killed_s=st.floats(0.0, 10.0),
+    who=st.sampled_from(["engine", "watchdog", "hung"]),
+    link_s=st.sampled_from([0.5, math.inf]),
+    torn=st.integers(0, 60),
+)
+def test_account_is_no_less_than_the_truth(tmp_path_factory, profile, killed_s, who, link_s, torn):
+    """An engine that is killed leaves a watchdog that ends the heat; one that is killed or hangs leaves the device."""
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    with mock.patch.object(simulated, "LINK_S", link_s):
+        bench = LoggedBench(path, tick_s=0.02)
+        bench.fire(profile, 0.1)
+        bench.run(killed_s)
+        if who == "engine":
+            bench.run(0.5)
+            bench.guard.abort("nothing was heard from the engine")
+            bench.run_to_rest()
+            bench.guard.close()
+            bench.log.write_doses(bench.guard, bench.wall_s, bench.clock.now_s(), news=True)
+        else:
+            bench.run_alone(20.0)
+            path.write_bytes(path.read_bytes() + b'{"kind": "doses", "used": {'[: torn % 28])
+    account = read_watchdog_log(path).with_outlook(bench.wall_s)[SITE]
+    assert account >= bench.truth
+    if who == "hung":  # it wakes, and charges what it slept over
+        bench.step()
+        bench.run_to_rest()
+        assert read_watchdog_log(path).with_outlook(bench.wall_s)[SITE] >= bench.truth
+
+
+def test_watchdog_killed_on_a_plateau_counts_the_rest_of_the_stimulus(tmp_path):
+    profile = HeatProfile(46.0, 10.0)
+    bench = LoggedBench(tmp_path / "log.jsonl")
+    bench.fire(profile)
+    bench.run(5.0)
+    found = read_watchdog_log(tmp_path / "log.jsonl")
+    assert found.outlook.site == SITE
+    assert found.outlook.target_c >= 46.0
+    assert found.outlook.left_s == pytest.approx(profile.duration_s - 5.0, abs=0.3)
+    assert dose(profile) <= found.with_outlook(bench.wall_s)[SITE] <= 1.7 * dose(profile)
+
+
+def test_device_without_a_cut_off_counts_until_it_is_seen_at_baseline(tmp_path):
+    with mock.patch.object(simulated, "LINK_S", math.inf):
+        bench = LoggedBench(tmp_path / "log.jsonl")
+        bench.fire(HeatProfile(45.0, 10.0))
+        bench.run(5.0)
+    found = read_watchdog_log(tmp_path / "log.jsonl")
+    minute, hour = (found.with_outlook(found.last_wall_s + s)[SITE] for s in (60.0, 3600.0))
+    assert minute == pytest.approx(found.used[SITE] + 60 * share_per_s(45.0), rel=0.1)
+    assert hour == pytest.approx(10.0, rel=0.01)  # out of use: ten times what any envelope allows
+
+
+def test_log_at_baseline_has_nothing_ahead(tmp_path):
+    bench = LoggedBench(tmp_path / "log.jsonl")
+    bench.fire(HeatProfile(45.0, 0.5))
+    bench.run_to_rest()
+    found = read_watchdog_log(tmp_path / "log.jsonl")
+    assert found.outlook is None
+    assert found.used == found.with_outlook(math.inf) == bench.guard.used()
+
+
+def test_log_of_an_older_version_counts_what_it_says(tmp_path):
+    def event(kind, **details):
+        return json.dumps({"kind": kind, "time_s": 1.0, "message": "", "index": None, "details": details})
+
+    path = tmp_path / "log.jsonl"
+    armed = event("heat_armed", site=SITE, target_c=45.0, plateau_s=4.0)
+    path.write_text("\n".join([armed, event("heat_ended", site=SITE, used=0.0457)]) + "\n")
+    assert read_watchdog_log(path).with_outlook(math.inf) == {SITE: 0.0457}
+    with path.open("a") as file:
+        file.write(armed + "\n")
+    found = read_watchdog_log(path).with_outlook(math.inf)[SITE]
+    assert found >= 0.0457 + dose(HeatProfile(45.0, 4.0, 30.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("content", ["", "no JSON\n", "[1]\n", '{"kind": "doses"}\n', '{"a": 1}\n'])
+def test_log_without_a_line_that_can_be_read_says_nothing(tmp_path, content):
+    path = tmp_path / "log.jsonl"
+    path.write_text(content)
+    found = read_watchdog_log(path)
+    assert found is None or (not found.used and found.outlook is None)
+    assert read_watchdog_log(tmp_path / "none.jsonl") is None
+
+
+def test_lines_of_doses_come_while_there_is_heat_only(tmp_path):
+    path = tmp_path / "log.jsonl"
+    bench = LoggedBench(path)
+    bench.run(5.0)
+    assert len(path.read_text().splitlines()) == 1
+    bench.fire(HeatProfile(45.0, 1.0))
+    bench.run_to_rest()
+    kinds = [json.loads(line)["kind"] for line in path.read_text().splitlines()]
+    assert kinds.count(DOSES) >= 10
