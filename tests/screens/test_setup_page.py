@@ -87,3 +87,21 @@ def test_cancelled_page_chooses_nothing_and_closes_stream(qtbot, source, until):
     click(qtbot, page.cancel_button)
     assert page.chosen is None
     assert source.closed
+
+
+def test_code_that_is_wrong_is_refused_and_a_name_is_questioned(qtbot, source, until):
+    page = opened(qtbot, source, [facts()])
+    checked(qtbot, page, until)
+    until(page.tick, page.go_button.isEnabled)
+    page.code.setText("anna@b.org")
+    page.tick()
+    assert not page.go_button.isEnabled()
+    assert "“anna@b.org” cannot be a code" in page.problems.text()
+    page.code.setText("AnnaMueller")
+    page.tick()
+    assert "“AnnaMueller” may be a name" in page.code_note.text()
+    page.code.setText(" P07 ")
+    page.tick()
+    assert (page.problems.text(), page.code_note.text()) == ("", "")
+    click(qtbot, page.go_button)
+    assert page.chosen.participant == "P07"

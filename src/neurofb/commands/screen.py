@@ -139,7 +139,7 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
     if chosen is None:
         click.echo("nothing was chosen", err=True)
         sys.exit(CLOSED_WITHOUT_CHOICE)
-    words = ["neurofb", "run", protocol or "PROTOCOL", "--participant", "CODE"]
+    words = ["neurofb", "run", protocol or "PROTOCOL", "--participant", chosen.participant or "CODE"]
     if chosen.device is not None:
         words += ["--device", chosen.device.name]
     stream = chosen.query.predicate or chosen.query.name

@@ -128,6 +128,26 @@ def pseudonym_problem(code: str) -> str:
     return f"the participant code {code!r} {why}; {_PSEUDONYM}" if why else ""
 
 
+#: Words that codes are made of, as "pilot3": no names.
+_CODE_WORDS = {
+    "case", "control", "demo", "part", "participant", "patient", "person", "pilot", "proband", "sub", "subj",
+    "subject", "test", "tester",
+}  # fmt: skip
+#: A word of at least so many letters may be a name.
+_NAME_LETTERS = 4
+
+
+def name_question(code: str) -> str:
+    """Return in words why a participant's code may be a name; empty if it is the usual kind of code."""
+    if not re.search(r"\d", code):
+        return f"the participant code {code!r} has no digit, as a name has none; usual is a letter and a number, as P07"
+    words = [word for word in re.findall(r"[A-Za-z]+", code) if word.lower() not in _CODE_WORDS]
+    named = next((word for word in words if len(word) >= _NAME_LETTERS and not word.isupper()), None)
+    if named is not None:
+        return f"the participant code {code!r} has {named!r} in it, which looks like a name"
+    return ""
+
+
 def _why_no_pseudonym(code: str) -> str:
     if not code:
         return "is empty"

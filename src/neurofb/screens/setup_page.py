@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from neurofb.acquisition.source import Source
 from neurofb.devices import load_profile, profile_names
@@ -18,7 +19,15 @@ from neurofb.lsl.matching import StreamInfo, StreamQuery
 from neurofb.screens.operator import style_sheet
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.head_map import HeadMap
-from neurofb.views.setup import Chosen, ContactCheck, eeg_streams, fitting_device, query_of
+from neurofb.views.setup import (
+    Chosen,
+    ContactCheck,
+    code_problem,
+    code_question,
+    eeg_streams,
+    fitting_device,
+    query_of,
+)
 from neurofb.views.texts import Wording
 
 STEP_MS = 50
@@ -74,6 +83,9 @@ class SetupPage(QWidget):
         for name in profile_names():
             self.devices.addItem(load_profile(name).title, name)
         self.streams.currentIndexChanged.connect(self._stream_chosen)
+        self.code, self.code_note = QLineEdit(), QLabel()
+        self.code.setPlaceholderText(wording("setup.code_usual"))
+        self._wrong_code = False
         self.head = HeadMap(theme)
         self.status, self.advice, self.problems = QLabel(), QLabel(), QLabel()
         self.search_button = self._button("look", self.search)
@@ -119,8 +131,8 @@ class SetupPage(QWidget):
 
     def proceed(self) -> None:
         """Keep the choice and close the page, if the protocol can use the stream."""
-        if self.check is not None and self.check.may_proceed:
-            self.chosen = self._candidate
+        if self.check is not None and self._candidate is not None and not self._problems():
+            self.chosen = replace(self._candidate, participant=self.code.text().strip())
             self._close_check()
             self.done.emit()
             self.close()
@@ -172,17 +184,26 @@ class SetupPage(QWidget):
         check = self.check
         self.search_button.setEnabled(not self._busy)
         self.connect_button.setEnabled(not self._busy and bool(self._streams))
-        problems = check.problems() if check is not None else []
+        problems = self._problems()
+        self.code_note.setText(code_question(self.code.text().strip(), self._wording))
         self.go_button.setEnabled(check is not None and not problems)
+        told = "\n".join([self._wording("setup.refused"), *(f"■ {each}" for each in problems)])
         if check is None:
+            if not self._busy and (problems or self._wrong_code):
+                self.problems.setText(told if problems else "")
+            self._wrong_code = bool(problems)
             return
         self.status.setText(check.status())
         self.head.show_states(check.contacts(), check.positions)
         lines = check.advice()
         good = check.n_quarters >= 4 and not lines
         self.advice.setText(self._wording("setup.good") if good else "\n".join(f"• {line}" for line in lines))
-        told = "\n".join([self._wording("setup.refused"), *(f"■ {each}" for each in problems)])
         self.problems.setText(told if problems else "")
+
+    def _problems(self) -> list[str]:
+        """Return why the session cannot begin: the participant's code, then the contact."""
+        wrong = code_problem(self.code.text().strip(), self._wording)
+        return [*([wrong] if wrong else []), *(self.check.problems() if self.check is not None else [])]
 
     def _button(self, name: str, action: Callable[[], object]) -> QPushButton:
         button = QPushButton(self._wording(f"setup.{name}"))
@@ -201,8 +222,15 @@ class SetupPage(QWidget):
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1, 1, 2)
             grid.addWidget(button, row, 3)
-        grid.addWidget(self.head, 2, 0, 3, 2)
-        for row, text in enumerate((self.status, self.advice, self.problems), start=2):
+        code_name = QLabel(self._wording("setup.code"))
+        code_name.setObjectName("name")
+        grid.addWidget(code_name, 2, 0)
+        grid.addWidget(self.code, 2, 1)
+        grid.addWidget(self.code_note, 2, 2, 1, 2)
+        self.code_note.setWordWrap(True)
+        self.code_note.setStyleSheet(f"color: {self._theme.tones['attention']};")
+        grid.addWidget(self.head, 3, 0, 3, 2)
+        for row, text in enumerate((self.status, self.advice, self.problems), start=3):
             text.setWordWrap(True)
             text.setAlignment(Qt.AlignmentFlag.AlignTop)
             grid.addWidget(text, row, 2, 1, 2)
@@ -213,11 +241,11 @@ class SetupPage(QWidget):
         buttons.addStretch(1)
         buttons.addWidget(self.cancel_button)
         buttons.addWidget(self.go_button)
-        grid.addLayout(buttons, 5, 0, 1, 4)
+        grid.addLayout(buttons, 6, 0, 1, 4)
         for column, stretch in ((1, 1), (2, 1)):
             grid.setColumnStretch(column, stretch)
-        grid.setRowStretch(3, 1)
         grid.setRowStretch(4, 1)
+        grid.setRowStretch(5, 1)
 
     def _close_check(self) -> None:
         if self.check is not None:

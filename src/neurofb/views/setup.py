@@ -18,6 +18,7 @@ from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import ChannelQuality, ChannelState
 from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches
 from neurofb.protocol.checks.check import RunContext, check_protocol
+from neurofb.protocol.study import name_question, pseudonym_problem
 from neurofb.spatial.montage import Montage
 from neurofb.views.contact_advice import Tone, advice, tone
 from neurofb.views.texts import Wording
@@ -32,6 +33,8 @@ class Chosen:
 
     query: StreamQuery
     device: DeviceProfile | None
+    #: The participant's code; empty if none was entered.
+    participant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,18 @@ class Need:
 
     name: str
     channels: tuple[str, ...]
+
+
+def code_problem(code: str, wording: Wording) -> str:
+    """Return why a participant's code cannot be one, in words; empty if it can, and without a code."""
+    return wording("setup.code_wrong", code=code) if code and pseudonym_problem(code) else ""
+
+
+def code_question(code: str, wording: Wording) -> str:
+    """Return in words that a code may be a name; empty if it is a usual one, wrong, or not there."""
+    if not code or pseudonym_problem(code) or not name_question(code):
+        return ""
+    return wording("setup.code_name", code=code)
 
 
 def eeg_streams(seen: Sequence[StreamInfo]) -> list[StreamInfo]:
