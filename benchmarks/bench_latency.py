@@ -200,6 +200,7 @@ def _session(
         "--json",
     ]
     words += ["--data", str(folder / "data"), "--seed", "1"]
+    words += ["--again", "--skin-account", str(folder / "skin-account.jsonl")]  # nobody's skin
     engine = subprocess.Popen(
         [sys.executable, "-m", "neurofb", "run", *words],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

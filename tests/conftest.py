@@ -33,6 +33,8 @@ _LSL_SETTINGS.write_text(
     "utf-8",
 )
 os.environ["LSLAPICFG"] = str(_LSL_SETTINGS)
+# Nothing that a test runs may write to the user's own account of the skin, not even a fixture before the first test.
+os.environ["NEUROFB_SKIN_ACCOUNT"] = f"{_LSL_FOLDER.name}/skin-account.jsonl"
 
 
 def pytest_sessionstart() -> None:
@@ -50,6 +52,12 @@ def pytest_sessionstart() -> None:
         pytest.exit(
             f"{built.name} is older than _kernels.pyx: the tests would test the past. Run: {rebuild}", 2
         )
+
+
+@pytest.fixture(autouse=True)
+def own_skin_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an account of the skin of its own: never the user's."""
+    monkeypatch.setenv("NEUROFB_SKIN_ACCOUNT", f"{_LSL_FOLDER.name}/{uuid.uuid4().hex}/skin-account.jsonl")
 
 
 @pytest.fixture(scope="session")

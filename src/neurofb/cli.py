@@ -25,6 +25,7 @@ NAMES = (
     "run",
     "screen",
     "simulate",
+    "skin",
     "streams",
 )
 

@@ -48,3 +48,8 @@ KEY_FILE = click.option(
     help="A file with a secret, for screens and programs elsewhere that have a copy; made if there is none.",
 )
 OUTCOME_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the end as JSON, for programs.")
+SKIN_ACCOUNT = click.option(
+    "--skin-account",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The account of participants' skin.  [default: in your own data folder]",
+)

@@ -19,16 +19,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofb.clock import Clock, ManualClock
-from neurofb.commands.options import DEVICE, HEADLESS, KEY_FILE, OUTCOME_AS_JSON, SCREENS, SESSION
+from neurofb.commands.options import (
+    DEVICE,
+    HEADLESS,
+    KEY_FILE,
+    OUTCOME_AS_JSON,
+    SCREENS,
+    SESSION,
+    SKIN_ACCOUNT,
+)
 from neurofb.commands.screen_processes import Windows
 from neurofb.commands.terminal import Keys, Picture, print_event
-from neurofb.errors import NeurofbError
+from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import NOTICE
 
 if TYPE_CHECKING:
     from neurofb.engine.assembly import Assembled
     from neurofb.engine.engine import Outcome
-    from neurofb.engine.planning import Asked
+    from neurofb.engine.planning import Asked, SessionPlan
     from neurofb.lsl.session_streams import Listener
     from neurofb.status import SessionStatus
 
@@ -83,6 +91,12 @@ class Presentation:
     type=click.Path(path_type=Path),
     help="The folder of an earlier session: its baseline serves again.",
 )
+@click.option("--again", is_flag=True, help="Yes, this participant has this session once more.")
+@click.option("--same-person", is_flag=True, help="Yes, this code is the same person as in another dataset.")
+@click.option(
+    "--code-is-no-name", is_flag=True, help="Yes, the code is a pseudonym, though it looks like a name."
+)
+@SKIN_ACCOUNT
 @click.option("--simulate", is_flag=True, help="A simulated participant in a simulated headset.")
 @click.option(
     "--answers/--no-answers",
@@ -141,6 +155,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
             "out, or add --simulate"
         )
     plan = plan_session(asked)
+    _confirm(plan, is_asked=sys.stdin.isatty() and not (options.headless or options.as_json))
     shown = _Shown(options)
     clock = _clock(options)
     echo = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
@@ -174,6 +189,19 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
         outcome = replace(outcome, exit_code=outcome.exit_code or 130)
     _print_end(outcome, assembled, made, options)
     return outcome
+
+
+def _confirm(plan: SessionPlan, *, is_asked: bool) -> None:
+    """Ask what should be confirmed about the participant's code; refuse it where nobody can be asked."""
+    from neurofb.engine.participant_questions import questions
+    from neurofb.recording.skin_account import read_account
+
+    entries = [] if plan.account is None else read_account(plan.account)
+    for each in questions(plan.asked, plan.visit, entries):
+        if not is_asked:
+            raise WrongInput(each.refusal)
+        if not click.confirm(f"note: {each.facts}.\n{each.question}", err=True):
+            raise WrongInput(f"{each.facts}; nothing was started")
 
 
 def _afterwards(assembled: Assembled, data: Path, options: Presentation, made: dict[str, str]) -> None:

@@ -15,13 +15,14 @@ from pathlib import Path
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
 from neurofb.engine.commands import Commands
+from neurofb.engine.earlier_dose import WATCHDOG_LOG
 from neurofb.engine.engine import Engine, SessionParts
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.sequencer import Sequencer
-from neurofb.engine.session_files import write_results, write_settings
+from neurofb.engine.session_files import note_account_begin, write_results, write_settings
 from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.engine.simulated_participant import (
     SimulatedParticipant,
@@ -51,9 +52,6 @@ from neurofb.stimulation.calibration import (
     save_calibration,
 )
 from neurofb.stimulation.client import StimulatorClient, open_stimulator
-
-#: The watchdog's own log, which it also writes after the engine has died.
-WATCHDOG_LOG = "watchdog.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +148,7 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
             f"{', '.join(plan.profile.labels)}; choose the device that fits with --device"
         )
     folder = _made_folder(plan, undo)
+    note_account_begin(plan, folder)
     client = _open_stimulator(plan, clock, folder.path / WATCHDOG_LOG)
     if client is not None:
         undo.callback(client.close)
@@ -244,7 +243,11 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     )
     each_step = [] if participant is None else [_acting(participant, recorded_loop, sequencer)]
     engine = Engine(
-        parts, clock, hooks.on_status, each_step, on_end=lambda: write_results(loop, stimulus_control, folder)
+        parts,
+        clock,
+        hooks.on_status,
+        each_step,
+        on_end=lambda: write_results(plan, loop, stimulus_control, folder),
     )
     return Assembled(engine, folder, uid, session_log, sequencer, opened.key)
 

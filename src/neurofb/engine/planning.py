@@ -5,15 +5,18 @@ In: words of the command line. Out: a frozen `SessionPlan`, or one error with ev
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neurofb.devices import DeviceProfile, load_profile
-from neurofb.engine.earlier_dose import used_before
+from neurofb.engine.earlier_dose import doses_by_account, run_folders, used_before
 from neurofb.errors import NeurofbError, WrongInput
+from neurofb.folding import spelt_as
 from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
 from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
@@ -21,11 +24,13 @@ from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
+from neurofb.recording.skin_account import AccountEntry, account_path, entries_of, read_account
 from neurofb.signing import read_key_file
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
 from neurofb.stimulation.client import check_kind
 from neurofb.stimulation.drivers.simulated import parse_heat_faults
+from neurofb.stimulation.thermal_dose import SiteLedger
 
 T = TypeVar("T")
 TRUSTS = (
@@ -67,6 +72,12 @@ class Asked:
     trust_network: bool = False
     #: The file with a secret that a screen on another computer has too.
     key_file: Path | None = None
+    #: The file with the account of the skin; None: the user's own.
+    skin_account: Path | None = None
+    #: What was confirmed beforehand (``participant_questions``).
+    again: bool = False
+    same_person: bool = False
+    code_is_no_name: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +93,10 @@ class SessionPlan:
     #: Measurements of this participant from an earlier session.
     earlier: ParticipantRecord | None = None
     warnings: tuple[str, ...] = ()
-    #: The dose of each site in earlier runs of this session.
+    #: The dose of each site in earlier runs of this session, and in all sessions of the last day.
     used: Mapping[str, float] = field(default_factory=dict)
+    #: The account of the skin; None for a simulated session, which has none.
+    account: Path | None = None
 
     @property
     def visit(self) -> str:
@@ -144,11 +157,14 @@ def plan_session(asked: Asked) -> SessionPlan:
         With everything that is wrong: the protocol, the headset, the participant's code, the earlier session.
     """
     problems = _Problems()
+    account = None if asked.simulate else account_path(asked.skin_account)
+    entries = [] if account is None else problems.collect(read_account, account) or []
     _check_options(asked, problems)
+    _check_spelling(asked, entries, problems)
     profile = problems.collect(load_profile, asked.device)
     earlier = None if asked.baseline is None else problems.collect(read_baseline, asked.baseline)
     parsed = problems.collect(parse_protocol, asked.protocol)
-    temperatures, used = _stored(asked, parsed, problems)
+    temperatures, used = _stored(asked, parsed, entries, problems)
     report = None
     if parsed is not None:
         given = RunContext(
@@ -160,7 +176,15 @@ def plan_session(asked: Asked) -> SessionPlan:
         raise _refusal(problems)
     warnings = (*([TRUSTS] if asked.trust_network else []), *report.warnings)
     return SessionPlan(
-        asked, report.protocol, profile, report.timeline, temperatures, earlier, warnings, used
+        asked,
+        report.protocol,
+        profile,
+        report.timeline,
+        temperatures,
+        earlier,
+        warnings,
+        used,
+        account,
     )
 
 
@@ -179,7 +203,7 @@ def _check_options(asked: Asked, problems: _Problems) -> None:
 
 
 def _stored(
-    asked: Asked, parsed: ParsedProtocol | None, problems: _Problems
+    asked: Asked, parsed: ParsedProtocol | None, entries: Sequence[AccountEntry], problems: _Problems
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """Return the temperatures and the used dose of earlier runs; none for a protocol or session with mistakes."""
     if parsed is None or parsed.protocol is None or parsed.problems:
@@ -191,8 +215,31 @@ def _stored(
     temperatures = problems.collect(stored_temperatures, parsed.protocol, asked)
     used = None
     if not pseudonym_problem(asked.participant):
-        used = problems.collect(used_before, asked.data, asked.participant, session)
+        used = problems.collect(_used, asked, session, entries)
     return temperatures or {}, used or {}
+
+
+def _used(asked: Asked, session: str, entries: Sequence[AccountEntry]) -> dict[str, float]:
+    """Return the doses that count: of earlier runs of this session, and of the account's sessions of the last day."""
+    now_s = wall_time_s(asked.date)
+    used = SiteLedger(used_before(asked.data, asked.participant, session, now_s))
+    mine = entries_of(list(entries), asked.participant)
+    for each in doses_by_account(mine, asked.data, session, now_s):
+        used.add_shares({dose.site: dose.share for dose in each.doses})
+    return used.as_dict()
+
+
+def _check_spelling(asked: Asked, entries: Sequence[AccountEntry], problems: _Problems) -> None:
+    """Refuse a code that is known by another spelling."""
+    runs = [run.participant for run in run_folders(asked.data)]
+    known = spelt_as(asked.participant, [*runs, *(entry.code for entry in entries)])
+    if known is not None:
+        problems.append(
+            WrongInput(
+                f"the participant code {asked.participant!r} is {known!r} spelt another way, and one person has one "
+                f"account of the skin; right is --participant {known}, or a code that differs by more than case"
+            )
+        )
 
 
 def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems) -> None:
@@ -211,6 +258,14 @@ def _refusal(problems: _Problems) -> NeurofbError:
         return problems[0]
     lines = [f"  {line}" for error in problems for line in str(error).splitlines()]
     return WrongInput("\n".join([f"this session cannot start, {len(problems)} things are wrong:", *lines]))
+
+
+def wall_time_s(date: str) -> float:
+    """Return a date as seconds since 1970; infinite if there is none."""
+    try:
+        return datetime.fromisoformat(date).timestamp()
+    except ValueError:
+        return math.inf
 
 
 def stored_temperatures(protocol: Protocol, asked: Asked) -> dict[str, float]:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from neurofb.engine.earlier_dose import BEFORE, LEDGER
-from neurofb.engine.planning import SessionPlan
+from neurofb.engine.planning import SessionPlan, wall_time_s
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
@@ -15,6 +15,7 @@ from neurofb.loop.participant_fit import BASELINE_FILE, ParticipantRecord
 from neurofb.loop.settings import LoopSettings
 from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
 from neurofb.recording.provenance import provenance, text_hash
+from neurofb.recording.skin_account import AccountEntry, note_begin, note_end
 
 
 def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: SessionFolder) -> None:
@@ -26,10 +27,37 @@ def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: 
     )
 
 
-def write_results(loop: Loop, stimulus_control: StimulusController | None, folder: SessionFolder) -> None:
-    """Write the baselines and the dose of each site, which the next session needs."""
-    if stimulus_control is not None:
-        folder.write_text(LEDGER, json.dumps(stimulus_control.used, indent=1, sort_keys=True))
+def note_account_begin(plan: SessionPlan, folder: SessionFolder) -> None:
+    """Note in the account of the skin that a session begins, before its device is opened; not for a simulated one."""
+    if plan.account is None:
+        return
+    asked, heat = plan.asked, plan.protocol.heat
+    entry = AccountEntry(
+        asked.participant,
+        str(asked.data.resolve()),
+        folder.path.name,
+        plan.visit,
+        asked.date,
+        wall_time_s(asked.date),
+        () if heat is None else heat.sites,
+        0.0 if heat is None else heat.budget,
+    )
+    note_begin(plan.account, entry)
+
+
+def write_results(
+    plan: SessionPlan, loop: Loop, stimulus_control: StimulusController | None, folder: SessionFolder
+) -> None:
+    """Write the baselines and the dose of each site, which the next session needs.
+
+    The doses only if they are the guard's last word: after a safety stop the account is made of recording and log.
+    """
+    if stimulus_control is not None and stimulus_control.is_accounted:
+        used = stimulus_control.used
+        folder.write_text(LEDGER, json.dumps(used, indent=1, sort_keys=True))
+        if plan.account is not None:
+            added = {site: max(0.0, share - plan.used.get(site, 0.0)) for site, share in used.items()}
+            note_end(plan.account, str(plan.asked.data.resolve()), folder.path.name, added)
     if loop.participant_fit is None or not loop.baselines:
         return
     record = ParticipantRecord(loop.participant_fit, tuple(loop.baselines.values()))

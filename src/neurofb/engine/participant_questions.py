@@ -1,0 +1,68 @@
+"""What a person should confirm about the participant's code before a session with a participant starts.
+
+In: what was asked for, the dataset, the account of the skin. Out: questions, each with the option that answers it in
+advance. Nothing is asked of a simulated session: nobody sits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from neurofb.engine.earlier_dose import run_folders
+from neurofb.engine.planning import Asked
+from neurofb.folding import folded
+from neurofb.protocol.study import name_question
+from neurofb.recording.skin_account import AccountEntry, entries_of
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something to be confirmed."""
+
+    #: The facts, as a sentence without its full stop.
+    facts: str
+    #: What is to be confirmed, as a question.
+    question: str
+    #: The option of ``neurofb run`` that confirms it.
+    option: str
+
+    @property
+    def refusal(self) -> str:
+        """The error where nobody can be asked."""
+        return f"{self.facts}. {self.question} If so, add {self.option}; otherwise change the code or the session"
+
+
+def questions(asked: Asked, session: str, entries: Sequence[AccountEntry]) -> Iterator[Question]:
+    """Return what is to be confirmed and is not yet."""
+    if asked.simulate:
+        return
+    about_name = name_question(asked.participant)
+    if about_name and not asked.code_is_no_name:
+        yield Question(about_name, "Is it a pseudonym, and no part of a name?", "--code-is-no-name")
+    mine = entries_of(list(entries), asked.participant)
+    here = str(asked.data.resolve())
+    elsewhere = [entry for entry in mine if entry.dataset != here]
+    if elsewhere and len(elsewhere) == len(mine) and not asked.same_person:
+        last = elsewhere[-1]
+        yield Question(
+            f"the participant code {asked.participant!r} is new in {asked.data} and known from {last.dataset} "
+            f"({last.date[:10] or 'no date'})",
+            "Is it the same person, whose skin keeps its account?",
+            "--same-person",
+        )
+    before = [
+        run.path.name
+        for run in run_folders(asked.data)
+        if _is_same(run.participant, run.session, asked, session)
+    ]
+    if before and not asked.again:
+        yield Question(
+            f"participant {asked.participant!r} had session {session!r} before: {before[-1]}",
+            "Is it to be run again?",
+            "--again",
+        )
+
+
+def _is_same(participant: str, label: str, asked: Asked, session: str) -> bool:
+    return (folded(participant), folded(label)) == (folded(asked.participant), folded(session))
