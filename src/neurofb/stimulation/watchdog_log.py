@@ -27,9 +27,11 @@ Document = dict[str, Any]
 OPENED, DOSES, ENDED = "watchdog_opened", "doses", "watchdog_ended"
 #: From one line of doses to the next while there is heat. Assumed: at 49 °C that is 0.4 % of the contact-burn limit.
 DOSES_S = 0.1
-#: The baseline and ramps of a stimulus in a log of an older version, which does not say them. Assumed: the coolest
-#: baseline that an envelope allows, and slow ramps.
-COOLEST_C, SLOWEST_C_PER_S = 30.0, 1.0
+#: The baseline of a stimulus in a log of an older version, which does not say it. Assumed: the coolest that an envelope
+#: allows.
+COOLEST_C = 30.0
+#: The ramps of such a stimulus. Assumed: slow ones, whose dose is large.
+SLOWEST_C_PER_S = 1.0
 
 
 class WatchdogLog:
