@@ -71,7 +71,9 @@ def test_each_confirmation_is_asked_once_and_answered_by_its_option(heats, tmp_p
     assert options(heats, data) == []
     assert options(heats, data, participant="Anna7") == ["--code-is-no-name"]
     assert options(heats, data, participant="Anna7", code_is_no_name=True) == []
-    note_begin(account_path(), entry(other, date="2026-11-01", wall_s=NOON_S - 1e6))
+    known = entry(other, date="2026-11-01", wall_s=NOON_S - 1e6)
+    note_begin(account_path(), known)
+    note_end(account_path(), known.dataset, known.folder, {})
     assert options(heats, data) == ["--same-person"]
     assert options(heats, data, same_person=True) == []
     assert options(heats, other) == []
@@ -182,6 +184,15 @@ def test_account_that_cannot_be_written_starts_no_session(heats, tmp_path):
     with pytest.raises(NeurofbError, match="account of the skin .* cannot be written"):
         assemble(plan, ManualClock(START_S), publish=False)
     assert not (tmp_path / "data").exists()
+
+
+def test_session_that_could_not_be_opened_counts_nothing(heats, tmp_path):
+    path = account_path()
+    words = asked(heats, tmp_path / "data", simulate=True, thermode_faults=("lost@0",))
+    with pytest.raises(NeurofbError, match="no answer from the thermode"):
+        assemble(replace(plan_session(words), account=path), ManualClock(START_S), publish=False)
+    assert [each.used for each in read_account(path)] == [{}]
+    assert plan_session(asked(heats, tmp_path / "data")).used == {}
 
 
 def test_skin_prints_sites_with_date_and_source(tmp_path):

@@ -420,7 +420,7 @@ def test_the_public_surface_cannot_raise_a_target():
     words = {name for name in vars(Guard) if not name.startswith("_")}
     schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close"}
     lowering = {"lower", "end", "abort"}
-    looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot"}
+    looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot", "outlook", "link_s"}
     assert words == schedule | lowering | looking
 
 

@@ -22,7 +22,12 @@ from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.sequencer import Sequencer
-from neurofb.engine.session_files import note_account_begin, write_results, write_settings
+from neurofb.engine.session_files import (
+    note_account_begin,
+    note_account_unused,
+    write_results,
+    write_settings,
+)
 from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.engine.simulated_participant import (
     SimulatedParticipant,
@@ -149,6 +154,7 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
         )
     folder = _made_folder(plan, undo)
     note_account_begin(plan, folder)
+    undo.callback(note_account_unused, plan, folder)
     client = _open_stimulator(plan, clock, folder.path / WATCHDOG_LOG)
     if client is not None:
         undo.callback(client.close)

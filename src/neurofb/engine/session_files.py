@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -43,6 +44,13 @@ def note_account_begin(plan: SessionPlan, folder: SessionFolder) -> None:
         0.0 if heat is None else heat.budget,
     )
     note_begin(plan.account, entry)
+
+
+def note_account_unused(plan: SessionPlan, folder: SessionFolder) -> None:
+    """Note in the account of the skin that a session gave no heat, because a part of it could not be opened."""
+    if plan.account is not None:
+        with contextlib.suppress(RecordingFailed):  # then it counts in full; what went wrong first is told
+            note_end(plan.account, str(plan.asked.data.resolve()), folder.path.name, {})
 
 
 def write_results(
