@@ -134,8 +134,8 @@ HOT = replace(CALM, levels=((46.0, 2.0),), cap_c=46.0)
         ),
         (
             replace(HOT, accident=("engine killed", 5.0, 0.1)),
-            "engine.earlier_dose.used_in",
-            lambda *_: {},
+            "engine.earlier_dose.doses_in",
+            lambda *_: [],
             "account_is_not_less",
         ),
         (CALM, "recording.writer.Recorder.close", lambda *_: None, "record_can_be_read"),
