@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from neurofb.clock import Clock, readings_of
+from neurofb.clock import Clock, ManualClock, readings_of
 from neurofb.errors import NeurofbError
 from neurofb.events import Event
 from neurofb.stimulation.client import make_driver
@@ -119,7 +119,7 @@ class Watchdog:
 
     def __init__(self, guard: Guard, clock: Clock, lines: Lines, log: Path | None) -> None:
         self._guard, self._clock, self._lines = guard, clock, lines
-        self._log = WatchdogLog(log)
+        self._log = WatchdogLog(log, at_once=isinstance(clock, ManualClock))
         self._readings = readings_of(clock)
         self._heard_s = clock.now_s()
         self._used_s = -math.inf
