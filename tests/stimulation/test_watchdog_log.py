@@ -7,12 +7,14 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stimulation_parts import BASELINE_C, SITE, Bench, share_per_s
+from stimulation_parts import SITE, Bench, share_per_s
 
 from neurofb.stimulation.drivers import simulated
 from neurofb.stimulation.heat_profile import HeatProfile, dose
 from neurofb.stimulation.watchdog_log import DOSES, WatchdogLog, read_watchdog_log
 
+#: Cooler than this the probe heats nobody: a degree above the baseline of the profiles.
+BASELINE_C = 33.0
 PROFILES = st.builds(
     HeatProfile,
     target_c=st.floats(40.0, 47.0),
