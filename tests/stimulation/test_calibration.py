@@ -305,9 +305,63 @@ def test_a_mean_that_agrees_is_not_verified_where_one_was_too_much():
     assert made.next().profile.target_c < at_c
 
 
+def test_a_rating_of_exactly_stop_rating_is_no_longer_bearable():
+    made = second_look((20.0, 60.0))
+    hot_c = made.next().profile.target_c
+    made.add_answer(Answer(80.0, hot_c))
+    assert made._highest_c == hot_c
+    assert max(made._bearable_c) < hot_c
+
+
+def test_a_cooler_level_that_comes_down_keeps_its_rating_and_the_limit():
+    """Not the rating for the temperature: 20 and 30 points are below every baseline."""
+    made = second_look((20.0, 30.0))
+    hot_c = made.next().profile.target_c
+    made.add_answer(Answer(81.0, hot_c))
+    while (request := made.next()).level != 30.0:
+        made.add_answer(Answer(20.0, request.profile.target_c))
+    assert hot_c - 0.5 <= request.profile.target_c <= hot_c
+    assert any("a rating of 30 would need" in note for note in made._notes)
+
+
+@pytest.mark.parametrize("answer", [Answer(5.0, 45.0, aborted=True), Answer(None, 45.0)])
+def test_what_was_not_whole_or_not_rated_was_not_called_bearable(answer):
+    made = second_look((20.0,))
+    before = list(made._bearable_c)
+    made.next()
+    made.add_answer(answer)
+    assert made._bearable_c == before
+    assert made._looked_at == set()
+
+
+def test_a_rated_ramp_calls_nothing_bearable():
+    made = calibration(limits_n=1)
+    made.next()
+    made.add_answer(Answer(10.0, 48.5))
+    assert made._bearable_c == []
+
+
+@pytest.mark.parametrize("pressed_c", [(44.0, None), (None, 44.0)])
+def test_one_press_is_a_threshold(pressed_c):
+    made = calibration(limits_n=2)
+    for celsius in pressed_c:
+        made.next()
+        made.add_answer(Answer(None, celsius))
+    assert made.next().profile.target_c == (44.0 + 49.0) / 2 - 1.0
+
+
+def test_ladder_starts_two_steps_below_the_hottest_allowed_at_most():
+    made = calibration(limits_n=1, ladder_below_c=0.0)
+    made.next()
+    made.add_answer(Answer(None, 48.9))
+    assert made.next().profile.target_c == 48.0
+
+
 def test_a_rating_that_is_never_bearable_is_not_looked_for():
     with pytest.raises(WrongInput, match=r"below its stop_rating of 80, .* found 90: ask for less, or raise"):
         calibration((20.0, 80.0, 90.0))
+    with pytest.raises(WrongInput, match="found 80: ask for less"):
+        calibration((80.0,))
     calibration((79.9,))
 
 
