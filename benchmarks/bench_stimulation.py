@@ -21,6 +21,7 @@ from benchmarks.rows import median_us, row
 from neurofb.clock import ManualClock
 from neurofb.events import Event
 from neurofb.stimulation.client import WatchdogClient
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
@@ -102,7 +103,7 @@ def rows(short: bool) -> Iterator[dict[str, Any]]:
 
 def opened(log: Path | None = None) -> WatchdogClient:
     """Give a heater with its watchdog, at baseline."""
-    client = WatchdogClient("simulated", Envelope(), SteadyClock(), log=log)
+    client = WatchdogClient("simulated", Envelope(), SteadyClock(), log=log, required=NOTHING)
     client.connect()
     return client
 
@@ -185,7 +186,7 @@ def killed(from_c: float) -> float:
 def running() -> Any:
     """Give a step of a guard that is on a plateau, 2 ms after the one before; it never gets too long."""
     clock = ManualClock()
-    guard = Guard(SimulatedThermode(clock), Envelope(), clock)
+    guard = Guard(SimulatedThermode(clock), Envelope(), clock, required=NOTHING)
     guard.connect()
     guard.fire(guard.arm(HeatProfile(38.0, 600.0), "arm"), 0.0)
 

@@ -90,6 +90,12 @@ class StimulatorMissing(NeurofbError, ConnectionError):
     exit_code = 3
 
 
+class ScreenMissing(NeurofbError, RuntimeError):
+    """A window that was asked for and does not draw; the message says which and what it did."""
+
+    exit_code = 3
+
+
 class RecordingFailed(NeurofbError, OSError):
     """A recording that cannot be made or cannot go on; what was written before stays readable."""
 

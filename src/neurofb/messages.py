@@ -60,6 +60,8 @@ COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "resume": ((), ()),  # only the pause ends: no stimulus starts before its own time
     "continue": ((), ()),  # goes on from an instruction that waits for somebody
     "mark": (("text",), ()),  # a note in the record
+    # A window's heartbeat: operator or participant, ``clock_s`` of the status it drew last, streams that it lacks.
+    "alive": (("view", "drew_s"), ("missing",)),
     "end": ((), ()),  # the session ends in order
 }
 #: Words of commands that would start or raise heat: never taken from outside, whoever asks, and recorded.
@@ -76,6 +78,8 @@ HEAT_WORDS = (
 )
 
 
+#: No clock reads so many seconds: 30,000 years.
+LATEST_S = 1e12
 #: A longer document is no command: free text is cut at 2,000 letters.
 LONGEST = 16_000
 #: A higher counter is none: no sender sends so many.
@@ -203,9 +207,12 @@ def _check_keys(name: str, content: Mapping[str, Any]) -> None:
 
 def _check_words(document: Mapping[str, Any]) -> None:
     """Refuse anything but a text where a text is expected."""
-    for key in ("prompt", "text"):
+    for key in ("prompt", "text", "view", "missing"):
         if key in document and not isinstance(document[key], str):
             raise WrongInput(f"{key!r} is a text; found {str(document[key])[:80]!r}")
+    drew_s = document.get("drew_s", 0.0)
+    if isinstance(drew_s, bool) or not isinstance(drew_s, int | float) or not abs(drew_s) < LATEST_S:
+        raise WrongInput(f"'drew_s' is a time in s; found {str(drew_s)[:80]!r}")
 
 
 def _check_value(value: Any) -> None:

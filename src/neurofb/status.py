@@ -192,6 +192,20 @@ class RecordingStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewStatus:
+    """A window of the session, as its heartbeats say."""
+
+    #: ``operator`` or ``participant``.
+    name: str
+    #: Whether it draws what this session sends now.
+    alive: bool
+    #: Age of the status that it has drawn last, in s.
+    drew_age_s: Number
+    #: The streams that it lacks, with commas; empty if it has all.
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EndStatus:
     """How the session ended."""
 
@@ -235,6 +249,10 @@ class SessionStatus:
     warnings: tuple[str, ...]
     #: LSL's own ids of the engine's outlets, by name: a screen reads no other.
     streams: Mapping[str, str]
+    #: The windows that have drawn this session.
+    views: tuple[ViewStatus, ...] = ()
+    #: Conditions of heat that do not hold, in words; empty in a session without heat.
+    unmet: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:

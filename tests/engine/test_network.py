@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from session_parts import Window, command, run, wired
 
 from neurofb.engine.commands import MOST_IN_A_STEP, TELL_EVERY_S, Commands
+from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.messages import Command
 from neurofb.signing import CommandGate, SessionKey
 
@@ -63,7 +64,7 @@ def unsigned(name, **content):
 
 def test_thousand_unsigned_commands_a_second_call_nothing_and_are_told_once_in_five_seconds():
     sequencer, log, network = Sequencer(), Log(), Network()
-    commands = Commands((), sequencer, log, network)
+    commands = Commands((), sequencer, log, ViewHeartbeats(), network)
     for step in range(3000):  # 15 s of the engine's steps
         for n in range(5):
             network.gate.admit(unsigned(("pause", "resume", "end", "continue", "button")[n]))
@@ -78,7 +79,7 @@ def test_thousand_unsigned_commands_a_second_call_nothing_and_are_told_once_in_f
 def test_network_takes_a_bounded_part_of_a_step():
     sender = Window("operator", KEY, UID)
     sequencer, network = Sequencer(), Network([sender.says("continue") for _ in range(100)])
-    Commands((), sequencer, Log(), network).run_pending(0, 0.0)
+    Commands((), sequencer, Log(), ViewHeartbeats(), network).run_pending(0, 0.0)
     assert len(sequencer.calls) == MOST_IN_A_STEP
 
 
@@ -116,7 +117,7 @@ def test_sequencer_is_called_for_genuine_commands_and_stops_alone(acts):
         if name == "stop" or how == "signed":
             expected.append(name)
     sequencer = Sequencer()
-    commands = Commands((), sequencer, Log(), Network(sent))
+    commands = Commands((), sequencer, Log(), ViewHeartbeats(), Network(sent))
     for step in range(3):
         commands.run_pending(0, float(step))
     calls = {"end": "end_early", "continue": "continue_phase", "rating": "answer"}

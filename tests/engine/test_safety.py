@@ -251,9 +251,27 @@ def fixed(tmp_path, lead="0.0"):
     return protocol(tmp_path, text[:start] + text[end:], lead=lead)
 
 
-def test_phase_starts_with_heat(tmp_path):
-    ran = run(tmp_path, [(5, command("end"))], protocol=fixed(tmp_path))
-    assert ran.of_kind("heat_fired")[0]["time_s"] == pytest.approx(START_S, abs=0.02)
+def test_phase_starts_with_heat_when_first_samples_have_come(tmp_path):
+    first_s = []
+
+    def prepare(assembled):
+        conditions = assembled.engine._conditions
+        add = conditions.add_samples
+
+        def added(chunk, now_s):
+            first_s.append(now_s)
+            add(chunk, now_s)
+
+        conditions.add_samples = added
+
+    ran = run(tmp_path, [(5, command("end"))], protocol=fixed(tmp_path), prepare=prepare)
+    assert first_s[0] < START_S + 0.1
+    assert ran.of_kind("heat_fired")[0]["time_s"] == pytest.approx(first_s[0], abs=0.02)
+    assert [event["details"]["after"] for event in ran.of_kind("state")][:3] == [
+        "preparing",
+        "running",
+        "stopping",
+    ]
 
 
 def test_missed_stimulus_is_logged_and_its_prompt_left_out(tmp_path):

@@ -9,10 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from session_parts import run
+from session_parts import START_S, command, run
 from xdf_parts import SmallSession
 
 from neurofb.engine.session_log import SessionLog
+from neurofb.errors import RecordingFailed
 from neurofb.recording import disk_state, writer
 from neurofb.recording.session_recording import open_session_recording
 from neurofb.status import SessionStatus
@@ -98,14 +99,60 @@ def test_little_free_space_reaches_the_banner(tmp_path, monkeypatch):
     assert any(text.startswith("THE RECORDING FAILS") and "MB are free" in text for text in shown)
 
 
-def test_deleted_recording_reaches_the_banner(tmp_path):
-    def prepare(assembled):
-        assembled.folder.recording.unlink()
+def replace_file(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(b"another")
 
-    ran = run(tmp_path, prepare=prepare)
-    assert banner(SessionStatus.from_json(json.dumps(ran.statuses[-1]))).startswith(
-        "THE RECORDING FAILS: the file"
-    )
+
+#: What may happen to the file and its folder while a session runs.
+DAMAGES = {
+    "file deleted": (lambda path: path.unlink(), "is gone: No such file"),
+    "folder deleted": (lambda path: shutil.rmtree(path.parent), "is gone: No such file"),
+    "folder renamed": (
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        "is gone: No such file",
+    ),
+    "dataset renamed": (
+        lambda path: path.parents[3].rename(path.parents[3].with_name("moved")),
+        "is gone: No such",
+    ),
+    "file cut": (lambda path: os.truncate(path, 100), "the file has"),
+    "file replaced": (replace_file, "another file stands in the place"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_recording_reaches_the_banner_and_ends_the_session(tmp_path, damage):
+    act, words = DAMAGES[damage]
+
+    def prepare(assembled):
+        acts = assembled.engine._each_step
+        path, done = assembled.folder.recording, []
+
+        def damaging(now_s):
+            if now_s > START_S + 5 and path.exists() and not done:
+                done.append(now_s)
+                act(path)
+
+        assembled.engine._each_step = (*acts, damaging)
+
+    ran = run(tmp_path / "data", prepare=prepare)
+    assert ran.outcome.exit_code == RecordingFailed.exit_code
+    assert "the recording fails: " in ran.outcome.message
+    assert ran.statuses[-1]["state"] == "aborted"
+    shown = banner(SessionStatus.from_json(json.dumps(ran.statuses[-1])))
+    assert shown.startswith("THE RECORDING FAILS: ")
+    assert words in shown
+
+
+def test_folder_that_is_moved_at_the_very_end_is_no_success(tmp_path):
+    def prepare(assembled):
+        path, end = assembled.folder.path, assembled.engine._on_end
+        assembled.engine._on_end = lambda: (end(), path.rename(path.with_name("moved")))
+
+    ran = run(tmp_path, [(5, command("end"))], prepare=prepare)
+    assert ran.outcome.exit_code == RecordingFailed.exit_code
+    assert "is gone: No such file" in ran.outcome.message
 
 
 def test_late_sync_is_an_event_and_a_banner(tmp_path, monkeypatch):

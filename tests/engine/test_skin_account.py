@@ -153,9 +153,10 @@ def test_safety_stop_leaves_no_closed_ledger(tmp_path, heats):
     def lose_watchdog(assembled):
         client, step = assembled.engine._stimulus_control._client, guard_of(assembled).step
 
-        def beat():
+        def beat(facts=None):
             if assembled.engine._clock.now_s() > START_S + 5.0:
                 raise SafetyStop("the stimulator's watchdog is gone")
+            guard_of(assembled).note_facts(facts)
             step()
             client._write_news()
 

@@ -78,7 +78,7 @@ def session(data_dir, tmp_path_factory):
         "--seed",
         "1",
     ]
-    words += ["--data", folder / "data", "--headless", "--json"]
+    words += ["--data", folder / "data", "--headless", "--json", "--unattended-simulation"]
     edf = data_dir / "physionet_eegmmidb" / "S001R02.edf"
     with playing(edf, name), recorded_by_labrecorder(folder / "lab.xdf", name):
         ran = subprocess.run(neurofb(*words), capture_output=True, text=True, timeout=BOUND_S, check=False)

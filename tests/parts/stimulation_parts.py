@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from neurofb.clock import ManualClock
+from neurofb.stimulation.conditions import NOTHING, Required
 from neurofb.stimulation.drivers.simulated import (
     COOLANT_C,
     MAX_C,
@@ -41,11 +42,14 @@ class Bench:
     seed: int = 1
     used: float = 0.0
     tick_s: float = 0.01
+    required: Required = NOTHING
 
     def __post_init__(self):
         self.clock = ManualClock(START_S)
         self.thermode = SimulatedThermode(self.clock, self.seed, parse_heat_faults(self.faults))
-        self.guard = Guard(self.thermode, self.envelope, self.clock, SiteLedger({SITE: self.used}))
+        self.guard = Guard(
+            self.thermode, self.envelope, self.clock, SiteLedger({SITE: self.used}), self.required
+        )
         self.guard.connect()
         self.events = []
         self.commanded_c = self.probe_c = self.skin_c = 32.0

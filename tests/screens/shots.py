@@ -100,6 +100,9 @@ class Pretended:
         start_s = 8123.4 - 312.0
         return [{"kind": "told", "message": text, "time_s": start_s + at} for at, text in told]
 
+    def report_drawn(self, clock_s: float) -> None:
+        """Nobody is told."""
+
     def has_listeners(self) -> bool:
         return True
 

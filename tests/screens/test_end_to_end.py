@@ -3,6 +3,7 @@
 The pictures of the windows stay in the test's folder (``pytest --basetemp=…`` says where that is).
 """
 
+import io
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from stand_in import StandIn
 
 from neurofb import messages
 from neurofb.commands import screen_processes
+from neurofb.errors import ScreenMissing
 from neurofb.signing import SessionKey
 
 pytestmark = pytest.mark.timeout(180)
@@ -291,7 +293,7 @@ def test_stop_key_ends_heat_session_and_hanging_window(display, sit):
     assert desk.end() == 4, desk.text
 
     stops = [each["details"] for each in desk.recorded("command")]
-    assert stops[0] == {"command": "stop", "by": "participant"}
+    assert (stops[0]["command"], stops[0]["by"]) == ("stop", "participant")
     (end,) = desk.recorded("end")
     assert (end["message"], end["details"]["outcome"]) == ("stopped by participant", "stopped")
     readings, names = desk.record[messages.STIMULUS]["time_series"], described(desk.record[messages.STIMULUS])
@@ -308,22 +310,17 @@ def described(stream: dict) -> list[str]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is always a display elsewhere")
-def test_session_continues_when_windows_do_not_open(sit):
+def test_session_does_not_begin_when_windows_do_not_open(sit):
+    """Each window is started three times; the record says that nothing began."""
     desk = sit(None)
-    desk.follow()
-    failed = re.compile(
-        r"note: the (\w+)'s window ended by itself, with code 2\. The session goes on; open it"
-    )
-    end_s = pylsl.local_clock() + BOUND_S
-    while set(failed.findall(desk.text)) != {"participant", "operator"}:
-        assert pylsl.local_clock() < end_s, desk.text
-        desk.next_event(0.1)
-    assert desk.process.poll() is None, desk.text
-    desk.process.send_signal(signal.SIGINT)
-    assert desk.end() == 130, desk.text
+    assert desk.end() == 3, desk.text
+    for number, after in ((2, "it is started again"), (1, "the session does not begin")):
+        notes = re.findall(rf"note: the (\w+)'s window ended by itself, with code 2; {after}", desk.text)
+        assert max(map(notes.count, notes)) == number, desk.text
     assert "there is no display" in desk.text
-    assert desk.recorded("end")[0]["details"]["outcome"] == "interrupted"
-    desk.check()
+    assert "3 times; the session does not begin. `neurofb doctor` looks for what is missing" in desk.text
+    assert desk.recorded("phase") == []
+    assert desk.recorded("end")[0]["details"]["outcome"] == "aborted"
 
 
 def test_window_waits_for_a_later_session(display):
@@ -335,6 +332,7 @@ def test_window_waits_for_a_later_session(display):
         text=True,
     )
     try:
+        assert "this window has no key" in window.stderr.readline()
         assert f"waiting for session {uid}, 60 s at most" in window.stderr.readline()
         session = StandIn(uid=uid)
         end_s = pylsl.local_clock() + BOUND_S
@@ -347,15 +345,71 @@ def test_window_waits_for_a_later_session(display):
         window.communicate()
 
 
-def test_unstartable_window_is_reported(monkeypatch):
-    def refuse(*words, **options):
-        raise OSError("no more processes")
+class Process:
+    """A window's process that ends by itself, with this code, or goes on (None)."""
 
-    monkeypatch.setattr(screen_processes.subprocess, "Popen", refuse)
-    told = []
-    opened = screen_processes.Windows("abc", told.append, SessionKey("abc"), ("operator",))
-    opened.close()
+    def __init__(self, code):
+        self.code, self.ended, self.stdin = code, threading.Event(), io.BytesIO()
+
+    def wait(self, timeout=None):
+        if self.code is not None:
+            return self.code
+        if not self.ended.wait(timeout):
+            raise subprocess.TimeoutExpired("window", timeout)
+        return -15
+
+    def terminate(self):
+        self.ended.set()
+
+    kill = terminate
+
+
+def windows(monkeypatch, *processes, draws=lambda _kind: False):
+    """Return an operator's window whose processes are these, one after another, and the notes about it."""
+    left, told = list(processes), []
+
+    def started(*_words, **_options):
+        found = left.pop(0)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(screen_processes.subprocess, "Popen", started)
+    monkeypatch.setattr(screen_processes, "DRAWS_S", 0.2)
+    return screen_processes.Windows("abc", told.append, SessionKey("abc"), draws, ("operator",)), told
+
+
+def test_window_that_never_starts_ends_the_wait_with_its_reason(monkeypatch):
+    """It cannot be opened, ends by itself, draws nothing: each is a note, and the third is the end."""
+    opened, told = windows(monkeypatch, OSError("no more processes"), Process(2), Process(None))
+    opened._threads[0].join(BOUND_S)
     assert told == [
-        "note: the operator's window could not be opened: no more processes. The session goes on; open it again: "
-        "neurofb screen operator --session abc --key-file FILE"
+        "note: the operator's window could not be opened: no more processes; it is started again",
+        "note: the operator's window ended by itself, with code 2; it is started again",
+        "note: the operator's window drew nothing of the session in 0.2 s; the session does not begin",
     ]
+    with pytest.raises(
+        ScreenMissing, match=r"the operator's window drew nothing of the session in 0.2 s, 3 times"
+    ):
+        opened.are_ready()
+    assert ScreenMissing.exit_code == 3
+    opened.close()
+
+
+def test_window_is_waited_for_until_it_draws_and_reported_when_it_ends(monkeypatch):
+    drawing = threading.Event()
+    window = Process(None)
+    opened, told = windows(monkeypatch, Process(2), window, draws=lambda _kind: drawing.is_set())
+    assert not opened.are_ready()
+    while len(told) < 1:
+        threading.Event().wait(0.01)
+    drawing.set()
+    while not opened.are_ready():
+        threading.Event().wait(0.01)
+    window.terminate()
+    opened._threads[0].join(BOUND_S)
+    assert told[1:] == [
+        "note: the operator's window ended by itself, with code -15. Open it again: neurofb screen operator "
+        "--session abc --key-file FILE"
+    ]
+    opened.close()

@@ -30,6 +30,7 @@ class FakeSession:
     def __init__(self):
         self.changes, self.sent, self.eeg, self.dropped = {}, [], np.empty((0, 4)), 0
         self.rows = ((), np.empty(0), np.empty((0, 0)))
+        self.drawn = []
 
     def snapshot(self):
         return Snapshot(10.0, status(**self.changes), 0.1)
@@ -50,6 +51,9 @@ class FakeSession:
 
     def stop(self):
         self.sent.append(("stop", {}))
+
+    def report_drawn(self, clock_s):
+        self.drawn.append(clock_s)
 
     def has_listeners(self):
         return True
@@ -243,3 +247,19 @@ def test_operator_window_shows_session_lost_and_found(qtbot, session, until):
     until(session.listen, lambda: any(each.name == "stop" for each in session.heard))
     assert session.heard[0].by == "operator"
     client.close()
+
+
+def test_window_reports_the_status_that_it_has_painted(qtbot):
+    """A window that is not shown paints nothing, and so reports nothing, however often it is told to draw."""
+    session = FakeSession()
+    screen = OperatorScreen(session, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    session.changes = {"clock_s": 8123.4}
+    screen._refresh()
+    assert session.drawn == []
+    with qtbot.waitExposed(screen):
+        screen.show()
+    qtbot.waitUntil(lambda: bool(session.drawn))
+    session.changes = {"clock_s": 8123.6}
+    screen._refresh()
+    qtbot.waitUntil(lambda: session.drawn[-1] == 8123.6)

@@ -29,12 +29,16 @@ class FakeSession:
     def __init__(self):
         self.now_s, self.changes, self.level, self.sent = 0.0, {}, None, []
         self.missing, self.usable, self.reward = (), 1.0, 0.0
+        self.drawn = []
 
     def snapshot(self):
         row = None
         if self.level is not None:
             row = {"level": self.level, "usable": self.usable, "reward": self.reward, "came_s": self.now_s}
         return Snapshot(self.now_s, status(**self.changes), 0.1, self.missing, row)
+
+    def report_drawn(self, clock_s):
+        self.drawn.append(clock_s)
 
     def send(self, name):
         self.sent.append((name, None))
@@ -282,3 +286,16 @@ def test_screen_waits_for_lost_session(qtbot, session, until):
         lambda: screen.picture.appearance == "feedback",
     )
     client.close()
+
+
+def test_window_reports_the_status_that_it_has_painted(qtbot):
+    session = FakeSession()
+    screen = ParticipantScreen(session, Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    session.changes = {"clock_s": 8123.4}
+    screen.tick()
+    assert session.drawn == []
+    with qtbot.waitExposed(screen):
+        screen.show()
+    screen.tick()
+    qtbot.waitUntil(lambda: 8123.4 in session.drawn)

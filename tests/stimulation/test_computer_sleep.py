@@ -11,6 +11,7 @@ from stimulation_parts import SITE, share_per_s
 from neurofb import clock as clocks
 from neurofb.clock import ClockChange, ClockWatch, ManualClock, readings_of, system_readings
 from neurofb.errors import UnsafeHeat
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.drivers import simulated
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
@@ -35,7 +36,7 @@ class Bedside:
     def __init__(self):
         self.clock = ManualClock(100.0)
         self.device = DeviceOfItsOwn(self.clock)
-        self.guard = Guard(self.device, Envelope(), self.clock)
+        self.guard = Guard(self.device, Envelope(), self.clock, required=NOTHING)
         self.guard.connect()
         self.truth = 0.0
 

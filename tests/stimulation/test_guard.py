@@ -10,6 +10,7 @@ from stimulation_parts import SITE, START_S, Bench, deaf_runaway_skin_c
 
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat, WrongInput
 from neurofb.stimulation.client import LocalClient, StimulatorClient, open_stimulator
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.driver import Capabilities, Reading
 from neurofb.stimulation.drivers.simulated import FAULTS as KINDS
 from neurofb.stimulation.drivers.simulated import MAX_C, RISE_C_PER_S
@@ -224,7 +225,7 @@ def test_a_device_that_cannot_lower_is_ended():
 
     bench = Bench()
     driver = Plain(bench.clock)
-    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
     bench.fire(PROFILE)
     bench.run(3.0)
@@ -353,7 +354,7 @@ def test_whatever_a_driver_raises_ends_the_heat():
 
     bench = Bench()
     driver = Broken(bench.clock)
-    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
     bench.fire(PROFILE)
     bench.run(3.0)
@@ -374,7 +375,7 @@ def test_nonsense_is_no_reading(measured_c):
 
     bench = Bench()
     driver = Nonsense(bench.clock)
-    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock), driver
+    bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
     bench.fire(HeatProfile(47.0, 5.0))
     bench.run(3.0)
@@ -418,7 +419,7 @@ def test_the_self_test_says_what_is_wrong():
 def test_the_public_surface_cannot_raise_a_target():
     """A new word must be said here: one that cannot start or raise heat, or that only the schedule has."""
     words = {name for name in vars(Guard) if not name.startswith("_")}
-    schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close"}
+    schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close", "note_facts"}
     lowering = {"lower", "end", "abort"}
     looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot", "outlook", "link_s"}
     assert words == schedule | lowering | looking
@@ -427,7 +428,7 @@ def test_the_public_surface_cannot_raise_a_target():
 def test_a_local_heater_is_the_guard():
     bench = Bench()
     client: StimulatorClient = open_stimulator(
-        envelope=Envelope(), clock=bench.clock, seed=3, used={SITE: 0.1}
+        envelope=Envelope(), clock=bench.clock, seed=3, used={SITE: 0.1}, required=NOTHING
     )
     assert isinstance(client, LocalClient)
     assert client.connect().simulated

@@ -8,6 +8,7 @@ from benchmarks.table import table
 
 from neurofb.clock import ManualClock
 from neurofb.stimulation.client import LocalClient
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
@@ -17,7 +18,7 @@ from neurofb.stimulation.guard import Guard
 def test_stop_begins_at_the_measured_temperature(from_c: float, monkeypatch) -> None:
     """At the commanded plateau the probe is degrees cooler, which would shorten its way back."""
     clock = ManualClock()
-    client = LocalClient(Guard(SimulatedThermode(clock), Envelope(), clock))
+    client = LocalClient(Guard(SimulatedThermode(clock), Envelope(), clock, required=NOTHING), clock)
     client.connect()
     monkeypatch.setattr("time.sleep", lambda _: clock.advance(0.002))
     client.schedule(plateau(from_c), "arm", 0.05)

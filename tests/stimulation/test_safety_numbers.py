@@ -41,6 +41,8 @@ NUMBERS = [
     ("probe_model", "COLDEST_C", -10.0, "Medoc's range"),
     ("probe_model", "HOTTEST_C", 70.0, "TCS II"),
     ("probe_model", "AHEAD_S", 0.1, "Assumed"),
+    ("conditions", "SAMPLE_S", 1.0, "Assumed"),
+    ("conditions", "FACTS_S", 0.5, "Assumed"),
     ("event_buffer", "READING_S", 0.02, "Assumed"),
     ("event_buffer", "_MOST_READINGS", 3000, "Assumed"),
     ("calibration", "MOST_UP_C", 1.0, "Assumed"),

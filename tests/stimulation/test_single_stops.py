@@ -6,6 +6,7 @@ import pytest
 from stimulation_parts import SITE, Bench, share_per_s
 
 from neurofb.errors import SafetyStop, StimulatorMissing, UnsafeHeat
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.driver import Capabilities, Reading
 from neurofb.stimulation.drivers.simulated import COOL_C_PER_S, SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
@@ -42,7 +43,7 @@ class CountedThermode(SimulatedThermode):
 def counted(thermode=CountedThermode, **how):
     bench = Bench(**how)
     bench.thermode = thermode(bench.clock)
-    bench.guard = Guard(bench.thermode, bench.envelope, bench.clock, SiteLedger({SITE: bench.used}))
+    bench.guard = Guard(bench.thermode, bench.envelope, bench.clock, SiteLedger({SITE: bench.used}), NOTHING)
     bench.guard.connect()
     return bench
 

@@ -19,6 +19,7 @@ from stimulation_parts import SITE, Bench
 from neurofb.errors import SafetyStop, StimulatorMissing, UnknownName, WrongInput
 from neurofb.stimulation import watchdog_pipe
 from neurofb.stimulation.client import WatchdogClient, make_driver, open_stimulator
+from neurofb.stimulation.conditions import NOTHING, Facts, Required
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
 from neurofb.stimulation.watchdog import EngineClock, Watchdog
@@ -49,6 +50,7 @@ def opened(tmp_path):
     clients = []
 
     def give(**how):
+        how = {"required": NOTHING, **how}
         client = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=tmp_path / "log.jsonl", **how)
         clients.append(client)
         assert client.connect().simulated
@@ -302,7 +304,7 @@ def unanswering(monkeypatch):
     def give(unanswered=(), reads=True):
         code = UNANSWERING.replace("MODE", repr((unanswered, reads)))
         monkeypatch.setattr(watchdog_pipe, "COMMAND", (sys.executable, "-c", code))
-        opened.append(open_stimulator(envelope=Envelope(), clock=SteadyClock()))
+        opened.append(open_stimulator(envelope=Envelope(), clock=SteadyClock(), required=NOTHING))
         opened[-1].connect()
         opened[-1].seen = []
         return opened[-1]
@@ -388,9 +390,23 @@ def test_client_looks_again_before_it_blames_the_watchdog(opened):
     until(client, "heat_ended")
 
 
+def test_facts_of_the_engine_reach_the_guard_and_end_a_stimulus_that_is_not_watched(opened):
+    client, watched = opened(required=Required()), [True]
+    beat = client.beat
+    client.beat = lambda: beat(Facts(time.monotonic(), 0.0, recording=True, view=watched[0]))
+    assert "has not said yet" in answer(client, client.schedule(LONG, SITE, time.monotonic() + 0.05))
+    fire(client)
+    until(client, "heat_plateau")
+    watched[0] = False
+    assert until(client, "heat_unwatched").details["missing"] == ["no operator's view is alive"]
+    assert until(client, "heat_ended").details["early"]
+    assert "no operator's view is alive" in answer(client, client.schedule(LONG, SITE, time.monotonic()))
+
+
 ENGINE = """
     import sys, time
     from pathlib import Path
+    from neurofb.stimulation.conditions import NOTHING
     from neurofb.stimulation.envelope import Envelope
     from neurofb.stimulation.heat_profile import HeatProfile
     from neurofb.stimulation.client import open_stimulator
@@ -399,7 +415,9 @@ ENGINE = """
         def now_s(self):
             return time.monotonic()
 
-    client = open_stimulator(envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]))
+    client = open_stimulator(
+        envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]), required=NOTHING
+    )
     client.connect()
     client.schedule(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm", time.monotonic() + 0.05)
     while True:

@@ -209,3 +209,23 @@ def test_every_10_05_position_has_words():
     names = [f"{row}{c}" for row in ROWS for c in ("z", *range(1, 11), "5h", "6h")]
     for name in filter(is_position, names):
         assert place_key(name).split(".")[1] in {k.split(".")[1] for k in WORDING.keys()}  # noqa: SIM118
+
+
+def test_held_heat_is_the_banner_with_its_reason():
+    found = seen({"unmet": ["no operator's view is alive"], "message": "x"}, missing=(messages.EEG,))
+    assert found.banner.text == "HEAT IS HELD: no operator's view is alive"
+    assert found.banner.tone == "bad"
+
+
+@pytest.mark.parametrize(
+    ("view", "text", "tone"),
+    [
+        ({"alive": True}, "operator draws", "good"),
+        ({"alive": True, "missing": "neurofb-eeg"}, "operator lacks neurofb-eeg", "attention"),
+        ({"alive": False, "drew_age_s": 4.2}, "operator: nothing new for 4 s", "bad"),
+    ],
+)
+def test_state_of_each_window_is_a_line(view, text, tone):
+    other = {"name": "participant", "alive": True, "drew_age_s": 0.2, "missing": ""}
+    found = line(seen({"views": [{**other, "name": "operator", **view}, other]}), "windows")
+    assert (found.text, found.tone) == (f"{text}, participant draws", tone)

@@ -325,3 +325,21 @@ def test_clients_commands_pass_the_gate_once_each(keyed, until):
     assert [each.counter for each in heard] == list(range(1, len(heard) + 1))
     assert not inlet.pop_refused()
     inlet.close()
+
+
+def test_heartbeat_is_sent_only_for_a_newer_status_that_was_drawn(monkeypatch):
+    """Twice a second at most, with the streams that are missing; a screen that hangs sends none."""
+    clock = ManualClock(100.0)
+    client = SessionClient("u", "operator", clock, FOR_OPERATOR)
+    sent = []
+    monkeypatch.setattr(client, "send", lambda name, **content: sent.append((name, content)))
+    for tenth in range(30):
+        clock.advance(0.1)
+        if tenth < 20:
+            client.report_drawn(50.0 + tenth)
+        client._send_alive(clock.now_s())
+    client.close()
+    assert [name for name, _ in sent] == ["alive"] * len(sent)
+    assert 4 <= len(sent) <= 5
+    assert sent[0][1] == {"view": "operator", "drew_s": 50.0, "missing": ", ".join(FOR_OPERATOR)}
+    assert sent[-1][1]["drew_s"] <= 69.0

@@ -47,7 +47,11 @@ def test_signed_command_passes_with_its_content():
 @pytest.mark.parametrize("name", sorted(MAY["operator"] & set(messages.COMMAND_KEYS)))
 def test_unsigned_command_is_refused(name):
     gate = CommandGate(UID, KEY)
-    content = {"rating": {"prompt": "p1", "value": 2}, "mark": {"text": "a"}}.get(name, {})
+    content = {
+        "rating": {"prompt": "p1", "value": 2},
+        "mark": {"text": "a"},
+        "alive": {"view": "operator", "drew_s": 1.0},
+    }.get(name, {})
     assert gate.admit(Command(name, content, "operator", UID).to_json()) is None
     assert "is not signed by a window of this session" in reasons(gate)[0]
 

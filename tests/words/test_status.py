@@ -13,6 +13,9 @@ from neurofb.status import SessionStatus
 
 #: Added to the document after the first release of the stream; older engines do not send them.
 LATER = {"why", "write_age_s", "sync_age_s", "queued_bytes", "free_bytes"}
+LATER_FIELDS = {
+    each.name for each in dataclasses.fields(SessionStatus) if each.default != dataclasses.MISSING
+}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,8 @@ def test_document_is_read_and_written_without_a_change(changes):
     written = json.loads(read.to_json())
     for key in LATER:
         written["recording"].pop(key)
+    for key in LATER_FIELDS:
+        written.pop(key)
     assert written == document
     assert SessionStatus.from_json(read.to_json()) == read
 
@@ -47,7 +52,14 @@ def test_values_that_are_not_finite_are_written_as_null():
     assert json.loads(changed.to_json())["progress"] is None
 
 
-@pytest.mark.parametrize("key", [each.name for each in dataclasses.fields(SessionStatus)])
+def test_document_of_an_older_engine_lacks_later_fields():
+    assert LATER_FIELDS == {"views", "unmet"}
+    assert (status().views, status().unmet) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "key", [each.name for each in dataclasses.fields(SessionStatus) if each.name not in LATER_FIELDS]
+)
 def test_missing_key_is_refused_by_name(key):
     document = status_document()
     del document[key]

@@ -29,7 +29,7 @@ from neurofb.commands.options import (
     SKIN_ACCOUNT,
 )
 from neurofb.commands.screen_processes import Windows
-from neurofb.commands.terminal import Keys, Picture, print_event
+from neurofb.commands.terminal import Keys, Picture, has_person, print_event
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import NOTICE
 
@@ -105,6 +105,13 @@ class Presentation:
     help="With --simulate: whether the simulated participant answers; without, somebody at a screen does.",
 )
 @click.option("--fast", is_flag=True, help="With --simulate: as fast as it can.")
+@click.option(
+    "--unattended-simulation",
+    "unattended",
+    is_flag=True,
+    default=None,
+    help="With a simulated stimulator: heat though nobody watches; --simulate implies it.",
+)
 @click.option("--thermode", default="simulated", show_default=True, help="The stimulator.")
 @click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
 @click.option(
@@ -162,12 +169,14 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     echo(NOTICE)
     if plan.protocol.heat is not None and asked.thermode == "simulated" and not asked.simulate:
         echo("note: the thermode is simulated: nobody is heated in this session")
+    if plan.protocol.heat is not None and asked.unattended:
+        echo("note: an unattended simulation: the simulated stimulator works though nobody watches")
     for warning in plan.warnings:
         echo(f"note: {warning}")
     assembled = assemble(
         plan,
         clock,
-        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.print_event),
+        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.print_event, has_person),
         publish=not options.fast,
     )
     with _interruptible(assembled):  # from here on to the last key that is read
@@ -176,7 +185,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
             f"in {assembled.folder.path}"
         )
         with shown.open(assembled, clock), _undisturbed():
-            outcome = assembled.engine.run()
+            outcome = assembled.engine.run(shown.is_ready)
     made: dict[str, str] = {}
     try:
         _afterwards(assembled, plan.asked.data, options, made)
@@ -247,6 +256,7 @@ class _Shown:
         self._shows_windows = options.screens and not options.fast  # what is over in seconds is not published
         self._picture: Picture | None = None
         self._keys: Keys | None = None
+        self._windows: Windows | None = None
         self._start_s = 0.0
 
     def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
@@ -259,7 +269,16 @@ class _Shown:
         """Show the session while this lasts."""
         assert self._keys is not None
         self._start_s = clock.now_s()
-        windows = Windows(assembled.uid, _to_stderr, assembled.key) if self._shows_windows else None
+        windows = None
+        if self._shows_windows:
+            views = assembled.views
+            windows = Windows(
+                assembled.uid,
+                _to_stderr,
+                assembled.key,
+                lambda kind: views.draws_all(kind, clock.now_s()),
+            )
+        self._windows = windows
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():
                 if self._is_picture:
@@ -270,6 +289,10 @@ class _Shown:
                 self._picture.close()
             if windows is not None:
                 windows.close()
+
+    def is_ready(self, _now_s: float) -> bool:
+        """Return whether all windows that were asked for draw the session."""
+        return self._windows is None or self._windows.are_ready()
 
     @property
     def wants_status(self) -> bool:
@@ -288,7 +311,9 @@ class _Shown:
             self._picture.show(status, typed)
 
     def print_event(self, event: Any) -> None:
-        """Print an event, where there is no picture."""
+        """Print an event, where there is no picture; times count from the start of the timeline."""
+        if event.kind == "state" and event.details["before"] == "preparing":
+            self._start_s = event.time_s
         if not self._is_picture and not self._options.as_json:
             print_event(event, self._start_s)
 

@@ -35,6 +35,9 @@ TOLD = (
     "heat_rule_lower",
     "heat_rule_end_block",
     "heat_lowered",
+    "heat_unwatched",
+    "view_alive",
+    "view_lost",
     "rating",
     "fitted",
     "block",
@@ -53,6 +56,16 @@ TOLD = (
     "end",
     "error",
 )
+
+
+def has_person() -> bool:
+    """Return whether somebody can sit at this terminal: it is one for input and messages, and ours at the moment."""
+    try:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        return os.name != "posix" or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # the terminal is gone
+        return False
 
 
 class Picture:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofb.acquisition.absent_source import AbsentSource
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
 from neurofb.engine.commands import Commands
 from neurofb.engine.earlier_dose import WATCHDOG_LOG
 from neurofb.engine.engine import Engine, SessionParts
 from neurofb.engine.heat_calibration import HeatCalibration
+from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
@@ -36,6 +38,7 @@ from neurofb.engine.simulated_participant import (
 )
 from neurofb.engine.status import Heading, StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
+from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
 from neurofb.events import Event
 from neurofb.loop.loop import Loop
@@ -69,6 +72,8 @@ class Hooks:
     on_status: Callable[[SessionStatus], None] | None = None
     #: Called with each event.
     on_event: Callable[[Event], None] | None = None
+    #: Whether a person sits at the terminal that this session runs in, who counts as an operator's view.
+    has_person: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Assembled:
     sequencer: Sequencer
     #: For the windows that are opened.
     key: SessionKey
+    views: ViewHeartbeats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +105,13 @@ class _Opened:
 
 
 def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
-    """Return the EEG, started, and the head it comes from if that is a simulated one."""
+    """Return the EEG, started, and the head it comes from if that is a simulated one.
+
+    A protocol that needs no EEG gets none, unless a stream is named.
+    """
     asked, profile = plan.asked, plan.profile
+    if not asked.simulate and not plan.protocol.needs.eeg and asked.stream is None:
+        return AbsentSource(profile.labels, profile.rate_hz, clock), None
     if not asked.simulate:
         from neurofb.acquisition.live import LslSource
         from neurofb.lsl.matching import StreamQuery
@@ -204,6 +215,7 @@ def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorCl
         faults=plan.asked.thermode_faults,
         used=plan.used,
         log=log,
+        required=plan.required,
     )
     client.connect()
     found = client.self_test()
@@ -220,10 +232,12 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     session_log = _session_log(plan, clock, hooks, opened, publish=publish)
     recorded_loop = RecordedLoop(loop, session_log, at_once=isinstance(clock, ManualClock))
     participant = None if opened.head is None else simulated_participant(plan, uid, opened.head)
+    views = ViewHeartbeats(hooks.has_person)
+    conditions = HeatConditions(plan.required, session_log.recorder_state, views)
     stimulus_control = None
     if opened.client is not None:
         on_reading = None if participant is None else participant.feel
-        stimulus_control = StimulusController(opened.client, session_log, clock, on_reading)
+        stimulus_control = StimulusController(opened.client, session_log, clock, conditions, on_reading)
     listeners = [
         *([] if participant is None else [participant]),
         *hooks.listeners(uid, _stopping(stimulus_control)),
@@ -236,7 +250,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         recorded_loop,
         sequencer,
         stimulus_control,
-        Commands(listeners, sequencer, session_log, network),
+        Commands(listeners, sequencer, session_log, views, network),
         session_log,
         StatusBuilder(
             _heading(plan, uid, source, folder),
@@ -245,7 +259,9 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
             sequencer,
             stimulus_control,
             session_log,
+            conditions,
         ),
+        conditions,
     )
     each_step = [] if participant is None else [_acting(participant, recorded_loop, sequencer)]
     engine = Engine(
@@ -255,7 +271,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         each_step,
         on_end=lambda: write_results(plan, loop, stimulus_control, folder),
     )
-    return Assembled(engine, folder, uid, session_log, sequencer, opened.key)
+    return Assembled(engine, folder, uid, session_log, sequencer, opened.key, views)
 
 
 def _session_log(
@@ -399,6 +415,7 @@ def _log_start(plan: SessionPlan, uid: str, session_log: SessionLog) -> None:
         protocol=plan.protocol.study.id,
         seed=plan.asked.seed,
         stimulator=None if plan.protocol.heat is None else plan.asked.thermode,
+        unattended=plan.unattended,
         warnings=list(plan.warnings),
         network="trusted" if plan.asked.trust_network else "signed",
     )

@@ -1,7 +1,7 @@
 """Commands from outside, run if they may be run: over LSL, from the terminal's keys, from a simulated participant.
 
 In: texts of commands from this process, and commands from the network that have passed the gate (``neurofb.signing``).
-Out: calls of the sequencer, events. Kept: what was refused and is not told yet.
+Out: calls of the sequencer, heartbeats of windows, events. Kept: what was refused and is not told yet.
 
 Nothing that comes from outside starts or raises heat: ``messages.Command`` knows no command that could, and each leads
 to a method of the sequencer that only ends, lowers, answers or waits. What was done and what was refused is recorded;
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.session_log import SessionLog
+from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.lsl.session_streams import Listener
 from neurofb.messages import Command
@@ -58,10 +59,11 @@ class Commands:
         listeners: Sequence[Listener],
         sequencer: Sequencer,
         session_log: SessionLog,
+        views: ViewHeartbeats,
         network: Network | None = None,
     ) -> None:
         self._listeners, self._sequencer, self._session_log = tuple(listeners), sequencer, session_log
-        self._network = network
+        self._views, self._network = views, network
         self._refused: dict[str, Refused] = {}
         self._told_s = float("-inf")
 
@@ -119,6 +121,8 @@ class Commands:
 
     def _run(self, command: Command, index: int, now_s: float, **details: str) -> None:
         self._call(command, index, now_s)
+        if command.name == "alive":
+            return  # two a second of each window; the engine logs when a view comes and goes
         self._session_log.log(
             "command", f"{command.name} by {command.by or 'unnamed'}", index, now_s,
             command=command.name, by=command.by, **details, **{f"asked_{k}": v for k, v in command.content.items()},
@@ -135,5 +139,15 @@ class Commands:
             "button": sequencer.button,
             "mark": lambda: self._session_log.log("note", content["text"], index, now_s),
             "rating": lambda: sequencer.answer(content["prompt"], content["value"], now_s),
+            "alive": lambda: self._note_view(command, now_s),
         }
         listed[command.name]()
+
+    def _note_view(self, command: Command, now_s: float) -> None:
+        """Note a window's heartbeat; the participant's window cannot speak for the operator's."""
+        content = command.content
+        if content["view"] != command.by:
+            raise WrongInput(
+                f"a window reports itself alone; {command.by!r} reports {content['view'][:40]!r}"
+            )
+        self._views.beat(command.by, float(content["drew_s"]), content.get("missing", ""), now_s)

@@ -5,7 +5,8 @@ when the stream was lost, and what can wait until feedback is out.
 
 Feedback goes out before anything is handed to the recorder; either takes well under a millisecond. Whatever ends a
 session, the order is the same: stimulus off, phases closed, record closed, streams closed. A failed recording ends it;
-a failed screen or listener does not. The engine reads the clock that it was given and no other.
+a failed screen or listener does not, but heat needs a view that is alive: without one a session with heat is paused,
+and ends after ``UNWATCHED_S``. The engine reads the clock that it was given and no other.
 """
 
 from __future__ import annotations
@@ -19,24 +20,35 @@ from functools import partial
 from neurofb.acquisition.source import Batch, Source
 from neurofb.clock import Clock, ClockWatch, clock_step_words, readings_of
 from neurofb.engine.commands import Commands
+from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.low_latency import HopWaiter
 from neurofb.engine.recorded_loop import RecordedLoop
-from neurofb.engine.sequencer import STREAM, Sequencer, closing
+from neurofb.engine.sequencer import STREAM, UNWATCHED, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
-from neurofb.errors import NeurofbError, SafetyStop, StreamLost, WrongInput
+from neurofb.errors import NeurofbError, RecordingFailed, SafetyStop, StreamLost, WrongInput
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
 from neurofb.status import SessionStatus
+from neurofb.stimulation.conditions import SAMPLE_S
 
 #: The longest that the engine waits for a sample before it checks anything else.
 PULL_S = 0.005
 #: What is deferred until feedback is out is deferred for no longer than this.
 LATEST_S = 0.1
+#: A stream that sends nothing for so long pauses the session, also one that never sent; with heat near, one that
+#: sends nothing for ``conditions.SAMPLE_S``. Source: ``stream_health.LOST_S``, after which a stream is lost.
+AWAY_S = 2.0
+#: Before the first sample nothing is paused for so long; no stimulus comes meanwhile. Assumed: a headset's first packet
+#: is there by then.
+FIRST_S = 0.5
 #: A stream that stays away for longer than this ends the session.
 LOST_S = 30.0
+#: A session with heat that nobody watches, or whose disk does not answer, is held for so long; then it ends. Assumed:
+#: a window is opened again within two minutes, and a participant is not left alone for longer.
+UNWATCHED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class SessionParts:
     commands: Commands
     session_log: SessionLog
     status_builder: StatusBuilder
+    conditions: HeatConditions
 
 
 class Engine:
@@ -89,6 +102,7 @@ class Engine:
         self._sequencer, self._commands = parts.sequencer, parts.commands
         self._stimulus_control = parts.stimulus_control
         self._session_log, self._status_builder = parts.session_log, parts.status_builder
+        self._conditions = parts.conditions
         self._clock = clock
         self._on_status, self._each_step, self._on_end = on_status, tuple(each_step), on_end
         self._hop_waiter = HopWaiter(
@@ -98,6 +112,8 @@ class Engine:
         self._lost_s: float | None = None
         self._has_view_failed = False
         self._clock_watch = ClockWatch(readings_of(clock))
+        self._unwatched_s: float | None = None
+        self._started_s = 0.0
         self._source_events: list[Event] = []
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
@@ -106,10 +122,25 @@ class Engine:
         """End in order, stimulus first; safe to call from a signal handler."""
         self.is_interrupted = True
 
-    def run(self) -> Outcome:
-        """Run the session to whatever end it has."""
+    def run(self, is_ready: Callable[[float], bool] = lambda _now_s: True) -> Outcome:
+        """Run the session to whatever end it has.
+
+        Parameters
+        ----------
+        is_ready : callable
+            Takes the present time; the timeline starts when it returns True. It may raise a NeurofbError, and never
+            waits.
+        """
         try:
-            self._sequencer.start(self._clock.now_s())
+            self._sequencer.prepare(self._clock.now_s())
+            while not is_ready(self._clock.now_s()):
+                self._step()
+                if self.is_interrupted:
+                    return self._end(Outcome("interrupted", "interrupted from the terminal", 130))
+                if self._sequencer.is_over:
+                    return self._end(self._outcome())
+            self._started_s = self._clock.now_s()
+            self._sequencer.start(self._started_s)
             while not self._sequencer.is_over:
                 self._step()
                 if self.is_interrupted:
@@ -144,6 +175,7 @@ class Engine:
             act(now_s)
         self._log_events()
         self._watch_stream(now_s)
+        self._watch_views(now_s)
         if feedback or now_s > self._deferred_since_s + LATEST_S:
             self._deferred_since_s = now_s
             self._run_deferred(now_s)
@@ -154,9 +186,17 @@ class Engine:
             self._status_at_s = max(self._status_at_s, now_s - 1.0) + 1.0 / STATUS_RATE_HZ
             self._send_status(now_s)
         self._session_log.flush()
+        self._check_recording(now_s)
         self._recorded_loop.run_deferred()
 
+    def _check_recording(self, now_s: float) -> None:
+        """End the session if its recording fails, also where the disk takes everything: the file may be gone."""
+        if failure := self._session_log.recorder_state(now_s).failure:
+            raise RecordingFailed(f"the recording fails: {failure}. The session is over")
+
     def _process(self, batch: Batch, now_s: float) -> list[FeedbackSample]:
+        if len(batch.chunk):
+            self._conditions.add_samples(batch.chunk, now_s)
         self._source_events += batch.events  # logged at the end of the step, also if the step fails
         return self._recorded_loop.push(batch, now_s)
 
@@ -193,21 +233,77 @@ class Engine:
                 self._sequencer.pause(now_s, f"the computer slept for {change.slept_s:.1f} s")
 
     def _watch_stream(self, now_s: float) -> None:
-        """Pause the session when the stream is lost, and end it if the stream stays away."""
-        if self._source.state != "lost":
-            if self._lost_s is not None:
-                self._lost_s = None
-                self._sequencer.resume(now_s, "the EEG comes again", STREAM)
+        """Pause the session when the stream is lost or sends nothing, and end it if that lasts."""
+        if not self._conditions.required.eeg or not self._sequencer.is_running:
             return
         if self._lost_s is None:
-            self._lost_s = now_s
-            self._sequencer.pause(now_s, "the EEG stream is lost", STREAM)
+            if away := self._away(now_s):
+                self._lost_s = now_s
+                self._sequencer.pause(now_s, away, STREAM)
+        elif self._is_back(now_s):
+            self._lost_s = None
+            self._sequencer.resume(now_s, "the EEG comes again", STREAM)
         elif self._sequencer.is_held:
             self._lost_s = now_s  # in a pause that somebody asked for, a headset may be taken off
         elif now_s - self._lost_s > LOST_S:
             raise StreamLost(
                 f"no EEG for {LOST_S:g} s; the session is over. Look at the headset, its battery and its program"
             )
+
+    def _away(self, now_s: float) -> str:
+        """Return why the session must wait for the stream; "" if it need not."""
+        if self._source.state == "lost":
+            return "the EEG stream is lost"
+        arrived_s = self._conditions.arrived_s
+        silent_s = now_s - (self._started_s if arrived_s is None else arrived_s)
+        if silent_s > AWAY_S:
+            return f"the EEG stream is there but has sent nothing for {silent_s:.1f} s"
+        if arrived_s is None and silent_s <= FIRST_S:
+            return ""
+        age_s = self._conditions.facts(now_s).sample_age_s
+        if self._sequencer.is_heat_near(now_s) and (age_s is None or not age_s <= SAMPLE_S):
+            words = "no sample of EEG has come" if age_s is None else f"the newest EEG is {age_s:.1f} s old"
+            return f"{words}, and heat needs fresh EEG"
+        return ""
+
+    def _is_back(self, now_s: float) -> bool:
+        """Return whether the stream that was waited for sends again, fresh enough for heat where there is any."""
+        arrived_s, age_s = self._conditions.arrived_s, self._conditions.facts(now_s).sample_age_s
+        if self._source.state == "lost" or arrived_s is None or age_s is None or now_s - arrived_s > AWAY_S:
+            return False
+        return self._stimulus_control is None or age_s <= SAMPLE_S
+
+    def _watch_views(self, now_s: float) -> None:
+        """Log views that come and go; pause a session with heat that is not watched or recorded, and end it later."""
+        for kind, message in self._conditions.views.pop_changes(now_s):
+            self._session_log.log(kind, message, time_s=now_s)
+        if self._stimulus_control is None or not self._sequencer.is_running:
+            return
+        missing = self._unwatched(now_s)
+        if not missing:
+            if self._unwatched_s is not None:
+                self._unwatched_s = None
+                self._sequencer.resume(now_s, "the conditions of heat hold again", UNWATCHED)
+        elif self._unwatched_s is None:
+            self._unwatched_s = now_s
+            self._sequencer.pause(now_s, f"paused by the engine: {missing}", UNWATCHED)
+        elif self._sequencer.is_held:
+            self._unwatched_s = now_s  # somebody is there who asked for the pause
+        elif now_s - self._unwatched_s > UNWATCHED_S:
+            raise SafetyStop(f"{missing}. It was so for {UNWATCHED_S:g} s; the session is over, without heat")
+
+    def _unwatched(self, now_s: float) -> str:
+        """Return what heat lacks besides EEG, and what to do; "" if nothing."""
+        facts, required = self._conditions.facts(now_s), self._conditions.required
+        found = []
+        if required.view and not facts.view:
+            found.append(
+                "no operator's view is alive: open one with `neurofb screen operator`, or run the session in a "
+                "terminal where somebody sits"
+            )
+        if required.recording and not facts.recording:
+            found.append("the disk does not answer, so nothing is recorded for sure")
+        return "; ".join(found)
 
     def _end(self, outcome: Outcome, *, failed: bool = False) -> Outcome:
         """Stimulus first, then the record, then the streams; each even if the one before fails.
@@ -235,6 +331,7 @@ class Engine:
             self._last_status,
             self._on_end,
             self._session_log.close,
+            lambda: self._check_recording(self._clock.now_s()),
         ]
         if self._stimulus_control is not None:
             if outcome.kind != "finished":

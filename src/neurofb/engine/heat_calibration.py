@@ -117,6 +117,8 @@ class HeatCalibration:
             self._answered(Answer(rating=value, reached_c=self._stimulator.highest_c, aborted=False), now_s)
 
     def _schedule_next(self, now_s: float) -> None:
+        if self._stimulator.unmet(now_s):
+            return  # asked for later; the engine pauses the session if that lasts
         self._request = self._calibration.next()
         if self._request is None:
             self._finish()

@@ -34,10 +34,12 @@ class HeatSteps:
     ) -> None:
         self._stimulator, self._loop, self.rules, self._log = stimulator, loop, rules, log
         self._show = show
+        self._is_held = False
 
     def ask(self, schedule: Schedule[Step], now_s: float) -> None:
         """Ask for the stimulus that comes next, if its time is near; leave it out if it is late or refused."""
         step, due_s = schedule.upcoming, schedule.next_due_s
+        self._is_held = False
         if step is None or step.kind != "heat" or self._stimulator is None or self._stimulator.is_armed:
             return
         if self._stimulator.pop_refusal():
@@ -54,19 +56,30 @@ class HeatSteps:
             self._stimulator.is_given = False
             self._leave_out(schedule, f"its time was {now_s - due_s:.1f} s ago", now_s)
             return
+        if self._stimulator.unmet(now_s):
+            self._is_held = True  # the engine pauses the session if that lasts
+            return
         self._stimulator.schedule(step.profile, step.site, max(due_s, now_s))
         if self._stimulator.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
 
     def is_waiting(self, schedule: Schedule[Step]) -> bool:
-        """Return whether the guard has not answered yet for the stimulus that comes next."""
+        """Return whether the stimulus that comes next is not answered by the guard, or lacks a condition of heat."""
         step = schedule.upcoming
         return (
             step is not None
             and step.kind == "heat"
             and self._stimulator is not None
-            and self._stimulator.is_unanswered
+            and (self._is_held or self._stimulator.is_unanswered)
         )
+
+    def is_near(self, schedule: Schedule[Step], now_s: float) -> bool:
+        """Return whether a stimulus is armed or on, or the next is due soon."""
+        if self._stimulator is None:
+            return False
+        step = schedule.upcoming
+        is_due = step is not None and step.kind == "heat" and schedule.next_due_s - now_s <= LEAD_S
+        return is_due or self._stimulator.is_armed or self._stimulator.is_hot
 
     def _leave_out(self, schedule: Schedule[Step], why: str, now_s: float) -> None:
         step = schedule.upcoming

@@ -28,7 +28,8 @@ from neurofb.recording.skin_account import AccountEntry, account_path, entries_o
 from neurofb.signing import read_key_file
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibration import load_calibration
-from neurofb.stimulation.client import check_kind
+from neurofb.stimulation.client import SIMULATED, check_kind
+from neurofb.stimulation.conditions import Required
 from neurofb.stimulation.drivers.simulated import parse_heat_faults
 from neurofb.stimulation.thermal_dose import SiteLedger
 
@@ -61,6 +62,8 @@ class Asked:
     baseline: Path | None = None
     #: The kind of stimulator.
     thermode: str = "simulated"
+    #: Whether a simulated stimulator may run with nobody who watches; None: with a simulated participant only.
+    unattended: bool | None = None
     #: Faults of simulated devices.
     thermode_faults: tuple[str, ...] = ()
     headset_faults: tuple[str, ...] = ()
@@ -109,6 +112,21 @@ class SessionPlan:
         return "".join(
             part.capitalize() if i else part for i, part in enumerate(self.protocol.study.id.split("-"))
         )
+
+    @property
+    def unattended(self) -> str:
+        """Why nobody need watch the heat of this session, as the option that says so; "" where somebody must."""
+        asked = self.asked
+        if asked.thermode not in SIMULATED or asked.unattended is False:
+            return ""
+        if asked.unattended:
+            return "--unattended-simulation"
+        return "--simulate" if asked.simulate else ""
+
+    @property
+    def required(self) -> Required:
+        """The conditions of heat in this session."""
+        return Required(eeg=self.protocol.needs.eeg, view=not self.unattended)
 
     def again(self, found: Mapping[float, float]) -> Timeline:
         """Return the timeline with calibrated temperatures, found for levels of pain."""
@@ -195,6 +213,13 @@ def _check_options(asked: Asked, problems: _Problems) -> None:
     problems.collect(parse_faults, asked.headset_faults)
     if asked.key_file is not None:
         problems.collect(lambda path: read_key_file(path, create=True), asked.key_file)
+    if asked.unattended and asked.thermode not in SIMULATED:
+        problems.append(
+            WrongInput(
+                f"--unattended-simulation is for simulated stimulators ({', '.join(SIMULATED)}); {asked.thermode!r} "
+                "heats a person, and somebody must watch: leave it out"
+            )
+        )
     if asked.allocation is not None and asked.allocation.resolve().is_relative_to(asked.data.resolve()):
         where = f"{asked.allocation} lies inside the dataset {asked.data}"
         problems.append(

@@ -25,8 +25,13 @@ from neurofb.protocol.schedule import Schedule, SessionState, State
 from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import PlannedPhase, Step
 
-#: What pauses a session when the EEG is lost.
-STREAM = "stream"
+#: What pauses a session when the EEG is lost, and when another condition of heat does not hold: the engine.
+STREAM, UNWATCHED = "stream", "conditions of heat"
+#: What a pause of the engine waits for.
+_WAITS_FOR = {
+    STREAM: "the EEG is lost, it goes on when that comes again",
+    UNWATCHED: "a condition of heat does not hold, it goes on when it does again",
+}
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
 #: So long before its end a baseline is tried, so that the end need not wait for it.
@@ -89,12 +94,24 @@ class Sequencer:
 
     # -- time --------------------------------------------------------------------------------------------------
 
+    def prepare(self, now_s: float) -> None:
+        """Begin the session without its timeline: nothing is due until ``start``."""
+        self._change_state("preparing", "preparing")
+        self.start_s = now_s
+        self.schedule = Schedule(self.timeline.steps, now_s)
+
     def start(self, now_s: float) -> None:
         """Start the timeline now."""
-        self._change_state("preparing", "preparing")
+        if self.session.state == "idle":
+            self.prepare(now_s)
         self._change_state("running", "the session begins")
         self.start_s = now_s
         self.schedule = Schedule(self.timeline.steps, now_s)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the timeline has started and is not over; a pause belongs to it."""
+        return self.session.state in ("running", "paused") and not self._is_over
 
     @property
     def is_over(self) -> bool:
@@ -104,11 +121,12 @@ class Sequencer:
     @property
     def next_due_s(self) -> float:
         """When the sequencer must be asked again at the latest."""
-        return float("inf") if self._heat.is_waiting(self.schedule) else self.schedule.next_due_s
+        is_waiting = not self.is_running or self._heat.is_waiting(self.schedule)
+        return float("inf") if is_waiting else self.schedule.next_due_s
 
     def step(self, now_s: float) -> None:
         """Run what is due by now."""
-        if self._is_over:
+        if not self.is_running:
             return
         self._now_s = now_s
         self._recorded_loop.poll_fit()
@@ -235,6 +253,8 @@ class Sequencer:
         """Return how long the session still takes, if nothing delays it."""
         if self._is_over:
             return 0.0
+        if not self.is_running:
+            return self.schedule.left_s
         on_s = self.schedule.next_due_s - now_s
         return self.schedule.left_s + (on_s if on_s < float("inf") else 0.0)
 
@@ -305,8 +325,13 @@ class Sequencer:
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody has asked for the pause, rather than the lack of EEG."""
-        return bool(self._paused_by - {STREAM})
+        """Whether somebody has asked for the pause, rather than the engine."""
+        return bool(self._paused_by - set(_WAITS_FOR))
+
+    def is_heat_near(self, now_s: float) -> bool:
+        """Return whether a stimulus is on or comes soon; a calibration may ask for one at any time."""
+        calibrates = self.calibration is not None and self.calibration.is_on
+        return calibrates or self._heat.is_near(self.schedule, now_s)
 
     def pause(self, now_s: float, why: str, by: str = "somebody") -> None:
         """Stop the time of the schedule; a stimulus that is on ends in order, and no feedback is earned.
@@ -341,9 +366,8 @@ class Sequencer:
     def resume(self, now_s: float, why: str, by: str = "somebody") -> None:
         """Resume, if nobody else wants a pause; nothing starts before its time, which the pause has moved."""
         if by not in self._paused_by:
-            what = (
-                "the EEG is lost, it goes on when that comes again" if self._paused_by else "it is not paused"
-            )
+            reasons = [words for key, words in _WAITS_FOR.items() if key in self._paused_by]
+            what = "; ".join(reasons) or "it is not paused"
             raise WrongInput(f"a session that is {self.session.state} cannot resume: {what}")
         self._paused_by.discard(by)
         if self._paused_by:

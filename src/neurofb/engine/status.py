@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from neurofb.acquisition.source import Source
+from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.session_log import SessionLog
@@ -72,7 +73,9 @@ class StatusBuilder:
         sequencer: Sequencer,
         stimulus_control: StimulusController | None,
         session_log: SessionLog,
+        conditions: HeatConditions,
     ) -> None:
+        self._conditions = conditions
         self._heading, self._source, self._recorded_loop = heading, source, recorded_loop
         self._sequencer, self._stimulus_control, self._session_log = sequencer, stimulus_control, session_log
         self._latency: LatencyStatus | None = None
@@ -118,6 +121,8 @@ class StatusBuilder:
             ended=None if sequencer.ended is None else EndStatus(*sequencer.ended),
             warnings=self._session_log.warnings(now_s),
             streams=self._session_log.outlet_uids,
+            views=self._conditions.views.statuses(now_s),
+            unmet=() if self._stimulus_control is None else tuple(self._conditions.unmet(now_s)),
         )
 
     def _latency_ms(self, now_s: float) -> LatencyStatus | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neurofb.clock import Clock
+from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.session_log import SessionLog
 from neurofb.errors import SafetyStop, StimulatorMissing
 from neurofb.events import Event
@@ -33,6 +34,8 @@ class StimulusController:
     client : StimulatorClient
     log : SessionLog
     clock : Clock
+    conditions : HeatConditions
+        What the guard is told with each heartbeat.
     on_reading : callable, optional
         Called with each reading: a simulated head feels it.
 
@@ -53,8 +56,10 @@ class StimulusController:
         client: StimulatorClient,
         log: SessionLog,
         clock: Clock,
+        conditions: HeatConditions,
         on_reading: Callable[[Reading], None] | None = None,
     ) -> None:
+        self._conditions = conditions
         self._client, self._log, self._clock, self._on_reading = client, log, clock, on_reading
         self.site: str | None = None
         self.last: Reading | None = None
@@ -80,6 +85,15 @@ class StimulusController:
     def is_unanswered(self) -> bool:
         """Whether the guard has not answered yet."""
         return self._asked is not None
+
+    def unmet(self, now_s: float) -> list[str]:
+        """Return which conditions of heat do not hold, in words: nothing is asked for then."""
+        return self._conditions.unmet(now_s)
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether a stimulus was on when the newest reading was taken."""
+        return self.last is not None and self.last.state in ("rising", "plateau", "returning")
 
     @property
     def is_armed(self) -> bool:
@@ -125,7 +139,7 @@ class StimulusController:
             If the guard cannot be relied on any more; an event says so first.
         """
         try:
-            self._client.beat()
+            self._client.beat(self._conditions.facts(self._clock.now_s()))
         except (SafetyStop, StimulatorMissing) as error:
             self._read()
             if not self._is_lost:

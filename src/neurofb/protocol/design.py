@@ -146,6 +146,14 @@ class Protocol(Table):
 
     @field_validator("feedback")
     @classmethod
+    def _has_eeg(cls, value: FeedbackPlan | None, info: ValidationInfo) -> FeedbackPlan | None:
+        needs = info.data.get("needs")
+        if value is not None and needs is not None and not needs.eeg:
+            raise ValueError("a protocol with needs.eeg = false has no feedback; leave one of both out")
+        return value
+
+    @field_validator("feedback")
+    @classmethod
     def _features_exist(cls, value: FeedbackPlan | None, info: ValidationInfo) -> FeedbackPlan | None:
         names = [each.name for each in info.data.get("features", ())]
         if value is None or not names:
@@ -314,6 +322,8 @@ def _misfits(phase: Phase, above: Mapping[str, Any]) -> Iterator[tuple[Place, st
             )
     if "feedback" in above and phase.kind == "training" and above["feedback"] is None:
         yield ("kind",), "training needs a table [feedback]"
+    if "needs" in above and not above["needs"].eeg and phase.baseline != "none":
+        yield ("kind",), "a protocol with needs.eeg = false collects no baseline"
     if "heat" not in above or phase.trials is None:
         return
     heat: HeatPlan | None = above["heat"]

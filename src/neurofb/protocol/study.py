@@ -69,6 +69,10 @@ class Needs(Table):
     regions: tuple[Word, ...] = Field(
         default=(), description='regions of the headset, as ["posterior"]; those of the features are added'
     )
+    eeg: bool = Field(
+        default=True,
+        description="whether heat needs fresh EEG; false for a heat test without EEG, which has no feedback",
+    )
     also: tuple[Name, ...] = Field(
         default=(), description='what must be recorded beside the EEG, in words, as ["respiration"]'
     )

@@ -12,6 +12,9 @@ from pathlib import Path
 
 #: A disk that has not synced for so long is reported: a power cut should cost no more than a second (assumed).
 LATE_SYNC_S = 1.0
+#: Heat is held while the disk has not synced for so long. Assumed: less than ``writer.DISK_TIMEOUT_S``, after which
+#: the recording has failed.
+SILENT_SYNC_S = 2.0
 #: More than this in the queue is reported (assumed).
 LONG_QUEUE_BYTES = 16 * 2**20
 #: Less free space than this is reported: 6 minutes of 64 channels of float64 at 500 Hz (assumed).
@@ -52,6 +55,12 @@ class RecorderState:
     def is_sync_late(self) -> bool:
         """Whether a power cut now would cost more than ``LATE_SYNC_S``."""
         return self.sync_age_s is not None and self.sync_age_s > LATE_SYNC_S
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether heat may go on: nothing failed, and the disk answers; little free space alone is no failure."""
+        is_silent = self.sync_age_s is not None and self.sync_age_s > SILENT_SYNC_S
+        return not (self.failure or is_silent)
 
     @property
     def is_ok(self) -> bool:

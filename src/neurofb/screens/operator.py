@@ -18,10 +18,12 @@ from PySide6.QtWidgets import (
 )
 
 from neurofb.chunk import FloatArray
+from neurofb.messages import STATUS
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.bars import BudgetBars, TimelineBar
 from neurofb.screens.widgets.eeg_sweep import SPAN_S, EegSweep
 from neurofb.screens.widgets.head_map import HeadMap
+from neurofb.screens.widgets.live_mark import LiveMark
 from neurofb.screens.widgets.plots import HistoryPlot
 from neurofb.views.operator import Line, OperatorView, event_lines, operator_view, session_start_s
 from neurofb.views.snapshot import Snapshot
@@ -66,6 +68,10 @@ class Session(Protocol):
         """Return whether the session receives commands."""
         ...
 
+    def report_drawn(self, clock_s: float) -> None:
+        """Report that the status of that time on the session's clock was drawn."""
+        ...
+
 
 class OperatorScreen(QWidget):
     """Qt view of the ``OperatorView`` model, the EEG and the last minute."""
@@ -81,6 +87,7 @@ class OperatorScreen(QWidget):
         self.banner, self.title = QLabel(), QLabel()
         self.banner.setWordWrap(True)
         self.title.setObjectName("title")
+        self.live_mark = LiveMark(session.report_drawn)
         self.timeline, self.bars = TimelineBar(theme), BudgetBars(theme)
         self.head, self.eeg = HeadMap(theme), EegSweep(theme)
         self.lines, self.advice, self.ratings = QLabel(), QLabel(), QLabel()
@@ -124,6 +131,9 @@ class OperatorScreen(QWidget):
         )
         self.title.setText(found.title)
         self._show_banner(found.banner)
+        tone = "good" if STATUS not in snapshot.missing else "bad"
+        clock_s = None if snapshot.status is None else snapshot.status.clock_s
+        self.live_mark.show_status(clock_s, self._theme.tones[tone])
         self.lines.setText(self._table(found.lines))
         self.timeline.show_pieces(found.pieces, found.at)
         self.bars.show_bars(found.bars)
@@ -145,7 +155,7 @@ class OperatorScreen(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(14, 10, 14, 12)
         grid.setSpacing(10)
-        grid.addLayout(self._row(self.title, self.banner), 0, 0, 1, 3)
+        grid.addLayout(self._row(self.live_mark, self.title, self.banner), 0, 0, 1, 3)
         grid.addWidget(self.timeline, 1, 0, 1, 3)
         left = self._column(
             self._named("contact", self.head), self.advice, self.bars, self._named("ratings", self.ratings)
@@ -176,7 +186,7 @@ class OperatorScreen(QWidget):
     def _row(self, *widgets: QWidget) -> QHBoxLayout:
         row = QHBoxLayout()
         for i, widget in enumerate(widgets):
-            row.addWidget(widget, i)
+            row.addWidget(widget, int(i == len(widgets) - 1))
         return row
 
     def _column(self, *widgets: QWidget) -> QVBoxLayout:

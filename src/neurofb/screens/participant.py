@@ -55,6 +55,10 @@ class Session(Protocol):
         """Answer a prompt."""
         ...
 
+    def report_drawn(self, clock_s: float) -> None:
+        """Report that the status of that time on the session's clock was drawn."""
+        ...
+
 
 class ParticipantScreen(QWidget):
     """Qt view of the ``ParticipantView`` model, full screen; a frame each 16 ms, or as many as the computer draws."""
@@ -67,6 +71,7 @@ class ParticipantScreen(QWidget):
         self.view = ParticipantView(wording, breaths_per_min)
         self.picture = Picture()
         self._now_s = 0.0
+        self._clock_s: float | None = None
         self._landscape = Landscape(theme)
         self._stop_pressed = False
         self.setWindowTitle("neurofb")
@@ -84,6 +89,7 @@ class ParticipantScreen(QWidget):
         """Draw the newest snapshot."""
         snapshot = self._session.snapshot()
         self._now_s = snapshot.now_s
+        self._clock_s = None if snapshot.status is None else snapshot.status.clock_s
         self.picture = self.view.picture(snapshot)
         self._show_edit()
         self.update()
@@ -133,6 +139,8 @@ class ParticipantScreen(QWidget):
         if picture.stop:
             self._draw_stop(painter)
         painter.end()
+        if self._clock_s is not None:
+            self._session.report_drawn(self._clock_s)
 
     def _draw_area(self, painter: QPainter, box: QRectF, key: str, hint: str) -> None:
         painter.setPen(QPen(with_alpha(self._theme.accent, 0.9), box.height() * 0.03))

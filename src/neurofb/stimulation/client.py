@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from neurofb.clock import Clock, ManualClock
-from neurofb.errors import NeurofbError, SafetyStop, UnknownName, nearest
+from neurofb.errors import NeurofbError, SafetyStop, UnknownName, WrongInput, nearest
 from neurofb.events import Event
+from neurofb.stimulation.conditions import Facts, Required
 from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
 from neurofb.stimulation.envelope import Envelope
@@ -31,6 +32,8 @@ def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriv
 
 #: The stimulators there are, and what makes the driver of each from a clock, a seed and faults.
 DRIVERS: Mapping[str, Callable[[Clock, int, Sequence[str]], StimulatorDriver]] = {"simulated": _simulated}
+#: Those of them that heat nobody.
+SIMULATED = ("simulated",)
 #: How often the watchdog is told that the engine lives; a tenth of what it waits for, ``watchdog.HEARTBEAT_S``.
 BEAT_S = 0.05
 #: A watchdog that sends nothing for so long, or does not answer a heartbeat, can no longer be relied on. Assumed: 50
@@ -112,8 +115,11 @@ class StimulatorClient(Protocol):
         """Allow stimuli again after an abort, at baseline; for the schedule only; return the number of the request."""
         ...
 
-    def beat(self) -> None:
-        """Send a heartbeat of the engine; to be called in every step, every 0.2 s at least."""
+    def beat(self, facts: Facts | None = None) -> None:
+        """Send a heartbeat of the engine, with what it knows of the conditions of heat.
+
+        To be called in every step, every 0.2 s at least. Without facts those of before get older.
+        """
         ...
 
     def pop_replies(self) -> list[Reply]:
@@ -169,11 +175,6 @@ class LocalClient:
         self._log.open(self._guard, self._clock.readings().wall_s, self._clock.now_s())
         return abilities
 
-    def beat(self) -> None:
-        """Step the guard."""
-        self._guard.step()
-        self._write_news()
-
     def pop_events(self) -> list[Event]:
         """Return what happened since the last call."""
         self._write_news()
@@ -195,6 +196,13 @@ class LocalClient:
         self._log.write_doses(
             self._guard, self._clock.readings().wall_s, self._clock.now_s(), news=bool(news)
         )
+
+    def beat(self, facts: Facts | None = None) -> None:
+        """Note the facts, and step the guard."""
+        if facts is not None:
+            self._guard.note_facts(facts)
+        self._guard.step()
+        self._write_news()
 
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
         """Ask for a stimulus at ``at_s``, at once if that is now; its answer is there when this returns."""
@@ -236,7 +244,7 @@ class WatchdogClient:
 
     Parameters
     ----------
-    kind, envelope, seed, faults, used :
+    kind, envelope, seed, faults, used, required :
         As for ``open_stimulator``.
     clock : Clock
         The engine's clock, which its thread reads as well: any clock that is safe to read from threads.
@@ -254,6 +262,7 @@ class WatchdogClient:
         faults: Sequence[str] = (),
         used: Mapping[str, float] | None = None,
         log: Path | None = None,
+        required: Required | None = None,
     ) -> None:
         parse_heat_faults(faults)
         self._clock = clock
@@ -264,9 +273,11 @@ class WatchdogClient:
             "faults": list(faults),
             "used": dict(used or {}),
             "log": None if log is None else str(log),
+            "required": asdict(Required() if required is None else required),
         }
         self._pipe = WatchdogPipe(clock)
         self._beat_s = clock.now_s()
+        self._facts: Facts | None = None
         #: By number: what was asked, and until when its answer is waited for.
         self._unanswered: dict[int, tuple[str, float]] = {}
         self._replies: list[Reply] = []
@@ -288,7 +299,9 @@ class WatchdogClient:
         One that is asked for at its time, or shortly before, has ``ANSWER_S``.
         """
         by_s = max(at_s, self._clock.now_s() + ANSWER_S)
-        return self._request("schedule", by_s, profile=asdict(profile), site=site, at_s=at_s)
+        # With the facts: those of the last heartbeat may be older than what the engine has just decided on.
+        facts = None if self._facts is None else asdict(self._facts)
+        return self._request("schedule", by_s, profile=asdict(profile), site=site, at_s=at_s, facts=facts)
 
     def lower(self, by_c: float) -> int:
         """Lower what is on, what is armed and all later stimuli."""
@@ -307,14 +320,15 @@ class WatchdogClient:
         """Allow stimuli again after an abort, at baseline; for the schedule only."""
         return self._request("reset", self._clock.now_s() + ANSWER_S)
 
-    def beat(self) -> None:
-        """Send a heartbeat, and check that the watchdog reads and answers.
+    def beat(self, facts: Facts | None = None) -> None:
+        """Send a heartbeat with the facts, and check that the watchdog reads and answers.
 
         Raises
         ------
         SafetyStop
             If it does not; then nothing guards the device any more but its own cut-off.
         """
+        self._facts = facts
         self._read_answers()
         now_s = self._clock.now_s()
         found = self._doubt(now_s)
@@ -326,7 +340,7 @@ class WatchdogClient:
             raise SafetyStop(f"{found}: {OFF}")
         if now_s - self._beat_s >= BEAT_S:
             self._beat_s = now_s
-            self._request("beat", now_s + SILENT_S)
+            self._request("beat", now_s + SILENT_S, facts=None if facts is None else asdict(facts))
 
     def pop_replies(self) -> list[Reply]:
         """Return the replies since the last call."""
@@ -394,6 +408,7 @@ def open_stimulator(
     faults: Sequence[str] = (),
     used: Mapping[str, float] | None = None,
     log: Path | None = None,
+    required: Required | None = None,
 ) -> StimulatorClient:
     """Return the client of a stimulator, not connected yet.
 
@@ -413,15 +428,25 @@ def open_stimulator(
         The dose of each site before, in this session.
     log : Path, optional
         Where the watchdog writes its events and doses.
+    required : Required, optional
+        Which conditions must hold while there is heat; all of them if left out.
 
     Raises
     ------
     UnknownName, WrongInput
-        If there is no stimulator of that kind, or no such fault; no process is started then.
+        If there is no stimulator of that kind, no such fault, or a real one would heat unwatched; no process is
+        started then.
     """
     check_kind(kind)
+    if required is not None and not (required.recording and required.view) and kind not in SIMULATED:
+        raise WrongInput(
+            f"the stimulator {kind!r} heats a person: it needs a recording and somebody who watches; without them "
+            f"only a simulated one works ({', '.join(SIMULATED)})"
+        )
     parse_heat_faults(faults)
     if isinstance(clock, ManualClock):
-        guard = Guard(make_driver(kind, clock, seed, faults), envelope, clock, SiteLedger(used))
-        return LocalClient(guard, clock, log)
-    return WatchdogClient(kind, envelope, clock, seed=seed, faults=faults, used=used, log=log)
+        driver = make_driver(kind, clock, seed, faults)
+        return LocalClient(Guard(driver, envelope, clock, SiteLedger(used), required), clock, log)
+    return WatchdogClient(
+        kind, envelope, clock, seed=seed, faults=faults, used=used, log=log, required=required
+    )

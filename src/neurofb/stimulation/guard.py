@@ -24,6 +24,8 @@ What it promises, with the device as ``capabilities`` describes it:
   power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
   itself (``Capabilities.link_s``); nothing in this computer can.
 - After an abort nothing is armed until the schedule calls ``reset`` at baseline. No method raises a target.
+- Nothing is armed or started, and what is on ends in order, while a condition of ``conditions`` does not hold: fresh
+  EEG, a live recording, a person who watches. The engine's facts come with ``note_facts``.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from typing import Any, NoReturn
 from neurofb.clock import Clock, ClockWatch, readings_of
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
 from neurofb.events import Event
+from neurofb.stimulation.conditions import Facts, Required, unmet
 from neurofb.stimulation.driver import Capabilities, Reading, State, StimulatorDriver, Ticket
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.event_buffer import EventBuffer
@@ -73,6 +76,8 @@ class Guard:
         The engine's, or one that agrees with it.
     ledger : SiteLedger, optional
         The dose of each site before.
+    required : Required
+        Which conditions must hold while there is heat; all of them if left out.
 
     Attributes
     ----------
@@ -81,9 +86,16 @@ class Guard:
     """
 
     def __init__(
-        self, driver: StimulatorDriver, envelope: Envelope, clock: Clock, ledger: SiteLedger | None = None
+        self,
+        driver: StimulatorDriver,
+        envelope: Envelope,
+        clock: Clock,
+        ledger: SiteLedger | None = None,
+        required: Required | None = None,
     ) -> None:
         self._driver, self._envelope, self._clock = driver, envelope, clock
+        self._required = Required() if required is None else required
+        self._facts: Facts | None = None
         self._skin = DoseTracker(envelope, ledger if ledger is not None else SiteLedger())
         self._buffer = EventBuffer()
         self.state: State = "off"
@@ -209,6 +221,12 @@ class Guard:
         if self._latched:
             self._latched, self.state = False, "baseline"
 
+    # What the engine tells.
+
+    def note_facts(self, facts: Facts) -> None:
+        """Note which conditions of heat hold; facts that are not renewed become too old."""
+        self._facts = facts
+
     # What anybody may ask: it can only lower.
 
     def lower(self, by_c: float) -> None:
@@ -257,6 +275,10 @@ class Guard:
             self._continue_return(now_s)
         elif cause := self._cause(dt_s, now_s):
             self._fault(cause)
+        elif self._course is not None and (found := self._unmet(now_s)):
+            why = "; ".join(found)
+            self._log("heat_unwatched", f"the stimulus ends: {why}", missing=found)
+            self.end(why)
         elif self._course is not None:
             self._continue_stimulus(now_s)
         elif self._armed is not None and self._due_s is not None and now_s >= self._due_s:
@@ -322,7 +344,11 @@ class Guard:
             found.append("heat was aborted; the schedule must reset it at baseline first")
         elif self._course is not None or self._return_since_s is not None:
             found.append("another stimulus is on; one ends before the next is armed")
+        found += self._unmet(self._clock.now_s())
         return found + self._abilities.too_steep(profile)
+
+    def _unmet(self, now_s: float) -> list[str]:
+        return unmet(self._required, self._facts, now_s)
 
     def _refuse(self, text: str) -> NoReturn:
         self._log("heat_refused", text)
@@ -386,7 +412,7 @@ class Guard:
             self._log("heat_fired", what, ticket, scheduled_s=due_s, fired_s=now_s)
 
     def _cannot_start(self, now_s: float, due_s: float, ticket: Ticket) -> list[str]:
-        found = self._skin.problems(ticket.profile, ticket.site, now_s)
+        found = self._skin.problems(ticket.profile, ticket.site, now_s) + self._unmet(now_s)
         if now_s - due_s > LATE_S:
             found.append(f"its time was {now_s - due_s:.2f} s ago; {LATE_S:g} s late is too late")
         return found + self._probe.not_at_rest(ticket.profile.baseline_c, now_s)

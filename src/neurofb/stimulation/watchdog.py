@@ -30,6 +30,7 @@ from neurofb.clock import Clock, ManualClock, readings_of
 from neurofb.errors import NeurofbError
 from neurofb.events import Event
 from neurofb.stimulation.client import make_driver
+from neurofb.stimulation.conditions import Facts, Required
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
@@ -214,6 +215,8 @@ class Watchdog:
 
     def _do(self, request: Request) -> Any:
         guard = self._guard
+        if request.get("facts") is not None:
+            guard.note_facts(Facts(**request["facts"]))
         match request["do"]:
             case "beat":
                 return None
@@ -271,7 +274,8 @@ def _opening(lines: Lines) -> Request | None:
 def open_watchdog(opening: Request, clock: EngineClock, lines: Lines) -> Watchdog:
     """Return the watchdog that the engine's first request asks for."""
     driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"])
-    guard = Guard(driver, Envelope(**opening["envelope"]), clock, SiteLedger(opening["used"]))
+    envelope, required = Envelope(**opening["envelope"]), Required(**opening["required"])
+    guard = Guard(driver, envelope, clock, SiteLedger(opening["used"]), required)
     return Watchdog(guard, clock, lines, None if opening["log"] is None else Path(opening["log"]))
 
 

@@ -23,6 +23,7 @@ from neurofb.status import (
     SessionStatus,
     StepStatus,
     StreamStatus,
+    ViewStatus,
 )
 from neurofb.views.contact_advice import Tone, advice, tone
 from neurofb.views.snapshot import Snapshot
@@ -152,6 +153,8 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool)
         return Line(name, _recording(status.recording, wording).text, "bad")
     if snapshot.second_voices:
         return Line(name, wording("operator.second_voice", hosts=", ".join(snapshot.second_voices)), "bad")
+    if status.unmet:
+        return Line(name, wording("operator.heat_held", why="; ".join(status.unmet)), "bad")
     if status.warnings:
         return Line(name, status.warnings[0], "attention")
     if snapshot.missing:
@@ -191,6 +194,8 @@ def _lines(status: SessionStatus, wording: Wording, dropped: int) -> list[Line]:
         )
         lines.append(Line(wording("operator.latency"), words))
     lines.append(_recording(status.recording, wording))
+    if status.views:
+        lines.append(_windows(status.views, wording))
     if dropped:
         lines.append(Line(wording("operator.screen"), wording("operator.dropped", n=dropped), "attention"))
     return lines
@@ -276,6 +281,22 @@ def _recording(recording: RecordingStatus, wording: Wording) -> Line:
         why = f": {recording.why}" if recording.why else ""
         return Line(name, wording("operator.recording_bad") + why, "bad")
     return Line(name, wording("operator.recording_ok", megabytes=number(recording.bytes / 1e6, 1)), "good")
+
+
+def _windows(views: Sequence[ViewStatus], wording: Wording) -> Line:
+    texts, tones = [], set()
+    for each in views:
+        name = wording.translate("window", each.name)
+        if not each.alive:
+            texts.append(wording("operator.window_hangs", name=name, age=round(each.drew_age_s)))
+            tones.add("bad")
+        elif each.missing:
+            texts.append(wording("operator.window_lacks", name=name, missing=each.missing))
+            tones.add("attention")
+        else:
+            texts.append(wording("operator.window_draws", name=name))
+    worst: Tone = "bad" if "bad" in tones else "attention" if tones else "good"
+    return Line(wording("operator.windows"), ", ".join(texts), worst)
 
 
 def pieces(status: SessionStatus) -> tuple[Piece, ...]:

@@ -41,6 +41,8 @@ HISTORY_ROWS = 2400
 EEG_WAITS_S = 2.0
 EVENTS_KEPT = 200
 STEP_S = 0.015
+#: A window says so often that it draws; a sixth of what the engine waits for (``view_heartbeats.VIEW_S``).
+ALIVE_EVERY_S = 0.5
 #: A stop and a rating are sent again so often, for so long, until a status confirms them.
 RESEND_EVERY_S, RESEND_FOR_S = 0.3, 30.0
 
@@ -119,6 +121,8 @@ class SessionClient:
         self._status: SessionStatus | None = None
         self._status_s = -np.inf
         self._feedback_s = -np.inf
+        #: The clock of the newest status that was drawn, of the one that the session was told, and when it was told.
+        self._drew_s = self._told_s = self._alive_s = -np.inf
         self._resolved_s = -np.inf
         self._pending: list[_PendingCommand] = []
         self._events: deque[Mapping[str, Any]] = deque(maxlen=EVENTS_KEPT)
@@ -207,6 +211,18 @@ class SessionClient:
             value=value,
         )
 
+    def report_drawn(self, clock_s: float) -> None:
+        """Note that the status of ``clock_s`` was drawn; ``step`` tells the session."""
+        self._drew_s = max(self._drew_s, clock_s)
+
+    def _send_alive(self, now_s: float) -> None:
+        """Send a heartbeat if something newer was drawn: a window that draws an old status again is not alive."""
+        drew_s = self._drew_s
+        if drew_s <= self._told_s or now_s - self._alive_s < ALIVE_EVERY_S:
+            return
+        self._told_s, self._alive_s = drew_s, now_s
+        self.send("alive", view=self.by, drew_s=drew_s, missing=", ".join(self.snapshot().missing))
+
     def has_listeners(self) -> bool:
         """Return whether anybody receives this screen's commands."""
         return self._outlet.has_listeners()
@@ -237,6 +253,7 @@ class SessionClient:
                     self._gone.append(connection.uid)
         with self._lock:
             self._resend()
+        self._send_alive(now_s)
 
     def close(self) -> None:
         """End all connections; harmless when they are ended."""
