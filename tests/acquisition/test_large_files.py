@@ -7,7 +7,6 @@ process held at most.
 from __future__ import annotations
 
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -112,6 +111,7 @@ def test_playing_takes_no_more_memory_for_a_larger_file(
 def test_play_of_four_gigabytes_stays_under_its_memory(
     tmp_path: Path, make: Callable[[Path, int], Path]
 ) -> None:
+    resource = pytest.importorskip("resource", reason="Unix tells what a process held")
     path = make(tmp_path, 4_000_000_000)
     words = ["play", str(path), "--speed", "1e7", "--chunk", "4096"]
     command = f"from neurofb.cli import main; import sys; sys.argv = ['neurofb', *{words!r}]; main()"

@@ -306,6 +306,30 @@ def test_xdf_hole_of_any_length_is_a_gap(play, tmp_path, n_missing, drift):
     assert f"{2 * n_missing} samples are missing in 2 gaps" in played.said
 
 
+@pytest.mark.parametrize("stamps", ["steady", "late packets", "scattered packets", "one stamp a packet"])
+@pytest.mark.parametrize("device", [[], ["--device", "muse-2"]])
+def test_lost_packets_of_a_muse_are_gaps(play, tmp_path, stamps, device):
+    """Twelve samples come together; they are lost together, however their stamps scatter."""
+    rng, n_packets = np.random.default_rng(5), 500
+    kept = np.delete(np.arange(n_packets), [40, 41, 200, 333, 334, 335, 430])
+    at = (kept[:, None] * 12 + np.arange(12)).ravel()
+    stamps_s = 1000.0 + at / 256.0
+    if stamps == "late packets":
+        stamps_s += np.repeat(rng.exponential(4e-3, len(kept)), 12)
+    elif stamps == "scattered packets":
+        stamps_s += np.repeat(rng.normal(0, 2e-3, len(kept)), 12)
+    elif stamps == "one stamp a packet":
+        stamps_s = np.repeat(1000.0 + (kept * 12 + 11) / 256.0 + rng.exponential(2e-3, len(kept)), 12)
+    samples_uv = made_eeg(len(at))
+    labels = ("TP9", "AF7", "AF8", "TP10")
+    path = write_xdf(tmp_path / "a.xdf", samples_uv, stamps_s, labels=labels, rate_hz=256.0, every=12)
+    played = play(path, *device)
+    assert played.labels == labels
+    assert played.rate_hz == 256.0
+    np.testing.assert_array_equal(played.samples_uv, samples_uv)
+    np.testing.assert_array_equal(played.index, at)
+
+
 @pytest.mark.parametrize(("per_s", "told"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1.0, "")])
 def test_xdf_stamps_in_other_units_are_seconds(play, tmp_path, per_s, told):
     samples_uv = made_eeg(1000)

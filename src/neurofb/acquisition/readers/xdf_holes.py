@@ -39,6 +39,10 @@ _RATE_TOLD, _RATE_WRONG = 0.005, 0.01
 #: Scattered stamps tell a rate less well: losses alone can look like this much.
 _RATE_WRONG_SCATTERED = 0.1
 _LAG = 64
+#: Steps that are too short are glitches if there are so few of them, or so small a part (assumed).
+_FEW_SHORT, _SHORT_SHARE = 8, 0.003
+#: No device sends more samples at once.
+_MOST_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +56,63 @@ class StampSurvey:
     rate_hz: float
     #: Whether nearly every step between stamps is a period.
     is_steady: bool
+    #: How many samples come together, by steps that stand out; 1 if none do.
+    together: int = 1
+    #: Whether those that come together have one stamp, that of their arrival.
+    in_bursts: bool = False
 
 
 def survey(pieces: Iterable[FloatArray], nominal_hz: float) -> StampSurvey:
     """Return what stamps are like, judged by some pieces of successive ones."""
-    steps, lagged = [], []
-    for stamps in pieces:
-        stamps = stamps[np.isfinite(stamps)]
-        lag = min(_LAG, len(stamps) - 1)
-        if lag >= 1:
-            steps.append(np.diff(stamps))
-            lagged.append((stamps[lag:] - stamps[:-lag]) / lag)
-    if not steps:
+    finite = [stamps[np.isfinite(stamps)] for stamps in pieces]
+    finite = [stamps for stamps in finite if len(stamps) > 1]
+    if not finite:
         return StampSurvey(1.0, "seconds", np.nan, False)
-    step, period = np.concatenate(steps), float(np.median(np.concatenate(lagged)))
+    step = np.concatenate([np.diff(stamps) for stamps in finite])
     usual = float(np.median(step))
     steady = np.abs(step / usual - 1.0) < _STEADY_STEP if usual > 0 else np.zeros(len(step), dtype=bool)
-    is_steady = bool(steady.mean() >= _STEADY_SHARE)
-    if is_steady:
-        period = float(step[steady].mean())
+    # Holes only lengthen steps: where many are short as well, packets come with a jitter of their own.
+    n_short = int((step < (1.0 - _STEADY_STEP) * usual).sum())
+    scatters = n_short > _FEW_SHORT and n_short > _SHORT_SHARE * len(step)
+    is_steady = bool(steady.mean() >= _STEADY_SHARE) and not scatters
+    together = _together(finite, usual if steady.mean() >= _STEADY_SHARE else 0.0)
+    period = float(step[steady].mean()) if is_steady else _period(finite, together)
     if not (np.isfinite(period) and period > 0):
         return StampSurvey(1.0, "seconds", np.nan, False)
+    in_bursts = together > 1 and usual < _STEADY_STEP * period
     for unit, per_s in _UNITS.items():
         if 0.5 < period * nominal_hz / per_s < 2.0:
-            return StampSurvey(per_s, unit, per_s / period, is_steady)
-    return StampSurvey(1.0, "seconds", 1.0 / period, is_steady)
+            return StampSurvey(per_s, unit, per_s / period, is_steady, together, in_bursts)
+    return StampSurvey(1.0, "seconds", 1.0 / period, is_steady, together, in_bursts)
+
+
+def _together(pieces: list[FloatArray], usual: float) -> int:
+    """Return how many samples come together: the commonest distance between steps that stand out; 1 if none is common.
+
+    ``usual`` is the usual step, 0 if steps have no usual length.
+    """
+    distances = []
+    for stamps in pieces:
+        step = np.diff(stamps)
+        if usual > 0:
+            edges = np.flatnonzero(np.abs(step / usual - 1.0) >= _STEADY_STEP)
+        else:
+            edges = np.flatnonzero(step > (stamps[-1] - stamps[0]) / len(step))
+        distances.append(np.diff(edges))
+    found = np.concatenate(distances)
+    found = found[found < _MOST_TOGETHER]
+    counts = np.bincount(found) if len(found) else np.zeros(1, dtype=np.int64)
+    commonest = int(counts.argmax())
+    return commonest if counts[commonest] * 3 > len(found) and len(found) > _FEW_SHORT else 1
+
+
+def _period(pieces: list[FloatArray], together: int) -> float:
+    """Return the middle of the periods over whole packets."""
+    lagged = []
+    for stamps in pieces:
+        lag = min(-(-_LAG // together) * together, len(stamps) - 1)
+        lagged.append((stamps[lag:] - stamps[:-lag]) / lag)
+    return float(np.median(np.concatenate(lagged)))
 
 
 def true_rate_hz(found: StampSurvey, nominal_hz: float, notes: list[str]) -> float:
@@ -116,11 +152,32 @@ def find_holes(
     if not np.isfinite(found.rate_hz):
         return []
     if not found.is_steady:
-        return _holes_by_indexer(times(), rate_hz, packet_samples)
+        pieces = _spread(times(), 1.0 / found.rate_hz) if found.in_bursts else times()
+        return _holes_by_indexer(pieces, rate_hz, packet_samples if packet_samples > 1 else found.together)
     stretches = _Stretches(1.0 / found.rate_hz)
     for piece in times():
         stretches.push(piece)
     return stretches.holes(notes)
+
+
+def _spread(pieces: Iterator[FloatArray], period_s: float) -> Iterator[FloatArray]:
+    """Return times of which those of one burst lie periods apart, the last at its stamp."""
+    waiting = np.empty(0)
+    for piece in pieces:
+        times_s = np.concatenate((waiting, piece))
+        begins = np.flatnonzero(np.diff(times_s, prepend=-np.inf) > 0.5 * period_s)
+        done = int(begins[-1]) if len(begins) else 0
+        yield _spread_back(times_s[:done], begins, period_s)
+        waiting = times_s[done:]
+    yield _spread_back(waiting, np.zeros(1, dtype=np.int64), period_s)
+
+
+def _spread_back(times_s: FloatArray, begins: NDArray[np.int64], period_s: float) -> FloatArray:
+    n = len(times_s)
+    ends = np.append(begins[(begins > 0) & (begins < n)], n) - 1
+    index = np.arange(n)
+    spread: FloatArray = times_s - (ends[np.searchsorted(ends, index)] - index) * period_s
+    return spread
 
 
 def _holes_by_indexer(pieces: Iterator[FloatArray], rate_hz: float, packet_samples: int) -> list[Break]:
