@@ -123,6 +123,10 @@ def assert_refused(played: Played, *words: str) -> None:
         ("mV", 1e3),
         ("V", 1e6),
         ("microvol", 1.0),
+        ("microV", 1.0),
+        ("uVolts", 1.0),
+        (b"\x83\xcaV", 1.0),
+        ("µV".encode("cp437"), 1.0),
     ],
 )
 @pytest.mark.parametrize("ending", ["edf", "bdf"])
@@ -244,6 +248,26 @@ def test_polysomnogram_has_its_eeg_and_names_the_rest(play, tmp_path):
         "EMG submental (EMG",
     ):
         assert why in played.said
+
+
+@pytest.mark.parametrize(
+    ("labels", "eeg"),
+    [
+        (("C3-M2", "C4-M1", "E1-M2", "E2-M2", "Chin1-Chin2", "Leg/L"), ("C3", "C4")),
+        (("FP1-F7", "F7-T7", "ECG", "VNS"), ("FP1-F7", "F7-T7")),
+        (("A1", "A2", "A3", "B1", "C3", "EXG1", "Status"), ("A1", "A2", "A3", "B1", "C3")),
+        (("EEG 001", "EEG 002", "MEG 003", "STI 014"), ("EEG 001", "EEG 002")),
+        (("COUNTER", "AF3", "F7", "GYROX", "CQ_AF3"), ("AF3", "F7")),
+    ],
+)
+def test_labels_decide_what_is_eeg(play, tmp_path, labels, eeg):
+    samples_uv = made_eeg(500, n_channels=len(labels))
+    signals = [EdfSignal(label, samples_uv[:, i]) for i, label in enumerate(labels)]
+    played = play(write_edf(tmp_path / "a.edf", signals))
+    assert played.labels == eeg
+    columns = [i for i, label in enumerate(labels) if label.split("-M")[0] in eeg]
+    np.testing.assert_allclose(played.samples_uv, samples_uv[:, columns], atol=0.11)
+    assert all(f"{label} (" in played.said for i, label in enumerate(labels) if i not in columns)
 
 
 def test_eeg_keeps_its_rate_beside_a_faster_signal(play, tmp_path):

@@ -30,12 +30,15 @@ _OTHER_UNITS = frozenset({
 _OTHER_KIND = re.compile(
     r"(?<![a-z])([HV]?EOG[LRUD]?|ECG|EKG|EMG|ERG|MEG|MCG|GSR|EDA|PPG|PPW|BVP|resp\w*|temp\w*|sao2|spo2|osat|pulse\w*|"
     r"pleth\w*|air ?flow|flow|nasal|snor\w*|light|sound|mic\w*|events?|markers?|trig\w*|status|sti\w*|battery|accel\w*|"
-    r"acc[ _-]?[xyz]?|gyro\w*|aux[ _-]?\w*|photo\w*|counter|body|thor\w*|abdo\w*|chest|hr|rate|position|annotations?|"
+    r"acc[ _-]?[xyz]?|gyro\w*|aux[ _-]?\w*|photo\w*|exg[ _-]?\d*|counter|"
+    r"body|thor\w*|abdo\w*|chest|hr|rate|position|annotations?|"
     r"timestamps?|sample ?(?:index|counter))(?![a-z])",
     re.IGNORECASE,
 )
 _EEG = re.compile(r"EEG[ _:-]", re.IGNORECASE)
-_PARTS = re.compile(r"[-–/:_ ]+")
+_PARTS = re.compile(r"[-–/]")
+#: How caps number their electrodes: ``E12``, ``A5``, ``Ch 3``, ``EEG 001``.
+_NUMBERED = re.compile(r"(EEG|[a-z]{1,2}|chan?(nel)?)[ _-]?\d+", re.IGNORECASE)
 _MOST_NAMED = 20
 
 
@@ -149,9 +152,8 @@ def is_on_head(label: str) -> bool:
     standard = standard_label(label)
     if is_position(standard) or standard in OLD_POSITIONS:
         return not _is_ear(standard)
-    parts = [standard_label(part) for part in _PARTS.split(_EEG.sub("", label.strip(), count=1)) if part]
-    on_head = [(is_position(part) and not _is_ear(part)) or part in OLD_POSITIONS for part in parts]
-    return any(on_head) and len(parts) <= 3
+    first = standard_label(_PARTS.split(_EEG.sub("", label.strip(), count=1))[0])
+    return (is_position(first) and not _is_ear(first)) or first in OLD_POSITIONS
 
 
 def _is_ear(label: str) -> bool:
@@ -183,10 +185,12 @@ def _other_kinds(signals: Sequence[Signal], asked: Asked) -> dict[int, str]:
 
 
 def _off_head(signals: Sequence[Signal], rest: Sequence[int]) -> dict[int, str]:
-    """Return what names no place on the head, unless fewer than half do: a cap may number its electrodes."""
+    """Return what names no place on the head, where others do; a cap may number all of its electrodes, or most."""
     off = [i for i in rest if not is_on_head(signals[i].label)]
-    if 2 * len(off) > len(rest):
+    if len(off) == len(rest):
         return {}
+    if 2 * len(off) > len(rest):
+        off = [i for i in off if not _NUMBERED.fullmatch(signals[i].label.strip())]
     return dict.fromkeys(off, "its label names no place on the head")
 
 
