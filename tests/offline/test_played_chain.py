@@ -87,12 +87,16 @@ def test_recording_goes_the_whole_way(
         player.communicate()
     assert run.returncode == 0, run.stdout + run.stderr
     folder = Path(json.loads(run.stdout.splitlines()[-1])["folder"])
-    for words in (("rerun", folder, "--check"), ("export", folder), ("report", folder)):
+    again = tmp_path / "exported again"
+    for words in (("rerun", folder, "--check"), ("export", folder, "--out", again), ("report", folder)):
         done = ran(*words)
         assert done.returncode == 0, done.stdout + done.stderr
     validator = Path(sys.executable).with_name("bids-validator-deno")
-    checked = subprocess.run(
-        [validator, tmp_path / "data", "--json"], capture_output=True, text=True, timeout=BOUND_S, check=False
-    )
-    issues = json.loads(checked.stdout)["issues"]["issues"]
-    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    if not validator.exists():
+        pytest.skip("all but the BIDS validator, which is not installed: pip install bids-validator-deno")
+    for dataset in (tmp_path / "data", again):
+        checked = subprocess.run(
+            [validator, dataset, "--json"], capture_output=True, text=True, timeout=BOUND_S, check=False
+        )
+        issues = json.loads(checked.stdout)["issues"]["issues"]
+        assert [issue for issue in issues if issue["severity"] == "error"] == []

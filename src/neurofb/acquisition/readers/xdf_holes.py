@@ -41,8 +41,8 @@ _RATE_WRONG_SCATTERED = 0.1
 _LAG = 64
 #: Steps that are too short are glitches if there are so few of them, or so small a part (assumed).
 _FEW_SHORT, _SHORT_SHARE = 8, 0.003
-#: No device sends more samples at once.
-_MOST_TOGETHER = 256
+#: No device sends more samples at once; fewer stand apart by chance where each stamp scatters by itself.
+_LEAST_TOGETHER, _MOST_TOGETHER = 4, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def _together(pieces: list[FloatArray], usual: float) -> int:
     found = found[found < _MOST_TOGETHER]
     counts = np.bincount(found) if len(found) else np.zeros(1, dtype=np.int64)
     commonest = int(counts.argmax())
-    return commonest if counts[commonest] * 3 > len(found) and len(found) > _FEW_SHORT else 1
+    is_common = counts[commonest] * 3 > len(found) and len(found) > _FEW_SHORT
+    return commonest if is_common and commonest >= _LEAST_TOGETHER else 1
 
 
 def _period(pieces: list[FloatArray], together: int) -> float:
