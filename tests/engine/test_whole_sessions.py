@@ -26,6 +26,8 @@ from drawn_sessions import (
 from session_truth import problems
 from whole_sessions import play
 
+from neurofb.stimulation.conditions import Facts
+
 MORE = int(os.environ.get("NEUROFB_SESSIONS", "0"))
 #: The first of the day's numbers; none of the hundred that are always tried is among them.
 FIRST = int(os.environ.get("NEUROFB_SEED", datetime.now(UTC).strftime("%Y%m%d0000"))) if MORE else 0
@@ -110,6 +112,20 @@ def test_the_drawn_sessions_are_of_all_kinds():
         assert len({getattr(each, name) for each in drawn}) >= least, name
 
 
+# What was found, each with its name.
+
+FOUND = {
+    "a headset that sends no numbers is no EEG": DrawnSession(
+        asks=False, stream_faults=(("bad", 0.2, 6.0, "nan"),)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_is_mended(name):
+    assert found_in(FOUND[name]) == []
+
+
 # The checks can fail: each against a program with one mistake.
 
 CALM = DrawnSession(trials=1, asks=False)
@@ -138,10 +154,16 @@ HOT = replace(CALM, levels=((46.0, 2.0),), cap_c=46.0)
             lambda *_: [],
             "account_is_not_less",
         ),
+        (
+            replace(CALM, views=(("operator", 0.0, 0.5),)),
+            "engine.heat_conditions.HeatConditions.facts",
+            lambda _, now_s: Facts(now_s, 0.0, recording=True, view=True),
+            "heat_has_its_three_conditions",
+        ),
         (CALM, "recording.writer.Recorder.close", lambda *_: None, "record_can_be_read"),
         (CALM, "loop.loop.Loop.push", lambda *_: 1 / 0, "end_makes_sense"),
     ],
-    ids=["dose", "cap", "stop", "killed", "record", "error"],
+    ids=["dose", "cap", "stop", "killed", "unwatched", "record", "error"],
 )
 def test_checks_find_a_mistake_of_the_program(drawn, broken, instead, check):
     assert found_in(drawn) == []

@@ -103,6 +103,9 @@ class DrawnSession:
     #: An instruction that waits for somebody comes first.
     waits: bool = False
     rater: str = "felt"
+    needs_eeg: bool = True
+    #: With --unattended-simulation.
+    unattended: bool = False
     #: The operator takes so long to put the probe where it is asked for.
     moves_s: float = 0.5
     device_faults: tuple[str, ...] = ()
@@ -153,7 +156,8 @@ class DrawnSession:
         """Return the protocol as a file's text."""
         names = [f"level_{i}" for i in range(len(self.levels))]
         order = [names[i % len(names)] for i in range(self.trials)]
-        parts = [_HEAD, _TRAINS if self.trains else "", self._heat(names)]
+        needs = "" if self.needs_eeg else "[needs]\neeg = false\n"
+        parts = [_HEAD, needs, _TRAINS if self.trains else "", self._heat(names)]
         if self.calibrates:
             parts.append(_CALIBRATION)
         if self.asks or self.calibrates:
@@ -209,6 +213,8 @@ def draw_session(seed: int) -> DrawnSession:
         guard=draw.one_of(("watchdog", "watchdog", "local")),
         pull_s=draw.one_of((0.005, 0.01)),
         moves_s=draw.one_of((0.2, 0.5, 0.5, 1.0, 4.0)),
+        needs_eeg=session.trains or not draw.chance(0.1),
+        unattended=draw.chance(0.2),
     )
 
 

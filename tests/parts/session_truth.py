@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyxdf
-from stimulation_parts import share_per_s
-from whole_sessions import PARTICIPANT, Killed, Played, ProgramError
+from stimulation_parts import deaf_runaway_skin_c, share_per_s
+from whole_sessions import PARTICIPANT, START_S, Killed, Played, ProgramError
 
 from neurofb.engine.earlier_dose import used_before
+from neurofb.engine.view_heartbeats import VIEW_S
 from neurofb.offline.comparison import compare
 from neurofb.offline.rerun import compute, loop_of
 from neurofb.recording.session_recording import open_session_recording
+from neurofb.stimulation.conditions import FACTS_S, SAMPLE_S
 from neurofb.stimulation.drivers.simulated import LINK_S, MAX_C, RISE_C_PER_S
 from neurofb.stimulation.watchdog import HEARTBEAT_S
 
@@ -59,12 +61,14 @@ def probe_keeps_the_cap(played: Played) -> Iterator[str]:
     if commanded_c > cap_c + 1e-9:
         yield f"{commanded_c:.2f} °C were commanded, the cap is {cap_c:g} °C"
     most_c = cap_c + ABOVE_CAP_C
-    if is_blind(played) or "deaf_runaway" in kinds(played):
+    if "deaf_runaway" in kinds(played):
+        most_c = max(most_c, deaf_runaway_skin_c(cap_c))  # what is stated of it
+    if is_blind(played):
         most_c = MAX_C
     if skin_c > most_c:
         yield f"the skin was at {skin_c:.2f} °C, the cap is {cap_c:g} °C"
     if kinds(played) & {"runaway", "deaf_runaway"}:
-        most_c += RISE_C_PER_S * 0.01
+        most_c = RISE_C_PER_S * 0.01 + (MAX_C if "deaf_runaway" in kinds(played) else most_c)
     if highest_c > most_c:
         yield f"the probe was at {highest_c:.2f} °C, the cap is {cap_c:g} °C"
 
@@ -86,9 +90,45 @@ def heat_ends_with_its_cause(played: Played) -> Iterator[str]:
         yield f"the probe is at {rows[-1, PROBE]:.2f} °C when all is over"
 
 
+def slack_s(played: Played) -> float:
+    """Return by how much heat may outlast its condition: the guard's step, and where none is, the device's own time."""
+    accident, is_local = (*played.drawn.accident, "")[0], played.drawn.guard == "local"
+    unguarded = ("engine killed", "engine hangs") if is_local else ("watchdog killed", "watchdog hangs")
+    is_alone = accident in (*unguarded, "both killed") or "lost" in kinds(played)
+    return 0.03 + (LINK_S if is_alone else 0.0)
+
+
+def since(rows_s: np.ndarray, seen_s: np.ndarray) -> np.ndarray:
+    """Return for each time how long ago the last of the others was; infinite before the first."""
+    seen_s = np.concatenate(([-np.inf], np.sort(seen_s)))
+    return rows_s - seen_s[np.searchsorted(seen_s, rows_s, side="right") - 1]
+
+
+def heat_has_its_three_conditions(played: Played) -> Iterator[str]:
+    """Heat is commanded only with a fresh sample, a recording that works, and an operator's window that draws."""
+    rows, drawn, slack = played.truth, played.drawn, slack_s(played)
+    hot_s = rows[(rows[:, ON] > 0) & (rows[:, COMMANDED] > drawn.baseline_c + 0.01), TIME]
+    if not len(hot_s):
+        return
+    if drawn.needs_eeg and (age_s := since(hot_s, played.arrivals_s).max()) > SAMPLE_S + slack:
+        yield f"heat is commanded {age_s:.2f} s after the last sample"
+    if not drawn.unattended and (age_s := since(hot_s, played.alive_s).max()) > VIEW_S + FACTS_S + slack:
+        yield f"heat is commanded {age_s:.2f} s after the operator's window drew last"
+    if (
+        drawn.accident[:1] == ("disk full",)
+        and hot_s.max() > (full_s := START_S + drawn.accident[1]) + FACTS_S + slack
+    ):
+        yield f"heat is commanded {hot_s.max() - full_s:.2f} s after the recording has failed"
+
+
 def true_doses(played: Played) -> dict[str, float]:
-    """Return the dose of each site by what the probe truly was."""
+    """Return the dose of each site by what the probe truly was, until something fails when the device was let go."""
     rows, doses = played.truth, dict[str, float]()
+    onsets_s = [
+        START_S + float(text.split("@")[1].split("+")[0].split(":")[0]) for text in played.drawn.device_faults
+    ]
+    let_go_s = min((at_s for at_s in onsets_s if at_s > played.ended_s), default=math.inf)
+    rows = rows[rows[:, TIME] < let_go_s]
     if not len(rows):
         return doses
     share = np.array([share_per_s(c) for c in rows[:, PROBE]])
@@ -177,6 +217,7 @@ def end_makes_sense(played: Played) -> Iterator[str]:
 CHECKS: tuple[Callable[[Played], Iterator[str]], ...] = (
     probe_keeps_the_cap,
     heat_ends_with_its_cause,
+    heat_has_its_three_conditions,
     account_is_not_less_than_the_truth,
     record_can_be_read,
     only_the_own_windows_are_heard,

@@ -494,6 +494,7 @@ def play(drawn: DrawnSession, data: Path) -> Played:
         seed=drawn.seed,
         data=data,
         simulate="placed" not in COMMAND_KEYS,
+        unattended=drawn.unattended,
         thermode_faults=drawn.device_faults,
     )
     streams: list[PretendedStream] = []
@@ -518,7 +519,7 @@ def play(drawn: DrawnSession, data: Path) -> Played:
     played.sites, played.events, played.stops_s = world.device.sites, people.events, people.stops_s
     played.alive_s = np.array(people.windows["operator"].alive_s)
     played.wrongly = people.wrongly
-    played.arrivals_s = np.array(streams[0].arrivals_s)
+    played.arrivals_s = np.array(streams[0].arrivals_s if streams else [])
     played.took_s = time.process_time() - began_s
     return played
 

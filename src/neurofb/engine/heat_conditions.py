@@ -37,8 +37,8 @@ class HeatConditions:
         self._sampled_s = 0.0
 
     def add_samples(self, chunk: Chunk, now_s: float) -> None:
-        """Note the newest sample of a chunk that was received; a chunk of missing samples alone changes nothing."""
-        received = np.isfinite(chunk.received_s)
+        """Note the newest sample of a chunk; one that is missing, or holds no number, changes nothing."""
+        received = np.isfinite(chunk.received_s) & np.isfinite(chunk.samples).any(axis=1)
         if received.any():
             self._arrived_s = now_s
             self._sampled_s = float(chunk.times_s[received][-1])
