@@ -40,11 +40,11 @@ class LoggedBench(Bench):
     def step(self):
         known = len(self.events)
         super().step()
-        self.feel()
+        self.count_truth()
         news = len(self.events) > known
         self.log.write_doses(self.guard, self.wall_s, self.clock.now_s(), news=news)
 
-    def feel(self):
+    def count_truth(self):
         if self.thermode.probe_c > BASELINE_C:  # a day at 33 °C is 0.05 of the limit
             self.truth += self.tick_s * share_per_s(self.thermode.probe_c)
 
@@ -52,7 +52,7 @@ class LoggedBench(Bench):
         """Let time go on for a device whose guard is gone."""
         for _ in range(round(for_s / self.tick_s)):
             self.clock.advance(self.tick_s)
-            self.feel()
+            self.count_truth()
 
 
 @settings(max_examples=40, deadline=None)
