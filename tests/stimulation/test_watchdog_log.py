@@ -87,6 +87,18 @@ def test_account_is_no_less_than_the_truth(tmp_path_factory, profile, killed_s, 
         assert read_watchdog_log(path).with_outlook(bench.wall_s)[SITE] >= bench.truth
 
 
+def test_guard_that_hung_over_a_whole_stimulus_charges_its_peak(tmp_path):
+    """It was stopped in the rise and goes on when the probe is cool again: neither reading shows how hot it was."""
+    with mock.patch.object(simulated, "LINK_S", math.inf):
+        bench = LoggedBench(tmp_path / "log.jsonl", tick_s=0.02)
+        bench.fire(HeatProfile(46.0, 1.0), 0.1)
+        bench.run(1.0)
+        bench.run_alone(20.0)
+        bench.step()
+        bench.run_to_rest()
+    assert bench.guard.used()[SITE] >= 20.0 * share_per_s(46.0) >= bench.truth
+
+
 def test_watchdog_killed_on_a_plateau_counts_the_rest_of_the_stimulus(tmp_path):
     profile = HeatProfile(46.0, 10.0)
     bench = LoggedBench(tmp_path / "log.jsonl")

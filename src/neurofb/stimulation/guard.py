@@ -267,9 +267,10 @@ class Guard:
             return
         now_s = self._clock.now_s()
         dt_s, self._now_s = max(0.0, now_s - self._now_s), now_s
+        unseen_c = self._unseen_c(dt_s)
         self._read(now_s)
         self._update_model(dt_s)
-        self._skin.charge(dt_s, self._probe.worst_c)
+        self._skin.charge(dt_s, max(unseen_c, self._probe.worst_c))
         self._check_clocks()
         if self._return_since_s is not None:
             self._continue_return(now_s)
@@ -438,6 +439,14 @@ class Guard:
             self._call("lower", lambda: self._driver.lower(goal_c))
         else:
             self.end("the device cannot lower a stimulus that is on")
+
+    def _unseen_c(self, dt_s: float) -> float:
+        """Return the hottest that a stimulus may have been since a step that was long ago, before anything is read.
+
+        It may have risen to its target and returned meanwhile: neither end of that time shows it.
+        """
+        outlook = self.outlook() if self._course is not None and dt_s > FRESH_S else None
+        return -math.inf if outlook is None else outlook.target_c
 
     def _check_clocks(self) -> None:
         """After a sleep of the computer charge it, as long as the device can have gone on, and go to baseline."""
