@@ -147,6 +147,30 @@ def test_nothing_is_asked_for_while_a_stimulus_is_armed_or_unanswered(stimulator
     assert bench.log.events == []
 
 
+def test_stimulus_waits_while_a_condition_of_heat_is_missing():
+    bench = Bench(Stimulator(lacks=["no operator's view is alive"]))
+    assert bench.ask(DUE_S) == []
+    assert bench.steps.is_waiting(bench.schedule)
+    assert bench.schedule.upcoming.kind == "heat"
+    assert bench.log.events == []
+    bench.stimulator.lacks = []
+    assert bench.ask(DUE_S + 0.5) == [(PROFILE, SITE, DUE_S + 0.5)]
+    assert not bench.steps.is_waiting(bench.schedule)
+
+
+def test_heat_is_near_from_its_lead_on_and_while_it_is_armed_or_on():
+    bench = Bench(Stimulator())
+    assert not bench.steps.is_near(bench.schedule, DUE_S - LEAD_S - 1e-6)
+    assert bench.steps.is_near(bench.schedule, DUE_S - LEAD_S)
+    for name in ("is_armed", "is_hot"):
+        setattr(bench.stimulator, name, True)
+        assert bench.steps.is_near(bench.schedule, START_S)
+        setattr(bench.stimulator, name, False)
+    bench.schedule.skip_trial()
+    assert not bench.steps.is_near(bench.schedule, DUE_S + 6.0)
+    assert not Bench().steps.is_near(bench.schedule, DUE_S)
+
+
 def test_other_steps_ask_for_no_heat():
     bench = Bench(Stimulator())
     bench.schedule.skip_trial()

@@ -71,7 +71,7 @@ class Loop:
     def __init__(self):
         self.loop = SimpleNamespace(next_index=0, block_result={"rewards": 3})
         self.done, self.is_fitting, self.lacks = [], False, ""
-        self.n_fits = self.n_trial_fits = 0
+        self.n_fits = self.n_trial_fits = self.n_polls = 0
 
     def do(self, instruction, **details):
         self.done.append((instruction, *details.values()))
@@ -80,7 +80,7 @@ class Loop:
         return self.lacks
 
     def poll_fit(self):
-        """Nothing is computed."""
+        self.n_polls += 1
 
     def start_fit(self):
         self.n_fits += 1
@@ -141,14 +141,16 @@ class Log:
 class Bench:
     """A sequencer with its stand-ins, started at ``START_S``; times are of the session."""
 
-    def __init__(self, tmp_path, text=PROTOCOL, step_s=0.25):
+    def __init__(self, tmp_path, text=PROTOCOL, step_s=0.25, calibration=None):
         path = tmp_path / "steps.toml"
         path.write_text(text)
         protocol = load_protocol(path)
         plan = SimpleNamespace(protocol=protocol, timeline=expand(protocol))
         self.loop, self.stimulator, self.log = Loop(), Stimulator(), Log()
         self.prompting = Prompting(self.log)
-        self.sequencer = Sequencer("uid", plan, self.loop, self.stimulator, None, self.prompting, self.log)
+        self.sequencer = Sequencer(
+            "uid", plan, self.loop, self.stimulator, calibration, self.prompting, self.log
+        )
         self.t_s, self.step_s = 0.0, step_s
         self.sequencer.start(START_S)
 
@@ -175,6 +177,31 @@ class Bench:
         return [event.details["after"] for event in self.kinds("state")]
 
 
+class Calibration:
+    """A calibration that is on, and keeps what it was told."""
+
+    def __init__(self, *, is_on=True):
+        self.done, self.is_on, self.limits_on, self.site, self.found = [], is_on, False, "left forearm", {}
+
+    def step(self, now_s):
+        self.done.append("step")
+
+    def pause(self):
+        self.done.append("pause")
+
+    def resume(self, now_s):
+        self.done.append(("resume", now_s))
+
+    def button(self):
+        self.done.append("button")
+
+    def rated(self, rating, now_s):
+        self.done.append(("rated", rating.value))
+
+    def too_much(self, action):
+        self.done.append(("too_much", action.kind))
+
+
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
@@ -192,6 +219,7 @@ def test_every_step_comes_once_in_order_at_its_time(bench):
     assert [act[0] for act in bench.stimulator.done] == ["schedule", "schedule"]
     assert [act[2] for act in bench.stimulator.done] == [event.details["due_s"] for event in heat]
     assert bench.loop.done.count(("heat_onset",)) == 2
+    assert bench.loop.n_polls >= bench.t_s / bench.step_s
     assert bench.sequencer.left_s(bench.now_s) == 0.0
 
 
@@ -211,6 +239,50 @@ def test_baseline_is_collected_and_fitted_before_the_block_begins(bench):
     bench.to(16.5)
     assert bench.loop.done[-1] == ("start_block", "rest")
     assert bench.sequencer.block == "rest"
+    assert len(bench.kinds("block")) == 1
+
+
+def test_result_of_a_block_is_known_until_the_next_phase_ends(bench):
+    while bench.phases()[-1:] != ["after"]:
+        bench.to(bench.t_s + bench.step_s)
+    assert bench.sequencer.block is None
+    assert bench.sequencer.last_block == {"rewards": 3}
+    assert [event.details for event in bench.kinds("block_ended")] == [{"rewards": 3}]
+    bench.to(100.0)
+    assert bench.sequencer.last_block is None
+
+
+def test_calibration_is_stepped_paused_and_resumed_and_has_the_answers(tmp_path):
+    calibration = Calibration()
+    bench = Bench(tmp_path, calibration=calibration)
+    bench.to(1.0)
+    assert "step" in calibration.done
+    assert bench.sequencer.is_heat_near(bench.now_s)
+    bench.sequencer.button()
+    assert calibration.done[-1] == "button"
+    scale = bench.sequencer._plan.protocol.scales[0]
+    for value in (40.0, 95.0):
+        prompt = bench.prompting.ask(scale, bench.now_s, trial=1, level="ladder", site="left forearm")
+        bench.sequencer.answer(prompt.id, value, bench.now_s)
+    assert calibration.done[-3:] == [("rated", 40.0), ("too_much", "lower"), ("rated", 95.0)]
+    assert bench.stimulator.done == []
+    bench.sequencer.pause(bench.now_s, "a break")
+    assert calibration.done[-1] == "pause"
+    bench.sequencer.resume(bench.now_s, "goes on")
+    assert calibration.done[-1] == ("resume", bench.now_s)
+
+
+def test_calibration_that_is_not_on_has_nothing_to_do_with_answers(tmp_path):
+    calibration = Calibration(is_on=False)
+    bench = Bench(tmp_path, calibration=calibration)
+    bench.to(1.0)
+    with pytest.raises(WrongInput, match="method of limits"):
+        bench.sequencer.button()
+    scale = bench.sequencer._plan.protocol.scales[0]
+    prompt = bench.prompting.ask(scale, bench.now_s, trial=1, level="hot", site="left forearm")
+    bench.sequencer.answer(prompt.id, 95.0, bench.now_s)
+    assert calibration.done == []
+    assert bench.stimulator.done == [("lower", 1.0)]
 
 
 def test_baseline_that_lacks_eeg_goes_on_as_long_as_it_may(bench):
@@ -282,6 +354,10 @@ def test_two_reasons_for_a_pause_both_end_before_it_goes_on(bench):
     bench.sequencer.resume(bench.now_s, "the EEG comes again", STREAM)
     assert bench.sequencer.session.state == "paused"
     assert "stays paused" in bench.sequencer.message
+    assert [event.message for event in bench.kinds("paused")] == [
+        "a break",
+        "the EEG comes again, and the session stays paused",
+    ]
     bench.sequencer.resume(bench.now_s, "goes on")
     assert bench.sequencer.session.state == "running"
     with pytest.raises(WrongInput, match="not paused"):

@@ -386,9 +386,7 @@ class People:
     def _own(self, now_s: float) -> list[str]:
         """Return what the session's people and windows send now."""
         operator, participant = self.windows["operator"], self.windows["participant"]
-        texts = []
-        if "alive" in COMMAND_KEYS:
-            texts += operator.beat(now_s) + participant.beat(now_s)
+        texts = operator.beat(now_s) + participant.beat(now_s)
         texts += [
             participant.says("rating", prompt=self._prompt, value=value)
             for at_s, value in self._answers
