@@ -105,6 +105,23 @@ def test_lost_samples_are_nan_and_a_gap_event() -> None:
     pulled.source.stop()
 
 
+def test_second_sender_of_the_same_identity_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "CORRECTION_EVERY_S", 0.05)
+    name = unique("Twin")
+    first = Sender(outlet(name))
+    pulled = opened(name, profile=load_profile("muse-2"))
+    first.send(0, 120)
+    imposter = outlet(name)
+    pulled.until(lambda: "second_sender" in pulled.kinds)
+    event = pulled.event("second_sender")
+    assert event.details["uid"] == imposter.get_info().uid()
+    assert event.details["uid_read"] == pulled.source.connection.info.uid
+    assert event.details["uid"] in event.message
+    assert event.details["host"] in event.message
+    assert pulled.kinds.count("second_sender") == 1
+    pulled.source.stop()
+
+
 def test_source_reopens_outlet_that_died() -> None:
     name = unique("Phoenix")
     first = Sender(outlet(name))
@@ -126,7 +143,11 @@ def test_source_reopens_outlet_that_died() -> None:
     np.testing.assert_array_equal(samples[3600:], again.sent[0].astype(np.float32))
     assert pulled.kinds.index("lost") < pulled.kinds.index("reopened") < pulled.kinds.index("resumed")
     assert pulled.event("gap").details["n_samples"] == 2400
-    assert pulled.event("reopened").details["uid"] != pulled.event("reopened").details["uid_before"]
+    reopened = pulled.event("reopened")
+    assert reopened.details["uid"] != reopened.details["uid_before"]
+    assert reopened.details["change"] == "another outlet of the same computer"
+    assert reopened.details["host"] == reopened.details["host_before"] != ""
+    assert all(reopened.details[key] in reopened.message for key in ("uid", "uid_before", "host"))
     assert next(chunk.first_index for chunk in pulled.chunks if len(chunk)) == 0
     pulled.source.stop()
 

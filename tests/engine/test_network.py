@@ -1,15 +1,22 @@
 """A session among strangers on its network: what they send changes nothing and is told; a stop always passes."""
 
 import json
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from session_parts import Window, command, run, wired
+from session_parts import START_S, Window, command, run, wired
 
+from neurofb.clock import ManualClock
 from neurofb.engine.commands import MOST_IN_A_STEP, TELL_EVERY_S, Commands
+from neurofb.engine.heat_calibration import HeatCalibration
+from neurofb.engine.prompting import Prompting
 from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.messages import Command
+from neurofb.protocol.ratings import Scale
+from neurofb.protocol.stop_rules import Action
 from neurofb.signing import CommandGate, SessionKey
 
 UID = "abc123"
@@ -187,3 +194,116 @@ def test_key_is_nowhere_in_the_record(tmp_path, with_file):
             content = file.read_bytes()
             assert not any(each in content or each.hex().encode() in content for each in secrets), file
             assert b"lab.key" not in content
+
+
+# -- the more careful answer, and who may resume ---------------------------------------------------------------------
+
+
+def rated_twice(tmp_path, first, second, **asked):
+    """A session whose first question about heat is answered twice, at once; the first answer is the rating."""
+    waiting = []
+
+    def answer_twice(event):
+        if event.kind == "prompt" and event.details["level"] is not None and not waiting:
+            waiting.append((event.details["prompt"], event.time_s))
+
+    class Answers:
+        def pop(self):
+            if len(waiting) != 1:
+                return []
+            waiting.append(None)
+            return [command("rating", prompt=waiting[0][0], value=value) for value in (first, second)]
+
+        def close(self):
+            pass
+
+    def prepare(assembled):
+        answers = Answers()
+        answers.pop, pop = lambda: [each.replace("UID", assembled.uid) for each in pop()], answers.pop
+        assembled.engine._commands._listeners = (*assembled.engine._commands._listeners, answers)
+
+    return run(
+        tmp_path, [(80, command("end"))], prepare=prepare, on_event=answer_twice, answers=False, **asked
+    )
+
+
+@pytest.mark.parametrize(
+    "first, second", [(2, 95), (95, 2), (None, 95)], ids=["low first", "high first", "none first"]
+)
+def test_highest_of_two_answers_lowers_heat(tmp_path, first, second):
+    ran = rated_twice(tmp_path, first, second)
+    assert "rated 95" in ran.of_kind("heat_rule_lower")[0]["message"]
+    kept = next(each for each in ran.of_kind("rating"))
+    assert kept["details"]["value"] == first
+    again = ran.of_kind("rating_again")[0]
+    assert (again["details"]["value"], again["details"]["prompt"]) == (second, kept["details"]["prompt"])
+
+
+def test_repeated_answer_is_refused_and_not_logged_again(tmp_path):
+    ran = rated_twice(tmp_path, 20, 20)
+    assert not ran.of_kind("rating_again")
+    assert "the first answer counts" in ran.of_kind("refused")[0]["message"]
+
+
+def test_highest_of_two_answers_counts_in_calibration():
+    clock = ManualClock(START_S)
+    added = []
+
+    class Calibration:
+        site = "left"
+
+        def next(self):
+            return None
+
+        def add_answer(self, answer):
+            added.append(answer.rating)
+
+        def result(self):
+            return CalibrationResult()
+
+        def not_above(self, celsius):
+            added.append(("not above", celsius))
+
+    class CalibrationResult:
+        temperatures: ClassVar = {}
+
+        def model_dump(self, mode):
+            return {}
+
+    scale = Scale(name="intensity", kind="vas", asks="intensity", question="?", low="a", high="b")
+    log = Log()
+    log.log = lambda *a, **k: None
+    prompting = Prompting(log)
+    stimulator = SimpleNamespace(
+        pop_events=list, pop_refusal=lambda: False, unmet=lambda now_s: (), highest_c=44.0
+    )
+    running = HeatCalibration(Calibration(), scale, 9.0, stimulator, prompting, log, lambda found: None)
+    running.is_on, running._waits, running._rated_c = True, "answer", 44.0
+    asked = prompting.ask(scale, START_S, trial=1, level="ladder", site="left")
+    running.rated(prompting.answer(asked.id, 2, START_S + 1), START_S + 1)
+    running.rated_again(prompting.later_answer(asked.id, 95, START_S + 2))
+    running.too_much_after_all(Action("lower", 1.0, "too much"))
+    clock.advance(20)
+    running.step(clock.now_s())
+    assert added == [("not above", 43.0), 95.0]
+
+
+def test_only_who_paused_resumes_and_the_operator_may_always_pause(tmp_path):
+    acts = [
+        (2, command("pause", by="participant")),
+        (3, command("resume", by="operator")),
+        (4, command("pause", by="operator")),
+        (5, command("resume", by="participant")),
+        (6, command("resume", by="operator")),
+        (7, command("end")),
+    ]
+    ran = run(tmp_path, acts)
+    (refused,) = ran.of_kind("refused")
+    assert "paused by participant, and only who paused resumes" in refused["message"]
+    running = [
+        each["time_s"] - START_S for each in ran.of_kind("state") if each["details"]["after"] == "running"
+    ]
+    assert running[1] == pytest.approx(6, abs=0.1)
+    assert [each["details"]["by"] for each in ran.of_kind("command")] == [
+        "participant", "operator", "participant", "operator", "operator",
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
 from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.received import ReceivedBlock, recorded_info
+from neurofb.acquisition.second_sender import SecondSenderWatch, change_of_sender
 from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.chunk import Chunk
@@ -27,6 +28,7 @@ from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
+from neurofb.format import clean
 from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams
 from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_columns
 
@@ -190,6 +192,7 @@ class LslConnection:
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._events: list[Event] = []
+        self._seen: deque[Event] = deque()
         self._by_arrival: bool | None = None
         self._wake = threading.Event()
         self._stopped = threading.Event()
@@ -257,6 +260,8 @@ class LslConnection:
         while self._new_offsets:  # filled by a thread
             offsets.append(self._new_offsets.popleft())
         events, self._events = self._events, []
+        while self._seen:  # filled by a thread
+            events.append(self._seen.popleft())
         if self._search is not None:
             events += self._search.pop_events()
         correction_s = self._offset.correction_s
@@ -335,8 +340,13 @@ class LslConnection:
         self._new_offsets.append((measured_s, offset_s))
 
     def _measure_offsets(self) -> None:
-        """Measure the sender's clock offset repeatedly, in a thread: an answer may take seconds."""
+        """Measure the sender's clock offset repeatedly, in a thread: an answer may take seconds.
+
+        The same thread looks whether somebody else sends under the stream's name.
+        """
+        watch = SecondSenderWatch(self.info)
         while not self._stopped.wait(CORRECTION_EVERY_S):
+            self._seen.extend(watch.look(self.info, _CLOCK.now_s()))
             inlet = self._inlet
             if inlet is None:
                 continue
@@ -369,13 +379,14 @@ class LslConnection:
         self._offset.reopen(offset_s)
         self._by_arrival = None
         self.builder.indexer.restart()
+        words, details = change_of_sender(before, self.info)
         self._events.append(
             Event(
                 "reopened",
                 _CLOCK.now_s(),
-                f"{self.info.name!r} is there again as another outlet; the session goes on with it",
+                f"{clean(self.info.name)!r} is there again from {words}; the session goes on with it",
                 self.builder.indexer.next_index,
-                {"uid_before": before.uid, "uid": self.info.uid},
+                details,
             )
         )
 

@@ -133,8 +133,8 @@ class Commands:
         listed: dict[str, Callable[[], None]] = {
             "stop": lambda: sequencer.stop(who),
             "end": lambda: sequencer.end_early("ended before its time", "ended"),
-            "pause": lambda: sequencer.pause(now_s, f"paused by {who}"),
-            "resume": lambda: sequencer.resume(now_s, f"resumed by {who}"),
+            "pause": lambda: sequencer.pause(now_s, f"paused by {who}", who),
+            "resume": lambda: sequencer.resume(now_s, f"resumed by {who}", who),
             "continue": lambda: sequencer.continue_phase(now_s),
             "button": sequencer.button,
             "mark": lambda: self._session_log.log("note", content["text"], index, now_s),

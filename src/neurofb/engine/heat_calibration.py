@@ -8,6 +8,7 @@ temperatures. Kept: which stimulus is on and what it waits for. What comes next 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from neurofb.engine.prompting import Prompting
@@ -49,6 +50,8 @@ class HeatCalibration:
         self._waits: _Waits = "nothing"
         self._next_s = 0.0
         self._pressed_c: float | None = None
+        self._answer: Answer | None = None
+        self._rated_c: float | None = None
         self._n = 0
         self.is_on = self._is_held = False
         self.found: Mapping[float, float] = {}
@@ -99,8 +102,14 @@ class HeatCalibration:
         """Follow a stop rule: nothing near what was rated is given again, or the calibration ends without a result."""
         if action.kind == "end_block":
             self._calibration.give_up(action.message)
-        elif self._request is not None:
-            self._calibration.not_above(self._request.profile.target_c - action.by_c)
+        elif self._rated_c is not None:
+            self._calibration.not_above(self._rated_c - action.by_c)
+
+    def too_much_after_all(self, action: Action) -> None:
+        """Follow a stop rule that a later answer called for; the next stimulus, if asked for, ends too."""
+        self.too_much(action)
+        if self._waits == "stimulus":
+            self._stimulator.end(action.message)
 
     def button(self) -> None:
         """The participant says "now it hurts": the temperature is read and returns."""
@@ -114,11 +123,22 @@ class HeatCalibration:
         """Add the answer to the stimulus to the calibration."""
         if self._waits == "answer":
             value = rating.value if isinstance(rating.value, float) else None
-            self._answered(Answer(rating=value, reached_c=self._stimulator.highest_c, aborted=False), now_s)
+            # Added when the interval is over: until then a higher answer may still come.
+            self._answer = Answer(rating=value, reached_c=self._stimulator.highest_c, aborted=False)
+            self._waits, self._next_s = "interval", now_s + self._interval_s
+
+    def rated_again(self, rating: Rating) -> None:
+        """Hear a later answer to the same stimulus: the higher counts."""
+        if self._answer is None or self._answer.rating is None or not isinstance(rating.value, float):
+            return
+        self._answer = replace(self._answer, rating=max(self._answer.rating, rating.value))
 
     def _schedule_next(self, now_s: float) -> None:
         if self._stimulator.unmet(now_s):
             return  # asked for later; the engine pauses the session if that lasts
+        if self._answer is not None:
+            self._calibration.add_answer(self._answer)
+            self._answer = None
         self._request = self._calibration.next()
         if self._request is None:
             self._finish()
@@ -141,7 +161,7 @@ class HeatCalibration:
                 Answer(rating=None, reached_c=self._pressed_c, aborted=kind != "heat_ended"), now_s
             )
         elif kind == "heat_ended":
-            self._waits = "answer"
+            self._waits, self._rated_c = "answer", self._request.profile.target_c
             self._prompting.ask(self._scale, now_s, trial=self._n, level=self._request.kind, site=self._site)
         else:
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)

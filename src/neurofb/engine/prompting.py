@@ -11,6 +11,9 @@ from typing import Any
 from neurofb.engine.session_log import SessionLog
 from neurofb.protocol.ratings import Prompt, Prompts, Rating, Scale
 
+#: So many later answers to one prompt are logged, whatever they are. Assumed: a person corrects once or twice.
+MOST_LATER = 10
+
 
 class Prompting:
     """The prompts of a session.
@@ -22,6 +25,7 @@ class Prompting:
         self._session_log, self._on_prompt = session_log, on_prompt
         self._prompts = Prompts()
         self.ratings: list[Rating] = []
+        self._later: dict[str, list[Rating]] = {}
 
     @property
     def open_prompt(self) -> Prompt | None:
@@ -50,6 +54,27 @@ class Prompting:
     def answer(self, prompt: str, value: object, now_s: float) -> Rating:
         """Return the rating that an answer makes."""
         return self._keep(self._prompts.answer(prompt, value, now_s))
+
+    def later_answer(self, prompt: str, value: object, now_s: float) -> Rating | None:
+        """Log what is answered after a rating, and return it for the stop rules; None if it says nothing new.
+
+        Every other value is logged, of many those that are higher than all before.
+        """
+        rating = self._prompts.later_answer(prompt, value, now_s)
+        if rating is None:
+            return None
+        before = self._later.setdefault(prompt, [each for each in self.ratings if each.prompt.id == prompt])
+        values = [each.value for each in before]
+        numbers = [each for each in values if isinstance(each, float)]
+        is_higher = isinstance(rating.value, float) and rating.value > max(numbers, default=-1.0)
+        if rating.value in values or (len(before) > MOST_LATER and not is_higher):
+            return None
+        before.append(rating)
+        event = rating.to_event()
+        self._session_log.log(
+            "rating_again", f"{event.message}, after the answer that is kept", time_s=now_s, **event.details
+        )
+        return rating
 
     def expire(self, now_s: float) -> list[Rating]:
         """Return the answers that did not come in time, as missing."""

@@ -295,8 +295,19 @@ class Sequencer:
     # -- what commands ask for ---------------------------------------------------------------------------------
 
     def answer(self, prompt: str, value: Any, now_s: float) -> None:
-        """Apply the answer to a question."""
-        self._apply_rating(self.prompting.answer(prompt, value, now_s), now_s)
+        """Apply the answer to a question.
+
+        The first is the rating. One that comes after it, or too late, is logged and heard by the stop rules, which it
+        can only make more careful: the highest of all that was answered counts for heat.
+        """
+        later = self.prompting.later_answer(prompt, value, now_s)
+        if later is None:
+            self._apply_rating(self.prompting.answer(prompt, value, now_s), now_s)
+            return
+        on = self.calibration if self.calibration is not None and self.calibration.is_on else None
+        self._heat.rated(later, now_s, self._reduce_heat if on is None else on.too_much_after_all)
+        if on is not None:
+            on.rated_again(later)
 
     def button(self) -> None:
         """Apply the participant's button: "now it hurts"."""
@@ -364,9 +375,14 @@ class Sequencer:
         self._change_state("paused", why)
 
     def resume(self, now_s: float, why: str, by: str = "somebody") -> None:
-        """Resume, if nobody else wants a pause; nothing starts before its time, which the pause has moved."""
+        """Resume what ``by`` has paused, if nobody else wants a pause.
+
+        Nothing starts before its time, which the pause has moved.
+        """
         if by not in self._paused_by:
-            reasons = [words for key, words in _WAITS_FOR.items() if key in self._paused_by]
+            people = " and ".join(sorted(self._paused_by - set(_WAITS_FOR)))
+            reasons = [f"it is paused by {people}, and only who paused resumes"] if people else []
+            reasons += [words for key, words in _WAITS_FOR.items() if key in self._paused_by]
             what = "; ".join(reasons) or "it is not paused"
             raise WrongInput(f"a session that is {self.session.state} cannot resume: {what}")
         self._paused_by.discard(by)

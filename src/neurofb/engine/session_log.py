@@ -55,6 +55,8 @@ N_AGES = 10_000
 N_LISTENER_ERRORS = 5
 #: A warning is in the status for so long after it was logged last. Assumed: somebody looks twice a minute.
 WARNED_S = 30.0
+#: Events that the operator's screen shows as warnings, whoever logs them.
+WARNINGS = ("reopened", "second_sender", "several")
 
 
 class Publishing(Protocol):
@@ -233,6 +235,8 @@ class SessionLog:
 
     def log_event(self, event: Event) -> None:
         """Record and send an event, and pass it to the listener."""
+        if event.kind in WARNINGS:
+            self._warnings[event.message] = event.time_s
         document = event.to_json()
         self._recorder.append(self._streams["events"], [document], np.array((event.time_s,)))
         if self._publisher is not None:

@@ -186,7 +186,8 @@ class Prompts:
 
     def __init__(self) -> None:
         self._open: dict[str, Prompt] = {}
-        self._closed: dict[str, str] = {}
+        self._closed: dict[str, tuple[Prompt, str]] = {}
+        self._newest: Prompt | None = None
         self._count = 0
         self._is_held = False
 
@@ -208,7 +209,7 @@ class Prompts:
         """Open a prompt; an answer is accepted for ``scale.answer_s``."""
         self._count += 1
         prompt = Prompt(f"p{self._count}", scale, now_s, now_s + scale.answer_s, trial, level, site, phase)
-        self._open[prompt.id] = prompt
+        self._open[prompt.id] = self._newest = prompt
         return prompt
 
     def answer(self, prompt_id: str, value: object, at_s: float) -> Rating:
@@ -223,7 +224,7 @@ class Prompts:
         """
         prompt = self._open.get(prompt_id)
         if prompt is None and prompt_id in self._closed:
-            raise WrongInput(f"prompt {prompt_id!r} {self._closed[prompt_id]}; the first answer counts")
+            raise WrongInput(f"prompt {prompt_id!r} {self._closed[prompt_id][1]}; the first answer counts")
         if prompt is None:
             raise UnknownName(f"no prompt {prompt_id!r} is open; {nearest(str(prompt_id), self._open)}")
         if at_s > prompt.due_s and not self._is_held:
@@ -234,6 +235,26 @@ class Prompts:
         rating = Rating(prompt, None if value is None else prompt.scale.read(value), at_s)
         self._close(prompt, "has been answered")
         return rating
+
+    def later_answer(self, prompt_id: str, value: object, at_s: float) -> Rating | None:
+        """Return what is answered to a prompt after its rating: not kept as its rating, but heard by the stop rules.
+
+        None for a prompt that still waits for its answer, that never was, or that another trial has followed; and for
+        no answer.
+
+        Raises
+        ------
+        WrongInput
+            If it is no answer to this question.
+        """
+        prompt = self._closed[prompt_id][0] if prompt_id in self._closed else self._open.get(prompt_id)
+        if prompt is None or value is None or self._newest is None:
+            return None
+        waits = prompt_id in self._open and (at_s <= prompt.due_s or self._is_held)
+        newest = self._newest
+        if waits or (prompt.phase, prompt.trial) != (newest.phase, newest.trial):
+            return None
+        return Rating(prompt, prompt.scale.read(value), at_s)
 
     def expire(self, now_s: float) -> list[Rating]:
         """Return the missing answers whose time is over by now; none while they are held."""
@@ -262,7 +283,7 @@ class Prompts:
 
     def _close(self, prompt: Prompt, why: str) -> None:
         del self._open[prompt.id]
-        self._closed[prompt.id] = why
+        self._closed[prompt.id] = (prompt, why)
 
 
 class SimulatedRater:
