@@ -9,7 +9,7 @@ import click
 
 from neurofb import __version__
 from neurofb.errors import NeurofbError
-from neurofb.format import accept_every_letter
+from neurofb.format import accept_every_letter, clean
 
 #: Each is ``command`` in the module of its name in `neurofb.commands`.
 NAMES = (
@@ -62,7 +62,7 @@ def main() -> None:
     try:
         commands(standalone_mode=False)
     except NeurofbError as error:
-        click.echo(f"neurofb: {error}", err=True)
+        click.echo(clean(f"neurofb: {error}", lines=True), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()

@@ -101,7 +101,7 @@ class WindowKey:
                     return cls(words[0], own, engine)
         raise WrongInput(
             "no key came through the pipe of the program that opened this window; expected: one line with role and two "
-            "keys. Open the window with `neurofb run --screens`, or with --pair or --key-file"
+            "keys. Open the window with `neurofb run --screens`, or with --key-file"
         )
 
 
@@ -270,7 +270,7 @@ class CommandGate:
         if key is None or not is_signed(text, key, COMMANDS):
             raise WrongInput(
                 f"the command {command.name!r} is not signed by a window of this session: somebody else on the network "
-                "sends commands, or a window was opened without --pair or --key-file. A stop needs no signature"
+                "sends commands, or a window was opened without --key-file. A stop needs no signature"
             )
         sender = (command.by, command.sender)
         if command.counter <= self._highest.get(sender, 0):

@@ -12,13 +12,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from neurofb.config import Number
 from neurofb.errors import WrongInput
 from neurofb.events import plain
+from neurofb.format import clean
 
 #: States in which a session has ended.
 OVER = ("finished", "aborted")
@@ -275,13 +277,27 @@ class SessionStatus:
         if len(text) > LONGEST:
             raise WrongInput(f"a status has {LONGEST} letters at most; found {len(text)}")
         try:
-            return _reader().validate_json(text, strict=True)
+            return cast(SessionStatus, _cleaned(_reader().validate_json(text, strict=True)))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(map(str, first["loc"])) or "document"
             raise WrongInput(
                 f"no status of a session: {key}: {first['msg']}, found {str(first['input'])[:80]!r}"
             ) from None
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a status whose words may be shown as they are; choices go back to the engine as they came."""
+    if isinstance(value, str):
+        return clean(value, lines=True)
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {each.name: getattr(value, each.name) for each in fields(value) if each.name != "choices"}
+        return replace(value, **{name: _cleaned(each) for name, each in changed.items()})
+    if isinstance(value, tuple):
+        return tuple(map(_cleaned, value))
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(each) for key, each in value.items()}
+    return value
 
 
 @functools.cache

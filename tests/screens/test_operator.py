@@ -10,6 +10,7 @@ pytest.importorskip(
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QLabel
 from stand_in import LABELS, status
 
 from neurofb import messages
@@ -17,6 +18,7 @@ from neurofb.lsl.inlet import LslClock
 from neurofb.screens.operator import OperatorScreen
 from neurofb.screens.theme import DARK, LIGHT
 from neurofb.screens.widgets.eeg_sweep import EegSweep
+from neurofb.views.operator import Line
 from neurofb.views.session_client import FOR_OPERATOR, SessionClient
 from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
@@ -263,3 +265,11 @@ def test_window_reports_the_status_that_it_has_painted(qtbot):
     session.changes = {"clock_s": 8123.6}
     screen._refresh()
     qtbot.waitUntil(lambda: session.drawn[-1] == 8123.6)
+
+
+def test_markup_in_names_is_shown_as_it_is(qtbot):
+    screen = OperatorScreen(FakeSession(), Wording("en"), DARK)
+    qtbot.addWidget(screen)
+    labels = [each for each in screen.findChildren(QLabel) if each.objectName() != "name"]
+    assert [each for each in labels if each.textFormat() != Qt.TextFormat.PlainText] == [screen.lines]
+    assert "<img" not in screen._table((Line("<img src='a'>", "<img src='file:///b'>"),))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from neurofb.format import clean
+
 
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: ruled and wrapped on a terminal, else one row a line with tabs between its cells.
@@ -15,7 +17,7 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
     """
     if not sys.stdout.isatty():
         for row in (header, *rows):
-            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            click.echo("\t".join(map(clean, row)))
         return
     from rich.console import Console
     from rich.table import Table
@@ -25,5 +27,6 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # as Text, so that [brackets] in a cell are no markup
+        # As Text, so that [brackets] in a cell are no markup.
+        table.add_row(*(Text(clean(cell, lines=True)) for cell in row))
     Console().print(table)

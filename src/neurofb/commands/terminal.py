@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurofb.events import Event
+from neurofb.format import clean
 from neurofb.messages import Command
 
 if TYPE_CHECKING:
@@ -225,4 +226,4 @@ class Keys:
 def print_event(event: Event, start_s: float) -> None:
     """Print an event as a line, if a person wants to see it."""
     if event.kind in TOLD:
-        click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {event.message}")
+        click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {clean(event.message)}")

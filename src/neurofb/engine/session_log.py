@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.feedback import FeedbackSample
+from neurofb.format import clean
 from neurofb.loop.loop import Output
 from neurofb.lsl.matching import StreamInfo
 from neurofb.recording.disk_state import RecorderState
@@ -235,6 +236,7 @@ class SessionLog:
 
     def log_event(self, event: Event) -> None:
         """Record and send an event, and pass it to the listener."""
+        event = replace(event, message=clean(event.message, lines=True))
         if event.kind in WARNINGS:
             self._warnings[event.message] = event.time_s
         document = event.to_json()

@@ -20,6 +20,7 @@ from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns, columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import standard_labels
 from neurofb.errors import StreamMissing, WrongStream, nearest
+from neurofb.format import clean
 
 #: Columns in which devices count their samples, in small letters without blanks.
 COUNTERS = ("counter", "samplecounter", "sampleindex", "packagenum", "packagenumber")
@@ -63,8 +64,8 @@ class StreamInfo:
         """Return the stream in a few words."""
         rate = f"{self.rate_hz:g} Hz" if self.rate_hz else "irregular"
         return (
-            f"{self.name!r}, type {self.type!r}, {self.n_channels} ch, {rate}, "
-            f"on {self.hostname or 'an unnamed computer'}, uid {self.uid}"
+            f"{clean(self.name)!r}, type {clean(self.type)!r}, {self.n_channels} ch, {rate}, "
+            f"on {clean(self.hostname) or 'an unnamed computer'}, uid {clean(self.uid)}"
         )
 
 

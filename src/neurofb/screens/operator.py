@@ -181,6 +181,8 @@ class OperatorScreen(QWidget):
         for label in (self.lines, self.advice, self.ratings):
             label.setWordWrap(True)
             label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        for label in (self.title, self.banner, self.advice, self.ratings, self.eeg_title):
+            label.setTextFormat(Qt.TextFormat.PlainText)
         self.lines.setTextFormat(Qt.TextFormat.RichText)
 
     def _row(self, *widgets: QWidget) -> QHBoxLayout:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLine
 from neurofb.acquisition.source import Source
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import NeurofbError
+from neurofb.format import clean
 from neurofb.lsl.matching import StreamInfo, StreamQuery
 from neurofb.screens.operator import style_sheet
 from neurofb.screens.theme import Theme
@@ -88,6 +89,8 @@ class SetupPage(QWidget):
         self._wrong_code = False
         self.head = HeadMap(theme)
         self.status, self.advice, self.problems = QLabel(), QLabel(), QLabel()
+        for label in (self.status, self.advice, self.problems):
+            label.setTextFormat(Qt.TextFormat.PlainText)  # names of streams are anybody's
         self.search_button = self._button("look", self.search)
         self.connect_button = self._button("connect", self.connect_stream)
         self.go_button = self._button("proceed", self.proceed)
@@ -168,7 +171,7 @@ class SetupPage(QWidget):
         self.streams.clear()
         for facts in self._streams:
             self.streams.addItem(
-                f"{facts.name}  ·  {facts.n_channels} ch, {facts.rate_hz:g} Hz  ·  {facts.hostname}"
+                clean(f"{facts.name}  ·  {facts.n_channels} ch, {facts.rate_hz:g} Hz  ·  {facts.hostname}")
             )
         self.status.setText("" if self._streams else self._wording("setup.none"))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofb import messages
-from neurofb.format import clock, number, signed
+from neurofb.format import clean, clock, number, signed
 from neurofb.status import (
     ChannelStatus,
     FeatureStatus,
@@ -127,7 +127,7 @@ def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> l
         time_s = event.get("time_s")
         is_known = start_s is not None and isinstance(time_s, int | float) and abs(time_s) < 1e12
         when = clock(float(time_s or 0.0) - (start_s or 0.0)) if is_known else "–:––"
-        lines.append(f"{when}  {message}")
+        lines.append(f"{when}  {clean(message)}")
     return lines
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurofb.chunk import FloatArray
+from neurofb.format import clean
 from neurofb.offline.session import Session
 from neurofb.offline.to_mne import BAD_SHARE, seconds_out
 
@@ -55,7 +56,7 @@ def cell(value: Any) -> str:
         return MISSING
     if isinstance(value, float) and math.isfinite(value) and value == int(value) and abs(value) < 1e15:
         return str(int(value))
-    return " ".join(str(value).split()) or MISSING
+    return " ".join(clean(str(value)).split()) or MISSING
 
 
 def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from neurofb.format import clock, number, percent
+from neurofb.format import clean, clock, number, percent
 
 #: A page of ours begins with this, after its doctype: only such a file is ever replaced.
 MARK = "<!-- neurofb session report -->"
@@ -21,6 +21,11 @@ MARK = "<!-- neurofb session report -->"
 def milliseconds(seconds: float) -> str:
     """Return seconds as milliseconds."""
     return f"{1000 * seconds:.1f}"
+
+
+def _cleaned(value: Any) -> Any:
+    """Return words as the page may show them; what is markup of ours stays as it is."""
+    return clean(value, lines=True) if type(value) is str else value
 
 
 @functools.cache
@@ -33,6 +38,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_cleaned,
     )
     found.filters.update(
         number=number, percent=percent, clock=functools.partial(clock, hours=True), ms=milliseconds
