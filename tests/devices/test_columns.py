@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from neurofb.devices import load_profile
-from neurofb.devices.columns import columns_of_profile, columns_on_head, unit_uv
+from neurofb.devices.columns import EegColumns, columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import is_position, standard_label, standard_labels
 from neurofb.errors import WrongStream
 
@@ -121,3 +122,11 @@ def test_columns_contradicting_the_profile_are_refused() -> None:
         columns_of_profile(muse, 3, ["Fz", "Cz", "TP9"])
     with pytest.raises(WrongStream, match=r"found TP9, TP9, AF7, AF8, TP10: missing or twice TP9\."):
         columns_of_profile(muse, 5, ["TP9", "TP9", "AF7", "AF8", "TP10"])
+
+
+def test_infinite_values_are_missing_ones() -> None:
+    columns = EegColumns.in_microvolts(("Fz", "Pz"))
+    values = np.array([[1.0, np.inf], [-np.inf, 2.0], [np.nan, 3.0]], dtype=np.float32)
+    expected = [[1.0, np.nan], [np.nan, 2.0], [np.nan, 3.0]]
+    np.testing.assert_array_equal(columns.to_uv(values), expected)
+    assert np.isinf(values).sum() == 2  # what was received stays as it is, for the record

@@ -7,6 +7,7 @@ it can be pasted below as a case of its own.
 """
 
 import os
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +125,17 @@ FOUND = {
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_is_mended(name):
     assert found_in(FOUND[name]) == []
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300"])
+def test_session_goes_on_after_numbers_that_are_no_eeg(tmp_path, value):
+    drawn = DrawnSession(trials=1, asks=False, stream_faults=(("bad", 0.3, 0.4, value),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # none is printed to the terminal
+        played = play(drawn, tmp_path)
+    assert problems(played) == []
+    assert played.outcome.kind == "finished"
+    assert "heat_fired" in {event.kind for event in played.events}
 
 
 # The checks can fail: each against a program with one mistake.

@@ -105,7 +105,7 @@ class PretendedStream:
         values, stamps_s = (np.concatenate(parts) for parts in zip(*packets, strict=True))
         if np.isfinite(values).any():
             self.arrivals_s.append(now_s)
-        chunk = self._builder.push(values, stamps_s, stamps_s.copy(), now_s)
+        chunk = self._builder.push(self.eeg_columns.to_uv(values), stamps_s, stamps_s.copy(), now_s)
         return self._batch(chunk, [ReceivedBlock(values.copy(), stamps_s.copy())])
 
     def _batch(self, chunk: Chunk, raw: list[ReceivedBlock]) -> Batch:

@@ -1,6 +1,6 @@
 """A stream as it was received: for the recording, from which every placed sample can be made again.
 
-µV are ``EegColumns.to_uv(values)``; nothing else is done to a value on its way in.
+µV are ``EegColumns.to_uv(values)``, with infinite values missing; nothing else is done to a value on its way in.
 """
 
 from __future__ import annotations

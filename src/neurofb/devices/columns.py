@@ -145,8 +145,14 @@ class EegColumns:
         return cls(tuple(labels), tuple(range(n)), np.ones(n), "microvolts, as they were made")
 
     def to_uv(self, values: NDArray[Any]) -> FloatArray:
-        """Return the EEG in µV, shape (n_samples, n_channels), of values with every column of the stream."""
+        """Return the EEG in µV, shape (n_samples, n_channels), of values with every column of the stream.
+
+        An infinite value, which no converter measures, is a missing one: NaN.
+        """
         samples: FloatArray = values[:, self._at].astype(np.float64)
+        infinite = np.isinf(samples)
+        if infinite.any():
+            samples[infinite] = np.nan
         if self._is_scaled:
             samples *= self.scale_uv
         return samples

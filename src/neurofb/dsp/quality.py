@@ -129,7 +129,8 @@ class ChannelQuality:
             level = np.add.reduce(np.where(missing, 0.0, x), axis=0) / present
             x = np.where(missing, level, x)
         around = x - level
-        out[0] = np.sqrt(np.add.reduce(around * around, axis=0) / n)
+        with np.errstate(over="ignore"):  # a broken headset may send any number
+            out[0] = np.sqrt(np.add.reduce(around * around, axis=0) / n)
         out[1] = self._line_uv(around)
         out[2] = level
         out[3] = self._at_rails(x, missing)
