@@ -203,6 +203,7 @@ def draw_session(seed: int) -> DrawnSession:
         _stream_fault(draw, until_s) for _ in range(draw.one_of((1, 1, 2)) if draw.chance(0.5) else 0)
     )
     draw = Draw(seed, "how")
+    guard = draw.one_of(("watchdog", "watchdog", "local"))
     return replace(
         session,
         device_faults=faults,
@@ -210,8 +211,9 @@ def draw_session(seed: int) -> DrawnSession:
         acts=_acts(Draw(seed, "acts"), until_s),
         views=_views(Draw(seed, "views"), until_s),
         accident=_accident(Draw(seed, "accident"), until_s),
-        guard=draw.one_of(("watchdog", "watchdog", "local")),
-        pull_s=draw.one_of((0.005, 0.01)),
+        guard=guard,
+        # A local guard is stepped by the engine, and never with a person; the watchdog keeps its own pace.
+        pull_s=draw.one_of((0.005, 0.01) if guard == "local" else (0.005, 0.01, 0.02)),
         moves_s=draw.one_of((0.2, 0.5, 0.5, 1.0, 4.0)),
         needs_eeg=session.trains or not draw.chance(0.1),
         unattended=draw.chance(0.2),

@@ -33,7 +33,7 @@ UNSEEN = 3e-4
 #: Where the device rests before anything is armed.
 REST_C = 32.0
 #: A stop that was handed to the engine has reached the device by then: two of its steps.
-STOP_S = 0.03
+STOP_S = 0.05
 #: Faults that heat by themselves, and those that hide what is.
 HEATS, HIDES = {"runaway", "deaf_runaway", "stuck"}, {"lost", "stale", "wrong_readback"}
 
