@@ -19,6 +19,7 @@ ORDER = [
         "chunk",
         "events",
         "config",
+        "limits",
         "messages",
         "status",
         "format",

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from neurofb import __version__
-from neurofb.errors import NeurofbError
+from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import accept_every_letter, clean
 
 #: Each is ``command`` in the module of its name in `neurofb.commands`.
@@ -32,6 +32,14 @@ NAMES = (
 
 class LazyGroup(click.Group):
     """A group that imports the module of a command when it is asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what no argument can be: no system has a file with the letter NUL in its name."""
+        if any("\0" in arg for arg in args):
+            raise WrongInput(
+                "an argument has the letter NUL, which no name or path can have; give it without"
+            )
+        return super().parse_args(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names of all commands, sorted."""

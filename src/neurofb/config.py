@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from neurofb import limits
 from neurofb.errors import NeurofbError, UnknownFile, UnknownName, WrongFile, WrongInput, nearest
 
 #: Types of values in tables: a text is no number, and NaN and infinity are none either.
@@ -85,7 +86,7 @@ class TomlFiles:
 
     def _read_own(self, path: Path) -> str:
         try:
-            content = path.read_bytes()
+            content = limits.read_bytes(path, limits.MOST_TOML_BYTES)
         except FileNotFoundError:
             beside = [each.name for each in path.parent.glob("*.toml")]
             raise self.no_file(
@@ -143,6 +144,11 @@ _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _TABLE = re.compile(rf"^\s*\[\s*({_DOTTED})\s*\]\s*(?:#.*)?$")
 _ROW = re.compile(rf"^\s*\[\[\s*({_DOTTED})\s*\]\]\s*(?:#.*)?$")
+#: A key of too many names: tomllib needs the square of their number.
+_DEEP = re.compile(
+    rf"(?<![A-Za-z0-9_-])(?:{_KEY}\.){{{limits.DEEPEST_KEY}}}"
+    rf"|^\s*\[*\s*(?:{_KEY}\s*\.\s*){{{limits.DEEPEST_KEY}}}{_KEY}\s*[=\]]"
+)
 _VALUE = re.compile(rf"^\s*({_DOTTED})\s*=")
 _FAULT = re.compile(r"(?P<name>\w+)@(?P<start>[\d.]+)(?:\+(?P<duration>-?[\d.]+))?(?::(?P<value>[\w.-]+))?")
 
@@ -195,15 +201,37 @@ def parse_toml(model: type[Model], text: str, title: str, wrong: type[WrongFile]
     WrongFile
         With every problem, in the order of the file.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise wrong(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
+    content = toml_content(text, title, wrong)
     try:
         return model.model_validate(content)
     except ValidationError as error:
         found = problems_of(model, error)
         raise wrong(message(title, found, lines_of(text, content))) from None
+
+
+def toml_content(text: str, title: str, wrong: type[WrongFile] = WrongFile) -> dict[str, Any]:
+    """Return the content of TOML ``text``, unchecked.
+
+    Raises
+    ------
+    WrongFile
+        If it is no TOML, or nested deeper, or with longer numbers, than any file needs.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if _DEEP.search(line):
+            raise WrongFile(f"{title}, line {number}: a key has {limits.DEEPEST_KEY} names at most")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise wrong(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
+    except RecursionError:
+        raise WrongFile(
+            f"{title} is nested too deep; a table or list stands in a few others at most"
+        ) from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise WrongFile(
+            f"{title} has a number with thousands of digits; give numbers with the digits that count"
+        ) from None
 
 
 def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model:
@@ -222,7 +250,11 @@ def checked(model: type[Model], content: Mapping[str, Any], title: str) -> Model
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
     """Return pydantic's errors as (place, text): what was found and what would be right."""
-    return [item for detail in error.errors() for item in _problems(model, detail)]
+    found = error.errors(include_url=False)
+    problems = [item for detail in found[: limits.MOST_LISTED] for item in _problems(model, detail)]
+    if len(found) > limits.MOST_LISTED:
+        problems.append(((), f"{len(found) - limits.MOST_LISTED} more problems, not shown"))
+    return problems
 
 
 def message(

@@ -33,6 +33,8 @@ Bands = Mapping[str, tuple[float, float]] | Iterable[tuple[str, tuple[float, flo
 FLOOR = 1e-5
 #: Window of MNE's default FIR design and its length in units of 1/transition (Hamming).
 HAMMING_LENGTH = 3.3
+#: The lowest edge of a band (assumed): below it the design of a filter needs minutes and gigabytes.
+LOWEST_HZ = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +198,10 @@ def _wrong_band(name: str, edges: tuple[float, float], rate_hz: float) -> str:
         low, high = (float(edge) for edge in edges)
     except (TypeError, ValueError):
         return f"band {name!r} needs two edges (low, high) in Hz, found {edges!r}"
+    if math.isfinite(low) and 0 < low < LOWEST_HZ:
+        return (
+            f"band {name!r} begins at {low:g} Hz; the filters of EEG are made for {LOWEST_HZ:g} Hz and above"
+        )
     if not (math.isfinite(low) and math.isfinite(high)) or not 0 < low < high:
         return f"band {name!r} needs 0 < low < high in Hz, found ({low:g}, {high:g})" + (
             "; it is upside down" if high < low else ""

@@ -8,7 +8,6 @@ ledger nor log counts as the whole budget at each of its sites. In doubt it is m
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.errors import UnknownFile, WrongFile
 from neurofb.folding import folded
 from neurofb.messages import EVENTS, STIMULUS, STIMULUS_COLUMNS
@@ -285,7 +285,7 @@ def _unended(file: XdfFile) -> tuple[str, float] | None:
         return None
     for (text,) in rows:
         try:
-            event = json.loads(text)
+            event = limits.parse_json(text)
             if event["kind"] == "heat_armed":
                 asked = str(event["details"]["site"]), float(event["details"]["target_c"])
             elif event["kind"] == "heat_ended":
@@ -303,14 +303,14 @@ def _recorded_sites(file: XdfFile) -> list[str]:
 
 
 def _sites(stream: XdfStream) -> list[str]:
-    found = json.loads(str(stream.header.desc.get("sites", "[]")))
+    found = limits.parse_json(str(stream.header.desc.get("sites", "[]")))
     return [str(site) for site in found]
 
 
 def _document(path: Path) -> dict[str, object] | None:
     """Return the content of a file; None if it is not there, or broken off."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = limits.read_json(path)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -6,7 +6,6 @@ In: the samples of each baseline in µV, or the folder of an earlier session. Ou
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofb import limits
 from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import Calibration
 from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
@@ -145,7 +145,7 @@ def read_baseline(path: str | Path) -> ParticipantRecord:
             "folder"
         )
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = limits.read_json(file)
     except ValueError as error:
         raise _not_a_record(str(file), str(error)) from None
     return ParticipantRecord.from_dict(content, str(file))

@@ -8,7 +8,6 @@ its line, what was found and what would be right. What needs a headset, a seed o
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from neurofb import __version__
-from neurofb.config import Name, Place, Positive, Table, lines_of, message, problems_of, several
+from neurofb.config import Name, Place, Positive, Table, lines_of, message, problems_of, several, toml_content
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
@@ -31,6 +30,8 @@ from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Vi
 from neurofb.stimulation.calibration import CalibrationSettings
 
 Problems = list[tuple[Place, str]]
+#: Tables of a protocol at most, so that a check answers at once; those that come along have 4, 3 and 9 (assumed).
+MOST_TABLES = {"features": 50, "scales": 100, "phases": 500, "sessions": 500, "arms": 100}
 Part = TypeVar("Part", bound=Table)
 
 
@@ -48,6 +49,7 @@ class BaselinePlan(BaselineSettings):
 
     longest_s: Positive = Field(
         default=180.0,
+        le=14_400,
         validate_default=True,
         description="after how long a baseline that is still not enough ends the session: least_s or more, in s",
     )
@@ -411,10 +413,11 @@ def read_protocol(text: str, title: str) -> tuple[Protocol | None, Problems]:
 
 
 def _toml(text: str, title: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongFile(f"{title} is not TOML: {error}; text needs quotes, and a key stands once") from None
+    content = toml_content(text, title)
+    for key, most in MOST_TABLES.items():
+        if isinstance(rows := content.get(key), list) and len(rows) > most:
+            raise WrongFile(f"{title} has {len(rows)} tables [[{key}]]; a protocol has {most} at most")
+    return content
 
 
 def validated(

@@ -99,7 +99,9 @@ class Trials(Table):
     """Stimuli one after another: cue, anticipation, heat, relief, ratings."""
 
     order: tuple[Word, ...] = Field(
-        default=(), description='levels one after another, as ["warm", "hot"]; or counts instead'
+        max_length=1000,
+        default=(),
+        description='levels one after another, as ["warm", "hot"]; or counts instead',
     )
     counts: Mapping[Word, Annotated[int, Field(strict=True, ge=1, le=1000)]] = Field(
         default={},

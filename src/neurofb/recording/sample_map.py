@@ -21,6 +21,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofb import limits
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import WrongInput
@@ -126,7 +127,7 @@ def layout_text(eeg: EegColumns, rate_hz: float) -> str:
 
 def read_layout(text: str) -> tuple[EegColumns, float]:
     """Return the columns and the rate of ``layout_text``; ValueError, KeyError or TypeError if it is none."""
-    found = json.loads(text)
+    found = limits.parse_json(text)
     eeg = EegColumns(
         tuple(map(str, found["labels"])),
         tuple(map(int, found["columns"])),

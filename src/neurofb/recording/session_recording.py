@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from neurofb import messages
+from neurofb import limits, messages
 from neurofb.chunk import FloatArray
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import UnknownFile, WrongFile
@@ -225,14 +225,16 @@ class SessionRecording:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """``session.json``: all that is needed to re-run the session; empty if it is lost."""
-        found = self._read_json(SETTINGS, lambda: (self.folder / SETTINGS).read_text("utf-8"), {})
+        found = self._read_json(
+            SETTINGS, lambda: limits.read_text(self.folder / SETTINGS, limits.MOST_JSON_BYTES), {}
+        )
         return found if isinstance(found, dict) else {}
 
     @cached_property
     def protocol_text(self) -> str:
         """The protocol as it was given; empty if it is lost."""
         try:
-            return (self.folder / PROTOCOL).read_text("utf-8")
+            return limits.read_text(self.folder / PROTOCOL, limits.MOST_TOML_BYTES)
         except (OSError, ValueError) as error:
             self._problems.append(f"{PROTOCOL} cannot be read: {error}")
             return ""
@@ -242,7 +244,9 @@ class SessionRecording:
         """``baseline.json``: the fit to the participant; None if the session made none."""
         if not (self.folder / BASELINE_FILE).is_file():
             return None
-        found = self._read_json(BASELINE_FILE, lambda: (self.folder / BASELINE_FILE).read_text("utf-8"), None)
+        found = self._read_json(
+            BASELINE_FILE, lambda: limits.read_text(self.folder / BASELINE_FILE, limits.MOST_JSON_BYTES), None
+        )
         return found if isinstance(found, dict) else None
 
     def _read_json(self, what: str, read: Callable[[], str], otherwise: Any) -> Any:

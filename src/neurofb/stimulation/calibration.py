@@ -34,6 +34,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from neurofb import limits
 from neurofb.config import Positive, Table
 from neurofb.errors import WrongFile, WrongInput
 from neurofb.folding import folded
@@ -171,7 +172,7 @@ def _versions(path: Path) -> list[CalibratedHeat]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = limits.read_json(path)
         return [CalibratedHeat.model_validate(each) for each in content["versions"]]
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise WrongFile(

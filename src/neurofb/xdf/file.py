@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofb import limits
 from neurofb.errors import UnknownFile, WrongFile, nearest
 from neurofb.xdf import encoding
 from neurofb.xdf.chunks import Chunk, ChunkWalk, variable_length
@@ -68,6 +69,8 @@ def read_xdf_file(path: Path | str) -> XdfFile:
         If it is no XDF file. One that is broken off or damaged is no error: its ``problems`` say so.
     """
     path = Path(path)
+    if "\0" in str(path) or path.exists():
+        limits.require_regular(path)
     if not path.is_file():
         raise UnknownFile(f"no recording {path}; give the file, or the folder of a session")
     with path.open("rb") as file:
@@ -177,7 +180,7 @@ class _Opening:
         return int(_NUMBER.unpack(content)[0]) if len(content) == _NUMBER.size else -1
 
     def _file_header(self, chunk: Chunk) -> bool:
-        if chunk.end - chunk.body >= 1 << 20:
+        if chunk.end - chunk.body > limits.MOST_HEADER_BYTES:
             return False
         try:
             parse_xml(self._walk.read(chunk.body, chunk.end))
@@ -187,6 +190,12 @@ class _Opening:
 
     def _header(self, chunk: Chunk) -> bool:
         number = self._number(chunk)
+        if chunk.end - chunk.body > limits.MOST_HEADER_BYTES:
+            self._problems.append(
+                f"the header of stream {number} has {chunk.end - chunk.body:,} bytes and is not read; a header has "
+                f"{limits.MOST_HEADER_BYTES:,} at most"
+            )
+            return True
         try:
             info = parse_xml(self._walk.read(chunk.body + _NUMBER.size, chunk.end))
         except WrongFile as error:
@@ -235,6 +244,11 @@ class _Opening:
         stream = self._streams.get(number)
         if stream is None:
             return self._count_headerless(number)
+        if chunk.end - chunk.body > limits.MOST_FOOTER_BYTES:
+            self._problems.append(
+                f"the footer of {stream.name!r} has {chunk.end - chunk.body:,} bytes; it is not read"
+            )
+            return True
         try:
             stream.footer = read_footer(self._walk.read(chunk.body + _NUMBER.size, chunk.end))
         except WrongFile as error:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.errors import WrongFile, WrongInput
 
 #: Channel formats as XDF names them; None for text.
@@ -26,7 +27,6 @@ DTYPES: Mapping[str, str | None] = {
     "string": None,
 }
 _DEEPEST = 64
-_MOST_CHANNELS = 2**31
 
 
 def parse_xml(content: bytes) -> dict[str, Any]:
@@ -120,10 +120,14 @@ class StreamHeader:
         given = _text(info, "channel_format")
         form = {"float": "float32", "double": "double64"}.get(given, given)
         if form not in DTYPES:
-            raise WrongFile(f"its header names the channel format {given!r}; there are: {', '.join(DTYPES)}")
+            raise WrongFile(
+                f"its header names the channel format {given[:20]!r}; there are: {', '.join(DTYPES)}"
+            )
         n_channels = _number(_text(info, "channel_count"))
-        if not (n_channels.is_integer() and 1 <= n_channels <= _MOST_CHANNELS):
-            raise WrongFile(f"its header counts {_text(info, 'channel_count')!r} channels")
+        if not (n_channels.is_integer() and 1 <= n_channels <= limits.MOST_CHANNELS):
+            raise WrongFile(
+                f"its header counts {_text(info, 'channel_count')[:20]!r} channels; 1 to {limits.MOST_CHANNELS} can be"
+            )
         rate_hz = _number(_text(info, "nominal_srate"))
         desc = info.get("desc")
         desc = desc if isinstance(desc, dict) else {}

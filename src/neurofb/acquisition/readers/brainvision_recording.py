@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.acquisition.readers.eeg_signals import Asked, Signal, choose_eeg
 from neurofb.acquisition.readers.recording import (
     UNKNOWN_BREAK_S,
@@ -70,8 +71,7 @@ def read_brainvision(path: Path, asked: Asked) -> Recording:
 
 def _sections(path: Path) -> Sections:
     """Return the keys of each section of a header or marker file, in lower case."""
-    with path.open("rb") as file:
-        content = file.read(_MOST_HEADER_BYTES)
+    content = limits.read_bytes(path, _MOST_HEADER_BYTES)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -123,7 +123,12 @@ def _channels(
 ) -> tuple[list[str], list[Signal], list[float]]:
     """Return names, descriptions and resolutions of all channels."""
     infos = header.get("channel infos", {})
-    n_channels = int(_number(path, header["common infos"], "NumberOfChannels"))
+    counted = _number(path, header["common infos"], "NumberOfChannels")
+    if not 0 <= counted <= limits.MOST_CHANNELS:  # also what is no number at all
+        raise WrongFile(
+            f"{path}: NumberOfChannels is {counted:g}; a recording has 1 to {limits.MOST_CHANNELS} channels"
+        )
+    n_channels = int(counted)
     texts = [infos.get(f"ch{i + 1}", "") for i in range(n_channels)]
     if not texts or not all(texts):
         lacking = next((f"Ch{i + 1}" for i, text in enumerate(texts) if not text), "[Channel Infos]")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurofb import limits
 from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import columns_of_profile, unit_uv
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position, standard_label, standard_labels
@@ -119,6 +120,10 @@ def choose_eeg(path: Path, signals: Sequence[Signal], asked: Asked, notes: list[
         raise WrongFile(
             f"{path}: the channels of {profile.title if profile else 'the file'} were recorded at different rates, "
             f"{', '.join(f'{rate:g}' for rate in sorted(rates))} Hz; only one rate can be played"
+        )
+    if max(rates) > limits.MOST_RATE_HZ:
+        raise WrongFile(
+            f"{path} claims {max(rates):g} samples a second; {limits.MOST_RATE_HZ:,.0f} can be: is it damaged?"
         )
     scales = _scales_uv(path, [signals[i] for i in columns], asked, notes)
     return EegSignals(columns, labels, scales, rates.pop())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.acquisition.readers.eeg_signals import Asked
 from neurofb.acquisition.readers.recording import Recording
 from neurofb.chunk import FloatArray
@@ -61,6 +62,8 @@ def read_recording(
     path, asked = Path(path), Asked(profile, unit)
     read = _reader(path, stream, asked)
     try:
+        if "\0" in str(path) or path.exists():
+            limits.require_regular(path)
         if not path.is_file():
             beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
             raise UnknownFile(f"no file {path}; in its folder {nearest(path.name, beside)}")

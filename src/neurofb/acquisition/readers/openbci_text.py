@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofb import limits
 from neurofb.acquisition.readers.eeg_signals import Asked
 from neurofb.acquisition.readers.recording import Break, Recording, laid_out
 from neurofb.chunk import FloatArray
@@ -255,6 +256,10 @@ def _pieces(path: Path, begin: int) -> Iterator[tuple[int, bytes]]:
                 yield at, lines + newline
                 at += len(lines) + 1
             rest = rest_now
+            if len(rest) > limits.LONGEST_LINE:
+                raise WrongFile(
+                    f"{path} has a line of more than {limits.LONGEST_LINE:,} letters; a line is one sample"
+                )
         if rest.strip():
             yield at, rest
 

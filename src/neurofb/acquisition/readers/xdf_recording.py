@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.acquisition.readers.eeg_signals import Asked, EegSignals, Signal, choose_eeg
 from neurofb.acquisition.readers.recording import Recording, laid_out
 from neurofb.acquisition.readers.xdf_holes import find_holes, survey, true_rate_hz
@@ -133,8 +134,13 @@ def _unpacked(path: Path, notes: list[str]) -> tuple[Path, _Unpacked | None]:
     plain = folder.path / path.name
     with gzip.open(path) as packed, plain.open("wb") as file:
         try:
+            most = max(_PIECE_BYTES, limits.MOST_UNPACKED * path.stat().st_size)
             while piece := packed.read1(_PIECE_BYTES):
                 file.write(piece)
+                if file.tell() > most:
+                    raise WrongFile(
+                        f"{path} becomes more than {limits.MOST_UNPACKED} times longer unpacked; no recording does"
+                    )
         except (EOFError, zlib.error) as error:
             notes.append(f"the packed file is broken off or damaged, and is read as far as it goes: {error}")
     with plain.open("rb") as file:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 from neurofb import __version__
+from neurofb.config import toml_content
+from neurofb.errors import WrongFile
 from neurofb.format import DASH, NOTICE, clock, number, percent
 from neurofb.offline.report.facts import Facts
 from neurofb.recording.provenance import text_hash
@@ -153,8 +154,8 @@ def without_arms(protocol: str) -> str:
             kept.append(line)
     found = "\n".join(kept)
     try:
-        is_free = "arms" not in tomllib.loads(found)
-    except tomllib.TOMLDecodeError:
+        is_free = "arms" not in toml_content(found, "protocol.toml")
+    except WrongFile:
         is_free = False
     if not is_free:
         return "# not shown: its arms cannot be told from the rest; see protocol.toml"

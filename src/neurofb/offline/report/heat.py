@@ -6,7 +6,6 @@ zero.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from neurofb import limits
 from neurofb.events import Event
 from neurofb.format import DASH, clock, number
 from neurofb.offline.annotations import Annotation, SessionAnnotations
@@ -103,7 +103,7 @@ def doses_of(recording: SessionRecording) -> tuple[dict[str, float], bool]:
     A session that broke off has no closed ledger; then the doses are the newest of its events.
     """
     try:
-        written = json.loads((recording.folder / LEDGER).read_text("utf-8"))
+        written = limits.read_json(recording.folder / LEDGER)
     except (OSError, ValueError):
         written = None
     if isinstance(written, dict):

@@ -5,12 +5,11 @@ In: a protocol, a device, and what is known of the participant. Out: a `CheckRep
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from neurofb.config import Place, lines_of, message
+from neurofb.config import Place, lines_of, message, toml_content
 from neurofb.devices import DeviceProfile
 from neurofb.errors import NeurofbError, nearest
 from neurofb.features.checks import problems as feature_problems
@@ -211,7 +210,7 @@ def _with_lines(title: str, found: Problems, text: str) -> tuple[str, ...]:
     """Return each problem with its line and place, in the order of the file."""
     if not found:
         return ()
-    lines = lines_of(text, tomllib.loads(text)) if text else {}
+    lines = lines_of(text, toml_content(text, title)) if text else {}
     return tuple(dict.fromkeys(row.strip() for row in message(title, found, lines).splitlines()[1:]))
 
 
