@@ -24,6 +24,7 @@ NAMES = (
     "rerun",
     "run",
     "screen",
+    "share",
     "simulate",
     "skin",
     "streams",

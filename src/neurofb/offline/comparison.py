@@ -15,7 +15,7 @@ import numpy as np
 from neurofb.chunk import FloatArray
 from neurofb.features.value import kind_of
 from neurofb.offline.rerun import FEEDBACK, Computed, settings_of
-from neurofb.recording.provenance import provenance, text_hash
+from neurofb.recording.provenance import NOT_SHARED, provenance, text_hash
 from neurofb.recording.session_recording import SessionRecording
 
 #: Relative difference that another build or processor may make.
@@ -139,7 +139,7 @@ def compare(
 def what_differs(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
     """Return the differences from the session in whatever the last bits depend on: kernels, processor, libraries."""
     for key in DECISIVE:
-        if recorded.get(key) != here.get(key):
+        if recorded.get(key) not in (here.get(key), NOT_SHARED):
             words = {"kernels_sha256": "another build of the kernels"}.get(key, f"another {key}")
             yield f"{words} ({_short(recorded.get(key))} then, {_short(here.get(key))} now)"
     then, now = recorded.get("packages", {}), here.get("packages", {})

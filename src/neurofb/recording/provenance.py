@@ -11,6 +11,8 @@ from typing import Any
 import neurofb
 from neurofb import _kernels
 
+#: What stands in a shared copy for what names a computer.
+NOT_SHARED = "not shared"
 PACKAGES = ("numpy", "scipy", "pylsl", "mne", "pydantic")
 
 
