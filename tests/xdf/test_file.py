@@ -381,7 +381,7 @@ def test_zero_packets_are_nan_on_grid_and_kept_as_received(tmp_path: Path) -> No
     source = SimulatedSource(headset, profile.labels, clock, keep_raw=True)
     source.start()
     columns = LogColumns(source.stream_info, source.eeg_columns, {})
-    session_log = SessionLog(Recorder(tmp_path / "recording.xdf"), None, clock, columns)
+    session_log = SessionLog(Recorder(tmp_path / "recording.xdf", waits=True), None, clock, columns)
     pushed, received = [], []
     for _ in range(400):
         clock.advance(0.03)
