@@ -119,7 +119,7 @@ def test_chunks_end_where_the_clock_says(tmp_path: Path) -> None:
         recorder.flush(i * 0.1)
     recorder.close()
     stored = read_xdf_file(path).streams[0]._chunks
-    assert [place.n_samples for place in stored[:3]] == [6, 5, 5]
+    assert [stored[i].n_samples for i in range(3)] == [6, 5, 5]
     assert path.read_bytes().count(encoding.BOUNDARY_MARK) >= 5
 
 
