@@ -7,7 +7,7 @@ import pytest
 
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.sequencer import EXTEND_S, PENDING_S, STREAM, Sequencer
-from neurofb.errors import WrongInput
+from neurofb.errors import UnsafeHeat, WrongInput
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
 
@@ -272,6 +272,39 @@ def test_calibration_is_stepped_paused_and_resumed_and_has_the_answers(tmp_path)
     assert calibration.done[-1] == ("resume", bench.now_s)
 
 
+def ending_calibration(tmp_path, problems):
+    """A bench whose calibration ends in its next step, with temperatures that the plan has something against or not."""
+    calibration = Calibration()
+    bench = Bench(tmp_path, calibration=calibration)
+    bench.to(1.0)
+    asked, plan = [], bench.sequencer._plan
+    plan.again = lambda found: asked.append(found) or expand(plan.protocol)
+    plan.heat_ahead = lambda timeline, n_taken, used: asked.append((n_taken, used)) or problems
+    bench.stimulator.used, calibration.found = {"left forearm": 0.2}, {60.0: 46.1}
+
+    def last_step(now_s):
+        calibration.is_on = False
+
+    calibration.step = last_step
+    return bench, asked
+
+
+def test_calibration_that_ends_gives_the_rest_its_temperatures_at_once(tmp_path):
+    bench, asked = ending_calibration(tmp_path, [])
+    before = bench.sequencer.timeline
+    bench.to(bench.t_s)
+    assert asked == [{60.0: 46.1}, (2, {"left forearm": 0.2})]
+    assert bench.sequencer.timeline is not before
+    bench.to(bench.t_s + bench.step_s)
+    assert bench.phases() == ["welcome", "rest"]  # the step of the calibration ends with it
+
+
+def test_calibration_that_would_give_too_much_heat_ends_the_session(tmp_path):
+    bench, _ = ending_calibration(tmp_path, ["the left forearm has had enough"])
+    with pytest.raises(UnsafeHeat, match="kept for another, .*: the left forearm has had enough"):
+        bench.to(bench.t_s)
+
+
 def test_calibration_that_is_not_on_has_nothing_to_do_with_answers(tmp_path):
     calibration = Calibration(is_on=False)
     bench = Bench(tmp_path, calibration=calibration)
@@ -310,6 +343,49 @@ def test_baseline_waits_briefly_while_nobody_knows_what_it_lacks(bench):
     assert bench.phases() == ["welcome", "rest", "training"]
 
 
+def test_time_that_is_left_runs_down_and_stands_still_in_a_pause(bench):
+    all_s = sum(step.duration_s for step in bench.sequencer.timeline.steps)
+    for t_s in (1.0, 17.0, 30.0):
+        bench.to(t_s)
+        assert bench.sequencer.left_s(bench.now_s) == pytest.approx(all_s - t_s)
+    bench.sequencer.pause(bench.now_s, "a break")
+    left_s = bench.sequencer.left_s(bench.now_s)
+    bench.to(40.0)
+    assert bench.sequencer.left_s(bench.now_s) == left_s <= all_s - 30.0
+
+
+def test_nothing_is_due_while_the_guard_has_not_answered(bench):
+    bench.to(16.5)
+    bench.stimulator.is_armed, bench.stimulator.is_unanswered = False, True
+    assert bench.sequencer.next_due_s == math.inf
+    bench.to(17.5)
+    assert [event.details["step"] for event in bench.kinds("step")].count("heat") == 0
+    bench.stimulator.is_unanswered = False
+    assert bench.sequencer.next_due_s == START_S + 17.0
+
+
+def test_heat_is_near_before_a_stimulus_and_not_after_the_start(bench):
+    bench.to(1.0)
+    assert not bench.sequencer.is_heat_near(bench.now_s)
+    bench.to(16.25)
+    assert bench.sequencer.is_heat_near(bench.now_s)
+
+
+def test_trials_that_were_too_much_are_counted_anew_in_each_block(tmp_path):
+    trial = 'order = ["hot"]'
+    start = PROTOCOL.index('[[phases]]\nname = "training"')
+    block = PROTOCOL[start : PROTOCOL.index('[[phases]]\nname = "after"')].replace(
+        'order = ["hot", "hot"]', trial
+    )
+    bench = Bench(tmp_path, PROTOCOL[:start] + block + block.replace('"training"', '"again"', 1))
+    for n in (1, 2):
+        while not (prompt := bench.prompting.open_prompt):
+            bench.to(bench.t_s + bench.step_s)
+        bench.sequencer.answer(prompt.id, 95.0, bench.now_s)
+        assert len(bench.kinds("heat_rule_lower")) == n
+    assert bench.kinds("heat_rule_end_block") == []
+
+
 def test_pause_stops_time_ends_heat_and_the_block_and_resume_begins_it_again(bench):
     bench.to(19.0)
     assert bench.sequencer.block == "rest"
@@ -335,6 +411,7 @@ def test_pause_throws_a_baseline_away_and_it_is_collected_whole(bench):
     bench.sequencer.pause(bench.now_s, "a break")
     assert bench.loop.done == [("collect", "rest"), ("discard",)]
     bench.to(20.0)
+    assert bench.sequencer.extended_s == 0.0
     bench.sequencer.resume(bench.now_s, "goes on")
     bench.to(20.5)
     assert bench.loop.done[-1] == ("collect", "rest")
@@ -444,6 +521,13 @@ def test_question_that_is_open_at_the_end_is_missing_and_not_from_the_future(ben
     (rating,) = bench.kinds("rating")
     assert rating.details["value"] is None
     assert rating.time_s <= bench.now_s
+
+
+def test_close_in_a_pause_collects_nothing(bench):
+    bench.to(11.0)
+    bench.sequencer.pause(bench.now_s, "a break")
+    bench.sequencer.close("ended", "why", failed=False)
+    assert bench.loop.done == [("collect", "rest"), ("discard",)]
 
 
 def test_close_does_the_rest_if_the_record_takes_nothing(bench):
