@@ -26,8 +26,12 @@ from stand_in import StandIn
 
 from neurofb import messages
 from neurofb.commands import screen_processes
+from neurofb.commands.terminal import Keys
+from neurofb.engine.view_heartbeats import VIEW_S
 from neurofb.errors import ScreenMissing
+from neurofb.messages import Command
 from neurofb.signing import SessionKey
+from neurofb.views.texts import Wording
 
 pytestmark = pytest.mark.timeout(180)
 SHORT = Path(__file__).parent.parent / "parts" / "short-session.toml"
@@ -345,18 +349,26 @@ def test_window_waits_for_a_later_session(display):
         window.communicate()
 
 
+class Pipe(io.BytesIO):
+    """A window's standard input, which remembers what was written when it is closed."""
+
+    def close(self):
+        self.written = self.getvalue()
+        super().close()
+
+
 class Process:
     """A window's process that ends by itself, with this code, or goes on (None)."""
 
     def __init__(self, code):
-        self.code, self.ended, self.stdin = code, threading.Event(), io.BytesIO()
+        self.code, self.ended, self.stdin = code, threading.Event(), Pipe()
 
     def wait(self, timeout=None):
         if self.code is not None:
-            return self.code
+            self.ended.set()
         if not self.ended.wait(timeout):
             raise subprocess.TimeoutExpired("window", timeout)
-        return -15
+        return -15 if self.code is None else self.code
 
     def terminate(self):
         self.ended.set()
@@ -366,7 +378,7 @@ class Process:
 
 def windows(monkeypatch, *processes, draws=lambda _kind: False):
     """Return an operator's window whose processes are these, one after another, and the notes about it."""
-    left, told = list(processes), []
+    left, told, noted = list(processes), [], []
 
     def started(*_words, **_options):
         found = left.pop(0)
@@ -376,13 +388,17 @@ def windows(monkeypatch, *processes, draws=lambda _kind: False):
 
     monkeypatch.setattr(screen_processes.subprocess, "Popen", started)
     monkeypatch.setattr(screen_processes, "DRAWS_S", 0.2)
-    return screen_processes.Windows("abc", told.append, SessionKey("abc"), draws, ("operator",)), told
+    monkeypatch.setattr(screen_processes, "KINDS", ("operator",))
+    key = SessionKey("abc", b"secret")
+    opened = screen_processes.Windows("abc", told.append, key, draws, ("operator",), noted.append)
+    opened.noted = noted
+    return opened, told
 
 
 def test_window_that_never_starts_ends_the_wait_with_its_reason(monkeypatch):
     """It cannot be opened, ends by itself, draws nothing: each is a note, and the third is the end."""
     opened, told = windows(monkeypatch, OSError("no more processes"), Process(2), Process(None))
-    opened._threads[0].join(BOUND_S)
+    opened._threads["operator"].join(BOUND_S)
     assert told == [
         "note: the operator's window could not be opened: no more processes; it is started again",
         "note: the operator's window ended by itself, with code 2; it is started again",
@@ -406,10 +422,81 @@ def test_window_is_waited_for_until_it_draws_and_reported_when_it_ends(monkeypat
     drawing.set()
     while not opened.are_ready():
         threading.Event().wait(0.01)
+    window.code = 0  # closed by a person: it stays closed until one asks for it
     window.terminate()
-    opened._threads[0].join(BOUND_S)
+    opened._threads["operator"].join(BOUND_S)
     assert told[1:] == [
-        "note: the operator's window ended by itself, with code -15. Open it again: neurofb screen operator "
-        "--session abc --key-file FILE"
+        "note: the operator's window was closed",
+        "note: the key w at this terminal opens the operator's window again",
     ]
     opened.close()
+
+
+def wait_until(is_so):
+    for _ in range(int(BOUND_S / 0.01)):
+        if is_so():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(is_so)
+
+
+def test_operators_window_that_fails_is_opened_again_three_times_with_its_key(monkeypatch):
+    """Then only a person opens it, by a key; every time it is in the record, and it has the authority it had."""
+    monkeypatch.setattr(screen_processes, "OLD_BEATS_S", 0.0)
+    processes = [Process(None) for _ in range(5)]
+    opened, told = windows(monkeypatch, *processes, draws=lambda _kind: True)
+    for number, each in enumerate(processes[:4], 1):
+        wait_until(lambda number=number: opened._processes.get("operator") is processes[number - 1])
+        each.terminate()
+    opened._threads["operator"].join(BOUND_S)
+    ended = "the operator's window ended by itself, with code -15"
+    again = [f"{ended}; it is opened again ({number} of 3)" for number in (1, 2, 3)]
+    assert opened.noted == [*again, ended]
+    assert told[-1] == "note: the key w at this terminal opens the operator's window again"
+    assert opened.are_ready()  # what fails in the session ends no session
+    opened.open_again()
+    wait_until(lambda: opened._processes["operator"] is processes[4])
+    assert opened.noted[-1] == "the operator's window is opened by a key"
+    wait_until(lambda: processes[4].stdin.closed)
+    line = SessionKey("abc", b"secret").window("operator").to_line()
+    assert {each.stdin.written.decode() for each in processes} == {line}
+    opened.open_again()
+    assert told[-1] == "note: the participant's and the operator's windows are open"
+    opened.close()
+
+
+def test_heartbeat_of_the_window_before_does_not_count_for_the_next(monkeypatch):
+    """A window that is opened again and draws nothing is known to fail, though the one before drew a moment ago."""
+    assert screen_processes.OLD_BEATS_S > VIEW_S
+    monkeypatch.setattr(screen_processes, "OLD_BEATS_S", 0.2)
+    first = Process(None)
+    opened, told = windows(monkeypatch, first, *(Process(2) for _ in range(3)), draws=lambda _kind: True)
+    wait_until(opened.are_ready)
+    first.terminate()
+    opened._threads["operator"].join(BOUND_S)
+    assert told[-1] == "note: the operator's window ended by itself, with code 2; the key w tries it again"
+    assert opened.are_ready()
+    opened.close()
+
+
+def test_key_opens_windows_and_asks_nothing_of_the_engine():
+    asked = []
+    keys = Keys("abc", lambda: asked.append("stop"))
+    keys.press("w")  # nothing to open
+    keys.actions["w"] = lambda: asked.append("windows")
+    keys.press("w")
+    assert (asked, keys.pop()) == (["windows"], [])
+    keys.note("the operator's window was closed")
+    (noted,) = [Command.read(text) for text in keys.pop()]
+    assert (noted.name, noted.content, noted.by) == (
+        "mark", {"text": "the operator's window was closed"}, "session",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("kind", ["operator", "participant"])
+def test_words_of_a_closed_window_lead_to_one_that_is_obeyed(language, kind):
+    """A window that is opened without a key is obeyed in nothing but a stop: no text advises that."""
+    words = Wording(language)(f"{kind}.closed", uid="abc")
+    assert re.search(r"\bw\b", words)
+    assert f"neurofb screen {kind} --session abc --key-file" in words

@@ -28,7 +28,7 @@ from neurofb.commands.options import (
     SESSION,
     SKIN_ACCOUNT,
 )
-from neurofb.commands.screen_processes import Windows
+from neurofb.commands.screen_processes import KINDS, Windows
 from neurofb.commands.terminal import Keys, Picture, has_person, print_event
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import NOTICE
@@ -131,7 +131,8 @@ class Presentation:
 def command(seed: int | None, **words: Any) -> None:
     """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.
 
-    Keys: Esc or s stops at once, p pauses, q ends, m marks. Ctrl-C ends in order, the stimulus first.
+    Keys: Esc or s stops at once, p pauses, q ends, m marks, w opens windows that are gone.
+    Ctrl-C ends in order, the stimulus first.
     """
     from neurofb.engine.planning import Asked
 
@@ -253,7 +254,6 @@ class _Shown:
     def __init__(self, options: Presentation) -> None:
         self._options = options
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
-        self._shows_windows = options.screens and not options.fast  # what is over in seconds is not published
         self._picture: Picture | None = None
         self._keys: Keys | None = None
         self._windows: Windows | None = None
@@ -270,14 +270,17 @@ class _Shown:
         assert self._keys is not None
         self._start_s = clock.now_s()
         windows = None
-        if self._shows_windows:
+        if not self._options.fast:  # what is over in seconds is not published
             views = assembled.views
             windows = Windows(
                 assembled.uid,
                 _to_stderr,
                 assembled.key,
                 lambda kind: views.draws_all(kind, clock.now_s()),
+                KINDS if self._options.screens else (),
+                self._keys.note,
             )
+            self._keys.actions["w"] = windows.open_again
         self._windows = windows
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():

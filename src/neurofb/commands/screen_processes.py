@@ -1,7 +1,8 @@
-"""The windows of a session, each a process of its own: started until it draws, later reported when it ends by itself.
+"""The windows of a session, each a process of its own: started until it draws, opened again when it is gone.
 
-In: heartbeats of windows, as the engine knows them. Out: processes, notes, whether all windows draw. Kept: how often
-each window was started. A thread for each window waits for its process; the engine waits for none of them.
+In: heartbeats of windows, as the engine knows them; the wish to open again what is gone. Out: processes, notes, whether
+all windows draw. Kept: how often each window was opened. A thread for each open window waits for its process; the
+engine waits for none of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from neurofb.errors import ScreenMissing
 from neurofb.signing import SessionKey
 
+KINDS = ("participant", "operator")
 #: The session's streams may come late: the windows look for them so long.
 FIND_S = 30.0
 #: A window that does not draw the session by then is started again. Assumed: ten times what it takes on an idle
@@ -24,6 +26,11 @@ DRAWS_S = 20.0
 TRIES = 3
 #: From one look at a window that starts to the next.
 LOOK_S = 0.1
+#: An operator's window that fails in the session is opened again by itself so often; then a person is asked to.
+REOPENED = 3
+#: What a window has drawn counts for ``view_heartbeats.VIEW_S`` after its end: for longer than that, a heartbeat may be
+#: that of the window before.
+OLD_BEATS_S = 4.0
 #: A window that is asked to close and hangs is closed all the same.
 CLOSE_S = 2.0
 
@@ -41,6 +48,9 @@ class Windows:
     draws : callable
         Returns whether a window, by its kind, draws the session and receives all its streams; read by threads.
     kinds : tuple of str
+        Those that are opened at once; the session waits for them.
+    note : callable, optional
+        Takes a sentence for the session's record.
     """
 
     def __init__(
@@ -49,22 +59,42 @@ class Windows:
         echo: Callable[[str], object],
         key: SessionKey,
         draws: Callable[[str], bool],
-        kinds: tuple[str, ...] = ("participant", "operator"),
+        kinds: tuple[str, ...] = KINDS,
+        note: Callable[[str], object] = lambda _words: None,
     ) -> None:
         self._uid, self._print, self._key = uid, echo, key
-        self._draws, self._kinds = draws, kinds
+        self._draws, self._kinds, self._note = draws, kinds, note
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         #: Of windows that were started in vain: why.
         self._failed: dict[str, str] = {}
         self._drawing: set[str] = set()
-        self._threads = [
-            threading.Thread(target=self._keep, args=(kind,), name=f"neurofb-window-{kind}", daemon=True)
-            for kind in kinds
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: dict[str, threading.Thread] = {}
+        self._open(kinds)
+
+    def open_again(self) -> None:
+        """Open each window that is not there, with its key; never waits."""
+        opened = self._open(KINDS)
+        if not opened:
+            self._print("note: the participant's and the operator's windows are open")
+        for kind in opened:
+            self._tell(f"the {kind}'s window is opened by a key")
+
+    def _open(self, kinds: tuple[str, ...]) -> list[str]:
+        """Start a thread for each of these windows that has none; return which."""
+        opened = []
+        with self._lock:
+            for kind in kinds:
+                known = self._threads.get(kind)
+                if self._closing.is_set() or (known is not None and known.is_alive()):
+                    continue
+                self._threads[kind] = threading.Thread(
+                    target=self._keep, args=(kind,), name=f"neurofb-window-{kind}", daemon=True
+                )
+                self._threads[kind].start()
+                opened.append(kind)
+        return opened
 
     def are_ready(self) -> bool:
         """Return whether each window has drawn the session; never waits.
@@ -94,24 +124,50 @@ class Windows:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for thread in self._threads:
+        for thread in list(self._threads.values()):
             thread.join(CLOSE_S)
 
     # -- a thread for each window ------------------------------------------------------------------------------
 
     def _keep(self, kind: str) -> None:
-        """Start a window until it draws; then report it when it ends by itself."""
+        """Keep a window open until a person closes it, or it has failed too often."""
+        for n_failed in range(REOPENED + 1):
+            if not self._start_until_drawn(kind):
+                return
+            code = self._processes[kind].wait()
+            if self._closing.is_set():
+                return
+            ended = "was closed" if code == 0 else f"ended by itself, with code {code}"
+            if code == 0 or kind != "operator" or n_failed == REOPENED:
+                break
+            self._tell(f"the {kind}'s window {ended}; it is opened again ({n_failed + 1} of {REOPENED})")
+        self._tell(f"the {kind}'s window {ended}")
+        self._print(f"note: the key w at this terminal opens the {kind}'s window again")
+
+    def _start_until_drawn(self, kind: str) -> bool:
+        """Start a window until it draws; return whether it does."""
+        is_first = kind in self._kinds and kind not in self._drawing
         for number in range(1, TRIES + 1):
             why = self._start(kind)
             if self._closing.is_set():
-                return
+                return False
             if not why:
                 self._drawing.add(kind)
-                self._report_end(kind)
-                return
-            again = "it is started again" if number < TRIES else "the session does not begin"
-            self._print(f"note: the {kind}'s window {why}; {again}")
-        self._failed[kind] = why
+                return True
+            last = "the session does not begin" if is_first else "the key w tries it again"
+            self._print(
+                f"note: the {kind}'s window {why}; {'it is started again' if number < TRIES else last}"
+            )
+        if is_first:
+            self._failed[kind] = why
+        else:
+            self._note(f"the {kind}'s window {why}, {TRIES} times")
+        return False
+
+    def _tell(self, words: str) -> None:
+        """Say it at the terminal and in the record."""
+        self._print(f"note: {words}")
+        self._note(words)
 
     def _start(self, kind: str) -> str:
         """Start a window and wait until it draws; return why it did not."""
@@ -127,8 +183,9 @@ class Windows:
         assert process.stdin is not None
         with contextlib.suppress(OSError), process.stdin as pipe:  # one that is gone is reported by its code
             pipe.write(self._key.window(kind).to_line().encode())
-        for _ in range(round(DRAWS_S / LOOK_S)):
-            if self._draws(kind):
+        n_old = round(OLD_BEATS_S / LOOK_S) if kind in self._drawing else 0
+        for n_looks in range(round(DRAWS_S / LOOK_S)):
+            if n_looks >= n_old and self._draws(kind):
                 return ""
             if self._closing.is_set():
                 return "is not needed any more"
@@ -139,11 +196,3 @@ class Windows:
         process.kill()
         process.wait()
         return f"drew nothing of the session in {DRAWS_S:g} s"
-
-    def _report_end(self, kind: str) -> None:
-        code = self._processes[kind].wait()
-        if code != 0 and not self._closing.is_set():
-            self._print(
-                f"note: the {kind}'s window ended by itself, with code {code}. Open it again: neurofb screen {kind} "
-                f"--session {self._uid} --key-file FILE"
-            )

@@ -122,12 +122,14 @@ class Picture:
 class Keys:
     """Keys of the terminal as commands of the session; a stop does not wait for the engine.
 
-    ``on_stop`` is called at once, from the thread that reads keys.
+    ``on_stop`` is called at once, from the thread that reads keys. ``actions`` are what other keys do that ask nothing
+    of the engine; called from there as well, they must not wait.
     """
 
     def __init__(self, uid: str, on_stop: Callable[[], None]) -> None:
         self._uid, self._on_stop = uid, on_stop
         self._commands: deque[str] = deque()
+        self.actions: dict[str, Callable[[], object]] = {}
         self.typed = ""
         self.prompt: str | None = None
         self.is_paused = False
@@ -159,6 +161,12 @@ class Keys:
             self._queue("mark", text="marked by key")
         elif key == "q":
             self._queue("end")
+        elif key in self.actions:
+            self.actions[key]()
+
+    def note(self, words: str) -> None:
+        """Write a sentence about this terminal or its windows into the record."""
+        self._queue("mark", by="session", text=words)
 
     def _type(self, key: str) -> None:
         if key.isdigit():

@@ -72,7 +72,13 @@ def _level_bar(feedback: FeedbackStatus) -> Text:
 
 
 def _keys(view: OperatorView, status: SessionStatus) -> str:
-    keys = ["Esc or s: STOP", "p: resume" if view.is_paused else "p: pause", "m: mark", "q: end"]
+    keys = [
+        "Esc or s: STOP",
+        "p: resume" if view.is_paused else "p: pause",
+        "m: mark",
+        "w: open windows",
+        "q: end",
+    ]
     if "continue" in view.enabled:
         keys.insert(1, "c: continue")
     if status.prompt is not None:
