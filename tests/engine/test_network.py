@@ -13,6 +13,7 @@ from neurofb.clock import ManualClock
 from neurofb.engine.commands import MOST_IN_A_STEP, TELL_EVERY_S, Commands
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.prompting import Prompting
+from neurofb.engine.sequencer import STREAM
 from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.messages import Command
 from neurofb.protocol.ratings import Scale
@@ -307,3 +308,17 @@ def test_only_who_paused_resumes_and_the_operator_may_always_pause(tmp_path):
     assert [each["details"]["by"] for each in ran.of_kind("command")] == [
         "participant", "operator", "participant", "operator", "operator",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [[(2, "pause"), (15, "resume")], [(7, "resume")]])
+def test_nobody_pauses_or_resumes_in_the_engines_name(tmp_path, said):
+    def strangers(_key, uid):
+        return [(at_s, Command(name, {}, STREAM, uid).to_json()) for at_s, name in said]
+
+    ran = run(
+        tmp_path, [(16, command("end"))], prepare=wired(strangers, trusts=True), trust_network=True,
+        headset_faults=("stall@3+10",),
+    )  # fmt: skip
+    assert ran.outcome.kind == "ended"
+    running = [each["time_s"] for each in ran.of_kind("state") if each["details"]["after"] == "running"]
+    assert running[-1] - START_S > 12  # when the EEG is there again, and nobody is in the way

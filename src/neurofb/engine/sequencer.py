@@ -27,6 +27,8 @@ from neurofb.protocol.timeline import PlannedPhase, Step
 
 #: What pauses a session when the EEG is lost, and when another condition of heat does not hold: the engine.
 STREAM, UNWATCHED = "stream", "conditions of heat"
+#: Nobody else pauses or resumes under these names.
+ENGINES_PAUSES = (STREAM, UNWATCHED)
 #: What a pause of the engine waits for.
 _WAITS_FOR = {
     STREAM: "the EEG is lost, it goes on when that comes again",
