@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from session_parts import START_S, run
+from session_parts import START_S, command, run
 from stimulation_parts import share_per_s
 
 from neurofb.engine.earlier_dose import doses_in, used_before, used_in
@@ -222,6 +222,15 @@ def test_sleep_ends_a_session_with_heat(tmp_path, heats):
     assert event["details"]["slept_s"] == pytest.approx(40.0)
     assert event["index"] is not None
     assert not (ran.folder / LEDGER).exists()
+
+
+def test_operator_resumes_a_session_without_heat_after_a_sleep(tmp_path):
+    acts = [(8, command("resume")), (10, command("end"))]
+    prepare = sleeping(5.0, slept_s=40.0)
+    ran = run(tmp_path, acts, protocol="breath-muse", device="muse-2", prepare=prepare)
+    after = [each["details"]["after"] for each in ran.of_kind("state")]
+    assert after[-4:] == ["paused", "running", "stopping", "finished"]
+    assert not ran.of_kind("refused")
 
 
 def test_set_wall_clock_is_told_and_changes_nothing(tmp_path, heats):

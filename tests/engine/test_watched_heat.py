@@ -241,7 +241,7 @@ def test_session_without_view_pauses_tells_and_ends(tmp_path, monkeypatch):
     assert "no operator's view is alive" in ran.outcome.message
     paused = next(e for e in ran.of_kind("state") if e["details"]["after"] == "paused")
     assert (
-        "paused by the engine: no operator's view is alive: open one with `neurofb screen operator`"
+        "paused by the engine: no operator's view is alive: open one with `neurofb screen operator --key-file FILE`"
         in paused["message"]
     )
     assert paused["time_s"] == pytest.approx(START_S, abs=STEP_S)

@@ -27,6 +27,7 @@ from neurofb.engine.sequencer import STREAM, UNWATCHED, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
+from neurofb.engine.view_heartbeats import OPERATOR
 from neurofb.errors import NeurofbError, RecordingFailed, SafetyStop, StreamLost, WrongInput
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
@@ -230,7 +231,8 @@ class Engine:
             index = self._recorded_loop.loop.next_index
             self._session_log.log("computer_slept", words, index, slept_s=change.slept_s)
             with contextlib.suppress(WrongInput):  # it is paused already, or over
-                self._sequencer.pause(now_s, f"the computer slept for {change.slept_s:.1f} s")
+                # In the operator's name: only who paused resumes.
+                self._sequencer.pause(now_s, f"the computer slept for {change.slept_s:.1f} s", OPERATOR)
 
     def _watch_stream(self, now_s: float) -> None:
         """Pause the session when the stream is lost or sends nothing, and end it if that lasts."""
@@ -298,8 +300,8 @@ class Engine:
         found = []
         if required.view and not facts.view:
             found.append(
-                "no operator's view is alive: open one with `neurofb screen operator`, or run the session in a "
-                "terminal where somebody sits"
+                "no operator's view is alive: open one with `neurofb screen operator --key-file FILE`, the file of "
+                "`neurofb run --key-file`, or run the session with --screens or in a terminal where somebody sits"
             )
         if required.recording and not facts.recording:
             found.append("the disk does not answer, so nothing is recorded for sure")
