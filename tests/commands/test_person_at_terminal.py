@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from neurofb.commands.terminal import print_event
+from neurofb.events import Event
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 #: Prints the answer of this process, and of one in the background of the same terminal.
 ASKS = """
@@ -53,3 +56,13 @@ def test_no_terminal_no_person():
         [sys.executable, "-c", ASKS], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
     assert told.stdout.splitlines() == ["foreground False", "background False"]
+
+
+def test_lines_say_why_a_session_waits_and_when_it_goes_on(capsys):
+    for before, after in (("running", "paused"), ("paused", "running"), ("preparing", "running")):
+        details = {"before": before, "after": after}
+        print_event(Event("state", 12.0, f"{before} → {after}: why", details=details), 10.0)
+    assert capsys.readouterr().out.splitlines() == [
+        "     2.0 s  state          running → paused: why",
+        "     2.0 s  state          paused → running: why",
+    ]

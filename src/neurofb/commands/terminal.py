@@ -233,5 +233,10 @@ class Keys:
 
 def print_event(event: Event, start_s: float) -> None:
     """Print an event as a line, if a person wants to see it."""
-    if event.kind in TOLD:
+    if event.kind in TOLD or _is_pause(event):
         click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {clean(event.message)}")
+
+
+def _is_pause(event: Event) -> bool:
+    """Return whether a pause begins or ends: somebody who reads lines must know why nothing goes on."""
+    return event.kind == "state" and "paused" in (event.details["before"], event.details["after"])
