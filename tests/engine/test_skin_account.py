@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from session_parts import START_S, command, run
 from stimulation_parts import share_per_s
 
 from neurofb.engine.earlier_dose import doses_in, used_before, used_in
+from neurofb.engine.planning import Asked, _used, wall_time_s
 from neurofb.errors import SafetyStop, WrongFile
+from neurofb.recording.skin_account import AccountEntry
 
 SITE = "left forearm"
 LEDGER, RECORDING, LOG, SETTINGS = "heat-ledger.json", "recording.xdf", "watchdog.jsonl", "session.json"
@@ -191,6 +194,21 @@ def test_runs_of_another_spelling_count(tmp_path, ended):
     assert whole[SITE] > 0
     ended.rename(ended.with_name(ended.name.replace("sub-P01", "sub-p01")))
     assert used_before(tmp_path / "data", "P01", "1") == whole
+
+
+def test_other_sessions_of_the_last_day_count_where_the_account_lacks_them(tmp_path, ended):
+    data, date = tmp_path / "data", "2026-03-02T10:00:00+0000"
+    settings = json.loads((ended / SETTINGS).read_text())
+    (ended / SETTINGS).write_text(json.dumps({**settings, "date": "2026-03-02T09:00:00+0000"}))
+    whole = used_before(data, "P01", "1")
+    asked = Asked("heats", "simulated", "P01", data=data, date=date)
+    assert whole[SITE] > 0
+    assert _used(asked, "2", []) == whole
+    noted = AccountEntry("P01", str(data.resolve()), ended.name, "1", date, 0.0, (SITE,), 1.0, whole)
+    assert _used(asked, "2", [replace(noted, wall_s=wall_time_s(date))]) == whole  # once
+    assert _used(replace(asked, participant="P02"), "2", []) == {}
+    assert _used(replace(asked, date="2026-03-03T09:00:01+0000"), "2", []) == {}
+    assert _used(replace(asked, simulate=True), "2", []) == {}
 
 
 # -- a computer that sleeps ------------------------------------------------------------------------------------------

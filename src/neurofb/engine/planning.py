@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neurofb.devices import DeviceProfile, load_profile
-from neurofb.engine.earlier_dose import doses_by_account, run_folders, used_before
+from neurofb.engine.earlier_dose import (
+    RECOVERS_S,
+    date_of,
+    doses_by_account,
+    run_folders,
+    used_before,
+    used_in,
+)
 from neurofb.errors import NeurofbError, WrongInput
-from neurofb.folding import spelt_as
+from neurofb.folding import folded, spelt_as
 from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
 from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
@@ -245,13 +252,28 @@ def _stored(
 
 
 def _used(asked: Asked, session: str, entries: Sequence[AccountEntry]) -> dict[str, float]:
-    """Return the doses that count: of earlier runs of this session, and of the account's sessions of the last day."""
+    """Return the doses that count: of earlier runs of this session, and of all sessions of the last day."""
     now_s = wall_time_s(asked.date)
     used = SiteLedger(used_before(asked.data, asked.participant, session, now_s))
     mine = entries_of(list(entries), asked.participant)
     for each in doses_by_account(mine, asked.data, session, now_s):
         used.add_shares({dose.site: dose.share for dose in each.doses})
+    for path in _not_accounted(asked, session, mine, now_s):
+        used.add_shares(used_in(path))
     return used.as_dict()
+
+
+def _not_accounted(asked: Asked, session: str, mine: Sequence[AccountEntry], now_s: float) -> Iterator[Path]:
+    """Return the runs of the dataset's other sessions in the last day that the account lacks.
+
+    A dataset may be shared by computers, each with an account of its own. A run without its date counts.
+    """
+    noted = {entry.path for entry in mine}
+    for run in () if asked.simulate else run_folders(asked.data.resolve()):
+        is_other = folded(run.session) != folded(session) and run.path not in noted
+        is_old = math.isfinite(now_s) and now_s - wall_time_s(date_of(run.path)) > RECOVERS_S
+        if is_other and not is_old and folded(run.participant) == folded(asked.participant):
+            yield run.path
 
 
 def _check_spelling(asked: Asked, entries: Sequence[AccountEntry], problems: _Problems) -> None:
