@@ -267,7 +267,13 @@ class CommandGate:
     def _check(self, command: Command, text: str, keys: Mapping[str, bytes]) -> None:
         """Refuse a command without the right signature, that was sent before, or that its sender may not send."""
         key = keys.get(command.by)
-        if key is None or not is_signed(text, key, COMMANDS):
+        is_right = key is not None and is_signed(text, key, COMMANDS)
+        if not is_right and command.name == "alive":
+            raise WrongInput(
+                "a window without this session's key is open: it counts as no view, and only its stop is obeyed. Open "
+                "it with the key w at the session's terminal, or with --key-file"
+            )
+        if not is_right:
             raise WrongInput(
                 f"the command {command.name!r} is not signed by a window of this session: somebody else on the network "
                 "sends commands, or a window was opened without --key-file. A stop needs no signature"

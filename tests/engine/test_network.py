@@ -322,3 +322,12 @@ def test_nobody_pauses_or_resumes_in_the_engines_name(tmp_path, said):
     assert ran.outcome.kind == "ended"
     running = [each["time_s"] for each in ran.of_kind("state") if each["details"]["after"] == "running"]
     assert running[-1] - START_S > 12  # when the EEG is there again, and nobody is in the way
+
+
+def test_window_without_a_key_is_told_as_such_and_not_as_an_attack():
+    gate = CommandGate(UID, KEY)
+    assert gate.admit(unsigned("alive", view="operator", drew_s=1.0)) is None
+    assert gate.admit(unsigned("resume")) is None
+    window, stranger = gate.pop_refused()
+    assert window.reason.startswith("a window without this session's key is open: it counts as no view")
+    assert "somebody else on the network" in stranger.reason
