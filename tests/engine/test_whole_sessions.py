@@ -119,6 +119,16 @@ FOUND = {
     "a headset that sends no numbers is no EEG": DrawnSession(
         asks=False, stream_faults=(("bad", 0.2, 6.0, "nan"),)
     ),
+    "a device is let go also where the recording takes its readings no more": DrawnSession(
+        cap_c=47.55,
+        baseline_c=34.73,
+        rise_c_per_s=70.0,
+        levels=((47.55, 2.0),),
+        trials=1,
+        asks=False,
+        accident=("disk full", 2.37, 0.0),
+        pull_s=0.02,
+    ),
 }
 
 

@@ -75,7 +75,7 @@ def probe_keeps_the_cap(played: Played) -> Iterator[str]:
 
 def heat_ends_with_its_cause(played: Played) -> Iterator[str]:
     """No stimulus is on after a stop, nor after the engine's end, and the probe is cool in the end."""
-    rows = played.truth
+    rows = until_let_go(played)
     if not len(rows):
         return
     on_s = rows[rows[:, ON] > 0, TIME]
@@ -121,14 +121,17 @@ def heat_has_its_three_conditions(played: Played) -> Iterator[str]:
         yield f"heat is commanded {hot_s.max() - full_s:.2f} s after the recording has failed"
 
 
+def until_let_go(played: Played) -> np.ndarray:
+    """Return the truth until something fails that began when the session was over, and the device let go."""
+    texts = played.drawn.device_faults
+    onsets_s = [START_S + float(text.split("@")[1].split("+")[0].split(":")[0]) for text in texts]
+    let_go_s = min((at_s for at_s in onsets_s if at_s > played.ended_s), default=math.inf)
+    return played.truth[played.truth[:, TIME] < let_go_s]
+
+
 def true_doses(played: Played) -> dict[str, float]:
     """Return the dose of each site by what the probe truly was, until something fails when the device was let go."""
-    rows, doses = played.truth, dict[str, float]()
-    onsets_s = [
-        START_S + float(text.split("@")[1].split("+")[0].split(":")[0]) for text in played.drawn.device_faults
-    ]
-    let_go_s = min((at_s for at_s in onsets_s if at_s > played.ended_s), default=math.inf)
-    rows = rows[rows[:, TIME] < let_go_s]
+    rows, doses = until_let_go(played), dict[str, float]()
     if not len(rows):
         return doses
     share = np.array([share_per_s(c) for c in rows[:, PROBE]])

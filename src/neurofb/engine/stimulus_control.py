@@ -203,11 +203,16 @@ class StimulusController:
 
     def close(self) -> None:
         """Wait until the probe is at baseline, record that, and let the device go, whatever fails before."""
-        for close in (self._cool, self._let_go):
-            try:
-                close()
-            except (SafetyStop, StimulatorMissing) as error:
-                self.fault = self.fault or str(error)
+        try:
+            self._try(self._cool)
+        finally:  # also where the recording takes no readings any more
+            self._try(self._let_go)
+
+    def _try(self, close: Callable[[], None]) -> None:
+        try:
+            close()
+        except (SafetyStop, StimulatorMissing) as error:
+            self.fault = self.fault or str(error)
 
     def _cool(self) -> None:
         asked_s = self._clock.now_s()
