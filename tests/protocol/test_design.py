@@ -351,9 +351,11 @@ def test_pain_levels_need_calibration(written):
     assert any(
         "level 'hot' is given as pain, and no phase of kind 'calibration' comes before" in t for t in found
     )
-    assert problems(late, RunContext(HEAD, temperatures={"hot": 45.0})) == []
-    order = '\n[[sessions]]\nid = "1"\nphases = ["find", "rest", "training"]\n'
-    assert problems(protocol_with(*CALIBRATED, more=CALIBRATION + order), RunContext(HEAD)) == []
+    known = problems(late, RunContext(HEAD, temperatures={"hot": 45.0}))
+    assert not any("'calibration'" in text for text in known)
+    move = '\n[[phases]]\nname = "move"\nkind = "pause"\nduration_s = 30.0\n'
+    order = '\n[[sessions]]\nid = "1"\nphases = ["find", "rest", "move", "training"]\n'
+    assert problems(protocol_with(*CALIBRATED, more=CALIBRATION + move + order), RunContext(HEAD)) == []
 
 
 def test_calibration_needs_level_and_scale():
@@ -425,7 +427,7 @@ def test_moving_probe_needs_time(written):
         '\n[[phases]]\nname = "heat"\nkind = "heat"\n[phases.trials]\norder = ["hot"]\nanticipation_s = 9.0\n'
     )
     report = check_protocol(written(text_with(more=more)), RunContext(HEAD))
-    assert any("'heat' needs the probe at right, and no pause" in text for text in report.warnings)
+    assert "the probe moves from 'left' to 'right' for phase 'heat', and there are 0 s" in report.refusal
 
 
 def test_missing_requirements_are_listed():

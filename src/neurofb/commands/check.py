@@ -101,7 +101,7 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
             phase.eyes,
             happens(timeline, phase),
             _earns(phase, timeline),
-            phase.site or ("changes" if phase.n_trials else ""),
+            _sites(timeline, phase),
         )
         for phase in timeline.phases
     ]
@@ -119,6 +119,12 @@ def happens(timeline: Timeline, phase: PlannedPhase) -> str:
     if asked:
         parts.append(f"asks {', '.join(asked)}")
     return "; ".join(parts) or ("waits" if phase.waits else "")
+
+
+def _sites(timeline: Timeline, phase: PlannedPhase) -> str:
+    """Return where the probe is in a phase; several sites in the order of the trials."""
+    steps = (step for step in timeline.steps if step.phase == phase.index and step.site is not None)
+    return " → ".join(dict.fromkeys(str(step.site) for step in steps))
 
 
 def _earns(phase: PlannedPhase, timeline: Timeline) -> str:

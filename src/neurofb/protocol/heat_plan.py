@@ -69,12 +69,14 @@ class HeatPlan(Table):
 
     sites: tuple[Name, ...] = Field(
         min_length=1,
-        description='places on the skin in the order of their use, as ["left forearm 1"]; with levels given as pain '
-        "the first is for the calibration only, if there are others",
+        description='places on the skin in the order of their use, as ["left forearm, middle"]; with levels given as '
+        "pain calibration is at the first and stimuli begin at the second; from three places on the first is for the "
+        "calibration only",
     )
     rotation: Literal["fixed", "by block", "by trial"] = Field(
         default="fixed",
-        description='"fixed" (the first site only), "by block" (another with each phase that has heat) or "by trial"',
+        description='"fixed" (all stimuli at one site), "by block" (another with each phase that has heat) or '
+        '"by trial"',
     )
     baseline_c: Celsius = Field(default=32.0, description="the temperature between stimuli, in °C: 30 to 35")
     rise_c_per_s: Ramp = Field(
@@ -126,9 +128,20 @@ class HeatPlan(Table):
         return tuple(name for name, level in self.levels.items() if level.pain is not None)
 
     @property
+    def calibration_site(self) -> str:
+        """The site of the calibration: the first."""
+        return self.sites[0]
+
+    @property
     def trial_sites(self) -> tuple[str, ...]:
-        """Sites for trials: not the one whose budget the calibration uses, if there are others."""
-        return self.sites[1:] if self.calibrated and len(self.sites) > 1 else self.sites
+        """Sites for trials, in the order of their use.
+
+        With a calibration its site comes last, and is left out if the others are enough to rotate.
+        """
+        first, *others = self.sites
+        if not self.calibrated or not others:
+            return self.sites
+        return tuple(others) if len(others) > 1 else (*others, first)
 
     def profile(self, level: str, celsius: float) -> HeatProfile:
         """Return a stimulus of a level at a temperature, no cooler than the baseline."""

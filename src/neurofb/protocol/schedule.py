@@ -6,7 +6,7 @@ is still to come by its length; an extended step by its extension.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -118,6 +118,11 @@ class Schedule(Generic[StepT]):
     def upcoming(self) -> StepT | None:
         """The step that comes next."""
         return None if self.is_over else self._steps[self._next]
+
+    @property
+    def rest(self) -> Iterator[StepT]:
+        """The steps that are still to come."""
+        return (self._steps[i] for i in range(self._next, len(self._steps)))
 
     @property
     def left_s(self) -> float:

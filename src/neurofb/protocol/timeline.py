@@ -37,6 +37,10 @@ StepKind = Literal[
 ]
 
 
+#: Steps in which the skin may get warm.
+HEATED = ("heat", "calibration")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step of a session, with onset and duration."""
@@ -57,7 +61,7 @@ class Step:
     level: str | None = None
     #: The stimulus, for a step of kind "heat".
     profile: HeatProfile | None = None
-    #: Of the stimulus that this step belongs to.
+    #: Of the stimulus that this step belongs to, or of the calibration.
     site: str | None = None
     #: The question, for a step of kind "rating".
     scales: tuple[Scale, ...] | None = None
@@ -89,7 +93,7 @@ class PlannedPhase:
     feedback: Condition | None
     onset_s: float
     duration_s: float
-    #: Site of the phase's heat; None without heat, or where it changes with each trial.
+    #: Site of the phase's heat or calibration; None without heat, or where it changes with each trial.
     site: str | None = None
     n_trials: int = 0
 
@@ -232,9 +236,10 @@ class _Writer:
         if phase.trials is not None:
             self._add_trials(phase.trials, phase.name, occurrence)
         elif phase.duration_s is not None:
-            self._add(_kind_of(phase), in_ns(phase.duration_s), text=text)
+            of = _Trial(site=self._calibration_site()) if phase.kind == "calibration" else None
+            self._add(_kind_of(phase), in_ns(phase.duration_s), text=text, of=of)
         self._add_ratings(phase.ratings)
-        sites = {step.site for step in self.steps[first:] if step.kind == "heat"}
+        sites = {step.site for step in self.steps[first:] if step.kind in HEATED}
         self.phases.append(
             PlannedPhase(
                 index,
@@ -321,6 +326,9 @@ class _Writer:
         celsius = self.temperatures.get(f"{level}@{site}", usual_c)
         self._n_heats += 1
         return _Trial(i + 1, n, level, site, heat.profile(level, celsius))
+
+    def _calibration_site(self) -> str | None:
+        return None if self.protocol.heat is None else self.protocol.heat.calibration_site
 
     def _add_ratings(self, names: Sequence[str], trial: _Trial | None = None) -> None:
         for name in names:

@@ -38,7 +38,7 @@ def site_budgets(protocol: Protocol, timeline: Timeline) -> list[SiteBudget]:
         counts[str(step.site)] = counts.get(str(step.site), 0) + 1
     shares = dict(timeline.doses)
     if _calibrates(timeline):
-        first = protocol.heat.sites[0]
+        first = protocol.heat.calibration_site
         shares[first] = shares.get(first, 0.0) + calibration_share(protocol)
     return [
         SiteBudget(site, counts.get(site, 0), share, protocol.heat.budget) for site, share in shares.items()
@@ -90,7 +90,7 @@ def heat_problems(
     yield from _level_problems(protocol, timeline, envelope)
     before = dict(used or {})
     if _calibrates(timeline):
-        first = protocol.heat.sites[0]
+        first = protocol.heat.calibration_site
         before[first] = before.get(first, 0.0) + calibration_share(protocol)
     yield from _site_problems(protocol, timeline, envelope, before)
 

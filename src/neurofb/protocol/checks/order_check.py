@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 from neurofb.config import Place
@@ -9,8 +10,10 @@ from neurofb.features.feature_specs import SynchronyOf
 from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.study import Visit
-from neurofb.protocol.timeline import PlannedPhase, Timeline
+from neurofb.protocol.timeline import HEATED, PlannedPhase, Step, Timeline
 
+#: Somebody lifts the probe, puts it somewhere else and fastens it. Assumed.
+MOVE_S = 20.0
 #: Words in a label that tell participants, or whoever looks at the screen, which arm it is.
 TELLING = ("mindful", "sham", "placebo", "control", "book", "waitlist", "active", "treatment", "real")
 
@@ -25,6 +28,7 @@ def order_problems(
     yield from _training_problems(protocol, timeline, earlier)
     yield from _baseline_problems(protocol, timeline)
     yield from _calibration_problems(protocol, timeline, temperatures)
+    yield from _move_problems(protocol, timeline)
     for i, arm in enumerate(protocol.arms):
         if arm.feedback.startswith("sham"):
             text = (
@@ -133,10 +137,8 @@ def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
         found.append(f"record beside the EEG: {', '.join(protocol.needs.also)} (neurofb does not check it)")
     if heat is not None and heat.rotation == "by trial" and len({step.site for step in timeline.heats}) > 1:
         found.append(
-            "the site changes with every trial: as many probes are needed, or somebody who moves one each time"
+            "the site changes with every trial: somebody moves the probe and confirms its place each time"
         )
-    if heat is not None and heat.rotation == "by block":
-        found += _hurried_moves(timeline)
     if heat is not None and heat.calibrated:
         levels = ", ".join(f"{name} {heat.levels[name].usual_c:g} °C" for name in heat.calibrated)
         found.append(
@@ -146,22 +148,36 @@ def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
     return found
 
 
-def _hurried_moves(timeline: Timeline) -> list[str]:
-    """Find blocks at another site with no phase before them in which somebody can move the probe."""
-    found = []
-    site: str | None = None
-    has_time = True
-    for phase in timeline.phases:
-        has_time = has_time or phase.kind in ("pause", "instruction")
-        if phase.site is None:
+def _move_problems(protocol: Protocol, timeline: Timeline) -> Iterator[tuple[Place, str]]:
+    """Return changes of site without time to move the probe, the first of each phase."""
+    heated = [step for step in timeline.steps if step.kind in HEATED and step.site is not None]
+    found: set[int] = set()
+    for before, after in itertools.pairwise(heated):
+        time_s, where = _time_to_move(timeline, before, after)
+        if before.site == after.site or time_s >= MOVE_S or after.phase in found:
             continue
-        if site not in (None, phase.site) and not has_time:
-            found.append(
-                f"phase {phase.name!r} needs the probe at {phase.site}, and no pause or instruction lies between to "
-                f"move it there from {site}"
-            )
-        site, has_time = phase.site, False
-    return found
+        found.add(after.phase)
+        phase = timeline.phases[after.phase]
+        yield (
+            _place(protocol, phase),
+            f"the probe moves from {before.site!r} to {after.site!r} for {where}, and there are {time_s:g} s for it; "
+            f"expected: {MOVE_S:g} s or more, in a phase of kind pause or instruction before it, or between two "
+            "stimuli of a phase",
+        )
+
+
+def _time_to_move(timeline: Timeline, before: Step, after: Step) -> tuple[float, str]:
+    """Return the time in s in which nothing else happens between two stimuli, and what comes after it in words."""
+    if before.phase == after.phase:
+        first = next(
+            step
+            for step in timeline.steps
+            if step.phase == after.phase and step.trial == after.trial and step.site == after.site
+        )
+        return first.onset_s - before.end_s, f"trial {after.trial}"
+    between = timeline.phases[before.phase + 1 : after.phase]
+    free_s = sum(phase.duration_s for phase in between if phase.kind in ("pause", "instruction"))
+    return free_s, f"phase {timeline.phases[after.phase].name!r}"
 
 
 def _place(protocol: Protocol, phase: PlannedPhase) -> Place:
