@@ -37,6 +37,7 @@ import sys, time
 from pathlib import Path
 from benchmarks.bench_stimulation import opened, plateau, until_hot
 heater = opened(Path(sys.argv[1]))
+heater.place("arm", "benchmark")
 heater.schedule(plateau(float(sys.argv[2])), "arm", time.monotonic() + 0.05)
 print(until_hot(heater, float(sys.argv[2])), flush=True)
 while True:
@@ -153,6 +154,7 @@ def until_hot(client: WatchdogClient, target_c: float) -> float:
 
 def stopped(client: WatchdogClient, from_c: float, site: str) -> tuple[float, float, float]:
     """Give the ms from schedule to command, and from a stop to commanded baseline and to the probe at baseline."""
+    client.place(site, "benchmark")
     client.schedule(plateau(from_c), site, time.monotonic() + 0.05)
     details = until(client, "heat_fired")["heat_fired"].details
     until_hot(client, from_c)
@@ -188,6 +190,7 @@ def running() -> Any:
     clock = ManualClock()
     guard = Guard(SimulatedThermode(clock), Envelope(), clock, required=NOTHING)
     guard.connect()
+    guard.place("arm")
     guard.fire(guard.arm(HeatProfile(38.0, 600.0), "arm"), 0.0)
 
     def step() -> None:

@@ -59,6 +59,8 @@ COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pause": ((), ()),  # at once; a stimulus that is on ends
     "resume": ((), ()),  # only the pause ends: no stimulus starts before its own time
     "continue": ((), ()),  # goes on from an instruction that waits for somebody
+    # The probe is at this place, which the session waits for: heat may be armed there.
+    "placed": (("site",), ()),
     "mark": (("text",), ()),  # a note in the record
     # A window's heartbeat: operator or participant, ``clock_s`` of the status it drew last, streams that it lacks.
     "alive": (("view", "drew_s"), ("missing",)),
@@ -207,7 +209,7 @@ def _check_keys(name: str, content: Mapping[str, Any]) -> None:
 
 def _check_words(document: Mapping[str, Any]) -> None:
     """Refuse anything but a text where a text is expected."""
-    for key in ("prompt", "text", "view", "missing"):
+    for key in ("prompt", "text", "view", "missing", "site"):
         if key in document and not isinstance(document[key], str):
             raise WrongInput(f"{key!r} is a text; found {str(document[key])[:80]!r}")
     drew_s = document.get("drew_s", 0.0)

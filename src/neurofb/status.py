@@ -116,6 +116,7 @@ class PromptStatus:
 class HeatStatus:
     """The stimulator."""
 
+    #: Where the probe was confirmed last.
     site: str | None
     target_c: Number | None
     measured_c: Number | None
@@ -126,6 +127,17 @@ class HeatStatus:
     limit: Number
     #: Whether the space key means "now it hurts" (method of limits).
     button: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStatus:
+    """The place where the operator is to put the probe, and to confirm it: no heat is armed before."""
+
+    site: str
+    #: Where it was confirmed before; None for the first placement.
+    before: str | None
+    #: Whether the session waits for it now.
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +267,8 @@ class SessionStatus:
     views: tuple[ViewStatus, ...] = ()
     #: Conditions of heat that do not hold, in words; empty in a session without heat.
     unmet: tuple[str, ...] = ()
+    #: None where the probe is at its place.
+    probe: ProbeStatus | None = None
 
     @property
     def is_over(self) -> bool:

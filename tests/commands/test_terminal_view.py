@@ -57,3 +57,10 @@ def test_malformed_status_line_leaves_the_picture(monkeypatch):
     good = f"{json.dumps('1')}\t{json.dumps(status_document())}\n"
     terminal_view.main(io.StringIO(f"{{broken\n{good}\tnothing\n\n{json.dumps('2')}\t[]\n{good}"))
     assert shown == [("running", "1"), ("running", "1")]
+
+
+def test_picture_says_where_the_probe_is_to_be():
+    shown = drawn(probe={"site": "left forearm, middle", "before": "right calf", "waits": False})
+    assert "Move the probe to: left forearm, middle" in shown
+    assert "It was at: right calf" in shown
+    assert "y: the probe is there" in shown

@@ -51,6 +51,8 @@ class Bench:
             self.thermode, self.envelope, self.clock, SiteLedger({SITE: self.used}), self.required
         )
         self.guard.connect()
+        self.guard.place(SITE)
+        self.guard.pop_events()
         self.events = []
         self.commanded_c = self.probe_c = self.skin_c = 32.0
         self.onsets_s = [fault.at_s for fault in parse_heat_faults(self.faults)]

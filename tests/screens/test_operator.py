@@ -273,3 +273,34 @@ def test_markup_in_names_is_shown_as_it_is(qtbot):
     labels = [each for each in screen.findChildren(QLabel) if each.objectName() != "name"]
     assert [each for each in labels if each.textFormat() != Qt.TextFormat.PlainText] == [screen.lines]
     assert "<img" not in screen._table((Line("<img src='a'>", "<img src='file:///b'>"),))
+
+
+PROBE = {"site": "left forearm, middle", "before": None, "waits": True}
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+def test_place_of_probe_is_shown_big_and_confirmed_by_key_or_click(qtbot, screen, fake_session, by_key):
+    see(screen, fake_session)
+    assert not screen.probe.isVisible()
+    see(screen, fake_session, probe=PROBE)
+    assert screen.probe.isVisible()
+    assert screen.probe.site.text() == "left forearm, middle"
+    assert screen.probe.outline.place.part == "forearm"
+    assert "waits for your confirmation" in screen.probe.more.text()
+    if by_key:
+        screen.note.setFocus()
+        qtbot.keyClick(screen.note, Qt.Key.Key_F2)
+    else:
+        click(qtbot, screen.probe.button)
+    assert fake_session.sent == [("placed", {"site": "left forearm, middle"})]
+    see(screen, fake_session)
+    assert not screen.probe.isVisible()
+    qtbot.keyClick(screen, Qt.Key.Key_F2)
+    assert len(fake_session.sent) == 1
+
+
+def test_unknown_place_of_probe_is_named_and_not_drawn(screen, fake_session):
+    see(screen, fake_session, probe={**PROBE, "site": "P-spot 3", "before": "left forearm"})
+    assert screen.probe.site.text() == "P-spot 3"
+    assert not screen.probe.outline.isVisible()
+    assert "It was at: left forearm" in screen.probe.more.text()

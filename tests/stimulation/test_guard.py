@@ -84,7 +84,48 @@ def test_a_place_with_its_budget_used_up_is_refused_and_another_is_not():
     bench = Bench(used=0.99)
     with pytest.raises(UnsafeHeat, match="has had 0.99 of its budget of 1"):
         bench.guard.arm(PROFILE, SITE)
+    bench.guard.place("right forearm")
     bench.guard.arm(PROFILE, "right forearm")
+
+
+def test_guard_arms_only_where_the_probe_was_confirmed_last():
+    bench = Bench()
+    with pytest.raises(
+        UnsafeHeat, match="was confirmed at 'left forearm'; the operator confirms 'right forearm' first"
+    ):
+        bench.guard.arm(PROFILE, "right forearm")
+    fresh = Guard(type(bench.thermode)(bench.clock), Envelope(), bench.clock)
+    fresh.connect()
+    with pytest.raises(UnsafeHeat, match="was confirmed nowhere yet"):
+        fresh.arm(PROFILE, SITE)
+
+
+def test_guard_moves_the_probe_in_its_account_only_at_rest():
+    bench = Bench()
+    ticket = bench.guard.arm(PROFILE, SITE)
+    with pytest.raises(UnsafeHeat, match="heat is armed or on at 'left forearm'"):
+        bench.guard.place("right forearm", "operator")
+    bench.guard.fire(ticket, bench.clock.now_s() + 0.05)
+    bench.run(3.0)
+    with pytest.raises(UnsafeHeat, match="heat is armed or on"):
+        bench.guard.place("right forearm", "operator")
+    bench.run_to_rest()
+    had = bench.guard.used()[SITE]
+    bench.guard.place("right forearm", "operator")
+    bench.run(9.0)
+    bench.fire(PROFILE, site="right forearm")
+    bench.run_to_rest()
+    assert (
+        bench.guard.used()[SITE] == had
+    )  # whatever comes after the confirmation is charged to the new place
+    assert bench.guard.used()["right forearm"] > 0.5 * had
+    (event,) = bench.said("probe_placed")
+    assert event.details == {"site": "right forearm", "before": SITE, "by": "operator"}
+
+
+def test_guard_takes_no_place_without_a_name():
+    with pytest.raises(UnsafeHeat, match="found none"):
+        Bench().guard.place("  ")
 
 
 def test_before_connect_and_after_close_nothing_is_armed():
@@ -142,6 +183,7 @@ def test_the_interval_is_kept_at_each_place():
     bench.guard.fire(ticket, ended_s + 8.1)
     bench.run_to_rest(20.0)
     assert bench.said("heat_fired")[1].time_s >= ended_s + 8.0
+    bench.guard.place("right forearm")
     bench.fire(PROFILE, site="right forearm")
     bench.run_to_rest()
     assert len(bench.said("heat_fired")) == 3
@@ -227,6 +269,7 @@ def test_a_device_that_cannot_lower_is_ended():
     driver = Plain(bench.clock)
     bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
+    bench.guard.place(SITE)
     bench.fire(PROFILE)
     bench.run(3.0)
     bench.guard.lower(1.0)
@@ -356,6 +399,7 @@ def test_whatever_a_driver_raises_ends_the_heat():
     driver = Broken(bench.clock)
     bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
+    bench.guard.place(SITE)
     bench.fire(PROFILE)
     bench.run(3.0)
     driver.broken = True
@@ -377,6 +421,7 @@ def test_nonsense_is_no_reading(measured_c):
     driver = Nonsense(bench.clock)
     bench.guard, bench.thermode = Guard(driver, Envelope(), bench.clock, required=NOTHING), driver
     bench.guard.connect()
+    bench.guard.place(SITE)
     bench.fire(HeatProfile(47.0, 5.0))
     bench.run(3.0)
     driver.nonsense = True
@@ -421,8 +466,9 @@ def test_the_public_surface_cannot_raise_a_target():
     words = {name for name in vars(Guard) if not name.startswith("_")}
     schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close", "note_facts"}
     lowering = {"lower", "end", "abort"}
+    telling = {"place"}  # where the probe is, at rest: heat is armed nowhere else
     looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot", "outlook", "link_s"}
-    assert words == schedule | lowering | looking
+    assert words == schedule | lowering | telling | looking
 
 
 def test_a_local_heater_is_the_guard():
@@ -433,13 +479,22 @@ def test_a_local_heater_is_the_guard():
     assert isinstance(client, LocalClient)
     assert client.connect().simulated
     assert client.self_test() == []
+    client.place(SITE, "operator")
+    assert [(answer.number, answer.refusal) for answer in client.pop_replies()] == [(1, "")]
     number = client.schedule(PROFILE, SITE, bench.clock.now_s() + 0.1)
     assert [(answer.number, answer.refusal) for answer in client.pop_replies()] == [(number, "")]
     for _ in range(900):
         bench.clock.advance(0.01)
         client.beat()
     kinds = [event.kind for event in client.pop_events()]
-    assert kinds == ["heat_armed", "heat_fired", "heat_plateau", "heat_returning", "heat_ended"]
+    assert kinds == [
+        "probe_placed",
+        "heat_armed",
+        "heat_fired",
+        "heat_plateau",
+        "heat_returning",
+        "heat_ended",
+    ]
     assert client.used()[SITE] == pytest.approx(0.1 + dose(PROFILE), rel=0.05)
     assert all(isinstance(reading, Reading) for reading in client.readings())
     client.close()

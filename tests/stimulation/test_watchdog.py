@@ -55,6 +55,8 @@ def opened(tmp_path):
         clients.append(client)
         assert client.connect().simulated
         client.seen = []
+        place(client, SITE)
+        client.pop_events()
         return client
 
     yield give
@@ -87,6 +89,10 @@ def answer(client, number):
                 return found.refusal
         time.sleep(0.005)
     return pytest.fail(f"no answer to request {number}")
+
+
+def place(client, site):
+    assert answer(client, client.place(site, "operator")) == ""
 
 
 def schedule(client, profile=LONG, site=SITE, in_s=0.05):
@@ -171,8 +177,9 @@ def test_abort_from_another_thread_forbids_heat_until_reset(opened):
     threading.Thread(target=client.abort, args=("stop key",)).start()
     assert until(client, "heat_aborted").details["why"] == "stop key"
     assert "stop key" in until(client, "heat_ended").message
-    assert "the schedule must reset it" in schedule(client, PROFILE, "right forearm")
+    assert "the schedule must reset it" in schedule(client, PROFILE, SITE)
     assert answer(client, client.reset()) == ""
+    place(client, "right forearm")
     assert schedule(client, PROFILE, "right forearm") == ""
 
 
@@ -182,6 +189,8 @@ def test_next_stimulus_is_armed_after_an_orderly_end(opened):
     until(client, "heat_plateau")
     client.end("button")
     until(client, "heat_ended")
+    assert "the operator confirms 'right forearm' first" in schedule(client, PROFILE, "right forearm")
+    place(client, "right forearm")
     assert schedule(client, PROFILE, "right forearm") == ""
 
 
@@ -329,6 +338,7 @@ def requests(client):
     """Every request of a session, and everything that the engine reads in each step."""
     return (
         client.beat,
+        lambda: client.place(SITE, "operator"),
         lambda: client.schedule(PROFILE, SITE, time.monotonic() + 0.1),
         lambda: client.lower(1.0),
         lambda: client.end("button"),
@@ -355,7 +365,7 @@ def test_watchdog_that_is_stopped_blocks_no_request(opened):
     os.kill(client.pid, signal.SIGSTOP)
     try:
         assert longest_s(*requests(client)) < WAITS_S
-        with pytest.raises(SafetyStop, match="has said nothing for|has not answered 'schedule'"):
+        with pytest.raises(SafetyStop, match="has said nothing for|has not answered 'place'"):
             until(client, "never")
     finally:
         os.kill(client.pid, signal.SIGCONT)
@@ -419,6 +429,7 @@ ENGINE = """
         envelope=Envelope(), clock=SteadyClock(), log=Path(sys.argv[1]), required=NOTHING
     )
     client.connect()
+    client.place("arm", "operator")
     client.schedule(HeatProfile(45.0, 60.0, rise_c_per_s=40.0), "arm", time.monotonic() + 0.05)
     while True:
         client.beat()

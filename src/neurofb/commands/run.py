@@ -309,6 +309,7 @@ class _Shown:
             prompt = status.prompt
             self._keys.prompt = prompt.id if prompt and prompt.kind == "vas" else None
             self._keys.is_paused = status.state == "paused"
+            self._keys.site = None if status.probe is None else status.probe.site
             typed = self._keys.typed
         if self._picture is not None:
             self._picture.show(status, typed)

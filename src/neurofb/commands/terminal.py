@@ -27,6 +27,8 @@ STOP_KEYS = ("\x1b", "s", "S")
 #: Events that a person who reads lines wants to see.
 TOLD = (
     "phase",
+    "probe_move",
+    "probe_placed",
     "heat_fired",
     "heat_aborted",
     "heat_fault",
@@ -133,6 +135,8 @@ class Keys:
         self.typed = ""
         self.prompt: str | None = None
         self.is_paused = False
+        #: The place of the probe that waits for a confirmation.
+        self.site: str | None = None
 
     def pop(self) -> list[str]:
         """Return commands since the last call."""
@@ -157,6 +161,8 @@ class Keys:
             self._queue("continue")
         elif key in ("b", " "):
             self._queue("button", by="participant")
+        elif key == "y" and self.site is not None:
+            self._queue("placed", site=self.site)
         elif key == "m":
             self._queue("mark", text="marked by key")
         elif key == "q":

@@ -47,6 +47,10 @@ def draw(status: SessionStatus, typed: str = "") -> Panel:
 def _rows(view: OperatorView, status: SessionStatus, typed: str) -> Iterator[tuple[str, RenderableType]]:
     if view.banner is not None:
         yield "", Text(view.banner.text, style=f"bold {_STYLES[view.banner.tone]}")
+    if view.probe is not None:
+        yield "probe", Text(f"{view.probe.headline} {view.probe.site}", style="bold yellow reverse")
+        for words in view.probe.more:
+            yield "", Text(words)
     yield "", ProgressBar(total=1.0, completed=min(1.0, status.progress or 0.0), width=_BAR * 2)
     for line in view.lines:
         yield line.name, Text(line.text, style=_STYLES[line.tone])
@@ -81,6 +85,8 @@ def _keys(view: OperatorView, status: SessionStatus) -> str:
     ]
     if "continue" in view.enabled:
         keys.insert(1, "c: continue")
+    if view.probe is not None:
+        keys.insert(1, "y: the probe is there")
     if status.prompt is not None:
         keys.insert(1, "0–100 and Enter: rating")
     return "   ".join(keys)

@@ -32,6 +32,7 @@ from neurofb.engine.session_files import (
 )
 from neurofb.engine.session_log import LogColumns, SessionLog
 from neurofb.engine.simulated_participant import (
+    SimulatedOperator,
     SimulatedParticipant,
     simulated_participant,
     simulated_source,
@@ -238,12 +239,14 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     if opened.client is not None:
         on_reading = None if participant is None else participant.feel
         stimulus_control = StimulusController(opened.client, session_log, clock, conditions, on_reading)
-    listeners = [
+    listeners: list[Listener] = [
         *([] if participant is None else [participant]),
         *hooks.listeners(uid, _stopping(stimulus_control)),
     ]
     network = _network(plan, opened, _stopping(stimulus_control)) if publish else None
     sequencer = _sequencer(plan, uid, recorded_loop, stimulus_control, participant, session_log)
+    if plan.asked.simulate:
+        listeners.insert(0, _simulated_operator(uid, sequencer))
     _log_start(plan, uid, session_log)
     parts = SessionParts(
         source,
@@ -318,6 +321,16 @@ def _network(plan: SessionPlan, opened: _Opened, stop: Callable[[str], None]) ->
     return CommandInlet(gate, lambda _text: stop("a command"))
 
 
+def _simulated_operator(uid: str, sequencer: Sequencer) -> SimulatedOperator:
+    """Return an operator who confirms each place of the probe as soon as it is waited for."""
+
+    def wanted() -> str | None:
+        move = sequencer.probe_place.move
+        return None if move is None else move.site
+
+    return SimulatedOperator(uid, wanted)
+
+
 def _acting(
     participant: SimulatedParticipant, recorded_loop: RecordedLoop, sequencer: Sequencer
 ) -> Callable[[float], None]:
@@ -367,7 +380,7 @@ def _calibration(
     planned = any(phase.kind == "calibration" for phase in plan.timeline.phases)
     if stimulus_control is None or protocol.heat is None or protocol.calibration is None or not planned:
         return None
-    site = protocol.heat.sites[0]
+    site = protocol.heat.calibration_site
     pains = sorted({level.pain for level in protocol.heat.levels.values() if level.pain is not None})
     scale = next(scale for scale in protocol.scales if scale.asks == "intensity")
     stored = load_calibration(asked.data, asked.participant, site)

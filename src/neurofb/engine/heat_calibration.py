@@ -29,8 +29,8 @@ _Waits = Literal["nothing", "stimulus", "answer", "interval"]
 class HeatCalibration:
     """Runs a calibration as part of a session.
 
-    ``scale`` is asked after each stimulus; ``interval_s`` is the time at baseline between two; ``on_done`` is called
-    with the result.
+    It is at ``site``. ``scale`` is asked after each stimulus; ``interval_s`` is the time at baseline between two;
+    ``on_done`` is called with the result.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class HeatCalibration:
         log: SessionLog,
         on_done: Callable[[CalibratedHeat], None],
     ) -> None:
-        self._calibration, self._scale, self._site = calibration, scale, calibration.site
+        self._calibration, self._scale, self.site = calibration, scale, calibration.site
         self._interval_s, self._stimulator, self._prompting = interval_s, stimulator, prompting
         self._log, self._on_done = log, on_done
         self._request: HeatRequest | None = None
@@ -144,7 +144,7 @@ class HeatCalibration:
             self._finish()
             return
         self._pressed_c = None
-        self._stimulator.schedule(self._request.profile, self._site, now_s + LEAD_S)
+        self._stimulator.schedule(self._request.profile, self.site, now_s + LEAD_S)
         if self._stimulator.pop_refusal():
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
         else:
@@ -162,7 +162,7 @@ class HeatCalibration:
             )
         elif kind == "heat_ended":
             self._waits, self._rated_c = "answer", self._request.profile.target_c
-            self._prompting.ask(self._scale, now_s, trial=self._n, level=self._request.kind, site=self._site)
+            self._prompting.ask(self._scale, now_s, trial=self._n, level=self._request.kind, site=self.site)
         else:
             self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
 
@@ -175,5 +175,5 @@ class HeatCalibration:
         self.found = result.temperatures
         self.is_on = False
         words = ", ".join(f"{celsius:.1f} °C for {k:g}" for k, celsius in result.temperatures.items())
-        self._log.log("calibrated_heat", f"{self._site}: {words}", result=result.model_dump(mode="json"))
+        self._log.log("calibrated_heat", f"{self.site}: {words}", result=result.model_dump(mode="json"))
         self._on_done(result)

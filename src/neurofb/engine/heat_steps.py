@@ -50,6 +50,7 @@ class HeatSteps:
             or due_s - now_s > LEAD_S
             or step.profile is None
             or step.site is None
+            or step.site != self._stimulator.site  # the operator has not confirmed it yet
         ):
             return
         if now_s - due_s > LATE_S:

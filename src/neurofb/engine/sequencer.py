@@ -16,6 +16,7 @@ from typing import Any
 from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.heat_steps import HeatSteps
 from neurofb.engine.planning import SessionPlan
+from neurofb.engine.probe_place import PROBE, ProbePlace
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.recorded_loop import RecordedLoop
 from neurofb.engine.session_log import SessionLog
@@ -34,6 +35,8 @@ _WAITS_FOR = {
     STREAM: "the EEG is lost, it goes on when that comes again",
     UNWATCHED: "a condition of heat does not hold, it goes on when it does again",
 }
+#: From the confirmation of a place that was waited for to what comes next: time to take the hands away. Assumed.
+SETTLE_S = 3.0
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
 #: So long before its end a baseline is tried, so that the end need not wait for it.
@@ -76,6 +79,7 @@ class Sequencer:
         self._stimulus_control, self.calibration, self.prompting = stimulus_control, calibration, prompting
         rules = StopRules(plan.protocol.stop)
         self._heat = HeatSteps(stimulus_control, recorded_loop, rules, session_log, self._set_message)
+        self.probe_place = ProbePlace(stimulus_control, calibration, session_log)
         #: Who or what has paused the session; it resumes when none is left.
         self._paused_by: set[str] = set()
         self.session = SessionState()
@@ -92,7 +96,7 @@ class Sequencer:
         self._pending_baseline: str | None = None
         self._collecting = False
         self._collecting_since_s = self._now_s = self.extended_s = 0.0
-        self._is_over = False
+        self._is_over = self._phase_is_closed = False
 
     # -- time --------------------------------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class Sequencer:
         self._change_state("running", "the session begins")
         self.start_s = now_s
         self.schedule = Schedule(self.timeline.steps, now_s)
+        self.probe_place.look(self.schedule, now_s)
 
     @property
     def is_running(self) -> bool:
@@ -137,6 +142,7 @@ class Sequencer:
             self._apply_rating(rating, now_s)
         if self.calibration is not None and self.calibration.is_on:
             self._calibrate(now_s)
+        self._go_on_at_place(now_s)
         self._heat.ask(self.schedule, now_s)
         if self._ends_baseline() and self.schedule.next_due_s - now_s < AHEAD_S:
             self._recorded_loop.start_trial_fit()
@@ -144,7 +150,7 @@ class Sequencer:
             self._heat.ask(self.schedule, now_s)  # a phase may begin with heat
             if self._heat.is_waiting(self.schedule):
                 return  # the guard answers, or a fault ends the session; until then the loop goes on
-            if now_s < self.schedule.next_due_s or self._needs_longer(now_s):
+            if now_s < self.schedule.next_due_s or self._needs_longer(now_s) or self._waits_for_probe(now_s):
                 continue
             due = self.schedule.pop_due(now_s)
             if due is None:
@@ -152,6 +158,7 @@ class Sequencer:
                 self._is_over = True
                 return
             self._run_step(due.step, due.due_s, now_s)
+        self.probe_place.look(self.schedule, now_s)
 
     def _start_pending(self) -> None:
         """Start the block or baseline that waited for the participant's own pipeline."""
@@ -193,6 +200,7 @@ class Sequencer:
 
     def _start_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
+        self._phase_is_closed = False
         self._heat.rules.start_block()
         self._session_log.log(
             "phase", f"{phase.name} ({phase.kind})", self._index, now_s,
@@ -208,7 +216,10 @@ class Sequencer:
         self._start_pending()
 
     def _end_phase(self) -> None:
-        """End what belongs to the phase that is on."""
+        """End what belongs to the phase that is on; nothing happens the second time."""
+        if self._phase_is_closed:
+            return
+        self._phase_is_closed = True
         for rating in self.prompting.end():
             event = rating.to_event()
             self._session_log.log_event(replace(event, time_s=min(event.time_s, self._now_s)))
@@ -229,7 +240,10 @@ class Sequencer:
         return self._collecting and (upcoming is None or upcoming.kind in ("phase", "end"))
 
     def _needs_longer(self, now_s: float) -> bool:
-        """Make a baseline longer that has too little clean EEG when its time is over."""
+        """Make a baseline longer that has too little clean EEG when its time is over, and a calibration that is on."""
+        if self.calibration is not None and self.calibration.is_on:
+            self.schedule.extend(PENDING_S)  # how long it takes was an estimate
+            return True
         if not self._ends_baseline():
             return False
         missing = self._recorded_loop.missing()
@@ -261,6 +275,23 @@ class Sequencer:
         return self.schedule.left_s + (on_s if on_s < float("inf") else 0.0)
 
     # -- heat --------------------------------------------------------------------------------------------------
+
+    def _waits_for_probe(self, now_s: float) -> bool:
+        """Pause before a step whose heat is at a place that nobody has confirmed; the phase before it ends."""
+        site = self.probe_place.lacking(self.schedule)
+        if site is None:
+            return False
+        upcoming = self.schedule.upcoming
+        if upcoming is not None and upcoming.kind == "phase":
+            self._end_phase()
+        self.pause(now_s, f"waits until the operator confirms that the probe is at {site!r}", PROBE)
+        return True
+
+    def _go_on_at_place(self, now_s: float) -> None:
+        """End the pause for the probe when it is at its place."""
+        if PROBE in self._paused_by and self.probe_place.lacking(self.schedule) is None:
+            self.resume(now_s, "the probe is at its place", PROBE)
+            self.schedule.extend(SETTLE_S)
 
     def _calibrate(self, now_s: float) -> None:
         assert self.calibration is not None
@@ -317,6 +348,10 @@ class Sequencer:
             raise WrongInput("the button means something in the method of limits only; to end heat use stop")
         self.calibration.button()
 
+    def place_probe(self, site: str, by: str) -> None:
+        """Apply the operator's confirmation that the probe is at a site."""
+        self.probe_place.confirm(site, by)
+
     def continue_phase(self, now_s: float) -> None:
         """Continue from a phase that waits for somebody."""
         if self.phase is None or not self.phase.waits:
@@ -335,6 +370,11 @@ class Sequencer:
         """End the session after this step."""
         self.ended = (kind, message)
         self._is_over = True
+
+    @property
+    def waits_for_probe(self) -> bool:
+        """Whether the session is paused until the operator confirms the place of the probe."""
+        return PROBE in self._paused_by
 
     @property
     def is_held(self) -> bool:
@@ -382,9 +422,10 @@ class Sequencer:
         Nothing starts before its time, which the pause has moved.
         """
         if by not in self._paused_by:
-            people = " and ".join(sorted(self._paused_by - set(_WAITS_FOR)))
+            waits_for = {**_WAITS_FOR, PROBE: "it goes on when the operator confirms the place of the probe"}
+            people = " and ".join(sorted(self._paused_by - set(waits_for)))
             reasons = [f"it is paused by {people}, and only who paused resumes"] if people else []
-            reasons += [words for key, words in _WAITS_FOR.items() if key in self._paused_by]
+            reasons += [words for key, words in waits_for.items() if key in self._paused_by]
             what = "; ".join(reasons) or "it is not paused"
             raise WrongInput(f"a session that is {self.session.state} cannot resume: {what}")
         self._paused_by.discard(by)

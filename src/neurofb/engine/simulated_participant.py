@@ -1,4 +1,5 @@
-"""A session without a person: a simulated headset, and a participant who feels, hears, answers and presses the button.
+"""A session without a person: a simulated headset, a participant who feels, hears, answers and presses the button, and
+an operator who puts the probe where it is to be.
 
 In: readings, feedback, prompts. Out: the head's temperature and gains, and commands as a person would send them.
 Kept: answers that are still being thought about, commands that nobody has read yet.
@@ -6,6 +7,7 @@ Kept: answers that are still being thought about, commands that nobody has read 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,26 @@ class SimulatedParticipant:
 
     def _send(self, name: str, **content: Any) -> None:
         self._commands.append(Command(name, content, "participant", self._uid).to_json())
+
+
+class SimulatedOperator:
+    """Confirms each place of the probe at once; a `Listener` that the session reads commands from.
+
+    ``wanted`` returns the place that is waited for. The record says who confirmed: ``simulated operator``.
+    """
+
+    def __init__(self, uid: str, wanted: Callable[[], str | None]) -> None:
+        self._uid, self._wanted = uid, wanted
+
+    def pop(self) -> list[str]:
+        """Return the confirmation of the place that is waited for."""
+        site = self._wanted()
+        if site is None:
+            return []
+        return [Command("placed", {"site": site}, "simulated operator", self._uid).to_json()]
+
+    def close(self) -> None:
+        """Do nothing: no stream is open."""
 
 
 def simulated_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head]:

@@ -29,6 +29,7 @@ from neurofb.status import (
     HeatStatus,
     LatencyStatus,
     PhaseStatus,
+    ProbeStatus,
     PromptStatus,
     RatingStatus,
     RecordingStatus,
@@ -123,6 +124,7 @@ class StatusBuilder:
             streams=self._session_log.outlet_uids,
             views=self._conditions.views.statuses(now_s),
             unmet=() if self._stimulus_control is None else tuple(self._conditions.unmet(now_s)),
+            probe=self._probe(),
         )
 
     def _latency_ms(self, now_s: float) -> LatencyStatus | None:
@@ -219,6 +221,12 @@ class StatusBuilder:
             limit=self._heading.budget,
             button=calibration is not None and calibration.limits_on,
         )
+
+    def _probe(self) -> ProbeStatus | None:
+        move = self._sequencer.probe_place.move
+        if move is None:
+            return None
+        return ProbeStatus(move.site, move.before, waits=self._sequencer.waits_for_probe)
 
     def _channels(self) -> dict[str, ChannelStatus]:
         pipeline = self._recorded_loop.loop.pipeline

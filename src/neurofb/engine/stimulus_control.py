@@ -15,13 +15,15 @@ from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.session_log import SessionLog
 from neurofb.errors import SafetyStop, StimulatorMissing
 from neurofb.events import Event
-from neurofb.stimulation.client import StimulatorClient
+from neurofb.stimulation.client import Reply, StimulatorClient
 from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C
 
 #: A stimulus is asked for so long before its time, if there is that much. Assumed: a thousand times what arming takes.
 LEAD_S = 1.0
+#: States in which the skin is or gets warm.
+HOT = ("armed", "rising", "plateau", "returning", "fault")
 #: A probe that is not at baseline by then after the end is in the record as it is. Assumed: twice ``guard.RETURN_S``.
 COOLING_S = 3.0
 
@@ -42,7 +44,7 @@ class StimulusController:
     Attributes
     ----------
     site : str or None
-        Where the stimulus is that was armed last.
+        Where somebody has confirmed the probe to be; None before that.
     last : Reading or None
         The newest.
     fault : str
@@ -67,10 +69,29 @@ class StimulusController:
         self.highest_c = float("-inf")
         self.is_given = False
         self._events: list[Event] = []
-        #: The request that is not answered yet, and its site.
+        #: Numbers of the requests that are not answered yet, with their sites: a stimulus, a place of the probe.
         self._asked: tuple[int, str] | None = None
+        self._placing: tuple[int, str] | None = None
         self._is_armed = self._is_aborting = self._is_closed = self._is_lost = self._is_let_go = False
         self._refusal = ""
+
+    # -- where the probe is ------------------------------------------------------------------------------------
+
+    def place(self, site: str, by: str) -> None:
+        """Pass on that the probe is at a site; ``site`` says so once the guard has taken it."""
+        self._placing = self._client.place(site, by), site
+        self._read_answers()
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether the guard has not answered yet where the probe is."""
+        return self._placing is not None
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether a stimulus is asked for, armed or on, as far as is known: nobody moves the probe then."""
+        is_on = self.last is not None and self.last.state in HOT
+        return self.is_unanswered or self.is_armed or is_on
 
     # -- the next stimulus -------------------------------------------------------------------------------------
 
@@ -111,12 +132,23 @@ class StimulusController:
 
     def _read_answers(self) -> None:
         for answer in self._client.pop_replies():
+            self._read_place(answer)
             asked = self._asked  # once: an abort in another thread forgets it
             if asked is None or answer.number != asked[0]:
                 continue
             self._asked, self._refusal = None, answer.refusal
             if not answer.refusal:
-                self._is_armed, self.site, self.highest_c = True, asked[1], float("-inf")
+                self._is_armed, self.highest_c = True, float("-inf")
+
+    def _read_place(self, answer: Reply) -> None:
+        """Take the place that the guard has taken; a refusal is logged."""
+        if self._placing is None or answer.number != self._placing[0]:
+            return
+        site, self._placing = self._placing[1], None
+        if answer.refusal:
+            self._log.log("refused", f"not done: {answer.refusal}", time_s=self._clock.now_s(), site=site)
+        else:
+            self.site = site
 
     # -- what goes on ------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from neurofb.chunk import FloatArray
 from neurofb.messages import STATUS
 from neurofb.screens.theme import Theme
 from neurofb.screens.widgets.bars import BudgetBars, TimelineBar
+from neurofb.screens.widgets.body_outline import ProbePanel
 from neurofb.screens.widgets.eeg_sweep import SPAN_S, EegSweep
 from neurofb.screens.widgets.head_map import HeadMap
 from neurofb.screens.widgets.live_mark import LiveMark
@@ -101,9 +102,11 @@ class OperatorScreen(QWidget):
         self.note.setPlaceholderText(wording("operator.mark_hint"))
         self.note.returnPressed.connect(self._mark)
         self.buttons = {name: self._button(name) for name in COMMANDS}
+        self.probe = ProbePanel(wording, theme, self._placed)
         self._lay_out()
         # Without asking back, wherever the cursor is.
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self._session.stop)
+        QShortcut(QKeySequence(Qt.Key.Key_F2), self, self._placed)
         QShortcut(QKeySequence("Ctrl++"), self, lambda: self.eeg.rescale(-1))
         QShortcut(QKeySequence("Ctrl+-"), self, lambda: self.eeg.rescale(1))
         self._timer = QTimer(self)
@@ -134,6 +137,7 @@ class OperatorScreen(QWidget):
         tone = "good" if STATUS not in snapshot.missing else "bad"
         clock_s = None if snapshot.status is None else snapshot.status.clock_s
         self.live_mark.show_status(clock_s, self._theme.tones[tone])
+        self.probe.show_step(found.probe)
         self.lines.setText(self._table(found.lines))
         self.timeline.show_pieces(found.pieces, found.at)
         self.bars.show_bars(found.bars)
@@ -170,6 +174,7 @@ class OperatorScreen(QWidget):
         for column, (layout, stretch) in enumerate(((left, 24), (middle, 46), (right, 30))):
             grid.addLayout(layout, 2, column)
             grid.setColumnStretch(column, stretch)
+        grid.addWidget(self.probe, 2, 1)  # over EEG and curves, while it is shown
         buttons = QHBoxLayout()
         for name in ("continue", "pause"):
             buttons.addWidget(self.buttons[name])
@@ -216,6 +221,10 @@ class OperatorScreen(QWidget):
         action = actions.get(name, lambda: self._session.send(name))
         button.clicked.connect(lambda: action())
         return button
+
+    def _placed(self) -> None:
+        if self.view.probe is not None:
+            self._session.send("placed", site=self.view.probe.site)
 
     def _pause(self) -> None:
         self._session.send("resume" if self.view.is_paused else "pause")

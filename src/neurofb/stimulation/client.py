@@ -92,6 +92,13 @@ class StimulatorClient(Protocol):
         """Return what is wrong with the device; nothing: an empty list."""
         ...
 
+    def place(self, site: str, by: str) -> int:
+        """Say that somebody confirms that the probe is at a site; return the number of the request.
+
+        The guard's answer is a ``Reply``, and an event ``probe_placed`` if it was taken.
+        """
+        ...
+
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
         """Ask for a stimulus at ``at_s`` on the engine's clock; return the number of the request.
 
@@ -204,6 +211,10 @@ class LocalClient:
         self._guard.step()
         self._write_news()
 
+    def place(self, site: str, by: str) -> int:
+        """Say that somebody confirms that the probe is at a site."""
+        return self._request(lambda: self._guard.place(site, by))
+
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
         """Ask for a stimulus at ``at_s``, at once if that is now; its answer is there when this returns."""
         number = self._request(lambda: self._guard.schedule(profile, site, at_s))
@@ -292,6 +303,10 @@ class WatchdogClient:
     def self_test(self) -> list[str]:
         """Return what is wrong with the device; nothing: an empty list."""
         return list(self._pipe.ask("self_test"))
+
+    def place(self, site: str, by: str) -> int:
+        """Say that somebody confirms that the probe is at a site."""
+        return self._request("place", self._clock.now_s() + ANSWER_S, site=site, by=by)
 
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
         """Ask for a stimulus at ``at_s``: answered before its time, or not given.

@@ -1,7 +1,7 @@
 """The guard: the only caller of a stimulator's driver, which may end a stimulus at any time.
 
-In: what the schedule asks (arm and fire, or schedule for both) and what anybody may ask (lower, end, abort), and the
-driver's readings.
+In: what the schedule asks (arm and fire, or schedule for both), where the operator says the probe is (place), what
+anybody may ask (lower, end, abort), and the driver's readings.
 Out: readings, events, and the thermal dose of each site. ``step`` is called every few ms; nothing waits.
 
 What it promises, with the device as ``capabilities`` describes it:
@@ -23,6 +23,7 @@ What it promises, with the device as ``capabilities`` describes it:
 - A probe that obeys is at baseline 0.5 s after an abort. A broken one (stuck, full power) cools passively once its
   power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
   itself (``Capabilities.link_s``); nothing in this computer can.
+- A stimulus is armed only at the site that was confirmed last (``place``), and charged there.
 - After an abort nothing is armed until the schedule calls ``reset`` at baseline. No method raises a target.
 - Nothing is armed or started, and what is on ends in order, while a condition of ``conditions`` does not hold: fresh
   EEG, a live recording, a person who watches. The engine's facts come with ``note_facts``.
@@ -142,6 +143,23 @@ class Guard:
             found.append(f"the probe reads {self._probe.measured_c:.1f} °C at rest; it should be at baseline")
         self._driver.abort()
         return found
+
+    def place(self, site: str, by: str = "") -> None:
+        """Take note that somebody confirms that the probe is at a site: heat is armed there only, and charged there.
+
+        Raises
+        ------
+        UnsafeHeat
+            If a stimulus is armed or on, or the probe is on its way back: nobody moves it then.
+        """
+        if not site.strip():
+            raise UnsafeHeat("the probe is at a place on the skin, such as 'left forearm'; found none")
+        if self.is_hot:
+            raise UnsafeHeat(
+                f"the probe cannot be at {site!r} now: heat is armed or on at {self._skin.site!r}; wait for its end"
+            )
+        before, self._skin.site = self._skin.site, site
+        self._log("probe_placed", f"the probe is at {site!r}, says {by or 'somebody'}", before=before, by=by)
 
     def arm(self, profile: HeatProfile, site: str) -> Ticket:
         """Prepare a stimulus; return the right to fire it once.
@@ -345,6 +363,11 @@ class Guard:
             found.append("heat was aborted; the schedule must reset it at baseline first")
         elif self._course is not None or self._return_since_s is not None:
             found.append("another stimulus is on; one ends before the next is armed")
+        if site.strip() and site != self._skin.site:
+            where = (
+                f"was confirmed at {self._skin.site!r}" if self._skin.site else "was confirmed nowhere yet"
+            )
+            found.append(f"the probe {where}; the operator confirms {site!r} first")
         found += self._unmet(self._clock.now_s())
         return found + self._abilities.too_steep(profile)
 
@@ -361,7 +384,6 @@ class Guard:
         if number is None:
             self._n_tickets += 1
             number, self._due_s = self._n_tickets, None
-        self._skin.site = site
         self._armed = Ticket(number, profile, site), driver_ticket
 
     def _call(self, what: str, action: Callable[[], object]) -> bool:

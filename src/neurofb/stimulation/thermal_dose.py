@@ -108,7 +108,7 @@ class DoseTracker:
     Attributes
     ----------
     site : str
-        The place under the probe; "" before the first stimulus is armed.
+        The place under the probe; "" before anybody has confirmed it.
     contact : float
         The dose of the present stimulus, as a fraction of the contact-burn limit.
     """

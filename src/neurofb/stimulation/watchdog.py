@@ -229,6 +229,8 @@ class Watchdog:
             case "schedule":
                 profile = HeatProfile(**request["profile"])
                 return guard.schedule(profile, request["site"], request["at_s"], request["answer_by_s"])
+            case "place":
+                return guard.place(request["site"], request["by"])
             case "reset":
                 return guard.reset()
             case "connect":

@@ -18,6 +18,7 @@ from neurofb.status import (
     FeatureStatus,
     FeedbackStatus,
     HeatStatus,
+    ProbeStatus,
     RatingStatus,
     RecordingStatus,
     SessionStatus,
@@ -25,6 +26,7 @@ from neurofb.status import (
     StreamStatus,
     ViewStatus,
 )
+from neurofb.views.body import BodyPlace, place_on_body
 from neurofb.views.contact_advice import Tone, advice, tone
 from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
@@ -74,6 +76,17 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeStep:
+    """The place where the operator is to put the probe and to confirm it."""
+
+    headline: str
+    site: str
+    #: None where the name does not say it: then no place is drawn.
+    place: BodyPlace | None
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorView:
     """Everything the operator's screen shows in words."""
 
@@ -91,6 +104,8 @@ class OperatorView:
     #: Commands that make sense now; ``stop`` and ``mark`` always do.
     enabled: frozenset[str] = frozenset({"stop", "mark"})
     is_paused: bool = False
+    #: None where the probe is at its place.
+    probe: ProbeStep | None = None
 
 
 def operator_view(
@@ -116,7 +131,22 @@ def operator_view(
         ratings=tuple(_rating(each, wording) for each in reversed(status.ratings[-RATINGS_SHOWN:])),
         enabled=_enabled(snapshot),
         is_paused=status.state == "paused",
+        probe=None if snapshot.is_over else probe_step(status.probe, wording),
     )
+
+
+def probe_step(probe: ProbeStatus | None, wording: Wording) -> ProbeStep | None:
+    """Return the place that waits for the operator's confirmation, in words and on the body."""
+    if probe is None:
+        return None
+    place = place_on_body(probe.site)
+    more = [
+        "" if probe.before is None else wording("operator.probe_before", site=probe.before),
+        wording("operator.probe_waits" if probe.waits else "operator.probe_first"),
+        "" if place is not None else wording("operator.probe_unknown"),
+    ]
+    headline = wording("operator.probe_put" if probe.before is None else "operator.probe_move")
+    return ProbeStep(headline, probe.site, place, tuple(filter(None, more)))
 
 
 def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> list[str]:
@@ -390,4 +420,6 @@ def _enabled(snapshot: Snapshot) -> frozenset[str]:
         enabled |= {"pause"}
     if status.phase is not None and status.phase.waits:
         enabled |= {"continue"}
+    if status.probe is not None:
+        enabled |= {"placed"}
     return frozenset(enabled)

@@ -183,6 +183,8 @@ class ParticipantView:
             early = "participant.aborted" if self._stop_s is None else "participant.stopped"
             key = "participant.ended" if done else early
             return Words(self._wording(key), self._wording("participant.thanks"))
+        if status.probe is not None and status.probe.waits:
+            return Words(self._wording("participant.paused"), self._wording("participant.probe_text"))
         if status.state == "paused":
             return Words(self._wording("participant.paused"), self._wording("participant.paused_text"))
         phase = status.phase
