@@ -55,6 +55,10 @@ STATUS_RATE_HZ = 5.0
 COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rating": (("prompt", "value"), ()),  # value: a number 0–100, a text for free text, or null for no answer
     "button": ((), ()),  # "now it hurts" in the method of limits: the temperature returns
+    "stop_heat": (
+        (),
+        (),
+    ),  # this stimulus ends at once, or is left out if it is about to come; the session goes on
     "stop": (("by",), ()),  # the stimulus ends at once and the session with it; by: participant or operator
     "pause": ((), ()),  # at once; a stimulus that is on ends
     "resume": ((), ()),  # only the pause ends: no stimulus starts before its own time
@@ -82,6 +86,8 @@ HEAT_WORDS = (
 
 #: No clock reads so many seconds: 30,000 years.
 LATEST_S = 1e12
+#: Commands that only lower: none is refused for its form, and none needs a session.
+STOPS = ("stop", "stop_heat")
 #: A longer document is no command: free text is cut at 2,000 letters.
 LONGEST = 16_000
 #: A higher counter is none: no sender sends so many.
@@ -106,7 +112,7 @@ class Command:
     by : str
         Who asks: ``participant``, ``operator`` or a program's own name.
     session : str
-        The uid of the session that is meant; empty for whichever hears it, which only a stop may be.
+        The uid of the session that is meant; empty for whichever hears it, which only ``STOPS`` may be.
     sender : str
         Which window or program, where several have the same role; its counter is its own.
     counter : int
@@ -137,7 +143,7 @@ class Command:
             If it is none, or one that would start or raise heat; the message says which and why.
         """
         name, by, session, content = _fields(text)
-        if name == "stop":  # whatever else it says: no stop is refused for its form
+        if name in STOPS:  # whatever else it says: no stop is refused for its form
             return cls(name, {}, by, session)
         sender, counter = str(content.pop("sender", "")), content.pop("counter", 0)
         content.pop("signature", None)

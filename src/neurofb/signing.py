@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurofb.errors import WrongFile, WrongInput
-from neurofb.messages import COMMANDS, Command
+from neurofb.messages import COMMANDS, STOPS, Command
 
 #: Who may send which commands, beside a stop, which anybody may. The participant's window cannot end a session in
 #: order, nor do what only the person who watches may.
@@ -40,7 +40,7 @@ MAY: Mapping[str, frozenset[str]] = {
     "sound": frozenset({"alive"}),
 }
 #: Commands that end or lower heat and need no signature.
-UNSIGNED = frozenset({"stop", "stop_heat"})
+UNSIGNED = frozenset(STOPS)
 KEY_BYTES = 32
 _MARK = ', "signature": "'
 _TAIL = len(_MARK) + 64 + len('"}')

@@ -125,7 +125,7 @@ class HeatStatus:
     used: Mapping[str, Number]
     #: The most that one site may have.
     limit: Number
-    #: Whether the space key means "now it hurts" (method of limits).
+    #: Whether "now it hurts" means something (method of limits).
     button: bool = False
 
 
@@ -263,12 +263,12 @@ class SessionStatus:
     warnings: tuple[str, ...]
     #: LSL's own ids of the engine's outlets, by name: a screen reads no other.
     streams: Mapping[str, str]
+    #: None where the probe is at its place.
+    probe: ProbeStatus | None
     #: The windows that have drawn this session.
     views: tuple[ViewStatus, ...] = ()
     #: Conditions of heat that do not hold, in words; empty in a session without heat.
     unmet: tuple[str, ...] = ()
-    #: None where the probe is at its place.
-    probe: ProbeStatus | None = None
 
     @property
     def is_over(self) -> bool:

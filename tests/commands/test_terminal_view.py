@@ -27,7 +27,7 @@ def test_picture_has_lines_of_the_operator_view():
         "Muse: flowing, 80000 samples, 0 missing",
         "TP9 AF7 AF8 TP10",
         "███████████████░░░░",
-        "Esc or s: STOP   p: pause",
+        "Esc or s: END THE SESSION   Space: stop this heat   p: pause",
     ):
         assert words in shown, words
 

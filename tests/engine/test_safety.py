@@ -65,6 +65,10 @@ name = "finding"
 kind = "calibration"
 duration_s = 200.0
 [[phases]]
+name = "move"
+kind = "pause"
+duration_s = 20.0
+[[phases]]
 name = "heat"
 kind = "heat"
 [phases.trials]

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from neurofb.protocol.checks.order_check import MOVE_S
+
 T = TypeVar("T")
 
 SITES = ("left forearm", "right forearm", "left calf", "right calf")
@@ -129,11 +131,15 @@ class DrawnSession:
     @property
     def lasts_s(self) -> float:
         """About how long the session is by its plan."""
+        moves_s = MOVE_S * (self.sites > 1) * (self.blocks - 1 + self.calibrates)
         if self.calibrates:
-            return 75.0
+            return 75.0 + moves_s
         heat_s = max(plateau_s for _, plateau_s in self.levels) + 18.0 / min(self.return_c_per_s, 18.0) + 1.0
         return (
-            2.0 * self.waits + 9.5 * self.trains + self.blocks * self.trials * (heat_s + self.relief_s + 1.0)
+            2.0 * self.waits
+            + 9.5 * self.trains
+            + self.blocks * self.trials * (heat_s + self.relief_s + 1.0)
+            + moves_s
         )
 
     def smaller(self) -> Iterator[DrawnSession]:
@@ -169,6 +175,8 @@ class DrawnSession:
         if self.calibrates:
             parts.append('[[phases]]\nname = "finding"\nkind = "calibration"\nduration_s = 100.0\n')
         for block in range(self.blocks):
+            if self.sites > 1 and (block or self.calibrates):
+                parts.append(_MOVE.replace("move", f"move_{block}"))
             kind = 'kind = "training"\nfeedback = "rest"' if self.trains else 'kind = "heat"'
             ratings = 'ratings = ["intensity"]\n' if self.asks else ""
             parts.append(
@@ -246,7 +254,7 @@ def _protocol(seed: int) -> DrawnSession:
         trains=trains,
         trials=1 if trains or blocks == 2 else draw.count(1, 2),
         blocks=blocks,
-        relief_s=draw.one_of((8.01, 2.0)) if sites > 2 and rotation == "by trial" else 8.01,
+        relief_s=MOVE_S + 0.01 if sites > 1 and rotation == "by trial" else 8.01,
         asks=draw.chance(0.7),
         waits=draw.chance(0.2),
         rater=draw.one_of(RATERS),
@@ -311,6 +319,7 @@ feature = "frontal_midline_theta"
 least_s = 3.0
 longest_s = 8.0
 """
+_MOVE = f'[[phases]]\nname = "move"\nkind = "pause"\nduration_s = {MOVE_S}\n'
 _CALIBRATION = """[calibration]
 limits_n = 1
 limits_c_per_s = 4.0

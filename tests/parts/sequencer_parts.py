@@ -9,16 +9,19 @@ from types import SimpleNamespace
 from neurofb.clock import ManualClock
 from neurofb.devices import load_profile
 from neurofb.engine.assembly import _calibration
+from neurofb.engine.heat_conditions import HeatConditions
 from neurofb.engine.planning import Asked, SessionPlan
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.sequencer import Sequencer
 from neurofb.engine.stimulus_control import StimulusController
+from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.events import Event
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.ratings import SimulatedRater
 from neurofb.protocol.timeline import expand
 from neurofb.stimulation.client import LocalClient
+from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.thermal_dose import SiteLedger
@@ -64,11 +67,17 @@ class HeatSession:
         heat = protocol.heat
         assert heat is not None
         self.act, self.clock, self.events = act, ManualClock(START_S), Events()
-        self.guard = Guard(SimulatedThermode(self.clock), heat.envelope, self.clock, SiteLedger())
+        self.guard = Guard(
+            SimulatedThermode(self.clock), heat.envelope, self.clock, SiteLedger(), required=NOTHING
+        )
         self.guard.connect()
         asked = Asked("made", "simulated", "P01", data=data, simulate=True)
         plan = SessionPlan(asked, protocol, load_profile("simulated"), expand(protocol))
-        self.stimulus = StimulusController(LocalClient(self.guard), self.events, self.clock)
+        conditions = HeatConditions(
+            NOTHING, lambda _now_s: SimpleNamespace(is_alive=True), ViewHeartbeats(lambda: True)
+        )
+        client = LocalClient(self.guard, self.clock)
+        self.stimulus = StimulusController(client, self.events, self.clock, conditions)
         self.rater = SimulatedRater(1)
         self.prompting = Prompting(self.events)
         calibration = _calibration(plan, self.stimulus, self.prompting, self.events)

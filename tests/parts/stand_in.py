@@ -90,6 +90,7 @@ def status_document(uid: str = "u", **changes: Any) -> dict[str, Any]:
         "ended": None,
         "warnings": [],
         "streams": {},
+        "probe": None,
     }
     for key, value in copy.deepcopy(changes).items():
         if isinstance(value, dict) and isinstance(document.get(key), dict):

@@ -75,6 +75,8 @@ class Bench:
 
     def fire(self, profile, in_s=0.05, site=SITE):
         """Arm a stimulus, wait until the probe is at its baseline, and fire it."""
+        if site != self.guard._skin.site:
+            self.guard.place(site)
         ticket = self.guard.arm(profile, site)
         self.site = site
         if profile.baseline_c != self.baseline_c:

@@ -30,11 +30,10 @@ from neurofb.engine.engine import Outcome
 from neurofb.engine.planning import Asked, plan_session
 from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing
 from neurofb.events import Event
-from neurofb.messages import COMMAND_KEYS, COMMANDS, Command
+from neurofb.messages import COMMANDS, Command
 from neurofb.signing import CommandGate, Refused, SessionKey, Signer
 from neurofb.stimulation import client, watchdog, watchdog_pipe
 from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
-from neurofb.stimulation.guard import Guard
 
 START_S = 1000.0
 DEVICE = str(Path(__file__).with_name("two-channels.toml"))
@@ -335,6 +334,9 @@ class People:
     def hear(self, event: Event) -> None:
         """Take note of an event; answer a question."""
         self.events.append(event)
+        if event.kind == "probe_placed" and event.details["by"] == "simulated operator":
+            assert self.world.device is not None
+            self.world.device.sites.append(event.details["site"])
         if event.kind != "prompt":
             return
         self._prompt = str(event.details["prompt"])
@@ -409,8 +411,6 @@ class People:
 
     def _place(self, operator: Window, now_s: float) -> list[str]:
         """Put the probe where it is asked for, after a while, and confirm it."""
-        if "placed" not in COMMAND_KEYS:
-            return []
         move = self.assembled.sequencer.probe_place.move
         if move is None:
             self._asked_s = None
@@ -491,7 +491,6 @@ def play(drawn: DrawnSession, data: Path) -> Played:
         participant=PARTICIPANT,
         seed=drawn.seed,
         data=data,
-        simulate="placed" not in COMMAND_KEYS,
         unattended=drawn.unattended,
         thermode_faults=drawn.device_faults,
     )
@@ -543,20 +542,11 @@ def _instead(world: World, streams: list[PretendedStream]) -> Iterator[None]:
             return client.open_stimulator(kind, envelope=envelope, clock=clock, **how)
         return client.WatchdogClient(kind, envelope, clock, **how)
 
-    arm = Guard.arm
-
-    def arm_and_note(guard: Guard, profile: Any, site: str) -> Any:
-        assert world.device is not None
-        if "placed" not in COMMAND_KEYS:
-            world.device.sites.append(site)
-        return arm(guard, profile, site)
-
     with contextlib.ExitStack() as patches:
         for where, name, instead in (
             (client, "make_driver", make_driver),
             (watchdog, "make_driver", make_driver),
             (client, "WatchdogPipe", pipe),
-            (Guard, "arm", arm_and_note),
         ):
             patches.enter_context(mock.patch.object(where, name, instead))
         patches.enter_context(mock.patch("neurofb.engine.assembly.open_source", open_source))

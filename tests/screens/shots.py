@@ -109,7 +109,7 @@ class Pretended:
     def send(self, *asked: Any, **more: Any) -> None:
         """Nobody listens."""
 
-    stop = rate = send
+    stop = stop_heat = rate = send
 
 
 def heat(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,8 +161,8 @@ def participant(
     return screen.grab()
 
 
-def operator() -> QPixmap:
-    """Return the operator's screen in the middle of a block."""
+def operator(**more: Any) -> QPixmap:
+    """Return the operator's screen in the middle of a block, with some more of the status changed."""
     channels = {label: {"state": "ok", "why": "", "out": False} for label in LABELS}
     channels["T7"] |= {"state": "flat", "out": True}
     channels["F8"] |= {"state": "noisy"}
@@ -170,6 +170,7 @@ def operator() -> QPixmap:
         "heat": {"state": "plateau", "target_c": 46.0, "measured_c": 45.9, "used": {"left forearm": 0.46}},
         "step": {"kind": "heat", "level": "moderate", "trial": 2},
         "stream": {"name": "amplifier", "rate_hz": RATE_HZ},
+        **more,
         "ratings": [
             {"scale": "intensity", "trial": 1, "level": "warm", "value": 21.0},
             {"scale": "unpleasantness", "trial": 1, "level": "warm", "value": 12.0},
@@ -208,9 +209,9 @@ def setup() -> QPixmap:
 
 
 def side_by_side(pictures: list[QPixmap]) -> QPixmap:
-    """Return four pictures as one."""
+    """Return pictures as one, two in a row."""
     width, height = 640, 360
-    sheet = QPixmap(2 * width, 2 * height)
+    sheet = QPixmap(2 * width, (len(pictures) + 1) // 2 * height)
     painter = QPainter(sheet)
     for i, picture in enumerate(pictures):
         at = QPoint(i % 2 * width, i // 2 * height)
@@ -230,12 +231,28 @@ def main(folder: Path) -> int:
                 participant(0.1),
                 participant(0.5, usable=0.0),
                 participant(
+                    None,
+                    step={"kind": "calibration", "level": None, "trial": None},
+                    heat={"state": "rising", "button": True},
+                    phase={"kind": "calibration", "text": "Now we look for the temperature that suits you."},
+                ),
+                participant(
                     None, step={"kind": "cue", "level": "moderate", "end_s": 318.0, "start_s": 306.0}
                 ),
                 participant(0.6, dark=False, answer=True, prompt=prompt()),
+                participant(
+                    None,
+                    feedback={"on": False},
+                    phase={"waits": True, "text": "We begin when you are ready."},
+                ),
             ]
         ),
         "operator": operator(),
+        "operator-probe": operator(
+            heat={"used": {"left forearm": 0.46}},
+            step={"kind": "pause", "level": None, "trial": None},
+            probe={"site": "left forearm, middle", "before": "left forearm, near the elbow", "waits": False},
+        ),
         "setup": setup(),
     }
     for name, picture in pictures.items():

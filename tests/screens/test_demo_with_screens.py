@@ -56,7 +56,7 @@ def test_demo_continues_without_screens_and_stops_by_key(display, tmp_path):
             if "heat_fired" in line:
                 # Without a window manager, keys go to the window below the pointer: the newest lies on top.
                 subprocess.run(
-                    ["xdotool", "mousemove", "200", "200", "key", "space"], env=environment, check=True
+                    ["xdotool", "mousemove", "200", "200", "key", "Escape"], env=environment, check=True
                 )
         code = session.wait(timeout=30)
         told = "".join(lines)

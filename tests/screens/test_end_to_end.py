@@ -293,7 +293,7 @@ def test_stop_key_ends_heat_session_and_hanging_window(display, sit):
     desk.find()
     until(desk, "heat_plateau")
     desk.freeze("operator")
-    until(desk, "heat_aborted", lambda: desk.press("participant", "space"), 0.3)
+    until(desk, "heat_aborted", lambda: desk.press("participant", "Escape"), 0.3)
     assert desk.end() == 4, desk.text
 
     stops = [each["details"] for each in desk.recorded("command")]

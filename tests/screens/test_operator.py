@@ -57,6 +57,9 @@ class FakeSession:
     def report_drawn(self, clock_s):
         self.drawn.append(clock_s)
 
+    def stop_heat(self):
+        self.sent.append(("stop_heat", {}))
+
     def has_listeners(self):
         return True
 
@@ -86,9 +89,10 @@ def click(qtbot, button):
 
 def test_each_button_sends_its_command(screen, fake_session, qtbot):
     see(screen, fake_session, phase={"waits": True})
-    for name in ("continue", "pause", "end", "stop"):
+    names = ["continue", "pause", "end", "stop_heat", "stop"]
+    for name in names:
         click(qtbot, screen.buttons[name])
-    assert [name for name, _ in fake_session.sent] == ["continue", "pause", "end", "stop"]
+    assert [name for name, _ in fake_session.sent] == names
     see(screen, fake_session, state="paused")
     assert screen.buttons["pause"].text() == "Resume"
     click(qtbot, screen.buttons["pause"])
@@ -123,6 +127,7 @@ def test_buttons_are_disabled_by_state_except_stop(screen, fake_session, qtbot):
         "pause",
         "mark",
         "end",
+        "stop_heat",
         "stop",
     ]
 
@@ -304,3 +309,14 @@ def test_unknown_place_of_probe_is_named_and_not_drawn(screen, fake_session):
     assert screen.probe.site.text() == "P-spot 3"
     assert not screen.probe.outline.isVisible()
     assert "It was at: left forearm" in screen.probe.more.text()
+
+
+@pytest.mark.parametrize("changes", [{}, {"state": "paused"}, {"heat": {"state": "plateau"}}, {"heat": None}])
+@pytest.mark.parametrize("in_note", [True, False])
+def test_keys_of_the_operator_mean_the_same_everywhere(qtbot, screen, fake_session, changes, in_note):
+    see(screen, fake_session, **changes)
+    target = screen.note if in_note else screen
+    for key in (Qt.Key.Key_F4, Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Escape):
+        qtbot.keyClick(target, key)
+    has_heat = changes.get("heat", {}) is not None
+    assert fake_session.sent == [("stop_heat", {})] * has_heat + [("stop", {})]

@@ -8,7 +8,7 @@ pytest.importorskip("PySide6", reason="the screens need Qt: pip install 'neurofb
 
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QKeyEvent
 from screen_parts import most_changes_per_s
 from stand_in import prompt, status
 
@@ -46,6 +46,9 @@ class FakeSession:
     def stop(self):
         self.sent.append(("stop", None))
 
+    def stop_heat(self):
+        self.sent.append(("stop_heat", None))
+
     def rate(self, prompt, value):
         self.sent.append((prompt, value))
 
@@ -64,10 +67,10 @@ def screen(qtbot, fake_session):
     return screen
 
 
-def see(screen, fake_session, seconds=2.0, **changes):
+def see(screen, fake_session, seconds=2.0, frame_s=1 / 60, **changes):
     fake_session.changes = changes
-    for _ in range(round(60 * seconds)):
-        fake_session.now_s += 1 / 60
+    for _ in range(round(seconds / frame_s)):
+        fake_session.now_s += frame_s
         screen.tick()
 
 
@@ -86,21 +89,143 @@ def test_escape_and_stop_area_always_stop(screen, fake_session, qtbot, changes):
     assert fake_session.sent == [("stop", None)] * 2
 
 
-@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace])
-def test_many_keys_stop_during_heat(screen, fake_session, qtbot, key):
+#: What a session may be doing, and what is asked then.
+SCENES = {
+    "rest": {},
+    "cue": {"step": {"kind": "cue", "level": "warm"}},
+    "anticipation": {"step": {"kind": "anticipation"}, "heat": {"state": "armed"}},
+    "heat": {"step": {"kind": "heat"}, "heat": {"state": "plateau"}},
+    "relief": {"step": {"kind": "relief"}},
+    "ramp": {"step": {"kind": "calibration"}, "heat": {"state": "rising", "button": True}},
+    "line": {"prompt": prompt()},
+    "choice": {"prompt": prompt("probe")},
+    "line in heat": {"prompt": prompt(), "heat": {"state": "plateau"}},
+    "instruction": {"phase": {"waits": True}},
+    "paused": {"state": "paused"},
+    "no heat": {"heat": None},
+    "no heat, instruction": {"heat": None, "phase": {"waits": True}},
+}
+ASKS = ("line", "choice", "line in heat")
+WAITS = ("instruction", "no heat, instruction")
+Key = Qt.Key
+#: What each key does: a name sent, or "" for nothing; by scene where it is not the same everywhere.
+MEANINGS = {
+    Key.Key_Escape: "stop",
+    Key.Key_Space: "stop_heat",
+    Key.Key_4: "stop_heat",
+    Key.Key_Period: "stop_heat",
+    Key.Key_3: "button",
+    Key.Key_Return: "go on",
+    Key.Key_Enter: "go on",
+    Key.Key_2: "go on",
+    Key.Key_Delete: "decline",
+    **dict.fromkeys((Key.Key_1, Key.Key_Left, Key.Key_Right, Key.Key_Up, Key.Key_Down), "move"),
+    **dict.fromkeys((Key.Key_PageUp, Key.Key_PageDown), "move"),
+    **dict.fromkeys((Key.Key_S, Key.Key_Backspace, Key.Key_B, Key.Key_Tab, Key.Key_5, Key.Key_F4), "nothing"),
+}
+
+
+def sent_by(meaning, scene):
+    """Return what a key sends in a scene."""
+    has_heat = not scene.startswith("no heat")
+    return {
+        "stop": ["stop"],
+        "stop_heat": ["stop_heat"] if has_heat else [],
+        "button": ["button"] if scene == "ramp" else [],
+        "go on": ["continue"] if scene in WAITS else [],
+        "decline": ["p1"] if scene in ASKS else [],
+    }.get(meaning, [])
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_each_key_has_its_one_meaning_in_each_scene(screen, fake_session, qtbot, scene):
+    """Space was "now it hurts" in calibration and ended the session in trials; Return answered and ended it."""
+    for key, meaning in MEANINGS.items():
+        changes = dict(SCENES[scene])
+        if "prompt" in changes:  # a new question for each key
+            changes["prompt"] = {**changes["prompt"], "id": "p1"}
+            screen.view.rating.answered.clear()
+            see(screen, fake_session, 1.5, 0.1, prompt=None)
+        see(screen, fake_session, 1.5, 0.1, **changes)
+        before = screen.view.rating.value, screen.view.rating.choice
+        fake_session.sent.clear()
+        qtbot.keyClick(screen, key)
+        assert [name for name, _ in fake_session.sent] == sent_by(meaning, scene), key
+        moved = (screen.view.rating.value, screen.view.rating.choice) != before
+        assert moved == (meaning == "move" and scene in ASKS), key
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_points_do_what_keys_do(screen, fake_session, qtbot, scene):
+    see(screen, fake_session, **SCENES[scene])
+    middle = ("continue_area", "go on") if scene in WAITS else ("hurts_area", "button")
+    for area, meaning in (("stop_area", "stop"), ("stop_heat_area", "stop_heat"), middle):
+        fake_session.sent.clear()
+        qtbot.mouseClick(screen, Qt.MouseButton.LeftButton, pos=at(getattr(screen, area)))
+        assert [name for name, _ in fake_session.sent] == sent_by(meaning, scene), area
+
+
+def test_areas_do_not_overlap(screen, fake_session):
     see(screen, fake_session)
-    qtbot.keyClick(screen, key)
+    where = screen.question_places
+    stops = [screen.stop_area, screen.stop_heat_area]
+    assert not any(
+        stop.intersects(box) for stop in stops for box in (screen.continue_area, screen.hurts_area)
+    )
+    assert not stops[0].intersects(stops[1])
+    assert not any(
+        stop.intersects(box) for stop in stops for box in (where.confirm, where.decline, where.line)
+    )
+
+
+def test_one_return_after_onset_aborts_nothing(screen, fake_session, qtbot):
+    see(screen, fake_session, heat={"state": "rising"}, step={"kind": "heat"})
+    qtbot.keyClick(screen, Qt.Key.Key_Return)
     assert fake_session.sent == []
-    see(screen, fake_session, heat={"state": "plateau"})
-    qtbot.keyClick(screen, key)
-    assert fake_session.sent == [("stop", None)]
 
 
-def test_space_key_is_button_in_method_of_limits(screen, fake_session, qtbot):
-    see(screen, fake_session, heat={"state": "rising", "button": True})
+def test_held_keys_send_once(screen, fake_session, qtbot):
+    see(screen, fake_session, heat={"state": "rising", "button": True}, phase={"waits": True})
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_3, Qt.Key.Key_Return):
+        for text in (QKeyEvent.Type.KeyPress,) * 3:
+            event = QKeyEvent(text, key, Qt.KeyboardModifier.NoModifier, "", True)
+            screen.keyPressEvent(event)
+    assert fake_session.sent == []
+
+
+def test_stopped_heat_says_so_and_shows_relief(screen, fake_session, qtbot):
+    on = {"step": {"kind": "heat"}, "heat": {"state": "plateau"}}
+    see(screen, fake_session, **on)
+    assert screen.picture.sign.kind == "heat"
     qtbot.keyClick(screen, Qt.Key.Key_Space)
-    qtbot.keyClick(screen, Qt.Key.Key_S)
-    assert fake_session.sent == [("button", None), ("stop", None)]
+    see(screen, fake_session, 0.8, **on)
+    assert screen.picture.words.headline == "This heat is being stopped."
+    see(screen, fake_session, 2.0, **on)
+    assert "take your arm away" in screen.picture.words.text
+    see(screen, fake_session, 2.0, step={"kind": "heat"}, heat={"state": "baseline"})
+    assert (screen.picture.sign.kind, screen.picture.words.headline) == ("relief", "")
+    see(screen, fake_session, 2.0, step={"kind": "rest"})
+    see(screen, fake_session, 2.0, **on)
+    assert screen.picture.sign.kind == "heat"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_hints_name_every_key(language):
+    wording = Wording(language)
+    named = {
+        "participant.stop_hint": ["Esc"],
+        "participant.stop_heat_hint": ["Space" if language == "en" else "Leertaste", "4"],
+        "participant.hurts_hint": ["3"],
+        "participant.continue_hint": ["Enter" if language == "en" else "Eingabetaste", "2"],
+        "rating.hint_vas": ["←", "→", "1", "2"],
+        "rating.hint_probe": ["↑", "↓", "1", "2"],
+        "rating.decline": ["Delete" if language == "en" else "Entf"],
+        "operator.stop": ["Esc"],
+        "operator.stop_heat": ["F4"],
+        "operator.placed": ["F2"],
+    }
+    for key, words in named.items():
+        assert all(word in wording(key) for word in words), key
 
 
 def test_vas_is_answered_by_keys(screen, fake_session, qtbot):

@@ -38,6 +38,7 @@ class Bedside:
         self.device = DeviceOfItsOwn(self.clock)
         self.guard = Guard(self.device, Envelope(), self.clock, required=NOTHING)
         self.guard.connect()
+        self.guard.place(SITE)
         self.truth = 0.0
 
     def fire(self, profile):

@@ -183,7 +183,6 @@ def test_the_interval_is_kept_at_each_place():
     bench.guard.fire(ticket, ended_s + 8.1)
     bench.run_to_rest(20.0)
     assert bench.said("heat_fired")[1].time_s >= ended_s + 8.0
-    bench.guard.place("right forearm")
     bench.fire(PROFILE, site="right forearm")
     bench.run_to_rest()
     assert len(bench.said("heat_fired")) == 3

@@ -21,6 +21,7 @@ def test_stop_begins_at_the_measured_temperature(from_c: float, monkeypatch) -> 
     client = LocalClient(Guard(SimulatedThermode(clock), Envelope(), clock, required=NOTHING), clock)
     client.connect()
     monkeypatch.setattr("time.sleep", lambda _: clock.advance(0.002))
+    client.place("arm", "operator")
     client.schedule(plateau(from_c), "arm", 0.05)
     while not any(event.kind == "heat_plateau" for event in client.pop_events()):
         clock.advance(0.002)

@@ -45,6 +45,8 @@ def counted(thermode=CountedThermode, **how):
     bench.thermode = thermode(bench.clock)
     bench.guard = Guard(bench.thermode, bench.envelope, bench.clock, SiteLedger({SITE: bench.used}), NOTHING)
     bench.guard.connect()
+    bench.guard.place(SITE)
+    bench.guard.pop_events()
     return bench
 
 
@@ -181,6 +183,7 @@ def test_end_without_arrival_is_said_once_and_latches():
     with pytest.raises(UnsafeHeat, match="the schedule must reset it at baseline first"):
         bench.guard.arm(PROFILE, "right forearm")
     bench.guard.reset()
+    bench.guard.place("right forearm")
     bench.guard.arm(PROFILE, "right forearm")
 
 
@@ -191,6 +194,7 @@ def test_probe_back_in_time_latches_nothing_after_end():
     bench.guard.end("button")
     bench.run(3.0)
     assert "heat_fault" not in bench.kinds()
+    bench.guard.place("right forearm")
     bench.guard.arm(PROFILE, "right forearm")
 
 

@@ -40,7 +40,7 @@ def test_operator_view_of_a_running_session():
     assert found.ratings == ("intensity, trial 1 (warm): 21",)
     assert found.advice == ("all electrodes are well",)
     assert found.banner is None
-    assert found.enabled == {"stop", "mark", "end", "pause"}
+    assert found.enabled == {"stop", "mark", "end", "pause", "stop_heat"}
 
 
 def test_timeline_pieces_are_shares_of_its_length():
@@ -90,10 +90,14 @@ def test_operator_view_before_the_first_status():
 @pytest.mark.parametrize(
     "known, more",
     [
-        ({"state": "paused"}, {"end", "resume"}),
+        ({"state": "paused"}, {"end", "resume", "stop_heat"}),
         ({"state": "finished"}, set()),
-        ({"phase": {"waits": True}}, {"end", "pause", "continue"}),
-        ({"state": "preparing"}, {"end"}),
+        ({"phase": {"waits": True}}, {"end", "pause", "continue", "stop_heat"}),
+        ({"state": "preparing", "heat": None}, {"end"}),
+        (
+            {"probe": {"site": "left hand", "before": None, "waits": True}},
+            {"end", "pause", "stop_heat", "placed"},
+        ),
     ],
 )
 def test_enabled_commands_by_state(known, more):

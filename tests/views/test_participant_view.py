@@ -128,13 +128,12 @@ def test_sign_of_each_step(step, words):
 
 
 def test_heat_and_button_flags_of_the_picture():
+    without = settle(ParticipantView(WORDING), status=status(heat=None))
     quiet = settle(ParticipantView(WORDING), status=status())
-    hot = settle(ParticipantView(WORDING), status=status(heat={"state": "rising"}))
     limits = settle(ParticipantView(WORDING), status=status(heat={"button": True}))
-    assert (quiet.heat, hot.heat, quiet.button, limits.button) == (False, True, False, True)
-    assert "Space" in hot.stop_hint
-    assert "Space" not in quiet.stop_hint
-    assert "Press Space" in limits.words.text
+    assert (without.heat, quiet.heat, quiet.button, limits.button) == (False, True, False, True)
+    assert (without.heat_opacity, quiet.heat_opacity, limits.button_opacity) == (0.0, 1.0, 1.0)
+    assert "Press 3" in limits.words.text
 
 
 def test_unconfirmed_stop_tells_the_participant_what_to_do():

@@ -51,6 +51,7 @@ def test_unsigned_command_is_refused(name):
         "rating": {"prompt": "p1", "value": 2},
         "mark": {"text": "a"},
         "alive": {"view": "operator", "drew_s": 1.0},
+        "placed": {"site": "left hand"},
     }.get(name, {})
     assert gate.admit(Command(name, content, "operator", UID).to_json()) is None
     words = (

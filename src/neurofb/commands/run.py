@@ -131,8 +131,9 @@ class Presentation:
 def command(seed: int | None, **words: Any) -> None:
     """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.
 
-    Keys: Esc or s stops at once, p pauses, q ends, m marks, w opens windows that are gone.
-    Ctrl-C ends in order, the stimulus first.
+    Keys: Esc or s ends the session at once, Space stops this heat only, y confirms the place of the probe, h says "now
+    it hurts", digits and Enter rate, c continues, p pauses and resumes, m marks, w opens windows that are gone, q ends
+    in order. Ctrl-C ends in order, the stimulus first.
     """
     from neurofb.engine.planning import Asked
 

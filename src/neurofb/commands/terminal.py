@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,8 +23,25 @@ from neurofb.messages import Command
 if TYPE_CHECKING:
     from neurofb.status import SessionStatus
 
-#: Esc, and s.
+#: Esc, and s: they end the session at once.
 STOP_KEYS = ("\x1b", "s", "S")
+#: From the code of a key on Windows to the letter that a POSIX terminal sends.
+_ON_WINDOWS = {"\x08": "\x7f"}
+#: On Windows a key without a letter comes as one of these and a second code.
+_TWO_CODES = ("\x00", "\xe0")
+#: How often a terminal without a wait for keys is looked at.
+LOOK_EVERY_S = 0.05
+_CTRL_C = "\x03"
+#: Keys that answer a question, beside digits: Enter sends what was typed, Backspace takes a digit back.
+_TYPED = ("\r", "\n", "\x7f")
+#: Keys that always send the same: the command, who sends it, and its content.
+_PLAIN: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    " ": ("stop_heat", "operator", {}),
+    "h": ("button", "participant", {}),
+    "c": ("continue", "operator", {}),
+    "m": ("mark", "operator", {"text": "marked by key"}),
+    "q": ("end", "operator", {}),
+}
 #: Events that a person who reads lines wants to see.
 TOLD = (
     "phase",
@@ -149,24 +167,21 @@ class Keys:
         """Nothing is kept open here; ``reading`` gives the terminal back."""
 
     def press(self, key: str) -> None:
-        """Act on a key."""
+        """Act on a key; each has one meaning through the whole session."""
         if key in STOP_KEYS:
             self._on_stop()
             self._queue("stop", by="operator")
-        elif self.prompt is not None and (key.isdigit() or key in "\r\n\x7f"):
-            self._type(key)
+        elif key in _TYPED or key.isdigit():
+            if self.prompt is not None:
+                self._type(key)
+        elif key == "y":
+            if self.site is not None:
+                self._queue("placed", site=self.site)
         elif key == "p":
             self._queue("resume" if self.is_paused else "pause")
-        elif key in ("c", "\r", "\n"):
-            self._queue("continue")
-        elif key in ("b", " "):
-            self._queue("button", by="participant")
-        elif key == "y" and self.site is not None:
-            self._queue("placed", site=self.site)
-        elif key == "m":
-            self._queue("mark", text="marked by key")
-        elif key == "q":
-            self._queue("end")
+        elif key in _PLAIN:
+            name, by, content = _PLAIN[key]
+            self._queue(name, by=by, **content)
         elif key in self.actions:
             self.actions[key]()
 
@@ -189,9 +204,56 @@ class Keys:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """Read the terminal key by key while this lasts; nothing happens where there is no terminal."""
-        if not sys.stdin.isatty() or os.name != "posix":
+        if not sys.stdin.isatty():
             yield
-            return
+        elif os.name == "posix":
+            with self._reading_posix():
+                yield
+        else:
+            import msvcrt
+
+            with self._reading_windows(msvcrt):
+                yield
+
+    @contextlib.contextmanager
+    def _reading_windows(self, console: Any) -> Iterator[None]:
+        """Read a Windows console; ``console`` is the module ``msvcrt``, or what stands in for it."""
+        while console.kbhit():  # typed before the session was ready: only a stop was meant for it
+            key = self._windows_key(console)
+            if key in STOP_KEYS:
+                self.press(key)
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self._read_windows, args=(console, stop), name="neurofb-keys", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=1.0)
+
+    def _read_windows(self, console: Any, stop: threading.Event) -> None:
+        while not stop.is_set():
+            while console.kbhit():
+                key = self._windows_key(console)
+                if key == _CTRL_C:
+                    signal.raise_signal(signal.SIGINT)
+                elif key:
+                    self.press(key)
+            stop.wait(LOOK_EVERY_S)
+
+    @staticmethod
+    def _windows_key(console: Any) -> str:
+        """Return the key that was pressed as a POSIX terminal sends it; "" for one without a letter."""
+        key = console.getwch()
+        if key in _TWO_CODES:
+            console.getwch()
+            return ""
+        return _ON_WINDOWS.get(key, str(key))
+
+    @contextlib.contextmanager
+    def _reading_posix(self) -> Iterator[None]:
         import termios
         import tty
 

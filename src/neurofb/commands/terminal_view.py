@@ -76,19 +76,18 @@ def _level_bar(feedback: FeedbackStatus) -> Text:
 
 
 def _keys(view: OperatorView, status: SessionStatus) -> str:
-    keys = [
-        "Esc or s: STOP",
-        "p: resume" if view.is_paused else "p: pause",
-        "m: mark",
-        "w: open windows",
-        "q: end",
-    ]
-    if "continue" in view.enabled:
-        keys.insert(1, "c: continue")
+    keys = ["Esc or s: END THE SESSION"]
+    if status.heat is not None:
+        keys.append("Space: stop this heat")
     if view.probe is not None:
-        keys.insert(1, "y: the probe is there")
+        keys.append("y: the probe is there")
+    if status.heat is not None and status.heat.button:
+        keys.append("h: now it hurts")
     if status.prompt is not None:
-        keys.insert(1, "0–100 and Enter: rating")
+        keys.append("0–100 and Enter: rating")
+    if "continue" in view.enabled:
+        keys.append("c: continue")
+    keys += ["p: resume" if view.is_paused else "p: pause", "m: mark", "w: open windows", "q: end in order"]
     return "   ".join(keys)
 
 

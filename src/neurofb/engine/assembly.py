@@ -245,7 +245,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     ]
     network = _network(plan, opened, _stopping(stimulus_control)) if publish else None
     sequencer = _sequencer(plan, uid, recorded_loop, stimulus_control, participant, session_log)
-    if plan.asked.simulate:
+    if plan.asked.simulate or plan.unattended:
         listeners.insert(0, _simulated_operator(uid, sequencer))
     _log_start(plan, uid, session_log)
     parts = SessionParts(

@@ -139,6 +139,7 @@ class Commands:
             "resume": lambda: sequencer.resume(now_s, f"resumed by {who}", who),
             "continue": lambda: sequencer.continue_phase(now_s),
             "button": sequencer.button,
+            "stop_heat": lambda: sequencer.stop_heat(who, now_s),
             "placed": lambda: sequencer.place_probe(content["site"], who),
             "mark": lambda: self._session_log.log("note", content["text"], index, now_s),
             "rating": lambda: sequencer.answer(content["prompt"], content["value"], now_s),

@@ -23,6 +23,9 @@ from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest,
 #: From being asked for to its start. Assumed: arming takes milliseconds (34 ms on old firmware of a TCS II).
 LEAD_S = 0.5
 
+#: A calibration gives so many ramps again that were stopped; after one more it ends without a result. Assumed.
+RAMPS_AGAIN = 2
+
 _Waits = Literal["nothing", "stimulus", "answer", "interval"]
 
 
@@ -52,7 +55,7 @@ class HeatCalibration:
         self._pressed_c: float | None = None
         self._answer: Answer | None = None
         self._rated_c: float | None = None
-        self._n = 0
+        self._n = self._n_again = 0
         self.is_on = self._is_held = False
         self.found: Mapping[float, float] = {}
 
@@ -118,6 +121,24 @@ class HeatCalibration:
         last = self._stimulator.last
         self._pressed_c = None if last is None else last.measured_c
         self._stimulator.end("button")
+
+    def stop(self, why: str, now_s: float) -> bool:
+        """End the stimulus that is armed or on, which gives no answer; return whether there was one.
+
+        A slow ramp is given again, ``RAMPS_AGAIN`` times in all: it may have been the wrong key. Of other stimuli none
+        as hot is given again.
+        """
+        if self._waits != "stimulus" or self._request is None:
+            return False
+        self._pressed_c = None
+        self._stimulator.end(why)
+        if self._request.kind == "limits" and self._n_again < RAMPS_AGAIN:
+            self._n_again += 1
+            self._stimulator.forget()
+            self._waits, self._next_s = "interval", now_s + self._interval_s
+        elif not self._stimulator.is_given:  # it was armed only, and no event says that it ended
+            self._answered(Answer(rating=None, reached_c=None, aborted=True), now_s)
+        return True
 
     def rated(self, rating: Rating, now_s: float) -> None:
         """Add the answer to the stimulus to the calibration."""

@@ -35,12 +35,18 @@ class HeatSteps:
         self._stimulator, self._loop, self.rules, self._log = stimulator, loop, rules, log
         self._show = show
         self._is_held = False
+        #: The stimulus that somebody does not want: its phase and trial, and why.
+        self._unwanted: tuple[int, int | None, str] | None = None
 
     def ask(self, schedule: Schedule[Step], now_s: float) -> None:
         """Ask for the stimulus that comes next, if its time is near; leave it out if it is late or refused."""
         step, due_s = schedule.upcoming, schedule.next_due_s
         self._is_held = False
         if step is None or step.kind != "heat" or self._stimulator is None or self._stimulator.is_armed:
+            return
+        if self._unwanted is not None and (step.phase, step.trial) == self._unwanted[:2]:
+            self._stimulator.is_given = False
+            self._leave_out(schedule, self._unwanted[2], now_s)
             return
         if self._stimulator.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
@@ -63,6 +69,24 @@ class HeatSteps:
         self._stimulator.schedule(step.profile, step.site, max(due_s, now_s))
         if self._stimulator.pop_refusal():
             self._leave_out(schedule, "it was refused", now_s)
+
+    def stop(self, on: Step | None, upcoming: Step | None, why: str) -> bool:
+        """End the stimulus that is on, or leave out the one that is about to come; return whether there was one.
+
+        It is about to come from its cue or anticipation on, and when it is asked for or armed.
+        """
+        if self._stimulator is None:
+            return False
+        coming = on if on is not None and on.kind in ("cue", "anticipation") else None
+        is_asked = self._stimulator.is_armed or self._stimulator.is_unanswered
+        if is_asked:
+            coming = upcoming if upcoming is not None and upcoming.kind == "heat" else coming
+        if coming is not None:
+            self._unwanted = coming.phase, coming.trial, why
+        was_there = is_asked or self._stimulator.is_hot
+        if was_there:
+            self._stimulator.end(why)
+        return was_there or coming is not None
 
     def is_waiting(self, schedule: Schedule[Step]) -> bool:
         """Return whether the stimulus that comes next is not answered by the guard, or lacks a condition of heat."""

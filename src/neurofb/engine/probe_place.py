@@ -13,6 +13,7 @@ from neurofb.engine.heat_calibration import HeatCalibration
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import WrongInput
+from neurofb.folding import folded
 from neurofb.protocol.schedule import Schedule
 from neurofb.protocol.timeline import HEATED, Step
 
@@ -48,7 +49,9 @@ class ProbePlace:
         """Ask for the place of the heat that comes next, as soon as nothing is warm where the probe is."""
         self.move = None
         stimulator = self._stimulator
-        if stimulator is None or stimulator.is_hot or stimulator.is_placing:
+        if stimulator is None or stimulator.is_placing:
+            return
+        if stimulator.is_hot or stimulator.is_armed or stimulator.is_unanswered:
             return
         site = self._next_site(schedule)
         if site is None or site == stimulator.site:
@@ -84,11 +87,11 @@ class ProbePlace:
         """
         if self.move is None or self._stimulator is None:
             raise WrongInput(f"the probe is not to be moved now; found {site!r}")
-        if site != self.move.site:
+        if folded(site) != folded(self.move.site):  # a screen shows it without invisible letters
             raise WrongInput(
                 f"the next heat is at {self.move.site!r}; found {site!r}; put the probe there and confirm that place"
             )
-        self._stimulator.place(site, by)
+        self._stimulator.place(self.move.site, by)
         self.move = None
 
     def _next_site(self, schedule: Schedule[Step]) -> str | None:

@@ -241,7 +241,8 @@ class Sequencer:
 
     def _needs_longer(self, now_s: float) -> bool:
         """Make a baseline longer that has too little clean EEG when its time is over, and a calibration that is on."""
-        if self.calibration is not None and self.calibration.is_on:
+        calibrates = self.step_on is not None and self.step_on.kind == "calibration"
+        if calibrates and self.calibration is not None and self.calibration.is_on:
             self.schedule.extend(PENDING_S)  # how long it takes was an estimate
             return True
         if not self._ends_baseline():
@@ -359,6 +360,17 @@ class Sequencer:
         if self.session.state == "paused":
             raise WrongInput("the session is paused; resume it first, then continue")
         self.schedule.skip_phase(self.phase.index, now_s)
+
+    def stop_heat(self, by: str, now_s: float) -> None:
+        """End the stimulus that is on, or leave out the one that is about to come; the session goes on."""
+        why = f"this heat was stopped by {by}"
+        on = self.calibration if self.calibration is not None and self.calibration.is_on else None
+        was_there = (
+            self._heat.stop(self.step_on, self.schedule.upcoming, why) if on is None else on.stop(why, now_s)
+        )
+        if not was_there:
+            raise WrongInput("no heat is on or about to come")
+        self.message = why
 
     def stop(self, by: str) -> None:
         """End heat at once, and the session."""

@@ -22,8 +22,6 @@ from neurofb.stimulation.probe_model import AT_BASELINE_C
 
 #: A stimulus is asked for so long before its time, if there is that much. Assumed: a thousand times what arming takes.
 LEAD_S = 1.0
-#: States in which the skin is or gets warm.
-HOT = ("armed", "rising", "plateau", "returning", "fault")
 #: A probe that is not at baseline by then after the end is in the record as it is. Assumed: twice ``guard.RETURN_S``.
 COOLING_S = 3.0
 
@@ -86,12 +84,6 @@ class StimulusController:
     def is_placing(self) -> bool:
         """Whether the guard has not answered yet where the probe is."""
         return self._placing is not None
-
-    @property
-    def is_hot(self) -> bool:
-        """Whether a stimulus is asked for, armed or on, as far as is known: nobody moves the probe then."""
-        is_on = self.last is not None and self.last.state in HOT
-        return self.is_unanswered or self.is_armed or is_on
 
     # -- the next stimulus -------------------------------------------------------------------------------------
 

@@ -247,6 +247,10 @@ class CommandInlet:
             if not self._commands or self._commands[0].name != "stop":  # one is enough
                 self._commands.appendleft(command)
             return True
+        if command.name in messages.STOPS:  # of this heat: before what waits, and one is enough
+            if not self._commands or self._commands[0].name not in messages.STOPS:
+                self._commands.appendleft(command)
+            return True
         if len(self._commands) >= MOST_WAITING:
             return False
         self._commands.append(command)

@@ -33,7 +33,7 @@ from neurofb.views.texts import Wording
 FRAME_MS = 16
 #: Words and curves are drawn anew so often; the EEG with every frame.
 SLOW_EVERY = 8
-COMMANDS = ("continue", "pause", "mark", "end", "stop")
+COMMANDS = ("continue", "pause", "mark", "end", "stop_heat", "stop")
 
 
 class Session(Protocol):
@@ -63,6 +63,10 @@ class Session(Protocol):
 
     def stop(self) -> None:
         """Send a stop."""
+        ...
+
+    def stop_heat(self) -> None:
+        """Send a stop of this heat."""
         ...
 
     def has_listeners(self) -> bool:
@@ -107,6 +111,7 @@ class OperatorScreen(QWidget):
         # Without asking back, wherever the cursor is.
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self._session.stop)
         QShortcut(QKeySequence(Qt.Key.Key_F2), self, self._placed)
+        QShortcut(QKeySequence(Qt.Key.Key_F4), self, self._stop_heat)
         QShortcut(QKeySequence("Ctrl++"), self, lambda: self.eeg.rescale(-1))
         QShortcut(QKeySequence("Ctrl+-"), self, lambda: self.eeg.rescale(1))
         self._timer = QTimer(self)
@@ -179,7 +184,7 @@ class OperatorScreen(QWidget):
         for name in ("continue", "pause"):
             buttons.addWidget(self.buttons[name])
         buttons.addWidget(self.note, 1)
-        for name in ("mark", "end", "stop"):
+        for name in ("mark", "end", "stop_heat", "stop"):
             buttons.addWidget(self.buttons[name])
         grid.addLayout(buttons, 3, 0, 1, 3)
         grid.setRowStretch(2, 1)
@@ -217,10 +222,19 @@ class OperatorScreen(QWidget):
         button = QPushButton(self._wording(f"operator.{name}"))
         button.setObjectName(name)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        actions = {"stop": self._session.stop, "mark": self._mark, "pause": self._pause}
+        actions = {
+            "stop": self._session.stop,
+            "stop_heat": self._stop_heat,
+            "mark": self._mark,
+            "pause": self._pause,
+        }
         action = actions.get(name, lambda: self._session.send(name))
         button.clicked.connect(lambda: action())
         return button
+
+    def _stop_heat(self) -> None:
+        if "stop_heat" in self.view.enabled:
+            self._session.stop_heat()
 
     def _placed(self) -> None:
         if self.view.probe is not None:
@@ -290,7 +304,8 @@ def style_sheet(theme: Theme) -> str:
         padding: 10px 22px; font-size: 15px; }}
     QPushButton:hover {{ border-color: {theme.accent}; }}
     QPushButton:disabled {{ color: {theme.line}; }}
+    QPushButton#stop_heat {{ border: 2px solid {theme.stop}; font-weight: 700; font-size: 18px; padding: 10px 40px; }}
     QPushButton#stop {{ background: {theme.stop}; color: {theme.stop_ink}; font-weight: 700; font-size: 18px;
-        padding: 12px 64px; border: none; }}
+        padding: 12px 24px; border: none; }}
     QPushButton#go {{ border: 2px solid {theme.accent}; font-weight: 600; }}
     """

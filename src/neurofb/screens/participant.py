@@ -30,8 +30,10 @@ _ACTIONS: dict[int, Action] = {
     Qt.Key.Key_Enter: "confirm",
     Qt.Key.Key_Delete: "decline",
 }
-#: Keys that stop while the skin is or gets warm, beside Escape, which always does.
-_STOPS = (Qt.Key.Key_Space, Qt.Key.Key_S, Qt.Key.Key_Period, Qt.Key.Key_Backspace, Qt.Key.Key_Return)
+#: Each key has one meaning through the whole session. 1 to 4 are those of a response box.
+_STOP_HEAT = (Qt.Key.Key_Space, Qt.Key.Key_4, Qt.Key.Key_Period)
+_HURTS = (Qt.Key.Key_3,)
+_CONTINUE = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_2)
 
 
 class Session(Protocol):
@@ -49,6 +51,10 @@ class Session(Protocol):
 
     def stop(self) -> None:
         """Send a stop."""
+        ...
+
+    def stop_heat(self) -> None:
+        """Send a stop of this heat."""
         ...
 
     def rate(self, prompt: str, value: float | str | None) -> None:
@@ -73,7 +79,7 @@ class ParticipantScreen(QWidget):
         self._now_s = 0.0
         self._clock_s: float | None = None
         self._landscape = Landscape(theme)
-        self._stop_pressed = False
+        self._pressed: QRectF | None = None
         self.setWindowTitle("neurofb")
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMouseTracking(True)
@@ -98,9 +104,21 @@ class ParticipantScreen(QWidget):
 
     @property
     def stop_area(self) -> QRectF:
-        """The large area that stops."""
+        """The area that ends the session."""
         width, height = self.width(), self.height()
-        return QRectF(width * 0.76, height * 0.86, width * 0.22, height * 0.12)
+        return QRectF(width * 0.02, height * 0.87, width * 0.24, height * 0.11)
+
+    @property
+    def stop_heat_area(self) -> QRectF:
+        """The large area that stops this heat."""
+        width, height = self.width(), self.height()
+        return QRectF(width * 0.72, height * 0.85, width * 0.26, height * 0.13)
+
+    @property
+    def hurts_area(self) -> QRectF:
+        """The large area that says "now it hurts"; it is where "continue" is in phases that wait, never both."""
+        width, height = self.width(), self.height()
+        return QRectF(width * 0.33, height * 0.85, width * 0.34, height * 0.13)
 
     @property
     def continue_area(self) -> QRectF:
@@ -136,8 +154,15 @@ class ParticipantScreen(QWidget):
             painter.setOpacity(picture.proceed_opacity)
             self._draw_area(painter, self.continue_area, "participant.continue", "participant.continue_hint")
             painter.setOpacity(1.0)
+        if picture.button_opacity > 0:
+            painter.setOpacity(picture.button_opacity)
+            self._draw_area(painter, self.hurts_area, "participant.hurts", "participant.hurts_hint")
+            painter.setOpacity(1.0)
         if picture.stop:
-            self._draw_stop(painter)
+            self._draw_stop(painter, self.stop_area, "participant.stop", 0.35)
+        if picture.heat_opacity > 0:
+            painter.setOpacity(picture.heat_opacity)
+            self._draw_stop(painter, self.stop_heat_area, "participant.stop_heat", 0.95)
         painter.end()
         if self._clock_s is not None:
             self._session.report_drawn(self._clock_s)
@@ -151,56 +176,74 @@ class ParticipantScreen(QWidget):
         low = box.adjusted(0, box.height() * 0.6, 0, -box.height() * 0.06)
         draw_text(painter, low, self._wording(hint), box.height() * 0.24, ink, align=MIDDLE)
 
-    def _draw_stop(self, painter: QPainter) -> None:
-        box, theme = self.stop_area, self._theme
+    def _draw_stop(self, painter: QPainter, box: QRectF, key: str, filling: float) -> None:
+        theme = self._theme
         painter.setPen(
-            QPen(with_alpha(theme.stop_ink, 0.55), box.height() * (0.06 if self._stop_pressed else 0.02))
+            QPen(with_alpha(theme.stop_ink, 0.55), box.height() * (0.06 if self._pressed == box else 0.02))
         )
-        painter.setBrush(with_alpha(theme.stop, 0.95))
+        painter.setBrush(with_alpha(theme.stop, filling))
         painter.drawRoundedRect(box, box.height() / 5, box.height() / 5)
-        ink = with_alpha(theme.stop_ink, 1.0)
+        ink = with_alpha(theme.stop_ink if filling > 0.5 else theme.ink, 1.0)
         top = box.adjusted(0, 0, 0, -box.height() * 0.34)
-        draw_text(
-            painter, top, self._wording("participant.stop"), box.height() * 0.44, ink, bold=True, align=MIDDLE
-        )
+        draw_text(painter, top, self._wording(key), box.height() * 0.3, ink, bold=True, align=MIDDLE)
         low = box.adjusted(box.width() * 0.03, box.height() * 0.6, -box.width() * 0.03, -box.height() * 0.06)
-        ink = with_alpha(theme.stop_ink, self.picture.hint_opacity)
-        draw_text(painter, low, self.picture.stop_hint, box.height() * 0.22, ink, align=MIDDLE)
+        draw_text(painter, low, self._wording(f"{key}_hint"), box.height() * 0.22, ink, align=MIDDLE)
 
     # -- keys and points ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Send a stop, without asking back."""
-        self._stop_pressed = True
+        """End the session, without asking back."""
+        self._pressed = self.stop_area
         self.view.note_stop(self._session.snapshot().now_s)
         self._session.stop()
 
+    def stop_heat(self) -> None:
+        """Stop this heat, without asking back; nothing happens in a session without heat."""
+        if self.picture.heat:
+            self._pressed = self.stop_heat_area
+            self.view.note_stop_heat(self._session.snapshot().now_s)
+            self._session.stop_heat()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Stop, answer, continue, or press the button ("now it hurts")."""
-        key, picture = event.key(), self.picture
+        """End the session, stop this heat, press the button ("now it hurts"), answer or continue."""
+        key = event.key()
         if key == Qt.Key.Key_F11:
             self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
         elif key == Qt.Key.Key_Escape:
             self.stop()
-        elif key == Qt.Key.Key_Space and picture.button:
-            if not event.isAutoRepeat():
-                self._session.send("button")
-        elif picture.heat and key in _STOPS:
-            self.stop()
-        elif self.view.rating.is_open:
-            if key in _ACTIONS:
+        elif event.isAutoRepeat() and key not in _ACTIONS:
+            return
+        elif key in _STOP_HEAT:
+            self.stop_heat()
+        elif key in _HURTS:
+            self._say_it_hurts()
+        elif self.view.rating.is_open and key in _ACTIONS:
+            if not (event.isAutoRepeat() and key in _CONTINUE):
                 self._act(_ACTIONS[Qt.Key(key)])
-        elif picture.proceed and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_2):
+        elif self.picture.proceed and key in _CONTINUE:
             if not event.isAutoRepeat():
                 self._session.send("continue")
         else:
             super().keyPressEvent(event)
 
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Draw the areas as they were."""
+        self._pressed = None
+        super().keyReleaseEvent(event)
+
+    def _say_it_hurts(self) -> None:
+        if self.picture.button:
+            self._session.send("button")
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Stop, answer or continue by a point."""
+        """Do by a point what keys do."""
         point = event.position()
         if self.stop_area.contains(point) and self.picture.stop:
             self.stop()
+        elif self.stop_heat_area.contains(point) and self.picture.heat:
+            self.stop_heat()
+        elif self.hurts_area.contains(point) and self.picture.button:
+            self._say_it_hurts()
         elif self.view.rating.is_open:
             self._point(point)
         elif self.picture.proceed and self.continue_area.contains(point):
@@ -212,8 +255,8 @@ class ParticipantScreen(QWidget):
             self._point(event.position(), moved=True)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: ARG002
-        """Draw the stop area as it was."""
-        self._stop_pressed = False
+        """Draw the areas as they were."""
+        self._pressed = None
 
     def _point(self, point: QPointF, *, moved: bool = False) -> None:
         where, rating = self.question_places, self.view.rating
@@ -265,7 +308,7 @@ class ParticipantScreen(QWidget):
             self.setFocus()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stop by Escape while somebody writes, and finish by Ctrl-Enter."""
+        """End the session by Escape while somebody writes, and finish by Ctrl-Enter."""
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() == Qt.Key.Key_Escape:
                 self.stop()

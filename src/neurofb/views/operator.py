@@ -413,7 +413,7 @@ def _enabled(snapshot: Snapshot) -> frozenset[str]:
     enabled = {"stop", "mark"}
     if status is None or snapshot.is_over:
         return frozenset(enabled)
-    enabled |= {"end"}
+    enabled |= {"end"} if status.heat is None else {"end", "stop_heat"}
     if status.state == "paused":
         enabled |= {"resume"}
     elif status.state == "running":

@@ -28,7 +28,10 @@ FEEDBACK_AGE_S = 1.0
 #: Without a sign that a stop was heard, the participant is told to help themselves.
 UNHEARD_S = 1.0
 SIGNS = ("cue", "anticipation", "heat", "relief")
-HOT = ("armed", "rising", "plateau", "returning")
+#: Steps of a trial up to its heat.
+BEFORE_RELIEF = ("cue", "anticipation", "heat")
+#: States of the stimulator in which a stimulus is on.
+ON = ("rising", "plateau")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,12 @@ class Picture:
     #: Whether "continue" can be chosen; ``proceed_opacity`` is how visible it is.
     proceed: bool = False
     proceed_opacity: float = 0.0
-    #: Beside the stop.
-    stop_hint: str = ""
-    hint_opacity: float = 0.0
-    #: Whether the skin is or gets warm: then more keys stop.
+    #: Whether the session has heat, which can be stopped by itself; ``heat_opacity`` is how visible that is.
     heat: bool = False
-    #: Whether the space key means "now it hurts".
+    heat_opacity: float = 0.0
+    #: Whether "now it hurts" can be chosen; ``button_opacity`` is how visible it is.
     button: bool = False
+    button_opacity: float = 0.0
     eyes_closed: bool = False
     over: bool = False
     #: Whether the stop can be chosen: until the engine itself has said, signed, that the session is over.
@@ -101,11 +103,17 @@ class ParticipantView:
         self._note: Faded[str] = Faded("", "")
         self._ask: Faded[str] = Faded("", "")
         self._proceed: Faded[bool] = Faded(False, False)
-        self._hint: Faded[str] = Faded("", "")
+        self._heat: Faded[bool] = Faded(False, False)
+        self._button: Faded[bool] = Faded(False, False)
         self._block: int | None = None
         self._prompt: PromptStatus | None = None
         self._last_s: float | None = None
         self._stop_s: float | None = None
+        self._stop_heat_s: float | None = None
+
+    def note_stop_heat(self, now_s: float) -> None:
+        """Note that the participant has asked to stop this heat."""
+        self._stop_heat_s = now_s
 
     def note_stop(self, now_s: float) -> None:
         """Note that the participant has asked to stop."""
@@ -116,6 +124,7 @@ class ParticipantView:
         elapsed_s = 0.0 if self._last_s is None else snapshot.now_s - self._last_s
         self._last_s = snapshot.now_s
         status = snapshot.status
+        self._forget_stopped_heat(status)
         self._ask_what_is_wanted(
             status.prompt if status is not None and not snapshot.is_over else None, elapsed_s
         )
@@ -125,10 +134,13 @@ class ParticipantView:
         self._words.become(Words() if asks else self._wanted_words(snapshot), elapsed_s)
         self._sign.become(Sign() if asks else self._wanted_sign(status), elapsed_s)
         self._note.become(self._wanted_note(snapshot, appearance), elapsed_s)
-        heat = _is_hot(status)
+        can_stop = not (snapshot.is_over and snapshot.is_verified)
+        heat = status is not None and status.heat is not None and can_stop
+        button = _has_button(status)
         waits = status is not None and bool(status.phase and status.phase.waits) and not asks
         self._proceed.become(waits, elapsed_s)
-        self._hint.become("participant.stop_heat_hint" if heat else "participant.stop_hint", elapsed_s)
+        self._heat.become(heat, elapsed_s)
+        self._button.become(button, elapsed_s)
         return Picture(
             appearance=appearance,
             calm=self._calm.follow(level, elapsed_s),
@@ -147,14 +159,21 @@ class ParticipantView:
             ask_opacity=self._ask.opacity,
             proceed=waits,
             proceed_opacity=self._proceed.opacity,
-            stop_hint=self._wording(self._hint.content) if self._hint.content else "",
-            hint_opacity=self._hint.opacity,
             heat=heat,
-            button=_has_button(status),
+            heat_opacity=self._heat.opacity,
+            button=button,
+            button_opacity=self._button.opacity,
             eyes_closed=status is not None and bool(status.phase and status.phase.eyes == "closed"),
             over=snapshot.is_over,
-            stop=not (snapshot.is_over and snapshot.is_verified),
+            stop=can_stop,
         )
+
+    def _forget_stopped_heat(self, status: SessionStatus | None) -> None:
+        """Forget that this heat was stopped when its trial goes on."""
+        step = status.step if status is not None else None
+        is_over = step is None or step.kind not in BEFORE_RELIEF
+        if is_over and not _is_on(status):
+            self._stop_heat_s = None
 
     def _ask_what_is_wanted(self, prompt: PromptStatus | None, elapsed_s: float) -> None:
         """Fade a question in or out; one that fades out is still seen, but not answered any more."""
@@ -183,6 +202,12 @@ class ParticipantView:
             early = "participant.aborted" if self._stop_s is None else "participant.stopped"
             key = "participant.ended" if done else early
             return Words(self._wording(key), self._wording("participant.thanks"))
+        if self._stop_heat_s is not None and _is_on(status):
+            unheard = snapshot.now_s - self._stop_heat_s > UNHEARD_S
+            return Words(
+                self._wording("participant.heat_stopping"),
+                self._wording("participant.stop_unheard") if unheard else "",
+            )
         if status.probe is not None and status.probe.waits:
             return Words(self._wording("participant.paused"), self._wording("participant.probe_text"))
         if status.state == "paused":
@@ -217,6 +242,8 @@ class ParticipantView:
         if step is None or step.kind not in SIGNS:
             return Sign()
         kind = step.kind
+        if self._stop_heat_s is not None and kind in BEFORE_RELIEF:  # this heat is over, or will not be given
+            return Sign() if _is_on(status) else Sign("relief", self._wording("sign.relief"))
         if kind == "cue":
             level = self._wording.translate("level", step.level)
             return Sign(
@@ -265,15 +292,14 @@ def _feedback(snapshot: Snapshot) -> tuple[Appearance, float, bool]:
     return "feedback", level, reward
 
 
-def _is_hot(status: SessionStatus | None) -> bool:
-    if status is None:
-        return False
-    heat, step = status.heat, status.step
-    return bool(heat and heat.state in HOT) or bool(step and step.kind == "heat")
+def _is_on(status: SessionStatus | None) -> bool:
+    """Return whether a stimulus is on."""
+    heat = status.heat if status is not None else None
+    return bool(heat and heat.state in ON)
 
 
 def _has_button(status: SessionStatus | None) -> bool:
-    """Return whether the space key means "now it hurts": in the method of limits, and nowhere else."""
+    """Return whether "now it hurts" means something: in the method of limits, and nowhere else."""
     heat = status.heat if status is not None else None
     return bool(heat and heat.button)
 

@@ -45,6 +45,8 @@ STEP_S = 0.015
 ALIVE_EVERY_S = 0.5
 #: A stop and a rating are sent again so often, for so long, until a status confirms them.
 RESEND_EVERY_S, RESEND_FOR_S = 0.3, 30.0
+#: A stop of one heat for less long than two stimuli are apart (``Envelope.interval_s``): it must not end the next.
+STOP_HEAT_FOR_S = 5.0
 
 #: So many outlets are heard at once of which none has been proven to be the engine's; each in turn for so long.
 MOST_CANDIDATES, CANDIDATE_S = 8, 2.0
@@ -66,6 +68,8 @@ class _PendingCommand:
     is_confirmed: Callable[[SessionStatus], bool]
     since_s: float
     sent_s: float
+    #: It is sent again for so long.
+    for_s: float
 
 
 @dataclass(slots=True)
@@ -189,8 +193,9 @@ class SessionClient:
         with self._lock:
             now_s = self._clock.now_s()
             if is_confirmed is not None:
+                for_s = STOP_HEAT_FOR_S if name == "stop_heat" else RESEND_FOR_S
                 self._pending = [each for each in self._pending if each.command != command]
-                self._pending.append(_PendingCommand(command, is_confirmed, now_s, now_s))
+                self._pending.append(_PendingCommand(command, is_confirmed, now_s, now_s, for_s))
             self._push(command)
 
     def _push(self, command: messages.Command) -> None:
@@ -201,6 +206,12 @@ class SessionClient:
     def stop(self) -> None:
         """Send a stop, until the session stops."""
         self.send("stop", lambda status: status.state in ("stopping", *OVER))
+
+    def stop_heat(self) -> None:
+        """Send a stop of this heat, until no stimulus is on."""
+        self.send(
+            "stop_heat", lambda status: status.heat is None or status.heat.state not in ("rising", "plateau")
+        )
 
     def rate(self, prompt: str, value: float | str | None) -> None:
         """Answer a prompt, until it is gone."""
@@ -401,7 +412,7 @@ class SessionClient:
 
     def _resend(self) -> None:
         now_s = self._clock.now_s()
-        self._pending = [each for each in self._pending if now_s - each.since_s < RESEND_FOR_S]
+        self._pending = [each for each in self._pending if now_s - each.since_s < each.for_s]
         for each in self._pending:
             if now_s - each.sent_s >= RESEND_EVERY_S:
                 each.sent_s = now_s

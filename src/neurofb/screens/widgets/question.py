@@ -76,7 +76,10 @@ def draw_question(
     box = QRectF(width * 0.08, height * 0.665, width * 0.84, height * 0.06)
     draw_text(painter, box, wording(hint), height * NOTE, faint)
     _draw_button(painter, where.confirm, wording("rating.confirm"), theme, opacity, ready=rating.is_answer)
-    draw_text(painter, where.decline, wording("rating.decline"), height * NOTE, faint, align=MIDDLE)
+    decline = (
+        "rating.decline_text" if rating.kind == "text" else "rating.decline"
+    )  # while one writes, keys write
+    draw_text(painter, where.decline, wording(decline), height * NOTE, faint, align=MIDDLE)
 
 
 def _draw_line(painter: QPainter, rating: Rating, where: Places, theme: Theme, opacity: float) -> None:
