@@ -13,6 +13,7 @@ neurofb-stimulus     target and measured temperature, state, site               
 neurofb-events       JSON documents as they are recorded: ``events.Event``             when something happens
 neurofb-status       JSON: ``status.SessionStatus``, all that a screen needs           5 Hz
 neurofb-commands     JSON documents from screens and others to the engine              when somebody acts
+neurofb-pairing      JSON: replies to windows that pair by a code (``neurofb.pairing``) after the first code
 ==================== ================================================================= ==========================
 """
 
@@ -33,6 +34,7 @@ STIMULUS, EVENTS, STATUS, COMMANDS = (
     "neurofb-status",
     "neurofb-commands",
 )
+PAIRING = "neurofb-pairing"
 
 #: Columns of the feedback stream, and the unit of each.
 FEEDBACK_COLUMNS: Mapping[str, str] = {
@@ -69,6 +71,8 @@ COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # A window's heartbeat: operator or participant, ``clock_s`` of the status it drew last, streams that it lacks.
     "alive": (("view", "drew_s"), ("missing",)),
     "end": ((), ()),  # the session ends in order
+    # A window on another computer asks for its key (``neurofb.pairing``); never reaches the engine.
+    "pair": (("exchange",), ("host", "message", "confirm")),
 }
 #: Words of commands that would start or raise heat: never taken from outside, whoever asks, and recorded.
 HEAT_WORDS = (
@@ -215,7 +219,7 @@ def _check_keys(name: str, content: Mapping[str, Any]) -> None:
 
 def _check_words(document: Mapping[str, Any]) -> None:
     """Refuse anything but a text where a text is expected."""
-    for key in ("prompt", "text", "view", "missing", "site"):
+    for key in ("prompt", "text", "view", "missing", "site", "exchange", "host", "message", "confirm"):
         if key in document and not isinstance(document[key], str):
             raise WrongInput(f"{key!r} is a text; found {str(document[key])[:80]!r}")
     drew_s = document.get("drew_s", 0.0)

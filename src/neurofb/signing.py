@@ -39,8 +39,8 @@ MAY: Mapping[str, frozenset[str]] = {
     "program": frozenset({"rating", "button", "continue", "pause", "resume", "mark", "end"}),
     "sound": frozenset({"alive"}),
 }
-#: Commands that end or lower heat and need no signature.
-UNSIGNED = frozenset(STOPS)
+#: Commands that need no signature: those that end or lower heat, and how a window asks for its key.
+UNSIGNED = frozenset({*STOPS, "pair"})
 KEY_BYTES = 32
 _MARK = ', "signature": "'
 _TAIL = len(_MARK) + 64 + len('"}')

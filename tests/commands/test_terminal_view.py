@@ -52,11 +52,19 @@ def test_picture_of_incomplete_status():
 def test_malformed_status_line_leaves_the_picture(monkeypatch):
     shown = []
     monkeypatch.setattr(
-        terminal_view, "draw", lambda status, typed: shown.append((status.state, typed)) or ""
+        terminal_view, "draw", lambda status, *words: shown.append((status.state, *words)) or ""
     )
-    good = f"{json.dumps('1')}\t{json.dumps(status_document())}\n"
-    terminal_view.main(io.StringIO(f"{{broken\n{good}\tnothing\n\n{json.dumps('2')}\t[]\n{good}"))
-    assert shown == [("running", "1"), ("running", "1")]
+    good = f"{json.dumps(['1', 'code'])}\t{json.dumps(status_document())}\n"
+    terminal_view.main(io.StringIO(f"{{broken\n{good}\tnothing\n\n{json.dumps(['2', ''])}\t[]\n{good}"))
+    assert shown == [("running", "1", "code"), ("running", "1", "code")]
+
+
+def test_picture_shows_the_code_to_pair_with():
+    console = Console(width=110, file=io.StringIO())
+    console.print(terminal_view.draw(status(), "", "code 123 456, for 5 min"))
+    shown = console.file.getvalue()
+    assert "code 123 456, for 5 min" in shown
+    assert "w: open windows   k: code" in shown
 
 
 def test_picture_says_where_the_probe_is_to_be():

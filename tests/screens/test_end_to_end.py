@@ -499,4 +499,5 @@ def test_words_of_a_closed_window_lead_to_one_that_is_obeyed(language, kind):
     """A window that is opened without a key is obeyed in nothing but a stop: no text advises that."""
     words = Wording(language)(f"{kind}.closed", uid="abc")
     assert re.search(r"\bw\b", words)
-    assert f"neurofb screen {kind} --session abc --key-file" in words
+    assert f"neurofb screen {kind} --session abc --pair" in words
+    assert "--key-file" in words

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from neurofb.engine.assembly import Assembled
     from neurofb.engine.engine import Outcome
     from neurofb.engine.planning import Asked, SessionPlan
+    from neurofb.lsl.pairing_streams import PairingDesk
     from neurofb.lsl.session_streams import Listener
+    from neurofb.messages import Command
     from neurofb.status import SessionStatus
 
 #: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
@@ -132,8 +134,8 @@ def command(seed: int | None, **words: Any) -> None:
     """Run a session of PROTOCOL with a participant, on real or simulated devices, and record it.
 
     Keys: Esc or s ends the session at once, Space stops this heat only, y confirms the place of the probe, h says "now
-    it hurts", digits and Enter rate, c continues, p pauses and resumes, m marks, w opens windows that are gone, q ends
-    in order. Ctrl-C ends in order, the stimulus first.
+    it hurts", digits and Enter rate, c continues, p pauses and resumes, m marks, w opens windows that are gone, k
+    makes a code for a window on another computer, q ends in order. Ctrl-C ends in order, the stimulus first.
     """
     from neurofb.engine.planning import Asked
 
@@ -178,7 +180,13 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     assembled = assemble(
         plan,
         clock,
-        Hooks(shown.listeners, shown.show if shown.wants_status else None, shown.print_event, has_person),
+        Hooks(
+            shown.listeners,
+            shown.show if shown.wants_status else None,
+            shown.print_event,
+            has_person,
+            shown.hear_pairing,
+        ),
         publish=not options.fast,
     )
     with _interruptible(assembled):  # from here on to the last key that is read
@@ -258,6 +266,9 @@ class _Shown:
         self._picture: Picture | None = None
         self._keys: Keys | None = None
         self._windows: Windows | None = None
+        self._pairing: PairingDesk | None = None
+        #: What was last said about pairing; has the code.
+        self._said = ""
         self._start_s = 0.0
 
     def listeners(self, uid: str, stop: Callable[[str], None]) -> Sequence[Listener]:
@@ -282,6 +293,7 @@ class _Shown:
                 self._keys.note,
             )
             self._keys.actions["w"] = windows.open_again
+            self._open_pairing(assembled, self._keys)
         self._windows = windows
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():
@@ -291,8 +303,28 @@ class _Shown:
         finally:
             if self._picture is not None:
                 self._picture.close()
+            if self._pairing is not None:
+                self._pairing.close()
             if windows is not None:
                 windows.close()
+
+    def _open_pairing(self, assembled: Assembled, keys: Keys) -> None:
+        """Let the key k make a code for a window on another computer."""
+        from neurofb.lsl.pairing_streams import PairingDesk
+
+        self._pairing = PairingDesk(assembled.uid, assembled.key, self._say, keys.note)
+        keys.actions["k"] = self._pairing.make_code
+
+    def hear_pairing(self, command: Command) -> None:
+        """Take what a window on another computer asks; called from the thread that listens."""
+        if self._pairing is not None:
+            self._pairing.hear(command)
+
+    def _say(self, words: str) -> None:
+        """Show a sentence about pairing, in the picture where there is one."""
+        self._said = words
+        if self._picture is None:
+            _to_stderr(f"note: {words}")
 
     def is_ready(self, _now_s: float) -> bool:
         """Return whether all windows that were asked for draw the session."""
@@ -313,7 +345,7 @@ class _Shown:
             self._keys.site = None if status.probe is None else status.probe.site
             typed = self._keys.typed
         if self._picture is not None:
-            self._picture.show(status, typed)
+            self._picture.show(status, typed, self._said)
 
     def print_event(self, event: Any) -> None:
         """Print an event, where there is no picture; times count from the start of the timeline."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,12 @@ _KEY_OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="A copy of the file that the session was started with (neurofb run --key-file).",
     ),
+    click.option(
+        "--pair",
+        "by_code",
+        is_flag=True,
+        help="Ask for the code that the key k at the session's terminal makes; for another computer.",
+    ),
 )
 
 
@@ -45,7 +52,9 @@ def _with_key(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _key(role: str, uid: str | None, *, key_stdin: bool, key_file: Path | None) -> WindowKey | None:
+def _key(
+    role: str, uid: str | None, *, key_stdin: bool, key_file: Path | None, by_code: bool
+) -> WindowKey | None:
     """Return the key of a window; None, with a note, if it is opened without one."""
     from neurofb.signing import SessionKey, WindowKey, read_key_file
 
@@ -55,9 +64,21 @@ def _key(role: str, uid: str | None, *, key_stdin: bool, key_file: Path | None) 
         from neurofb.screens.start import find_session
 
         return SessionKey(find_session(uid), read_key_file(key_file)).window(role)
+    if by_code:
+        from neurofb.lsl.pairing_streams import pair
+        from neurofb.pairing import check_installed
+        from neurofb.screens.start import check_display, find_session
+
+        check_installed()
+        if role != "sound":
+            check_display()  # before a code is spent
+        found = find_session(uid)
+        key = pair(found, role, socket.gethostname(), lambda: str(click.prompt("code", err=True)))
+        click.echo(f"neurofb: paired with session {found}", err=True)
+        return key
     click.echo(
         "note: this window has no key: it cannot know whether what it shows comes from the session, and the session "
-        "obeys nothing but its stop. Open it with --key-file",
+        "obeys nothing but its stop. Open it with --key-file or --pair",
         err=True,
     )
     return None
@@ -167,6 +188,7 @@ def sound(
     test: bool,
     key_stdin: bool,
     key_file: Path | None,
+    by_code: bool,
     **options: Any,
 ) -> None:
     """Play the sound of a session, for closed eyes."""
@@ -179,5 +201,5 @@ def sound(
     if test:
         process.audition(LslClock(), asked, echo=click.echo)
     else:
-        key = _key("sound", uid, key_stdin=key_stdin, key_file=key_file)
+        key = _key("sound", uid, key_stdin=key_stdin, key_file=key_file, by_code=by_code)
         process.run(find_session(uid), LslClock(), asked, echo=click.echo, key=key)

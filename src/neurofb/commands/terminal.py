@@ -104,12 +104,12 @@ class Picture:
         self._thread = threading.Thread(target=self._write, name="neurofb-picture", daemon=True)
         self._thread.start()
 
-    def show(self, status: SessionStatus, typed: str = "") -> None:
-        """Draw this next, with the rating that is being typed; never waits."""
+    def show(self, status: SessionStatus, typed: str = "", said: str = "") -> None:
+        """Draw this next, with the rating that is being typed and what was said about pairing; never waits."""
         with contextlib.suppress(queue.Empty):
             self._newest.get_nowait()
         with contextlib.suppress(queue.Full):
-            self._newest.put_nowait(f"{json.dumps(typed)}\t{status.to_json()}\n")
+            self._newest.put_nowait(f"{json.dumps([typed, said])}\t{status.to_json()}\n")
 
     def _write(self) -> None:
         assert self._process.stdin is not None

@@ -1,7 +1,8 @@
 """A running session as a person at the terminal sees it: a process of its own that draws the operator's view.
 
-In: on standard input, one a line, what is being typed and a status document (see ``neurofb.status``). Out: one picture,
-drawn anew for each. Whatever happens here, the session goes on: it only writes into a pipe, and never waits for it.
+In: on standard input, one a line, what is being typed and what was said about pairing, and a status document (see
+``neurofb.status``). Out: one picture, drawn anew for each. Whatever happens here, the session goes on: it only writes
+into a pipe, and never waits for it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurofb.errors import WrongInput
-from neurofb.format import accept_every_letter
+from neurofb.format import accept_every_letter, clean
 from neurofb.status import FeedbackStatus, SessionStatus
 from neurofb.views.contact_advice import Tone
 from neurofb.views.operator import OperatorView, operator_view
@@ -32,14 +33,16 @@ _STYLES: Mapping[Tone, str] = {"good": "green", "attention": "yellow", "bad": "b
 _BAR = 30
 
 
-def draw(status: SessionStatus, typed: str = "") -> Panel:
-    """Return the picture of a status, and of the rating that is being typed."""
+def draw(status: SessionStatus, typed: str = "", said: str = "") -> Panel:
+    """Return the picture of a status, of the rating that is being typed, and of what was said about pairing."""
     view = operator_view(Snapshot(0.0, status, 0.0, is_verified=True), Wording("en"), uid=status.session)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right", min_width=9)
     rows.add_column()
     for name, content in _rows(view, status, typed):
         rows.add_row(name, content)
+    if said:
+        rows.add_row("pairing", Text(clean(said), style="bold"))
     keys = Text(_keys(view, status), style="dim")
     return Panel(Group(rows, Text(""), keys), title=Text(view.title), title_align="left")
 
@@ -87,7 +90,13 @@ def _keys(view: OperatorView, status: SessionStatus) -> str:
         keys.append("0–100 and Enter: rating")
     if "continue" in view.enabled:
         keys.append("c: continue")
-    keys += ["p: resume" if view.is_paused else "p: pause", "m: mark", "w: open windows", "q: end in order"]
+    keys += [
+        "p: resume" if view.is_paused else "p: pause",
+        "m: mark",
+        "w: open windows",
+        "k: code",
+        "q: end in order",
+    ]
     return "   ".join(keys)
 
 
@@ -96,9 +105,10 @@ def main(lines: TextIO = sys.stdin) -> None:
     console = Console()
     with Live(console=console, auto_refresh=False, screen=False) as live:
         for line in lines:
-            typed, _, document = line.partition("\t")
+            words, _, document = line.partition("\t")
             with contextlib.suppress(WrongInput, ValueError):
-                live.update(draw(SessionStatus.from_json(document), str(json.loads(typed))), refresh=True)
+                typed, said = map(str, json.loads(words))
+                live.update(draw(SessionStatus.from_json(document), typed, said), refresh=True)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from neurofb.events import Event
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
 from neurofb.lsl.session_streams import CommandInlet, Listener, Publisher
+from neurofb.messages import Command
 from neurofb.protocol.ratings import Prompt
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
@@ -75,6 +76,8 @@ class Hooks:
     on_event: Callable[[Event], None] | None = None
     #: Whether a person sits at the terminal that this session runs in, who counts as an operator's view.
     has_person: Callable[[], bool] = lambda: False
+    #: Takes a command ``pair`` of a window on another computer; called from the thread that listens, never waits.
+    on_pair: Callable[[Command], None] = lambda _command: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         *([] if participant is None else [participant]),
         *hooks.listeners(uid, _stopping(stimulus_control)),
     ]
-    network = _network(plan, opened, _stopping(stimulus_control)) if publish else None
+    network = _network(plan, hooks, opened, _stopping(stimulus_control)) if publish else None
     sequencer = _sequencer(plan, uid, recorded_loop, stimulus_control, participant, session_log)
     if plan.asked.simulate or plan.unattended:
         listeners.insert(0, _simulated_operator(uid, sequencer))
@@ -315,10 +318,10 @@ def _stopping(stimulus_control: StimulusController | None) -> Callable[[str], No
     return stop_at_once
 
 
-def _network(plan: SessionPlan, opened: _Opened, stop: Callable[[str], None]) -> CommandInlet:
+def _network(plan: SessionPlan, hooks: Hooks, opened: _Opened, stop: Callable[[str], None]) -> CommandInlet:
     """Return where commands of other processes come from."""
     gate = CommandGate(opened.uid, None if plan.asked.trust_network else opened.key)
-    return CommandInlet(gate, lambda _text: stop("a command"))
+    return CommandInlet(gate, lambda _text: stop("a command"), hooks.on_pair)
 
 
 def _simulated_operator(uid: str, sequencer: Sequencer) -> SimulatedOperator:

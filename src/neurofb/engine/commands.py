@@ -145,6 +145,8 @@ class Commands:
             "rating": lambda: sequencer.answer(content["prompt"], content["value"], now_s),
             "alive": lambda: self._note_view(command, now_s),
         }
+        if command.name not in listed:
+            raise WrongInput(f"the command {command.name!r} is none for the engine")
         listed[command.name]()
 
     def _note_view(self, command: Command, now_s: float) -> None:

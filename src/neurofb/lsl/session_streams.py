@@ -172,11 +172,18 @@ class CommandInlet:
         Lets commands through or refuses them, in that thread.
     on_stop : callable, optional
         Called at once, from that thread, with a document that asks to stop: a stop waits for nobody.
+    on_pair : callable, optional
+        Called from that thread with a command ``pair``, which the engine never sees; must not wait.
     """
 
-    def __init__(self, gate: CommandGate, on_stop: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        gate: CommandGate,
+        on_stop: Callable[[str], None] | None = None,
+        on_pair: Callable[[messages.Command], None] | None = None,
+    ) -> None:
         self._gate = gate
-        self._on_stop = on_stop
+        self._on_stop, self._on_pair = on_stop, on_pair
         self._commands: deque[messages.Command] = deque()
         self._stopped = threading.Event()
         self._inlets: dict[str, TextInlet] = {}
@@ -241,6 +248,10 @@ class CommandInlet:
         command = self._gate.admit(text)
         if command is None:
             return False
+        if command.name == "pair":
+            if self._on_pair is not None:
+                self._on_pair(command)
+            return False  # a flood of them is taken as slowly as one of refused commands
         if command.name == "stop":
             if self._on_stop is not None:
                 self._on_stop(text)
