@@ -64,7 +64,7 @@ def test_picture_shows_the_code_to_pair_with():
     console.print(terminal_view.draw(status(), "", "code 123 456, for 5 min"))
     shown = console.file.getvalue()
     assert "code 123 456, for 5 min" in shown
-    assert "w: open windows   k: code" in shown
+    assert "k: code" in shown
 
 
 def test_picture_says_where_the_probe_is_to_be():

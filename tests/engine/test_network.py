@@ -91,6 +91,15 @@ def test_network_takes_a_bounded_part_of_a_step():
     assert len(sequencer.calls) == MOST_IN_A_STEP
 
 
+def test_request_to_pair_calls_nothing_in_the_engine():
+    """It is taken by the pairing's thread; one that comes here all the same is refused and told."""
+    sequencer, log = Sequencer(), Log()
+    network = Network([Command("pair", {"exchange": "1"}, "operator", UID).to_json()])
+    Commands((), sequencer, log, ViewHeartbeats(), network).run_pending(0, 0.0)
+    assert not sequencer.calls
+    assert [kind for kind, *_ in log.events] == ["refused"]
+
+
 signed_and_not = st.lists(
     st.tuples(
         st.sampled_from(["pause", "resume", "end", "stop", "mark", "rating", "continue", "button"]),
