@@ -12,7 +12,7 @@ import pytest
 from session_parts import START_S, command, run
 from stimulation_parts import share_per_s
 
-from neurofb.engine.earlier_dose import doses_in, used_before, used_in
+from neurofb.engine.earlier_dose import doses_by_account, doses_in, used_before, used_in
 from neurofb.engine.planning import Asked, _used, wall_time_s
 from neurofb.errors import SafetyStop, WrongFile
 from neurofb.recording.skin_account import AccountEntry
@@ -257,3 +257,24 @@ def test_set_wall_clock_is_told_and_changes_nothing(tmp_path, heats):
     (event,) = ran.of_kind("clock_step")
     assert event["details"]["step_s"] == pytest.approx(-3600.0)
     assert "was set back by 3600.0 s" in event["message"]
+
+
+@pytest.mark.parametrize("used, share", [({SITE: 0.3}, 0.3), (None, 0.8)])
+def test_emptied_folder_of_a_run_counts_what_the_account_knows(tmp_path, used, share):
+    """The folder is there and says nothing: the account, or the whole budget where that has no end."""
+    entry = AccountEntry(
+        "P01", str(tmp_path.resolve()), "sub-P01_ses-1_task-heats_run-01", "1", "", 0.0, (SITE,), 0.8, used
+    )
+    entry.path.mkdir(parents=True)
+    assert used_before(tmp_path, "P01", "1") == {}
+    (found,) = doses_by_account([entry], tmp_path, "1", 10.0)
+    assert [(each.site, each.share) for each in found.doses] == [(SITE, share)]
+
+
+def test_run_whose_folder_says_as_much_as_the_account_counts_once(ended):
+    data = ended.parent.parent.parent
+    whole = used_before(data, "P01", "1")
+    entry = AccountEntry("P01", str(data.resolve()), ended.name, "1", "", 0.0, (SITE,), 1.0, whole)
+    assert doses_by_account([entry], data, "1", 10.0) == []
+    (more,) = doses_by_account([replace(entry, used={SITE: whole[SITE] + 0.1})], data, "1", 10.0)
+    assert more.doses[0].share == pytest.approx(0.1)

@@ -119,16 +119,20 @@ def doses_by_account(
 ) -> list[AccountedRun]:
     """Return what a participant's entries add to what the dataset itself says of a session.
 
-    That is: all of the last ``RECOVERS_S``, wherever they are, and runs of this session whose folder is gone. Runs of
-    this session that are there are left out: ``used_before`` counts them.
+    That is: all of the last ``RECOVERS_S``, wherever they are, and runs of this session whose folder is gone. Of a run
+    of this session that is there, ``used_before`` counts what its folder says; here is what the account knows beyond.
     """
     here, found = str(data.resolve()), []
     for entry in entries:
         is_same = entry.dataset == here and folded(entry.session) == folded(session)
         is_old = math.isfinite(now_wall_s) and now_wall_s - entry.wall_s > RECOVERS_S
-        if (entry.path.is_dir() if is_same else is_old) or not entry.sites:
+        if (is_old and not is_same) or not entry.sites:
             continue
-        found.append(AccountedRun(entry, doses_of_entry(entry, now_wall_s)))
+        doses = doses_of_entry(entry, now_wall_s)
+        if is_same and entry.path.is_dir():
+            doses = _beyond(doses, doses_in(entry.path, now_wall_s) if _says_anything(entry.path) else [])
+        if doses:
+            found.append(AccountedRun(entry, doses))
     return found
 
 
@@ -136,9 +140,21 @@ def doses_of_entry(entry: AccountEntry, now_wall_s: float) -> list[SiteDose]:
     """Return the doses of a run by the account and by its folder; the whole budget if neither says it."""
     sources = {} if entry.used is None else {"account": entry.used}
     doses = _most(sources)
-    if entry.path.is_dir():
+    if _says_anything(entry.path):
         return _hottest([*doses_in(entry.path, now_wall_s), *doses])
     return doses if entry.used is not None else _most({"unknown": dict.fromkeys(entry.sites, entry.budget)})
+
+
+def _says_anything(folder: Path) -> bool:
+    """Return whether a run's folder still has a file that tells of its heat: one that was emptied has none."""
+    return any((folder / name).exists() for name in (SETTINGS, PROTOCOL, RECORDING, LEDGER, WATCHDOG_LOG))
+
+
+def _beyond(doses: Sequence[SiteDose], counted: Sequence[SiteDose]) -> list[SiteDose]:
+    """Return what doses have beyond those that are counted already."""
+    known = {folded(each.site): each.share for each in counted}
+    more = [replace(each, share=each.share - known.get(folded(each.site), 0.0)) for each in doses]
+    return [each for each in more if each.share > 0]
 
 
 def used_in(folder: Path) -> dict[str, float]:
