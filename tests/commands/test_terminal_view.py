@@ -2,11 +2,13 @@
 
 import io
 import json
+import threading
 
 from rich.console import Console
 from stand_in import prompt, status, status_document
 
-from neurofb.commands import terminal_view
+from neurofb.commands import terminal, terminal_view
+from neurofb.events import Event
 
 
 def drawn(typed="", **known):
@@ -72,3 +74,38 @@ def test_picture_says_where_the_probe_is_to_be():
     assert "Move the probe to: left forearm, middle" in shown
     assert "It was at: right calf" in shown
     assert "y: the probe is there" in shown
+
+
+def test_terminal_that_stands_still_holds_nothing_up(monkeypatch):
+    """Ctrl-S, or a pager: the engine's thread waited for the terminal."""
+    may_go_on, shown = threading.Event(), []
+
+    def echo(text):
+        may_go_on.wait(30.0)
+        shown.append(text)
+
+    monkeypatch.setattr(terminal.click, "echo", echo)
+    lines = terminal.EventLines()
+    for i in range(terminal.MOST_LINES + 20):  # more than wait: none of them blocks
+        lines.print(Event("note", float(i), f"line {i}"), 0.0)
+    assert shown == []
+    may_go_on.set()
+    lines.close()
+    assert len(shown) in (terminal.MOST_LINES - 1, terminal.MOST_LINES, terminal.MOST_LINES + 1)
+    assert shown[5].split() == ["5.0", "s", "note", "line", "5"]
+
+
+def test_line_that_fails_does_not_silence_the_next(monkeypatch):
+    shown = []
+
+    def echo(text):
+        if "µ" in text:
+            raise UnicodeEncodeError("ascii", text, 0, 1, "no such letter")
+        shown.append(text)
+
+    monkeypatch.setattr(terminal.click, "echo", echo)
+    lines = terminal.EventLines()
+    for words in ("first", "5 µV", "last"):
+        lines.print(Event("note", 1.0, words), 0.0)
+    lines.close()
+    assert [text.split()[-1] for text in shown] == ["first", "last"]

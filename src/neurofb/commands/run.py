@@ -29,7 +29,7 @@ from neurofb.commands.options import (
     SKIN_ACCOUNT,
 )
 from neurofb.commands.screen_processes import KINDS, Windows
-from neurofb.commands.terminal import Keys, Picture, has_person, print_event
+from neurofb.commands.terminal import EventLines, Keys, Picture, has_person
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import NOTICE
 
@@ -264,6 +264,7 @@ class _Shown:
         self._options = options
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
         self._picture: Picture | None = None
+        self._lines = EventLines()
         self._keys: Keys | None = None
         self._windows: Windows | None = None
         self._pairing: PairingDesk | None = None
@@ -301,6 +302,7 @@ class _Shown:
                     self._picture = Picture()
                 yield
         finally:
+            self._lines.close()
             if self._picture is not None:
                 self._picture.close()
             if self._pairing is not None:
@@ -352,7 +354,7 @@ class _Shown:
         if event.kind == "state" and event.details["before"] == "preparing":
             self._start_s = event.time_s
         if not self._is_picture and not self._options.as_json:
-            print_event(event, self._start_s)
+            self._lines.print(event, self._start_s)
 
 
 def _to_stderr(words: str) -> None:

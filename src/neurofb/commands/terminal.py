@@ -93,6 +93,10 @@ def has_person() -> bool:
         return False
 
 
+#: So many lines wait at most for a terminal that stands still.
+MOST_LINES = 10_000
+
+
 class Picture:
     """Draws status documents in a process of its own; the newest replaces one that is still waiting."""
 
@@ -297,6 +301,36 @@ class Keys:
             if not key:
                 return
             self.press(key.decode("utf-8", "replace"))
+
+
+class EventLines:
+    """Prints events as lines in a thread of its own: a terminal that stands still (Ctrl-S) holds nothing up."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[tuple[Event, float] | None] = queue.Queue(MOST_LINES)
+        self._thread: threading.Thread | None = None
+
+    def print(self, event: Event, start_s: float) -> None:
+        """Print this next; never waits. Where thousands of lines wait already, it is not printed."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._print, name="neurofb-lines", daemon=True)
+            self._thread.start()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait((event, start_s))
+
+    def _print(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            # A line that fails is no reason to lose the next: a pipe may be gone, the record has it all.
+            with contextlib.suppress(OSError, ValueError):
+                print_event(*line)
+
+    def close(self) -> None:
+        """Print what waits, for two seconds at most."""
+        if self._thread is not None:
+            with contextlib.suppress(queue.Full):
+                self._waiting.put_nowait(None)
+            self._thread.join(timeout=2.0)
+            self._thread = None
 
 
 def print_event(event: Event, start_s: float) -> None:
