@@ -690,6 +690,23 @@ PAGE["a recorded session"] = [
     ("that is not there, again", nothing, "rerun nowhere --check", (NO_RECORDING,), 3),
     ("that is not there, reported", nothing, "report nowhere", (NO_RECORDING,), 3),
     (
+        "that is not there, shared",
+        nothing,
+        "share nowhere --out copy",
+        ("nowhere is neither a session, which has recording.xdf, nor a dataset with sessions",),
+        3,
+    ),
+    (
+        "of nobody known, for the account of the skin",
+        nothing,
+        "skin P99",
+        (
+            "no participant 'P99': neither the account of the skin",
+            "knows this code; give another file with --skin-account",
+        ),
+        2,
+    ),
+    (
         "that is not there, exported",
         nothing,
         "export nowhere",
