@@ -41,7 +41,7 @@ TRIES = 40
 SEVEN = DrawnSession(
     seed=7, rotation="by block", cap_c=46.36, baseline_c=33.45, rise_c_per_s=19.76, return_c_per_s=39.8,
     levels=((41.95, 2.43), (46.36, 2.42)), asks=False, moves_s=4.0, views=(("operator", 0.0, 0.0),),
-    accident=("program error", 7.03, 0.1), guard="local", pull_s=0.01,
+    accident=("program error", 8.06, 0.1), guard="local", pull_s=0.01,
 )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def test_the_drawn_sessions_are_of_all_kinds():
 
 FOUND = {
     "a headset that sends no numbers is no EEG": DrawnSession(
-        asks=False, stream_faults=(("bad", 0.2, 6.0, "nan"),)
+        asks=False, stream_faults=(("bad", 3.7, 6.0, "nan"),)
     ),
     "a device is let go also where the recording takes its readings no more": DrawnSession(
         cap_c=47.55,
@@ -126,7 +126,7 @@ FOUND = {
         levels=((47.55, 2.0),),
         trials=1,
         asks=False,
-        accident=("disk full", 2.37, 0.0),
+        accident=("disk full", 5.9, 0.0),
         pull_s=0.02,
     ),
 }
@@ -159,19 +159,19 @@ HOT = replace(CALM, levels=((46.0, 2.0),), cap_c=46.0)
     [
         (CALM, "stimulation.thermal_dose.DoseTracker.charge", lambda *_: None, "account_is_not_less"),
         (
-            replace(HOT, device_faults=("runaway@3.5",)),
+            replace(HOT, device_faults=("runaway@7.0",)),
             "stimulation.probe_model.ProbeModel.cause",
             lambda *_: "",
             "probe_keeps_the_cap",
         ),
         (
-            replace(CALM, acts=((3.0, "stop", "signed", 1),)),
+            replace(CALM, acts=((6.5, "stop", "signed", 1),)),
             "engine.stimulus_control.StimulusController.abort",
             lambda *_: None,
             "heat_ends_with_its_cause",
         ),
         (
-            replace(HOT, accident=("engine killed", 5.0, 0.1)),
+            replace(HOT, accident=("engine killed", 8.5, 0.1)),
             "engine.earlier_dose.doses_in",
             lambda *_: [],
             "account_is_not_less",

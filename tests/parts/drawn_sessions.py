@@ -132,6 +132,7 @@ class DrawnSession:
     def lasts_s(self) -> float:
         """About how long the session is by its plan."""
         moves_s = MOVE_S * (self.sites > 1) * (self.blocks - 1 + self.calibrates)
+        moves_s += 4.0  # before the first stimulus
         if self.calibrates:
             return 75.0 + moves_s
         heat_s = max(plateau_s for _, plateau_s in self.levels) + 18.0 / min(self.return_c_per_s, 18.0) + 1.0

@@ -149,9 +149,12 @@ def account_is_not_less_than_the_truth(played: Played) -> Iterator[str]:
     """Neither the guard's account in the end nor what the next session reads of this one is below the true dose."""
     if is_blind(played):
         return
+    accident = (*played.drawn.accident, "")[0]
+    # What a watchdog that died had told last is half a second old; its log and the record are what counts then.
+    has_guard = played.drawn.guard == "local" or accident not in ("watchdog killed", "watchdog hangs")
     for site, dose in true_doses(played).items():
         for whose, used in (
-            ("the guard", played.used),
+            ("the guard", played.used if has_guard else None),
             ("the next session", used_before(played.data, PARTICIPANT, "1")),
         ):
             if used is not None and used.get(site, 0.0) * SUMS_DIFFER + UNSEEN < dose:
@@ -231,6 +234,6 @@ CHECKS: tuple[Callable[[Played], Iterator[str]], ...] = (
 def problems(played: Played, *, also_pyxdf: bool = False) -> list[str]:
     """Return everything that is not as it must be, each with the name of its check."""
     if played.refused:
-        return []
+        return [f"refused: {played.refused}"]
     checks = (*CHECKS, record_is_as_others_read_it) if also_pyxdf else CHECKS
     return [f"{check.__name__}: {text}" for check in checks for text in check(played)]

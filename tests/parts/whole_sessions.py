@@ -492,6 +492,7 @@ def play(drawn: DrawnSession, data: Path) -> Played:
         seed=drawn.seed,
         data=data,
         unattended=drawn.unattended,
+        skin_account=data / "skin-account.jsonl",
         thermode_faults=drawn.device_faults,
     )
     streams: list[PretendedStream] = []
