@@ -227,6 +227,10 @@ class EndStatus:
     message: str
 
 
+#: How the operator is called among those who paused, and as the sender of commands.
+OPERATOR = "operator"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
     """The whole status; made by ``engine.status`` alone."""
@@ -269,6 +273,8 @@ class SessionStatus:
     views: tuple[ViewStatus, ...] = ()
     #: Conditions of heat that do not hold, in words; empty in a session without heat.
     unmet: tuple[str, ...] = ()
+    #: Who has asked for the pause: ``operator``, ``participant`` or a part of the engine. Each resumes their own.
+    paused_by: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:

@@ -40,7 +40,7 @@ def test_picture_shows_failing_recording():
 
 
 def test_picture_shows_open_question_and_typed_answer():
-    shown = drawn("47", prompt=prompt(), state="paused", phase={"waits": True})
+    shown = drawn("47", prompt=prompt(), state="paused", paused_by=["operator"], phase={"waits": True})
     assert "How intense was it?  47" in shown
     assert "c: continue" in shown
     assert "p: resume" in shown

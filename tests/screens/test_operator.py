@@ -93,7 +93,10 @@ def test_each_button_sends_its_command(screen, fake_session, qtbot):
     for name in names:
         click(qtbot, screen.buttons[name])
     assert [name for name, _ in fake_session.sent] == names
-    see(screen, fake_session, state="paused")
+    see(screen, fake_session, state="paused", paused_by=["participant"])
+    click(qtbot, screen.buttons["pause"])
+    assert fake_session.sent[-1] == ("pause", {})  # the participant's end of the pause is not the operator's
+    see(screen, fake_session, state="paused", paused_by=["operator"])
     assert screen.buttons["pause"].text() == "Resume"
     click(qtbot, screen.buttons["pause"])
     assert fake_session.sent[-1] == ("resume", {})

@@ -90,7 +90,12 @@ def test_operator_view_before_the_first_status():
 @pytest.mark.parametrize(
     "known, more",
     [
-        ({"state": "paused"}, {"end", "resume", "stop_heat"}),
+        ({"state": "paused", "paused_by": ["operator", "participant"]}, {"end", "resume", "stop_heat"}),
+        (
+            {"state": "paused", "paused_by": ["participant"]},
+            {"end", "pause", "stop_heat"},
+        ),  # a hold of one's own
+        ({"state": "paused", "paused_by": ["view"]}, {"end", "pause", "stop_heat"}),
         ({"state": "finished"}, set()),
         ({"phase": {"waits": True}}, {"end", "pause", "continue", "stop_heat"}),
         ({"state": "preparing", "heat": None}, {"end"}),

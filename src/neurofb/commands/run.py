@@ -341,9 +341,11 @@ class _Shown:
         """Show the status."""
         typed = ""
         if self._keys is not None:
+            from neurofb.status import OPERATOR
+
             prompt = status.prompt
             self._keys.prompt = prompt.id if prompt and prompt.kind == "vas" else None
-            self._keys.is_paused = status.state == "paused"
+            self._keys.is_paused = OPERATOR in status.paused_by
             self._keys.site = None if status.probe is None else status.probe.site
             typed = self._keys.typed
         if self._picture is not None:

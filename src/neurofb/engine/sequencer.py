@@ -389,6 +389,11 @@ class Sequencer:
         return PROBE in self._paused_by
 
     @property
+    def paused_by(self) -> tuple[str, ...]:
+        """Who has asked for the pause, people and parts of the engine; empty while it runs."""
+        return tuple(sorted(self._paused_by))
+
+    @property
     def is_held(self) -> bool:
         """Whether somebody has asked for the pause, rather than the engine."""
         return bool(self._paused_by - set(_WAITS_FOR))

@@ -93,6 +93,7 @@ class StatusBuilder:
             protocol=heading.protocol,
             title=heading.title,
             state=sequencer.session.state,
+            paused_by=sequencer.paused_by,
             now_s=now_s - sequencer.start_s,
             clock_s=now_s,
             progress=1.0 - left_s / planned_s if planned_s > 0 else 1.0,

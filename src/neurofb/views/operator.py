@@ -14,6 +14,7 @@ from typing import Any
 from neurofb import messages
 from neurofb.format import clean, clock, number, signed
 from neurofb.status import (
+    OPERATOR,
     ChannelStatus,
     FeatureStatus,
     FeedbackStatus,
@@ -130,7 +131,7 @@ def operator_view(
         advice=tuple(_advice(status, wording)),
         ratings=tuple(_rating(each, wording) for each in reversed(status.ratings[-RATINGS_SHOWN:])),
         enabled=_enabled(snapshot),
-        is_paused=status.state == "paused",
+        is_paused=OPERATOR in status.paused_by,
         probe=None if snapshot.is_over else probe_step(status.probe, wording),
     )
 
@@ -414,9 +415,9 @@ def _enabled(snapshot: Snapshot) -> frozenset[str]:
     if status is None or snapshot.is_over:
         return frozenset(enabled)
     enabled |= {"end"} if status.heat is None else {"end", "stop_heat"}
-    if status.state == "paused":
+    if OPERATOR in status.paused_by:
         enabled |= {"resume"}
-    elif status.state == "running":
+    elif status.state in ("running", "paused"):  # also on top of somebody else's pause, which may end
         enabled |= {"pause"}
     if status.phase is not None and status.phase.waits:
         enabled |= {"continue"}
