@@ -36,6 +36,8 @@ COMMANDS = (
     "nonsense",
     "heat",
 ) * 2 + (
+    "stop_heat",
+    "stop_heat",
     "stop",
     "end",
 )

@@ -34,6 +34,8 @@ UNSEEN = 3e-4
 REST_C = 32.0
 #: A stop that was handed to the engine has reached the device by then: two of its steps.
 STOP_S = 0.05
+#: No stimulus begins so soon after another was ended: less than it takes to be asked for.
+NEXT_S = 1.0
 #: Faults that heat by themselves, and those that hide what is.
 HEATS, HIDES = {"runaway", "deaf_runaway", "stuck"}, {"lost", "stale", "wrong_readback"}
 
@@ -84,6 +86,10 @@ def heat_ends_with_its_cause(played: Played) -> Iterator[str]:
         late_s = STOP_S + (LINK_S if unheard else 0.0)
         if (on_s > stop_s + late_s).any():
             yield f"a stimulus is on {on_s.max() - stop_s:.2f} s after a stop"
+    for stop_s in played.heat_stops_s:
+        late_s = STOP_S + (LINK_S if unheard else 0.0)
+        if ((on_s > stop_s + late_s) & (on_s < stop_s + NEXT_S)).any():
+            yield "a stimulus goes on after somebody asked that it ends"
     if (on_s > played.ended_s + HEARTBEAT_S + LINK_S + 0.1).any():
         yield f"a stimulus is on {on_s.max() - played.ended_s:.2f} s after the engine's end"
     if rows[-1, PROBE] > max(played.drawn.baseline_c, REST_C) + 1.0:

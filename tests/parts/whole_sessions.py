@@ -309,6 +309,7 @@ class People:
     assembled: Assembled
     #: Times at which a stop was handed to the engine.
     stops_s: list[float] = field(default_factory=list)
+    heat_stops_s: list[float] = field(default_factory=list)
     #: Every event, as it was told.
     events: list[Event] = field(default_factory=list)
     #: What passed the gate and should not have.
@@ -381,6 +382,8 @@ class People:
             control = self.assembled.engine._stimulus_control
             if control is not None:
                 control.abort("stopped by a command")
+        elif command.name == "stop_heat":
+            self.heat_stops_s.append(now_s)
         elif not is_right:
             self.wrongly.append(text)
         self._waiting.append(command)
@@ -461,6 +464,8 @@ class Played:
     sites: list[str] = field(default_factory=list)
     arrivals_s: np.ndarray = field(default_factory=lambda: np.empty(0))
     stops_s: list[float] = field(default_factory=list)
+    #: When somebody asked that the stimulus ends, and the session goes on.
+    heat_stops_s: list[float] = field(default_factory=list)
     #: When the operator's window said that it draws.
     alive_s: np.ndarray = field(default_factory=lambda: np.empty(0))
     #: What came unsigned, twice or from elsewhere, and passed the gate.
@@ -516,7 +521,7 @@ def play(drawn: DrawnSession, data: Path) -> Played:
     played.truth = np.array(world.device.rows).reshape(-1, 7)
     played.sites, played.events, played.stops_s = world.device.sites, people.events, people.stops_s
     played.alive_s = np.array(people.windows["operator"].alive_s)
-    played.wrongly = people.wrongly
+    played.wrongly, played.heat_stops_s = people.wrongly, people.heat_stops_s
     played.arrivals_s = np.array(streams[0].arrivals_s if streams else [])
     played.took_s = time.process_time() - began_s
     return played
