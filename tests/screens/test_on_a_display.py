@@ -53,7 +53,7 @@ def test_screens_on_display_survive_rating_kill_and_stop(display, session):
         program.process.kill()
         program.process.communicate(timeout=10)
         program.process = program.open()
-        program.until("stop", "space", heat={"state": "plateau"}, step={"kind": "heat"})
+        program.until("stop", "Escape", heat={"state": "plateau"}, step={"kind": "heat"})
         stop = next(each for each in session.heard if each.name == "stop")
         assert (stop.by, stop.session) == ("participant", session.uid)
     finally:
