@@ -221,8 +221,32 @@ class Refused:
     n: int = 1
 
 
-#: So many reasons are kept apart until they are told; what comes beyond counts as the last of them.
-_MOST_REASONS = 8
+class Refusals:
+    """What was refused and is not told yet, by reason."""
+
+    #: So many reasons are kept apart; what comes beyond counts as the last of them.
+    MOST_REASONS = 8
+
+    def __init__(self) -> None:
+        self._by_reason: dict[str, Refused] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_reason)
+
+    def add(self, refused: Refused) -> None:
+        """Add documents that were refused for one reason."""
+        known = self._by_reason.get(refused.reason)
+        if known is None and len(self._by_reason) >= self.MOST_REASONS:
+            known = next(reversed(self._by_reason.values()))
+        if known is None:
+            self._by_reason[refused.reason] = refused
+        else:
+            known.n += refused.n
+
+    def pop(self) -> list[Refused]:
+        """Return what was added since the last call."""
+        refused, self._by_reason = list(self._by_reason.values()), {}
+        return refused
 
 
 class CommandGate:
@@ -242,7 +266,7 @@ class CommandGate:
         self._uid = uid
         self._keys = None if key is None else {role: key.own(role) for role in MAY}
         self._highest: dict[tuple[str, str], int] = {}
-        self._refused: dict[str, Refused] = {}
+        self._refused = Refusals()
         self._lock = threading.Lock()
 
     def admit(self, text: str) -> Command | None:
@@ -254,15 +278,15 @@ class CommandGate:
             if self._keys is not None and command.name not in UNSIGNED:
                 self._check(command, text, self._keys)
         except WrongInput as error:
-            self._refuse(str(error), text)
+            with self._lock:
+                self._refused.add(Refused(str(error), text))
             return None
         return command
 
     def pop_refused(self) -> list[Refused]:
         """Return what was refused since the last call, by reason."""
         with self._lock:
-            refused, self._refused = list(self._refused.values()), {}
-        return refused
+            return self._refused.pop()
 
     def _check(self, command: Command, text: str, keys: Mapping[str, bytes]) -> None:
         """Refuse a command without the right signature, that was sent before, or that its sender may not send."""
@@ -289,13 +313,3 @@ class CommandGate:
             raise WrongInput(
                 f"the window {command.by!r} may not send {command.name!r}; it may send: {may}, stop"
             )
-
-    def _refuse(self, reason: str, text: str) -> None:
-        with self._lock:
-            known = self._refused.get(reason)
-            if known is None and len(self._refused) >= _MOST_REASONS:
-                known = next(reversed(self._refused.values()))
-            if known is None:
-                self._refused[reason] = Refused(reason, text)
-            else:
-                known.n += 1

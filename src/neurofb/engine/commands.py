@@ -19,7 +19,7 @@ from neurofb.engine.view_heartbeats import ViewHeartbeats
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.lsl.session_streams import Listener
 from neurofb.messages import Command
-from neurofb.signing import Refused
+from neurofb.signing import Refusals, Refused
 
 #: So much of a document that was refused is in the record.
 _KEPT = 500
@@ -27,8 +27,6 @@ _KEPT = 500
 TELL_EVERY_S = 5.0
 #: So many commands of the network are run in one step; others wait. Assumed: a person sends a few a second.
 MOST_IN_A_STEP = 20
-#: So many reasons of refusals are told together.
-_MOST_REASONS = 8
 
 
 class Network(Protocol):
@@ -64,7 +62,7 @@ class Commands:
     ) -> None:
         self._listeners, self._sequencer, self._session_log = tuple(listeners), sequencer, session_log
         self._views, self._network = views, network
-        self._refused: dict[str, Refused] = {}
+        self._refused = Refusals()
         self._told_s = float("-inf")
 
     def run_pending(self, index: int, now_s: float) -> None:
@@ -77,9 +75,9 @@ class Commands:
             try:
                 self._run(command, index, now_s, sender=command.sender)
             except (WrongInput, UnknownName) as error:
-                self._add(Refused(str(error), command.to_json()))
+                self._refused.add(Refused(str(error), command.to_json()))
         for refused in self._network.pop_refused():
-            self._add(refused)
+            self._refused.add(refused)
         if self._refused and now_s - self._told_s >= TELL_EVERY_S:
             self._told_s = now_s
             self._tell(index, now_s)
@@ -91,23 +89,11 @@ class Commands:
         if self._network is not None:
             self._network.close()
 
-    def _add(self, refused: Refused) -> None:
-        """Keep what was refused until it is told."""
-        known = self._refused.get(refused.reason)
-        if known is None and len(self._refused) >= _MOST_REASONS:
-            known = next(reversed(self._refused.values()))
-        if known is None:
-            self._refused[refused.reason] = refused
-        else:
-            known.n += refused.n
-
     def _tell(self, index: int, now_s: float) -> None:
-        told, self._refused = self._refused, {}
-        for each in told.values():
+        for each in self._refused.pop():
             times = "" if each.n == 1 else f" ({each.n} of them)"
-            asked = each.asked[:_KEPT].encode("utf-8", "replace").decode()
             message = f"not done{times}: {each.reason}"
-            self._session_log.warn("refused", message, index, now_s, asked=asked, n=each.n)
+            self._session_log.warn("refused", message, index, now_s, asked=_kept(each.asked), n=each.n)
 
     def _run_text(self, text: str, index: int, now_s: float) -> None:
         """Run the command in a document of this process, if it is for this session."""
@@ -116,8 +102,7 @@ class Commands:
             if command.session in ("", self._sequencer.uid):
                 self._run(command, index, now_s)
         except (WrongInput, UnknownName) as error:
-            asked = text[:_KEPT].encode("utf-8", "replace").decode()
-            self._session_log.log("refused", f"not done: {error}", index, now_s, asked=asked)
+            self._session_log.log("refused", f"not done: {error}", index, now_s, asked=_kept(text))
 
     def _run(self, command: Command, index: int, now_s: float, **details: str) -> None:
         self._call(command, index, now_s)
@@ -157,3 +142,8 @@ class Commands:
                 f"a window reports itself alone; {command.by!r} reports {content['view'][:40]!r}"
             )
         self._views.beat(command.by, float(content["drew_s"]), content.get("missing", ""), now_s)
+
+
+def _kept(text: str) -> str:
+    """Return as much of a refused document as is recorded."""
+    return text[:_KEPT].encode("utf-8", "replace").decode()
