@@ -27,12 +27,11 @@ from neurofb.engine.sequencer import STREAM, UNWATCHED, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
-from neurofb.engine.view_heartbeats import OPERATOR
 from neurofb.errors import NeurofbError, RecordingFailed, SafetyStop, StreamLost, WrongInput
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
-from neurofb.status import SessionStatus
+from neurofb.status import OPERATOR, SessionStatus
 from neurofb.stimulation.conditions import SAMPLE_S
 
 #: The longest that the engine waits for a sample before it checks anything else.

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neurofb.errors import WrongInput
-from neurofb.status import ViewStatus
+from neurofb.status import OPERATOR, ViewStatus
 
 #: A view that has drawn nothing newer for so long is not alive. Assumed: six heartbeats
 #: (``session_client.ALIVE_EVERY_S``), and longer than a busy computer holds up a window.
 VIEW_S = 3.0
 #: The windows there are; only the operator's counts for heat.
-OPERATOR, PARTICIPANT = "operator", "participant"
+PARTICIPANT = "participant"
 VIEWS = (OPERATOR, PARTICIPANT)
 
 
