@@ -81,6 +81,8 @@ TOLD = (
     "end",
     "error",
 )
+#: So many lines wait at most for a terminal that stands still.
+MOST_LINES = 10_000
 
 
 def has_person() -> bool:
@@ -91,10 +93,6 @@ def has_person() -> bool:
         return os.name != "posix" or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):  # the terminal is gone
         return False
-
-
-#: So many lines wait at most for a terminal that stands still.
-MOST_LINES = 10_000
 
 
 class Picture:

@@ -261,7 +261,7 @@ class Engine:
             return f"the EEG stream is there but has sent nothing for {silent_s:.1f} s"
         if arrived_s is None and silent_s <= FIRST_S:
             return ""
-        age_s = self._conditions.facts(now_s).sample_age_s
+        age_s = self._conditions.sample_age_s(now_s)
         if self._sequencer.is_heat_near(now_s) and (age_s is None or not age_s <= SAMPLE_S):
             words = "no sample of EEG has come" if age_s is None else f"the newest EEG is {age_s:.1f} s old"
             return f"{words}, and heat needs fresh EEG"
@@ -269,7 +269,7 @@ class Engine:
 
     def _is_back(self, now_s: float) -> bool:
         """Return whether the stream that was waited for sends again, fresh enough for heat where there is any."""
-        arrived_s, age_s = self._conditions.arrived_s, self._conditions.facts(now_s).sample_age_s
+        arrived_s, age_s = self._conditions.arrived_s, self._conditions.sample_age_s(now_s)
         if self._source.state == "lost" or arrived_s is None or age_s is None or now_s - arrived_s > AWAY_S:
             return False
         return self._stimulus_control is None or age_s <= SAMPLE_S

@@ -48,13 +48,14 @@ class HeatConditions:
         """When samples came last, on the engine's clock; None before the first."""
         return self._arrived_s
 
-    def facts(self, now_s: float) -> Facts:
-        """Return what holds at ``now_s``.
+    def sample_age_s(self, now_s: float) -> float | None:
+        """Return the age of the newest sample, by its own time stamp or its arrival, whichever is older."""
+        return None if self._arrived_s is None else now_s - min(self._arrived_s, self._sampled_s)
 
-        A sample is as old as its own time stamp or its arrival says, whichever is older.
-        """
-        age_s = None if self._arrived_s is None else now_s - min(self._arrived_s, self._sampled_s)
-        return Facts(now_s, age_s, self._recorder_state(now_s).is_alive, self.views.is_watched(now_s))
+    def facts(self, now_s: float) -> Facts:
+        """Return what holds at ``now_s``."""
+        recording, view = self._recorder_state(now_s).is_alive, self.views.is_watched(now_s)
+        return Facts(now_s, self.sample_age_s(now_s), recording, view)
 
     def unmet(self, now_s: float) -> list[str]:
         """Return which conditions do not hold at ``now_s``, in words, as the guard sees them."""
