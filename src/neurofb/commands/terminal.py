@@ -224,10 +224,14 @@ class Keys:
             key = self._windows_key(console)
             if key in STOP_KEYS:
                 self.press(key)
+        with self._thread(self._read_windows, console):
+            yield
+
+    @contextlib.contextmanager
+    def _thread(self, read: Callable[[Any, threading.Event], None], terminal: Any) -> Iterator[None]:
+        """Run ``read`` in a thread of its own while this lasts; it is told by an event when to end."""
         stop = threading.Event()
-        thread = threading.Thread(
-            target=self._read_windows, args=(console, stop), name="neurofb-keys", daemon=True
-        )
+        thread = threading.Thread(target=read, args=(terminal, stop), name="neurofb-keys", daemon=True)
         thread.start()
         try:
             yield
@@ -263,14 +267,10 @@ class Keys:
         before = termios.tcgetattr(handle)
         tty.setcbreak(handle, termios.TCSADRAIN)
         self._obey_early_stops(handle)
-        stop = threading.Event()
-        thread = threading.Thread(target=self._read, args=(handle, stop), name="neurofb-keys", daemon=True)
-        thread.start()
         try:
-            yield
+            with self._thread(self._read, handle):
+                yield
         finally:
-            stop.set()
-            thread.join(timeout=1.0)
             termios.tcsetattr(handle, termios.TCSADRAIN, before)
 
     def _obey_early_stops(self, handle: int) -> None:
