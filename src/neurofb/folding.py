@@ -9,12 +9,11 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from neurofb.format import INVISIBLE
+
 #: Unicode's categories of what does not tell two names apart: spaces, hyphens, underscores, control and format letters
 #: (zero width, direction, soft hyphen).
 _LEFT_OUT = {"Zs", "Zl", "Zp", "Pd", "Pc", "Cc", "Cf"}
-#: Letters that are shown as nothing or as a space although their category says otherwise (Unicode's
-#: Default_Ignorable_Code_Point, and the blank Braille pattern).
-_INVISIBLE = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)}
 
 
 @lru_cache(maxsize=1024)  # the guard folds the place of the probe in each of its steps
@@ -25,7 +24,7 @@ def folded(name: str) -> str:
         letter
         for letter in text
         if unicodedata.category(letter) not in _LEFT_OUT
-        and ord(letter) not in _INVISIBLE
+        and letter not in INVISIBLE
         and not 0xE0000 <= ord(letter) <= 0xE0FFF
     )
     return unicodedata.normalize("NFC", kept)

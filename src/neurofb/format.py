@@ -23,10 +23,10 @@ _ESCAPES = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
-#: Letters that show nothing and that Unicode does not count as formatting: fillers, variation selectors, a blank.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+#: Letters that show nothing, or a space, although Unicode's category says otherwise: fillers, variation selectors, the
+#: blank Braille pattern (of its Default_Ignorable_Code_Point, those that are no control or format letters).
+INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))
+_INVISIBLE = re.compile(f"[{INVISIBLE}\u180b-\u180f\U000e0100-\U000e01ef]")
 #: More marks than so many on one letter climb into the lines around it. Assumed: no script in use needs more.
 _MARKS = re.compile(
     r"(\w[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
