@@ -128,9 +128,10 @@ def doses_by_account(
         is_old = math.isfinite(now_wall_s) and now_wall_s - entry.wall_s > RECOVERS_S
         if (is_old and not is_same) or not entry.sites:
             continue
-        doses = doses_of_entry(entry, now_wall_s)
-        if is_same and entry.path.is_dir():
-            doses = _beyond(doses, doses_in(entry.path, now_wall_s) if _says_anything(entry.path) else [])
+        if is_same and _says_anything(entry.path):
+            doses = _beyond(entry.used, doses_in(entry.path, now_wall_s)) if entry.used else []
+        else:
+            doses = doses_of_entry(entry, now_wall_s)
         if doses:
             found.append(AccountedRun(entry, doses))
     return found
@@ -150,11 +151,10 @@ def _says_anything(folder: Path) -> bool:
     return any((folder / name).exists() for name in (SETTINGS, PROTOCOL, RECORDING, LEDGER, WATCHDOG_LOG))
 
 
-def _beyond(doses: Sequence[SiteDose], counted: Sequence[SiteDose]) -> list[SiteDose]:
-    """Return what doses have beyond those that are counted already."""
-    known = {folded(each.site): each.share for each in counted}
-    more = [replace(each, share=each.share - known.get(folded(each.site), 0.0)) for each in doses]
-    return [each for each in more if each.share > 0]
+def _beyond(used: Mapping[str, float], counted: Sequence[SiteDose]) -> list[SiteDose]:
+    """Return what the account says beyond the doses that are counted already."""
+    more = _without(used, {each.site: each.share for each in counted})
+    return [SiteDose(site, share, "account") for site, share in more.items() if share > 0]
 
 
 def used_in(folder: Path) -> dict[str, float]:
