@@ -54,6 +54,7 @@ TESTS = {
     "stimulation.heat_profile": ["test_heat_profile.py", "test_envelope.py", "test_guard.py"],
     "stimulation.event_buffer": ["test_single_stops.py", "test_guard.py"],
     "stimulation.driver": ["test_single_stops.py", "test_guard.py"],
+    "stimulation.calibrated_heat": ["test_calibration.py"],
     "stimulation.calibration": ["test_calibration.py"],
     "stimulation.drivers.simulated": ["test_simulated_driver.py", "test_single_stops.py", "test_guard.py"],
     "stimulation.client": ["test_guard.py", "test_watchdog.py"],

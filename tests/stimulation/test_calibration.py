@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 
 from neurofb.config import checked
 from neurofb.errors import WrongFile, WrongInput
-from neurofb.stimulation.calibration import (
-    Answer,
+from neurofb.stimulation.calibrated_heat import (
     CalibratedHeat,
-    CalibrationSettings,
-    CalibrationVisit,
-    PainCalibration,
     calibration_path,
     load_calibration,
     save_calibration,
 )
+from neurofb.stimulation.calibration import Answer, CalibrationSettings, CalibrationVisit, PainCalibration
 from neurofb.stimulation.envelope import Envelope
 
 SITE = "left forearm"

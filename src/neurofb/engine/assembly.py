@@ -53,14 +53,8 @@ from neurofb.signing import CommandGate, SessionKey, read_key_file
 from neurofb.simulation.head import Head
 from neurofb.spatial.montage import Montage
 from neurofb.status import SessionStatus
-from neurofb.stimulation.calibration import (
-    CalibratedHeat,
-    CalibrationVisit,
-    PainCalibration,
-    Ramps,
-    load_calibration,
-    save_calibration,
-)
+from neurofb.stimulation.calibrated_heat import CalibratedHeat, load_calibration, save_calibration
+from neurofb.stimulation.calibration import CalibrationVisit, PainCalibration, Ramps
 from neurofb.stimulation.client import StimulatorClient, open_stimulator
 
 

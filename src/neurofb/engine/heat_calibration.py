@@ -18,7 +18,8 @@ from neurofb.errors import WrongInput
 from neurofb.events import Event
 from neurofb.protocol.ratings import Rating, Scale
 from neurofb.protocol.stop_rules import Action
-from neurofb.stimulation.calibration import Answer, CalibratedHeat, HeatRequest, PainCalibration
+from neurofb.stimulation.calibrated_heat import CalibratedHeat
+from neurofb.stimulation.calibration import Answer, HeatRequest, PainCalibration
 
 #: From being asked for to its start. Assumed: arming takes milliseconds (34 ms on old firmware of a TCS II).
 LEAD_S = 0.5

@@ -34,7 +34,7 @@ from neurofb.recording.provenance import text_hash
 from neurofb.recording.skin_account import AccountEntry, account_path, entries_of, read_account
 from neurofb.signing import read_key_file
 from neurofb.simulation.faults import parse_faults
-from neurofb.stimulation.calibration import load_calibration
+from neurofb.stimulation.calibrated_heat import load_calibration
 from neurofb.stimulation.client import SIMULATED, check_kind
 from neurofb.stimulation.conditions import Required
 from neurofb.stimulation.drivers.simulated import parse_heat_faults

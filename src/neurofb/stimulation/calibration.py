@@ -16,28 +16,20 @@ What it promises, whatever the answers are. A stimulus is called bearable if it 
 - Nothing is hotter than what was rated ``stop_rating`` or more, for the rest of the visit.
 - What is found for a rating is no hotter than what was called bearable, and was given whole and called bearable once
   in the second look; else there is no result.
-
-What was found is kept for the next visit: a file ``<data>/sourcedata/neurofb/sub-<participant>/heat-<site>.json`` holds
-every version, the newest last; a new visit appends, nothing is overwritten.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from neurofb import limits
 from neurofb.config import Positive, Table
-from neurofb.errors import WrongFile, WrongInput
-from neurofb.folding import folded
+from neurofb.errors import WrongInput
+from neurofb.stimulation.calibrated_heat import CalibratedHeat
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile
 
@@ -92,93 +84,6 @@ class CalibrationSettings(Table):
             f"a calibration looks for ratings below its stop_rating of {self.stop_rating:g}, at which nothing hotter "
             f"is tried; found {max(beyond):g}: ask for less, or raise stop_rating"
         )
-
-
-class CalibratedHeat(Table):
-    """Temperatures for asked pain ratings, one participant, one place, one date."""
-
-    participant: str = Field(description="the pseudonym")
-    site: str = Field(description="the place on the skin")
-    date: str = Field(description="the date of the calibration, as it was given")
-    plateau_s: float = Field(description="how long each stimulus was, in s: pain grows with it")
-    slope: float = Field(description="rating points per °C")
-    intercept: float = Field(description="rating points at 0 °C: rating = intercept + slope × T")
-    threshold_c: float | None = Field(
-        default=None, description="the heat pain threshold by limits, in °C, if it was measured"
-    )
-    temperatures: dict[float, float] = Field(description="°C for each asked rating")
-    verified: dict[float, float] = Field(
-        default_factory=dict, description="mean rating of each temperature that was tried again and agreed"
-    )
-    notes: tuple[str, ...] = Field(default=(), description="what a person should know about it")
-    answers: tuple[tuple[str, float, float | None], ...] = Field(
-        default=(), description="every stimulus: kind, °C, rating; null for no answer"
-    )
-
-
-def calibration_path(data: Path, participant: str, site: str) -> Path:
-    """Return the file of a participant and a place.
-
-    Raises
-    ------
-    WrongInput
-        If one of the two cannot be part of a file name.
-    """
-    if re.fullmatch(r"[A-Za-z0-9]+", participant) is None:
-        raise WrongInput(f"a participant's code has letters and digits only; found {participant!r}")
-    name = re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-")
-    if not name:
-        raise WrongInput(f"a place on the skin needs a name with letters or digits; found {site!r}")
-    return data / "sourcedata" / "neurofb" / f"sub-{participant}" / f"heat-{name}.json"
-
-
-def load_calibration(data: Path, participant: str, site: str) -> CalibratedHeat | None:
-    """Return the newest calibration of a participant at a place; None if there is none.
-
-    Raises
-    ------
-    WrongFile
-        If the file is there and cannot be read.
-    """
-    versions = _versions(calibration_path(data, participant, site))
-    return next((each for each in reversed(versions) if folded(each.site) == folded(site)), None)
-
-
-def save_calibration(data: Path, found: CalibratedHeat) -> Path:
-    """Append a calibration to those of its participant and place; give the file.
-
-    Raises
-    ------
-    WrongFile
-        If what is there cannot be read: then it stays as it is.
-    """
-    path = calibration_path(data, found.participant, found.site)
-    versions = [*_versions(path), found]
-    text = json.dumps(
-        {"versions": [each.model_dump(mode="json") for each in versions]}, indent=1, ensure_ascii=False
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A whole new file beside the old one takes its place at once: a crash leaves one of the two, whole.
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    return path
-
-
-def _versions(path: Path) -> list[CalibratedHeat]:
-    if not path.exists():
-        return []
-    try:
-        content = limits.read_json(path)
-        return [CalibratedHeat.model_validate(each) for each in content["versions"]]
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise WrongFile(
-            f"{path} is no file of heat calibrations ({type(error).__name__}: {str(error).splitlines()[0]}); it was "
-            "left as it is: repair it, or move it away and calibrate again"
-        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,8 +300,7 @@ class PainCalibration:
 
     def _request(self, kind: Kind) -> HeatRequest:
         if kind == "limits":
-            rise = self._settings.limits_c_per_s
-            return HeatRequest(kind, HeatProfile(self._top_c(), 0.0, self._baseline_c, rise, self._return))
+            return HeatRequest(kind, self._ramp(self._top_c()))
         if kind == "ladder":
             return HeatRequest(kind, self._profile(self._rung_c()))
         pain = self._left[0]
@@ -412,20 +316,23 @@ class PainCalibration:
     def _profile(self, target_c: float) -> HeatProfile:
         return HeatProfile(target_c, self._settings.plateau_s, self._baseline_c, self._rise, self._return)
 
+    def _ramp(self, target_c: float) -> HeatProfile:
+        return HeatProfile(target_c, 0.0, self._baseline_c, self._settings.limits_c_per_s, self._return)
+
+    def _hottest_c(self, profile_of: Callable[[float], HeatProfile]) -> float:
+        """Return the hottest target, from the cap down in steps, with which the envelope allows a profile."""
+        top_c = self._envelope.cap_c
+        while top_c > self._baseline_c and self._envelope.problems(profile_of(top_c)):
+            top_c -= STEP_C
+        return top_c
+
     def _top_c(self) -> float:
         """Return where a ramp turns if nobody presses: the cap, or below where a slow ramp would be too much."""
-        top_c = self._envelope.cap_c
-        while top_c > self._baseline_c and self._envelope.problems(
-            HeatProfile(top_c, 0.0, self._baseline_c, self._settings.limits_c_per_s, self._return)
-        ):
-            top_c -= STEP_C
-        return max(top_c, self._baseline_c)
+        return max(self._hottest_c(self._ramp), self._baseline_c)
 
     def _allowed_c(self) -> float:
         """Return the hottest plateau that the envelope allows."""
-        top_c = self._envelope.cap_c
-        while top_c > self._baseline_c and self._envelope.problems(self._profile(top_c)):
-            top_c -= STEP_C
+        top_c = self._hottest_c(self._profile)
         if top_c <= self._baseline_c + 1.0:
             raise WrongInput(
                 f"no stimulus of {self._settings.plateau_s:g} s is allowed: "
@@ -449,7 +356,6 @@ class PainCalibration:
 
     def _after_limits(self, answer: Answer, top_c: float) -> None:
         if answer.aborted:
-            self._limits_c = self._limits_c or []
             self._fail("a ramp was aborted before the threshold was found")
             return
         if answer.reached_c is None:
@@ -499,7 +405,7 @@ class PainCalibration:
                 f"a rating of {pain:g} would need {wanted_c:.1f} °C; {clipped_c:.1f} °C is as far as it may go"
             )
         # Downwards where it is cut, so that rounding passes no limit.
-        return round(math.floor(clipped_c / STEP_C + 1e-9) * STEP_C, 2)
+        return _floored(clipped_c)
 
     def _begin_with(self, stored: CalibratedHeat) -> None:
         stop, when = self._settings.stop_rating, stored.date or "an earlier visit"
@@ -570,7 +476,7 @@ class PainCalibration:
         most_c = min(self._highest_c, max(self._bearable_c))
         for pain, before_c in self._temperatures.items():
             if before_c > most_c:
-                self._temperatures[pain] = round(math.floor(most_c / STEP_C + 1e-9) * STEP_C, 2)
+                self._temperatures[pain] = _floored(most_c)
                 self._verified.pop(pain, None)
                 self._notes.append(
                     f"{before_c:.1f} °C for a rating of {pain:g} became {self._temperatures[pain]:.1f} °C: nothing "
@@ -601,3 +507,8 @@ class PainCalibration:
 def _still_bearable(before_c: Sequence[float], at_c: float, rating: float, stop_rating: float) -> list[float]:
     """Return the temperatures that are called bearable after one more rating."""
     return [*before_c, at_c] if rating < stop_rating else [c for c in before_c if c < at_c]
+
+
+def _floored(celsius: float) -> float:
+    """Return a temperature that can be set, at or below another."""
+    return round(math.floor(celsius / STEP_C + 1e-9) * STEP_C, 2)
