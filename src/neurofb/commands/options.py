@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+#: What click's options decorate.
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Finite(click.FloatRange):
@@ -26,6 +30,17 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"found {value}, needed is a finite number, such as 1 or 0.5", param, ctx)
         return number
+
+
+def dataset(words: str = "The dataset.") -> Callable[[Command], Command]:
+    """Return the option of a dataset's folder, with its help."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default="neurofb-data",
+        show_default=True,
+        help=words,
+    )
 
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

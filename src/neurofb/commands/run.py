@@ -27,6 +27,7 @@ from neurofb.commands.options import (
     SCREENS,
     SESSION,
     SKIN_ACCOUNT,
+    dataset,
 )
 from neurofb.commands.screen_processes import KINDS, Windows
 from neurofb.commands.terminal import EventLines, Keys, Picture, has_person
@@ -78,13 +79,7 @@ class Presentation:
     help="A list outside the dataset, to note the arm in.",
 )
 @click.option("--stream", help="The EEG stream: its name, or a predicate such as \"hostname='lab2'\".")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="neurofb-data",
-    show_default=True,
-    help="The dataset.",
-)
+@dataset()
 @click.option(
     "--seed", type=click.IntRange(0), help="Of every random choice.  [default: drawn, and recorded]"
 )
@@ -156,27 +151,14 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     from neurofb.engine.planning import plan_session
 
     asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-    if options.fast and not asked.simulate:
-        raise NeurofbError(
-            "--fast is for simulated sessions: a headset's second lasts a second; leave it out, or add --simulate"
-        )
-    if asked.headset_faults and not asked.simulate:
-        raise NeurofbError(
-            f"--fault {asked.headset_faults[0]} is for simulated headsets: a real one has its own faults; leave it "
-            "out, or add --simulate"
-        )
+    _check_simulated(asked, options)
     plan = plan_session(asked)
     _confirm(plan, is_asked=sys.stdin.isatty() and not (options.headless or options.as_json))
     shown = _Shown(options)
     clock = _clock(options)
     echo = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
-    echo(NOTICE)
-    if plan.protocol.heat is not None and asked.thermode == "simulated" and not asked.simulate:
-        echo("note: the thermode is simulated: nobody is heated in this session")
-    if plan.protocol.heat is not None and asked.unattended:
-        echo("note: an unattended simulation: the simulated stimulator works though nobody watches")
-    for warning in plan.warnings:
-        echo(f"note: {warning}")
+    for line in (NOTICE, *_notes(plan)):
+        echo(line)
     assembled = assemble(
         plan,
         clock,
@@ -208,6 +190,28 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
         outcome = replace(outcome, exit_code=outcome.exit_code or 130)
     _print_end(outcome, assembled, made, options)
     return outcome
+
+
+def _check_simulated(asked: Asked, options: Presentation) -> None:
+    """Refuse what only a simulated session can do."""
+    if options.fast and not asked.simulate:
+        raise NeurofbError(
+            "--fast is for simulated sessions: a headset's second lasts a second; leave it out, or add --simulate"
+        )
+    if asked.headset_faults and not asked.simulate:
+        raise NeurofbError(
+            f"--fault {asked.headset_faults[0]} is for simulated headsets: a real one has its own faults; leave it "
+            "out, or add --simulate"
+        )
+
+
+def _notes(plan: SessionPlan) -> Iterator[str]:
+    """Return what somebody should know before the session begins, a line each."""
+    if plan.protocol.heat is not None and plan.asked.thermode == "simulated" and not plan.asked.simulate:
+        yield "note: the thermode is simulated: nobody is heated in this session"
+    if plan.protocol.heat is not None and plan.asked.unattended:
+        yield "note: an unattended simulation: the simulated stimulator works though nobody watches"
+    yield from (f"note: {warning}" for warning in plan.warnings)
 
 
 def _confirm(plan: SessionPlan, *, is_asked: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurofb.commands.options import AS_JSON, SKIN_ACCOUNT
+from neurofb.commands.options import AS_JSON, SKIN_ACCOUNT, dataset
 from neurofb.commands.tables import show_table
 from neurofb.errors import UnknownName
 
@@ -38,13 +38,7 @@ class Line:
 
 @click.command("skin")
 @click.argument("code")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="neurofb-data",
-    show_default=True,
-    help="A dataset to look into as well, e.g. of another computer.",
-)
+@dataset("A dataset to look into as well, e.g. of another computer.")
 @SKIN_ACCOUNT
 @AS_JSON
 def command(code: str, data: Path, skin_account: Path | None, as_json: bool) -> None:
