@@ -56,7 +56,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(autouse=True)
 def own_skin_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test an account of the skin of its own: never the user's."""
+    """Provide each test with an account of the skin of its own: never the user's."""
     monkeypatch.setenv("NEUROFB_SKIN_ACCOUNT", f"{_LSL_FOLDER.name}/{uuid.uuid4().hex}/skin-account.jsonl")
 
 

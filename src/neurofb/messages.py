@@ -57,10 +57,8 @@ STATUS_RATE_HZ = 5.0
 COMMAND_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rating": (("prompt", "value"), ()),  # value: a number 0–100, a text for free text, or null for no answer
     "button": ((), ()),  # "now it hurts" in the method of limits: the temperature returns
-    "stop_heat": (
-        (),
-        (),
-    ),  # this stimulus ends at once, or is left out if it is about to come; the session goes on
+    # This stimulus ends at once, or is left out if it is about to come; the session goes on.
+    "stop_heat": ((), ()),
     "stop": (("by",), ()),  # the stimulus ends at once and the session with it; by: participant or operator
     "pause": ((), ()),  # at once; a stimulus that is on ends
     "resume": ((), ()),  # only the pause ends: no stimulus starts before its own time

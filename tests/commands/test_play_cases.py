@@ -73,7 +73,7 @@ class Played:
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Played]:
-    """Give the command itself, in this process; time passes a hundred thousand times as fast."""
+    """Run the command itself, in this process; time passes a hundred thousand times as fast."""
     monkeypatch.setattr("neurofb.lsl.outlet.NumericOutlet", KeptOutlet)
 
     def run(path: Path, *words: str) -> Played:

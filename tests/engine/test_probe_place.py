@@ -73,7 +73,7 @@ class Operator:
 
 
 def armed_elsewhere(events):
-    """Give the stimuli that were armed or fired where the operator had not put the probe last."""
+    """Return the stimuli that were armed or fired where the operator had not put the probe last."""
     placed, found = None, []
     for event in events:
         if event.kind == "probe_placed":

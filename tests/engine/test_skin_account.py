@@ -53,7 +53,7 @@ def heats(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def witnessed(tmp_path_factory, heats):
-    """Give a session that went to its end, and the witness of its probe."""
+    """Run a session that went to its end, and the witness of its probe."""
     folder, witnesses = tmp_path_factory.mktemp("witnessed"), []
     ran = run(
         folder / "data", protocol=heats, prepare=lambda made: witnesses.append(Witness(made, folder / "kept"))
@@ -64,7 +64,7 @@ def witnessed(tmp_path_factory, heats):
 
 @pytest.fixture
 def ended(tmp_path, witnessed):
-    """Give a copy of that session in a dataset of its own."""
+    """Make a copy of that session in a dataset of its own."""
     folder = tmp_path / "data" / "sourcedata" / "neurofb" / witnessed[0].name
     shutil.copytree(witnessed[0], folder)
     return folder

@@ -14,7 +14,7 @@ class Guard:
     """Guards."""
 
     def step(self, a: float, b: float) -> float:
-        """Say what."""
+        """Step."""
         if a > b and not self.off:
             raise ValueError(f"{a + 1} is above")
         self.kept = min(a, b)

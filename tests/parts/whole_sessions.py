@@ -333,7 +333,7 @@ class People:
         self._other = Window("operator", SessionKey("another"), uid, 0.0, 0.0)
 
     def hear(self, event: Event) -> None:
-        """Take note of an event; answer a question."""
+        """Note an event; answer a question."""
         self.events.append(event)
         if event.kind == "probe_placed" and event.details["by"] == "simulated operator":
             assert self.world.device is not None

@@ -1,4 +1,4 @@
-"""Give the command line inputs that claim too much, each in a process of its own that may not take much.
+"""Run the command line on inputs that claim too much, each in a process of its own that may not take much.
 
 python weighed_inputs.py FOLDER writes a JSON document: name → exit code and message. Each process has 2 s of
 processor time and 300 MB more than what is loaded before.
@@ -73,7 +73,7 @@ def brainvision(**given: str) -> str:
 
 
 def cases(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Give each input's name and the command that takes it."""
+    """Return each input's name and the command that takes it."""
     demo = importlib.resources.files("neurofb.protocols").joinpath("demo.toml").read_text("utf-8")
 
     def put(name: str, content: bytes | str) -> str:

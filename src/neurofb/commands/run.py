@@ -322,7 +322,7 @@ class _Shown:
         keys.actions["k"] = self._pairing.make_code
 
     def hear_pairing(self, command: Command) -> None:
-        """Take what a window on another computer asks; called from the thread that listens."""
+        """Pass on what a window on another computer asks; called from the thread that listens."""
         if self._pairing is not None:
             self._pairing.hear(command)
 

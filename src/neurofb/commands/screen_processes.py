@@ -165,7 +165,7 @@ class Windows:
         return False
 
     def _tell(self, words: str) -> None:
-        """Say it at the terminal and in the record."""
+        """Print it at the terminal, and log it in the record."""
         self._print(f"note: {words}")
         self._note(words)
 

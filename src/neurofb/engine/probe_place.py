@@ -78,7 +78,7 @@ class ProbePlace:
         return step.site if step.site is not None and step.site != self._stimulator.site else None
 
     def confirm(self, site: str, by: str) -> None:
-        """Take it from somebody that the probe is where the next heat is.
+        """Accept that somebody has put the probe where the next heat is.
 
         Raises
         ------

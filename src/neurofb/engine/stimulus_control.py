@@ -133,7 +133,7 @@ class StimulusController:
                 self._is_armed, self.highest_c = True, float("-inf")
 
     def _read_place(self, answer: Reply) -> None:
-        """Take the place that the guard has taken; a refusal is logged."""
+        """Read the guard's answer to a place; a refusal is logged."""
         if self._placing is None or answer.number != self._placing[0]:
             return
         site, self._placing = self._placing[1], None

@@ -64,11 +64,11 @@ class PairingDesk:
         self._put(None)
 
     def hear(self, command: Command) -> None:
-        """Take a command ``pair``; never waits."""
+        """Queue a command ``pair``; never waits."""
         self._put(command)
 
     def close(self) -> None:
-        """Take the stream from the network."""
+        """Remove the stream from the network."""
         self._closing.set()
         self._thread.join(5.0)
 

@@ -93,7 +93,7 @@ class StimulatorClient(Protocol):
         ...
 
     def place(self, site: str, by: str) -> int:
-        """Say that somebody confirms that the probe is at a site; return the number of the request.
+        """Pass on that somebody confirms the probe at a site; return the number of the request.
 
         The guard's answer is a ``Reply``, and an event ``probe_placed`` if it was taken.
         """
@@ -212,7 +212,7 @@ class LocalClient:
         self._write_news()
 
     def place(self, site: str, by: str) -> int:
-        """Say that somebody confirms that the probe is at a site."""
+        """Pass on that somebody confirms the probe at a site."""
         return self._request(lambda: self._guard.place(site, by))
 
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:
@@ -305,7 +305,7 @@ class WatchdogClient:
         return list(self._pipe.ask("self_test"))
 
     def place(self, site: str, by: str) -> int:
-        """Say that somebody confirms that the probe is at a site."""
+        """Pass on that somebody confirms the probe at a site."""
         return self._request("place", self._clock.now_s() + ANSWER_S, site=site, by=by)
 
     def schedule(self, profile: HeatProfile, site: str, at_s: float) -> int:

@@ -145,7 +145,7 @@ class Guard:
         return found
 
     def place(self, site: str, by: str = "") -> None:
-        """Take note that somebody confirms that the probe is at a site: heat is armed there only, and charged there.
+        """Note that somebody confirms that the probe is at a site: heat is armed there only, and charged there.
 
         Raises
         ------

@@ -378,7 +378,7 @@ class SessionClient:
         return False
 
     def _prove(self, connection: _Connection) -> None:
-        """Take an outlet for the engine's, and hear no other of its name any more."""
+        """Mark an outlet as the engine's, and hear no other of its name any more."""
         connection.is_proven = True
         for each in list(self._connections.values()):
             if each.name == connection.name and each is not connection:
