@@ -274,12 +274,11 @@ def _scan(path: Path, begin: int, dialect: _Dialect, layout: _Layout, notes: lis
         lines.starts.append(at)
         lines.first.append(lines.n_samples)
         is_last = at + len(content) >= size
-        rows = _rows(
-            path, dialect.plain(content), layout, layout.wanted, line_number, notes if is_last else None
-        )
+        plain = dialect.plain(content)
+        rows = _rows(path, plain, layout, layout.wanted, line_number, notes if is_last else None)
         lines.n_empty += int(np.isnan(rows[:, : len(layout.eeg)]).sum())
         _add_counts(lines, rows, layout)
-        _refuse_text(path, dialect, content, rows, layout, line_number)
+        _refuse_text(path, plain, rows, layout, line_number)
         lines.n_samples += len(rows)
         line_number += content.count(b"\n")
     lines.starts.append(size)
@@ -346,14 +345,12 @@ def _value(cell: bytes) -> float:
     return float(text) if _NUMBER.fullmatch(text) else np.nan
 
 
-def _refuse_text(
-    path: Path, dialect: _Dialect, content: bytes, rows: FloatArray, layout: _Layout, line_number: int
-) -> None:
+def _refuse_text(path: Path, plain: bytes, rows: FloatArray, layout: _Layout, line_number: int) -> None:
     """Raise if a cell of the EEG, or of the index, holds a text: a missing value is empty or ``nan``."""
     asked = list(layout.eeg) + ([] if layout.index is None else [layout.index])
     if not np.isnan(rows[:, : len(asked)]).any():
         return
-    for i, line in enumerate(dialect.plain(content).split(b"\n")):
+    for i, line in enumerate(plain.split(b"\n")):
         cells = line.split(b",")
         for column in asked if len(cells) == layout.n_columns else ():
             text = cells[column].decode("utf-8", "replace").strip()

@@ -7,8 +7,10 @@ of gigabytes takes no more memory than the piece that is asked for.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -113,7 +115,7 @@ class Recording:
     def read(self, first: int, end: int) -> FloatArray:
         """Return samples ``first`` to ``end`` in µV, NaN where they are missing or no numbers."""
         samples_uv = np.full((end - first, len(self.labels)), np.nan)
-        at = int(np.searchsorted([stretch.at for stretch in self.stretches], first, "right")) - 1
+        at = bisect_right(self.stretches, first, key=attrgetter("at")) - 1
         for stretch in self.stretches[max(at, 0) :]:
             if stretch.at >= end:
                 break

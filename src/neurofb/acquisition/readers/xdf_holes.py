@@ -264,10 +264,11 @@ class _Stretches:
         steps = np.diff(times_s, prepend=self._last_s) / self._period_s
         levels = (times_s - self._zero_s) / self._period_s - np.arange(self._n, self._n + len(times_s))
         jumps = np.flatnonzero(np.abs(steps - 1.0) > 0.5).tolist()
-        starts = [0, *(at for at in jumps if at)]
-        for start, stop in zip(starts, [*starts[1:], len(times_s)], strict=True):
-            if start in jumps[:1] or start:
-                self._begin(self._n + start)
+        edges = [*jumps, len(times_s)]
+        if edges[0]:  # what comes first goes on where the last piece ended
+            self._open.add(levels[: edges[0]])
+        for start, stop in itertools.pairwise(edges):
+            self._begin(self._n + start)
             self._open.add(levels[start:stop])
         self._n, self._last_s = self._n + len(times_s), last_s
 
