@@ -6,7 +6,6 @@ On a manual clock, in simulations and tests, ``LocalClient`` is enough. With a p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -198,11 +197,7 @@ class LocalClient:
     def _write_news(self) -> None:
         news = self._guard.pop_events()
         self._events += news
-        for event in news:
-            self._log.write(json.loads(event.to_json()))
-        self._log.write_doses(
-            self._guard, self._clock.readings().wall_s, self._clock.now_s(), news=bool(news)
-        )
+        self._log.write_news(self._guard, news, self._clock.readings().wall_s, self._clock.now_s())
 
     def beat(self, facts: Facts | None = None) -> None:
         """Note the facts, and step the guard."""

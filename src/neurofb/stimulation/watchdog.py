@@ -159,7 +159,7 @@ class Watchdog:
             self._guard.abort(f"the watchdog failed: {error!r}")
             self._clock.wait_until(self._clock.now_s() + 0.01)
         self._guard.close()
-        self._log_doses(news=True)
+        self._log.write_doses(self._guard, self._readings().wall_s, self._clock.now_s(), news=True)
         self._log.finish()
 
     @property
@@ -252,16 +252,12 @@ class Watchdog:
         news = self._guard.pop_events()
         for event in news:
             self._lines.send({"event": json.loads(event.to_json())})
-            self._log.write(json.loads(event.to_json()))
-        self._log_doses(news=bool(news))
+        self._log.write_news(self._guard, news, self._readings().wall_s, self._clock.now_s())
         if readings := self._guard.readings():
             self._lines.send({"readings": readings})
         if self._clock.now_s() - self._used_s >= USED_S:
             self._used_s = self._clock.now_s()
             self._lines.send({"used": self._guard.used()})
-
-    def _log_doses(self, *, news: bool) -> None:
-        self._log.write_doses(self._guard, self._readings().wall_s, self._clock.now_s(), news=news)
 
 
 def _opening(lines: Lines) -> Request | None:

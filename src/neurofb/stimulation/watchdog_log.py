@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurofb.events import Event
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.thermal_dose import Outlook
 
@@ -69,6 +70,12 @@ class WatchdogLog:
             self._append([document])
         else:
             self._documents.put(document)
+
+    def write_news(self, guard: Guard, events: Sequence[Event], wall_s: float, time_s: float) -> None:
+        """Write what happened, and the doses if they are due; times as of ``write_doses``."""
+        for event in events:
+            self.write(json.loads(event.to_json()))
+        self.write_doses(guard, wall_s, time_s, news=bool(events))
 
     def write_doses(self, guard: Guard, wall_s: float, time_s: float, *, news: bool) -> None:
         """Write the doses if they are due: with news, when heat begins or ends, and in between.

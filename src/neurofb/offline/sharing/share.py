@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from neurofb import limits
-from neurofb.engine.earlier_dose import LEDGER
+from neurofb.engine.earlier_dose import LEDGER, WATCHDOG_LOG
 from neurofb.errors import NeurofbError, RecordingFailed, WrongFile, WrongInput
 from neurofb.loop.participant_fit import BASELINE_FILE
 from neurofb.offline.bids.export import export_session
@@ -32,7 +32,6 @@ from neurofb.xdf.headers import StreamHeader
 SUMMARY = "share.json"
 #: Beside the original and never in a copy: who has it can undo the shift.
 SHIFTS = "share-shifts.json"
-WATCHDOG_LOG = "watchdog.jsonl"
 #: What is copied of a session; reports are made anew from it, and files of others are left out.
 _COPIED = (RECORDING, PROTOCOL, SETTINGS, BASELINE_FILE, LEDGER, WATCHDOG_LOG)
 #: What of a stream's description neurofb writes itself.
@@ -250,8 +249,8 @@ def _changes(recording: SessionRecording, account: _Account) -> Changes:
 
     def text(document: str) -> str:
         try:
-            event = json.loads(document)
-        except (ValueError, RecursionError):
+            event = limits.parse_json(document)
+        except ValueError:
             return identity.clean(document)
         cleaned = identity.clean_document(event)
         if isinstance(cleaned, dict) and cleaned.get("kind") in _TYPED:
