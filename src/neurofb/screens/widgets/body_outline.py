@@ -39,11 +39,15 @@ class BodyOutline(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._tall = 0.9 * min(self.height(), self.width() / 0.75)
         self._draw_body(painter)
         self._draw_words(painter, self.place)
         self._draw_place(painter, self.place)
         painter.end()
+
+    @property
+    def _tall(self) -> float:
+        """How tall the body is, in pixels."""
+        return 0.9 * min(self.height(), self.width() / 0.75)
 
     def _at(self, point: tuple[float, float]) -> QPointF:
         return QPointF(self.width() / 2 + point[0] * self._tall, self.height() * 0.03 + point[1] * self._tall)
