@@ -435,6 +435,23 @@ def test_state_of_a_file_that_somebody_changed(tmp_path: Path, damage, why: str)
     assert why in recorder.state(1.0).why
 
 
+def test_file_that_is_cut_just_before_a_write_is_noticed(tmp_path: Path, monkeypatch) -> None:
+    recorder = Recorder(tmp_path / "a.xdf")
+    stream = recorder.add_stream(header())
+    while recorder._written < recorder.n_bytes:
+        recorder._progress.wait(0.01)
+    write = os.write
+
+    def cuts(file: int, content: bytes) -> int:
+        os.truncate(tmp_path / "a.xdf", 10)
+        return write(file, content)
+
+    monkeypatch.setattr(writer.os, "write", cuts)
+    recorder.append(stream, numbers("float32", 5, 2), stamps(5))
+    recorder.close()
+    assert "the file has " in recorder.state(1.0).why
+
+
 def test_state_of_a_failed_recording(tmp_path: Path, monkeypatch) -> None:
     def fails(file: int, content: bytes) -> int:
         raise OSError(28, "No space left on device")

@@ -119,7 +119,8 @@ class Recorder:
         self._free_bytes: int | None = None
         self._file_problem = ""
         try:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+            # Appended always: in a file that was cut, a write at the old place would leave a hole of the old length.
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o644)
         except OSError as error:
             raise RecordingFailed(
@@ -331,8 +332,6 @@ class Recorder:
 
     def _write_out(self, content: bytes) -> None:
         """Pass content to the operating system; count what it took even if the disk gets full."""
-        # Before as well: a file that was cut gets its length back, with a hole, by the next write.
-        problem = self._file_problem or file_problem(self._file, self.path, self._taken)
         done = 0
         try:
             while done < len(content):
@@ -340,7 +339,7 @@ class Recorder:
                 done += n
                 self._taken += n
         finally:
-            self._file_problem = problem or file_problem(self._file, self.path, self._taken)
+            self._file_problem = self._file_problem or file_problem(self._file, self.path, self._taken)
             self._progress.set()
 
     def _sync(self) -> None:
