@@ -77,6 +77,20 @@ def test_calibration_goes_on_after_a_stopped_stimulus(tmp_path, state):
     assert session.sequencer.is_over
 
 
+@pytest.mark.parametrize("before_s", [0.45, 0.1])
+def test_stop_just_before_a_calibration_asks_for_its_next_stimulus_is_heard(tmp_path, before_s):
+    first = session_with(tmp_path / "heard", calibrates=True)
+    until(first, lambda: len(first.of_kind("heat_armed")) == 2)
+    armed_s = first.of_kind("heat_armed")[1].time_s
+    session = session_with(tmp_path / "stopped", calibrates=True)
+    session.run(armed_s - before_s - session.clock.now_s())
+    stopped_s = session.clock.now_s()
+    stop_heat(session)
+    until(session, lambda: len(session.of_kind("heat_armed")) == 2)
+    ended_s = session.of_kind("heat_ended")[0].time_s
+    assert session.of_kind("heat_armed")[1].time_s - stopped_s >= armed_s - ended_s - 0.1  # a whole interval
+
+
 def test_calibration_ends_when_every_ramp_is_stopped(tmp_path):
     session = session_with(tmp_path, calibrates=True)
     for _ in range(RAMPS_AGAIN + 1):

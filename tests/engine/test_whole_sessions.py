@@ -129,6 +129,18 @@ FOUND = {
         accident=("disk full", 5.9, 0.0),
         pull_s=0.02,
     ),
+    "a stop just before a calibration asks for its next stimulus": DrawnSession(
+        seed=202611280161,
+        baseline_c=30.59,
+        rise_c_per_s=19.3,
+        return_c_per_s=31.45,
+        calibrates=True,
+        moves_s=0.2,
+        acts=((27.31, "stop_heat", "signed", 1),),
+        accident=("watchdog hangs", 6.82, 1.54),
+        guard="local",
+        pull_s=0.01,
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
+from neurofb.engine import stimulus_control
 from neurofb.engine.prompting import Prompting
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
@@ -23,6 +24,9 @@ from neurofb.stimulation.calibration import Answer, HeatRequest, PainCalibration
 
 #: From being asked for to its start. Assumed: arming takes milliseconds (34 ms on old firmware of a TCS II).
 LEAD_S = 0.5
+
+#: A stimulus is about to come so long before its start, as in a trial, which asks for it so early.
+SOON_S = stimulus_control.LEAD_S
 
 #: A calibration gives so many ramps again that were stopped; after one more it ends without a result. Assumed.
 RAMPS_AGAIN = 2
@@ -126,9 +130,13 @@ class HeatCalibration:
     def stop(self, why: str, now_s: float) -> bool:
         """End the stimulus that is armed or on, which gives no answer; return whether there was one.
 
-        A slow ramp is given again, ``RAMPS_AGAIN`` times in all: it may have been the wrong key. Of other stimuli none
+        One that was about to be asked for comes a whole interval later: whoever stops it must not feel it at once. A
+        slow ramp is given again, ``RAMPS_AGAIN`` times in all: it may have been the wrong key. Of other stimuli none
         as hot is given again.
         """
+        if self._waits == "interval" and not self._is_held and self._next_s + LEAD_S - now_s <= SOON_S:
+            self._next_s = now_s + self._interval_s
+            return True
         if self._waits != "stimulus" or self._request is None:
             return False
         self._pressed_c = None
