@@ -142,6 +142,82 @@ def test_missing_unit_comes_from_profile_or_user(units: tuple[str, ...], said: s
         eeg_columns(stream)
 
 
+def test_units_that_differ_from_the_profile_in_some_channels_are_refused() -> None:
+    mixed = replace(MUSE_STREAM, units=("V", "", "", "", ""))
+    with pytest.raises(WrongStream, match="says '', 'V' for its EEG, but Muse 2 sends microvolts"):
+        eeg_columns(mixed, load_profile("muse-2"))
+    assert (
+        eeg_columns(replace(mixed, units=("uV", "", "", "", "")), load_profile("muse-2")).scale_uv[0] == 1.0
+    )
+    each = eeg_columns(replace(mixed, units=("V", "uV", "mV", "nV", "")), load_profile("muse-2"))
+    np.testing.assert_array_equal(each.scale_uv, [1e6, 1.0, 1e3, 1e-3])
+
+
+#: How a stream may name its channels, and in which column TP9, AF7, AF8 and TP10 are then; or why it is refused.
+NAMES: list[tuple[tuple[str, ...], tuple[int, ...] | str]] = [
+    (MUSE, (0, 1, 2, 3)),
+    (MUSE[::-1], (3, 2, 1, 0)),
+    (("AF7", "TP10", "TP9", "AF8"), (2, 0, 3, 1)),
+    (("tp9", "af7", "AF8 ", " Tp10."), (0, 1, 2, 3)),
+    (("EEG TP10-REF", "EEG AF8-REF", "EEG AF7-REF", "EEG TP9-REF"), (3, 2, 1, 0)),
+    (("TP9", "Right AUX", "AF7", "Trigger", "AF8", "Counter", "TP10"), (0, 2, 4, 6)),
+    (("Fz", "TP10", "Cz", "AF8", "AF7", "TP9", "Pz"), (5, 4, 3, 1)),
+    (("TP9", "", "AF7", "AF8", "TP10"), (0, 2, 3, 4)),
+    ((), (0, 1, 2, 3)),
+    (("TP9", "AF7"), "are not TP9, AF7, AF8, TP10: missing or twice AF8, TP10"),
+    (("TP9", "AF7", "AF8", "Fp2"), "missing or twice TP10"),
+    (("TP9", "AF7", "AF8", ""), "missing or twice TP10; it names its channels, but not number 4"),
+    (("TP9", "TP9", "AF7", "AF8", "TP10"), "missing or twice TP9"),
+    (("TP9", "EEG TP9", "AF7", "AF8", "TP10"), "missing or twice TP9"),
+    (("tp9", "TP9", "AF7", "AF8", "TP10"), "missing or twice TP9"),
+    (("TP9-AF7", "AF7-AF8", "AF8-TP10", "TP10-TP9"), "missing or twice TP9, AF7, AF8, TP10"),
+    (("1", "2", "3", "4"), "its channels 1, 2, 3, 4 are not"),
+    (("TP9", "AF7", "AF8", "TP10", "AUX", "AUX2"), "it describes 6 channels but sends 4"),
+    (("TP9", "AF7", "AF8"), "it describes 3 channels but sends 4"),
+]
+
+
+@pytest.mark.parametrize(("labels", "expected"), NAMES)
+def test_names_of_a_stream_decide_or_are_refused(
+    labels: tuple[str, ...], expected: tuple[int, ...] | str
+) -> None:
+    n = 4 if isinstance(expected, str) and "describes" in expected else len(labels) or 4
+    stream = replace(MUSE_STREAM, n_channels=n, labels=labels, units=("uV",) * n)
+    profile = load_profile("muse-2")
+    found = match_profile(stream, profile)
+    if isinstance(expected, tuple):
+        assert eeg_columns(stream, profile).columns == expected
+        assert found.against == ()
+        return
+    with pytest.raises(WrongStream) as refused:
+        eeg_columns(stream, profile)
+    assert expected in str(refused.value)
+    assert expected in "; ".join(found.against)  # what `neurofb streams` and the setup page say
+    assert profile.name not in [each.profile.name for each in best_matches(stream, [profile])]
+
+
+def test_stream_without_profile_needs_a_name_for_each_channel() -> None:
+    for labels, why in (
+        (("Fz", "", "Pz", "Oz"), "not number 2"),
+        (("Fz", "Cz", "Pz"), "describes 3 channels but sends 4"),
+        (("Fz", "Cz", "Fz", "Oz"), "more than one channel Fz"),
+    ):
+        with pytest.raises(WrongStream, match=why):
+            eeg_columns(replace(MUSE_STREAM, n_channels=4, labels=labels, units=("uV",) * 4))
+
+
+def test_read_info_keeps_what_a_description_says_and_what_it_lacks() -> None:
+    name = unique("Partial")
+    kept = [outlet(name, ("Fz", "", "Pz")), outlet(name, ("Fz", "Pz"), n_channels=3, type_="short")]
+    found = {info.type: info for info, _ in find_streams(StreamQuery(predicate=f"name='{name}'"), 10.0)}
+    assert found["EEG"].labels == ("Fz", "", "Pz")
+    assert "not number 2" in found["EEG"].label_problem
+    assert found["short"].labels == ("Fz", "Pz")
+    assert found["short"].label_problem == "it describes 2 channels but sends 3"
+    assert all(info.answered for info in found.values())
+    assert len(kept) == 2
+
+
 def test_unknown_unit_is_refused() -> None:
     with pytest.raises(WrongStream, match="'furlongs' is no unit of voltage"):
         eeg_columns(MUSE_STREAM, unit="furlongs")

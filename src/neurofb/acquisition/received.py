@@ -39,7 +39,10 @@ def recorded_info(info: StreamInfo, eeg: EegColumns) -> StreamInfo:
     units = info.units or ("",) * info.n_channels
     return replace(
         info,
-        labels=info.labels or tuple(labels.get(i, f"column {i + 1}") for i in range(info.n_channels)),
+        labels=tuple(
+            said or labels.get(i, f"column {i + 1}")
+            for i, said in enumerate(info.labels or ("",) * info.n_channels)
+        ),
         units=tuple(
             _UNIT_OF_SCALE.get(scales_uv[i], "") if i in scales_uv else units[i]
             for i in range(info.n_channels)

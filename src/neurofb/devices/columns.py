@@ -89,19 +89,24 @@ def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[
 
 
 def _by_label(profile: DeviceProfile, labels: Sequence[str]) -> tuple[int, ...]:
-    found = standard_labels(labels)
+    found = [standard_label(label) for label in labels]
     places = tuple(profile.position(label) for label in profile.labels)
     spellings = [profile.labels, *(outlet.labels for outlet in profile.lsl if outlet.labels), places]
     for spelling in spellings:
         wanted = standard_labels(spelling)
         if all(found.count(label) == 1 for label in wanted):
             return tuple(found.index(label) for label in wanted)
-    wrong = [label for label in standard_labels(profile.labels) if found.count(label) != 1]
     raise WrongStream(
         f"{profile.title} has the channels {', '.join(profile.labels)}; found {', '.join(labels)}: "
-        f"missing or twice {', '.join(wrong)}. "
+        f"missing or twice {', '.join(absent_labels(profile, labels))}. "
         "Choose the profile of the device that was used, or write one with its channels"
     )
+
+
+def absent_labels(profile: DeviceProfile, labels: Sequence[str]) -> list[str]:
+    """Return the channels of a profile that do not stand exactly once among ``labels``, in any spelling of a place."""
+    found = [standard_label(label) for label in labels]
+    return [label for label in standard_labels(profile.labels) if found.count(label) != 1]
 
 
 def unit_uv(text: str) -> float | None:

@@ -137,11 +137,13 @@ def find_streams(
 
 
 def read_info(handle: pylsl.StreamInfo) -> StreamInfo:
-    """Return the whole description of a stream; what it does not answer in time stays empty."""
+    """Return the whole description of a stream; if it does not answer in time, what it announces of itself."""
     inlet = pylsl.StreamInlet(handle, max_buflen=1, recover=False)
+    answered = False
     # The outlet may have died since it was seen: then what its announcement said is all there is.
     with contextlib.suppress(pylsl.util.TimeoutError, pylsl.util.LostError):
         handle = inlet.info(timeout=FACTS_TIMEOUT_S)
+        answered = True
     channels = list(_children(handle.desc().child("channels"), "channel"))
     labels = tuple(channel.child_value("label") for channel in channels)
     units = tuple(channel.child_value("unit") for channel in channels)
@@ -155,9 +157,10 @@ def read_info(handle: pylsl.StreamInfo) -> StreamInfo:
         n_channels=handle.channel_count(),
         rate_hz=handle.nominal_srate(),
         value_format=_FORMATS.get(handle.channel_format(), ("undefined", np.object_))[0],
-        labels=labels if whole and all(labels) else (),
+        labels=labels if any(labels) else (),
         units=units if whole and any(units) else (),
         manufacturer=handle.desc().child_value("manufacturer"),
+        answered=answered,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurofb.chunk import FloatArray
 from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import EegColumns, columns_of_profile, columns_on_head, unit_uv
+from neurofb.devices.columns import EegColumns, absent_labels, columns_of_profile, columns_on_head, unit_uv
 from neurofb.devices.electrodes import standard_labels
 from neurofb.errors import StreamMissing, WrongStream, nearest
 from neurofb.format import clean
@@ -40,7 +40,9 @@ class StreamInfo:
     value_format : str
         ``float32``, ``double64``, ``int16`` …, ``string``.
     labels, units : tuple of str
-        One for each channel, or empty if the stream names none.
+        Of the channels that it describes, "" where one has none; empty if no channel has any.
+    answered : bool
+        False if it did not answer when it was asked: then labels and units are unknown, not absent.
     """
 
     name: str
@@ -54,11 +56,15 @@ class StreamInfo:
     labels: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     manufacturer: str = ""
+    answered: bool = True
 
     @property
-    def identity(self) -> tuple[str, str, str, int, float, str]:
-        """Together, what stays the same when an outlet is made anew."""
-        return (self.name, self.type, self.source_id, self.n_channels, self.rate_hz, self.value_format)
+    def label_problem(self) -> str:
+        """What is wrong with the labels, in words; "" if nothing: each channel has one, or none has any."""
+        if self.labels and len(self.labels) != self.n_channels:
+            return f"it describes {len(self.labels)} channels but sends {self.n_channels}"
+        unnamed = [str(i + 1) for i, label in enumerate(self.labels) if not label.strip()]
+        return f"it names its channels, but not number {', '.join(unnamed)}" if unnamed else ""
 
     def describe(self) -> str:
         """Return the stream in a few words."""
@@ -149,13 +155,8 @@ def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
         score += 1
     elif info.type:
         against.append(f"its type is {info.type!r}, not EEG")
-    try:
-        columns_of_profile(profile, info.n_channels, info.labels)
-    except WrongStream:
-        against.append(
-            f"its channels {', '.join(info.labels) if info.labels else info.n_channels} are not "
-            f"{', '.join(profile.labels)}"
-        )
+    if wrong := _contradiction(info, profile):
+        against.append(wrong)
     else:
         score += 3 if info.labels else 1
         reasons.append(
@@ -172,6 +173,21 @@ def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
     if not any(info.units):
         missing.append(f"unit (from the profile: {profile.unit})")
     return ProfileMatch(profile, score, tuple(reasons), tuple(missing), tuple(against))
+
+
+def _contradiction(info: StreamInfo, profile: DeviceProfile) -> str:
+    """Return how the channels of a stream contradict a profile, in words; "" if they do not."""
+    if len(info.labels) not in (0, info.n_channels):
+        return info.label_problem
+    try:
+        columns_of_profile(profile, info.n_channels, info.labels)
+    except WrongStream:
+        own = ", ".join(info.labels) if info.labels else str(info.n_channels)
+        missing = absent_labels(profile, info.labels)
+        words = f"its channels {own} are not {', '.join(profile.labels)}"
+        detail = f": missing or twice {', '.join(missing)}" if info.labels else ""
+        return "; ".join(filter(None, (words + detail, info.label_problem)))
+    return ""
 
 
 def best_matches(info: StreamInfo, profiles: Iterable[DeviceProfile]) -> list[ProfileMatch]:
@@ -254,10 +270,19 @@ def eeg_columns(
                 "Choose the stream or the device that fits; `neurofb streams` shows both"
             )
         columns, labels = columns_of_profile(profile, info.n_channels, info.labels), profile.labels
+    elif info.label_problem:
+        raise WrongStream(
+            f"the stream {info.describe()} cannot be read: {info.label_problem}. Name every channel in its program"
+        )
     elif info.labels:
         columns = tuple(i for i in columns_on_head(info.labels) if _counter_name(info.labels[i]) is None)
         standard = standard_labels(info.labels)
         labels = tuple(standard[i] for i in columns)
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise WrongStream(
+                f"the stream {info.describe()} has more than one channel {', '.join(twice)}; a name stands for one "
+                "electrode. Name each channel differently in its program"
+            )
     else:
         raise WrongStream(
             f"the stream {info.describe()} does not name its channels. Give the device it comes from, as "
@@ -302,6 +327,11 @@ def _scales(
         raise WrongStream(
             f"the stream {info.describe()} {said}, so its values could be volts or microvolts, a million "
             "times apart. Choose: a device whose profile knows it (--device), or the unit (--unit microvolts)"
+        )
+    if any(uv not in (None, profile.unit_uv) for uv in known):
+        raise WrongStream(
+            f"the stream {info.describe()} {said} for its EEG, but {profile.title} sends {profile.unit}: no unit holds "
+            "for all channels. Name the unit of every channel in its program"
         )
     return np.full(
         n, profile.unit_uv
