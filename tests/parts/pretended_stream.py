@@ -16,6 +16,7 @@ from neurofb.acquisition.chunking import ChunkBuilder
 from neurofb.acquisition.received import ReceivedBlock, generated_info
 from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import StreamHealth
+from neurofb.acquisition.value_limits import ValueLimits
 from neurofb.chunk import Chunk
 from neurofb.clock import Clock
 from neurofb.devices.columns import EegColumns
@@ -66,7 +67,7 @@ class PretendedStream:
 
     def __post_init__(self) -> None:
         self._start_s = self.clock.now_s()
-        self._builder = ChunkBuilder(LABELS, RATE_HZ)
+        self._builder, self._value_limits = ChunkBuilder(LABELS, RATE_HZ), ValueLimits(self.eeg_columns)
         self._health = StreamHealth("pretended", RATE_HZ, PACKET / RATE_HZ)
         self._health.opened(self._start_s)
         self._true_hz = RATE_HZ * math.prod(fault[2] for fault in self.faults if fault[0] == "rate")
@@ -82,6 +83,7 @@ class PretendedStream:
 
     def flush(self) -> Batch:
         """Return the samples that are held in doubt."""
+        self._value_limits.flush()
         return self._batch(self._builder.flush(), [])
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
@@ -105,12 +107,14 @@ class PretendedStream:
         values, stamps_s = (np.concatenate(parts) for parts in zip(*packets, strict=True))
         if np.isfinite(values).any():
             self.arrivals_s.append(now_s)
-        chunk = self._builder.push(self.eeg_columns.to_uv(values), stamps_s, stamps_s.copy(), now_s)
+        samples = self.eeg_columns.to_uv(values)
+        self._value_limits.push(values, samples, stamps_s)
+        chunk = self._builder.push(samples, stamps_s, stamps_s.copy(), now_s)
         return self._batch(chunk, [ReceivedBlock(values.copy(), stamps_s.copy())])
 
     def _batch(self, chunk: Chunk, raw: list[ReceivedBlock]) -> Batch:
         events, self._events = self._events, []
-        return Batch(chunk, raw, (), [*events, *self._builder.pop_events()])
+        return Batch(chunk, raw, (), [*events, *self._value_limits.pop_events(), *self._builder.pop_events()])
 
     def _look_for_outlet(self, now_s: float) -> None:
         is_gone = self._during("gone", now_s - self._start_s)

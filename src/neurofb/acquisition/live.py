@@ -23,6 +23,7 @@ from neurofb.acquisition.received import ReceivedBlock, recorded_info
 from neurofb.acquisition.second_sender import SecondSenderWatch, change_of_sender
 from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
+from neurofb.acquisition.value_limits import ValueLimits
 from neurofb.chunk import Chunk
 from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
@@ -187,6 +188,7 @@ class LslConnection:
         self._arrivals = ArrivalTiming(rate_hz)
         self._health = StreamHealth(info.name, rate_hz, burst_s(profile, info))
         self._check = MagnitudeCheck(rate_hz, float(eeg.scale_uv[0]), eeg.unit_from)
+        self._value_limits = ValueLimits(eeg)
         self._keep_raw = keep_raw
         self._raw: list[ReceivedBlock] = []
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
@@ -251,6 +253,7 @@ class LslConnection:
 
     def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
+        self._value_limits.flush()
         return self._batch(self._corrected(self.builder.flush()))
 
     def _batch(self, chunk: Chunk) -> Batch:
@@ -265,7 +268,8 @@ class LslConnection:
         if self._search is not None:
             events += self._search.pop_events()
         correction_s = self._offset.correction_s
-        events += [replace(event, time_s=event.time_s + correction_s) for event in self.builder.pop_events()]
+        found = [*self._value_limits.pop_events(), *self.builder.pop_events()]
+        events += [replace(event, time_s=event.time_s + correction_s) for event in found]
         return Batch(chunk, raw, offsets, events)
 
     def close(self) -> None:
@@ -296,6 +300,7 @@ class LslConnection:
             stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
+        self._value_limits.push(raw, samples, stamps_s)
         counter = self.eeg.counter
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
         return self._corrected(self.builder.push(samples, stamps_s, received_s, here_s, counts))

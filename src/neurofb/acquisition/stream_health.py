@@ -158,7 +158,8 @@ class MagnitudeCheck:
         moving = steps_uv.max(axis=0) > 0
         if not moving.any():
             return []
-        deviation_uv = float(np.median(seen[:, moving].std(axis=0)))
+        with np.errstate(over="ignore"):
+            deviation_uv = float(np.median(seen[:, moving].std(axis=0)))
         if LEAST_UV <= deviation_uv <= MOST_UV:
             return []
         raw = deviation_uv / self._scale_uv
