@@ -13,7 +13,7 @@ import pylsl
 import pytest
 from lsl_senders import BOUND_S, MUSE, Pulled, Sender, outlet, unique
 
-from neurofb.acquisition import live
+from neurofb.acquisition import live, outlet_search
 from neurofb.acquisition.live import LslSource
 from neurofb.acquisition.source import Source
 from neurofb.devices import load_profile
@@ -164,7 +164,7 @@ def test_source_takes_no_outlet_while_two_match_the_lost_one(
 
     kept = [outlet(name)]
     pulled = opened(name)
-    monkeypatch.setattr(live, "find_streams", find_all)
+    monkeypatch.setattr(outlet_search, "find_streams", find_all)
     Sender(kept[0]).send(0, 300)
     pulled.until(lambda: pulled.source.state == "flowing")
     kept.clear()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
 from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
 from neurofb.acquisition.clock_offset import ClockOffset
+from neurofb.acquisition.outlet_search import CORRECTION_TIMEOUT_S, FoundOutlet, OutletSearch, Wanted
 from neurofb.acquisition.received import ReceivedBlock, recorded_info
 from neurofb.acquisition.second_sender import SecondSenderWatch, change_of_sender
 from neurofb.acquisition.source import Batch, SourceState
@@ -30,10 +30,10 @@ from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
 from neurofb.events import Event
 from neurofb.format import clean
-from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams
+from neurofb.lsl.description_change import Adaptation
+from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams, read_info
 from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_columns
 
-CORRECTION_TIMEOUT_S = 3.0
 CORRECTION_EVERY_S = 5.0
 #: Stamps further from this computer's clock than this are of another clock.
 FOREIGN_S = 120.0
@@ -94,7 +94,7 @@ class LslSource:
     @property
     def stream_info(self) -> StreamInfo:
         """The description of the stream, every column labelled."""
-        return recorded_info(self.connection.info, self.connection.eeg)
+        return recorded_info(self.connection.first_info, self.connection.eeg)
 
     @property
     def eeg_columns(self) -> EegColumns:
@@ -120,6 +120,11 @@ class LslSource:
         seen = find_streams(self.query, self.wait_s)
         info = choose([each for each, _ in seen], self.query, self.wait_s)
         handle = next(handle for each, handle in seen if each.uid == info.uid)
+        if not info.answered and not (info := read_info(handle)).answered:
+            raise StreamMissing(
+                f"the stream {info.describe()} was seen but does not tell its channels. Is its program still running, "
+                "and may this computer reach it through the firewall?"
+            )
         eeg = eeg_columns(info, profile, self.unit)
         rate_hz = info.rate_hz or (profile.rate_hz if profile else 0.0)
         if not rate_hz:
@@ -160,8 +165,10 @@ class LslConnection:
 
     Attributes
     ----------
+    first_info : StreamInfo
+        What the stream said of itself at first: the header of the recording, and what each later outlet must fit.
     info : StreamInfo
-        What the stream says of itself; the newest, if its outlet came again as another.
+        What it says of itself now, if its outlet came again as another.
     builder : ChunkBuilder
         With the indices of samples, and the sample clock with its stated error.
     offsets : deque of (float, float)
@@ -182,13 +189,13 @@ class LslConnection:
         *,
         keep_raw: bool,
     ) -> None:
-        info = self.info = inlet.info
+        info = self.info = self.first_info = inlet.info
         self.eeg = eeg
         self.builder = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
         self._arrivals = ArrivalTiming(rate_hz)
         self._health = StreamHealth(info.name, rate_hz, burst_s(profile, info))
-        self._check = MagnitudeCheck(rate_hz, float(eeg.scale_uv[0]), eeg.unit_from)
-        self._value_limits = ValueLimits(eeg)
+        self._check = self._new_check()
+        self._adaptation, self._value_limits = Adaptation(), ValueLimits(eeg)
         self._keep_raw = keep_raw
         self._raw: list[ReceivedBlock] = []
         self.offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
@@ -222,12 +229,19 @@ class LslConnection:
     @property
     def state(self) -> SourceState:
         """The state of the stream, as of the last ``pull``."""
+        if self._health.state == "lost" and self._search is not None and self._search.is_changed:
+            return "changed"
         return self._health.state
+
+    def _new_check(self) -> MagnitudeCheck:
+        return MagnitudeCheck(
+            self.builder.indexer.clock.nominal_hz, float(self.eeg.scale_uv[0]), self.eeg.unit_from
+        )
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
         if self._search is not None and self._search.found:
-            self._switch_to(*self._search.found[0])
+            self._switch_to(self._search.found[0])
         inlet, n = self._inlet, 0
         if inlet is None:
             self._wake.wait(timeout_s)
@@ -243,8 +257,9 @@ class LslConnection:
             self._events += self._health.nothing_came(now_s, index)
             if self._health.state == "lost" and (self._search is None or self._search.is_over):
                 self._end_search()
+                wanted = Wanted(self.first_info, self.eeg, self.info.uid)
                 self._search = OutletSearch(
-                    self.info, index, lambda: self._health.state == "lost", self._wake, self._stopped
+                    wanted, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
             return self._batch(Chunk.empty(index, len(self.builder.labels)))
         self._events += self._health.samples_came(now_s, index)
@@ -285,7 +300,7 @@ class LslConnection:
         self._end_search()
 
     def _to_chunk(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
-        raw = inlet.values[:n]
+        raw = self._adaptation.apply(inlet.values[:n])
         samples = self.eeg.to_uv(raw)
         received_s = inlet.stamps_s[:n].copy()
         if self._keep_raw:
@@ -373,106 +388,33 @@ class LslConnection:
             self._events += self._search.pop_events()
         self._search = None
 
-    def _switch_to(self, inlet: NumericInlet, measured_s: float, offset_s: float) -> None:
+    def _switch_to(self, found: FoundOutlet) -> None:
         """Switch to the outlet that was found."""
         if self._inlet is not None:
             self._inlet.close()
-        self._inlet = inlet
+        self._inlet = found.inlet
         self._end_search()
-        before, self.info = self.info, inlet.info
-        self._log_offset(measured_s, offset_s)
-        self._offset.reopen(offset_s)
+        before, self.info = self.info, found.inlet.info
+        self._adaptation, self._check = found.adaptation, self._new_check()
+        self._log_offset(found.measured_s, found.offset_s)
+        self._offset.reopen(found.offset_s)
         self._by_arrival = None
         self.builder.indexer.restart()
         words, details = change_of_sender(before, self.info)
+        now_s, index = _CLOCK.now_s(), self.builder.indexer.next_index
         self._events.append(
             Event(
                 "reopened",
-                _CLOCK.now_s(),
+                now_s,
                 f"{clean(self.info.name)!r} is there again from {words}; the session goes on with it",
-                self.builder.indexer.next_index,
+                index,
                 details,
             )
         )
-
-
-class OutletSearch:
-    """Finds the outlet of a lost stream, in a thread of its own, until it is there again or no longer lost.
-
-    Parameters
-    ----------
-    lost : StreamInfo
-        The stream: another of the same identity and a new uid is sought.
-    index : int
-        The next sample, for events.
-    is_lost : callable
-        Whether to look on: what silenced the stream may end.
-    wake, stopped : threading.Event
-        Set when it is found; ends the search when set from outside.
-
-    Attributes
-    ----------
-    found : list of (NumericInlet, float, float)
-        One inlet, opened, with the offset of its sender's clock: when measured, and what to add to a stamp, in s.
-    is_over : bool
-        Whether it ended without.
-    """
-
-    def __init__(
-        self,
-        lost: StreamInfo,
-        index: int,
-        is_lost: Callable[[], bool],
-        wake: threading.Event,
-        stopped: threading.Event,
-    ) -> None:
-        self._lost, self._index, self._is_lost = lost, index, is_lost
-        self._wake, self._stopped = wake, stopped
-        self._events: deque[Event] = deque()
-        self.found: list[tuple[NumericInlet, float, float]] = []
-        self.is_over = False
-        self.thread = threading.Thread(target=self._run, name="neurofb-search", daemon=True)
-        self.thread.start()
-
-    def pop_events(self) -> list[Event]:
-        """Return the events since the last call."""
-        events = []
-        while self._events:  # filled by the thread
-            events.append(self._events.popleft())
-        return events
-
-    def _run(self) -> None:
-        logged = False
-        while not self._stopped.is_set() and self._is_lost():
-            again = [
-                (info, handle)
-                for info, handle in find_streams(None, 1.0, self._stopped)
-                if info.uid != self._lost.uid and info.identity == self._lost.identity
-            ]
-            if len(again) > 1 and not logged:
-                self._events.append(self._several([info for info, _ in again]))
-                logged = True
-            if len(again) != 1:
-                continue
-            inlet = NumericInlet(*again[0])
-            try:
-                offset_s = inlet.correction_s(CORRECTION_TIMEOUT_S)
-                measured_s = _CLOCK.now_s()
-                inlet.open(CORRECTION_TIMEOUT_S)
-            except StreamLost:
-                continue  # gone again: look on
-            self.found.append((inlet, measured_s, offset_s))
-            self._wake.set()
-            return
-        self.is_over = True
-
-    def _several(self, found: list[StreamInfo]) -> Event:
-        seen = "; ".join(info.describe() for info in found)
-        return Event(
-            "several",
-            _CLOCK.now_s(),
-            f"{len(found)} streams look like {self._lost.name!r}, which is lost: {seen}. None is taken until only "
-            "one is left; stop the others",
-            self._index,
-            {"uids": [info.uid for info in found]},
-        )
+        described = {
+            "labels_before": list(self.first_info.labels),
+            "labels": list(self.info.labels),
+            "units_before": list(self.first_info.units),
+            "units": list(self.info.units),
+        }
+        self._events += [Event(kind, now_s, text, index, described) for kind, text in self._adaptation.notes]

@@ -14,8 +14,11 @@ from neurofb.events import Event
 from neurofb.lsl.matching import StreamInfo
 
 #: ``waiting`` before the first sample, ``flowing``, ``stale`` when samples are overdue, ``lost`` when they
-#: stay away; a source comes back to ``flowing`` by itself when samples do.
-SourceState = Literal["waiting", "flowing", "stale", "lost"]
+#: stay away; a source comes back to ``flowing`` by itself when samples do. ``changed``: the stream is there again under
+#: a description that does not fit, and is not read.
+SourceState = Literal["waiting", "flowing", "stale", "lost", "changed"]
+#: States in which nothing comes that could be used.
+AWAY: tuple[SourceState, ...] = ("lost", "changed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

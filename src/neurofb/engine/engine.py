@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from neurofb.acquisition.source import Batch, Source
+from neurofb.acquisition.source import AWAY, Batch, Source
 from neurofb.clock import Clock, ClockWatch, clock_step_words, readings_of
 from neurofb.engine.commands import Commands
 from neurofb.engine.heat_conditions import HeatConditions
@@ -115,6 +115,8 @@ class Engine:
         self._unwatched_s: float | None = None
         self._started_s = 0.0
         self._source_events: list[Event] = []
+        #: How the stream that is there again differs from the one that was lost.
+        self._changed = ""
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
 
@@ -197,6 +199,9 @@ class Engine:
     def _process(self, batch: Batch, now_s: float) -> list[FeedbackSample]:
         if len(batch.chunk):
             self._conditions.add_samples(batch.chunk, now_s)
+        for event in batch.events:
+            if event.kind == "changed":
+                self._changed = event.message
         self._source_events += batch.events  # logged at the end of the step, also if the step fails
         return self._recorded_loop.push(batch, now_s)
 
@@ -247,14 +252,15 @@ class Engine:
         elif self._sequencer.is_held:
             self._lost_s = now_s  # in a pause that somebody asked for, a headset may be taken off
         elif now_s - self._lost_s > LOST_S:
-            raise StreamLost(
-                f"no EEG for {LOST_S:g} s; the session is over. Look at the headset, its battery and its program"
-            )
+            look = "Look at the headset, its battery and its program"
+            if self._source.state == "changed":
+                look = self._changed
+            raise StreamLost(f"no EEG for {LOST_S:g} s; the session is over. {look}")
 
     def _away(self, now_s: float) -> str:
         """Return why the session must wait for the stream; "" if it need not."""
-        if self._source.state == "lost":
-            return "the EEG stream is lost"
+        if self._source.state in AWAY:
+            return "the EEG stream is lost" if self._source.state == "lost" else self._changed
         arrived_s = self._conditions.arrived_s
         silent_s = now_s - (self._started_s if arrived_s is None else arrived_s)
         if silent_s > AWAY_S:
@@ -270,7 +276,7 @@ class Engine:
     def _is_back(self, now_s: float) -> bool:
         """Return whether the stream that was waited for sends again, fresh enough for heat where there is any."""
         arrived_s, age_s = self._conditions.arrived_s, self._conditions.sample_age_s(now_s)
-        if self._source.state == "lost" or arrived_s is None or age_s is None or now_s - arrived_s > AWAY_S:
+        if self._source.state in AWAY or arrived_s is None or age_s is None or now_s - arrived_s > AWAY_S:
             return False
         return self._stimulus_control is None or age_s <= SAMPLE_S
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurofb.acquisition.source import Source
+from neurofb.acquisition.source import AWAY, Source
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import HopSize
@@ -186,7 +186,7 @@ class ContactCheck:
         """Return every reason why the session cannot begin; empty when it can."""
         if self._refusals:
             return list(self._refusals)
-        if self._source.state in ("lost", "stale") or not self.n_quarters:
+        if self._source.state in (*AWAY, "stale") or not self.n_quarters:
             return [self._wording("setup.problem_silent")]
         bad = self._bad_places()
         if not bad and self.good_s < SETTLED_S:
@@ -212,8 +212,8 @@ class ContactCheck:
 
     def status(self) -> str:
         """Return the state of the stream, in a line."""
-        if self._source.state in ("lost", "stale"):
-            return self._wording("setup.lost")
+        if self._source.state in (*AWAY, "stale"):
+            return self._wording("setup.changed" if self._source.state == "changed" else "setup.lost")
         if not self.n_quarters:
             return self._wording("setup.waits")
         return self._wording("setup.checking") if self.n_quarters < 4 else ""
