@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyxdf
 
 from neurofb.clock import ManualClock
+from neurofb.engine import engine as engine_module
 from neurofb.engine.assembly import Assembled, Hooks, assemble
 from neurofb.engine.engine import Outcome
 from neurofb.engine.planning import Asked, plan_session
@@ -17,6 +19,9 @@ from neurofb.messages import COMMANDS, Command
 from neurofb.signing import CommandGate, Refused, SessionKey, Signer
 
 START_S = 1000.0
+#: What the engine waits for samples at most in these sessions, unless a test asks for the real ``engine.PULL_S``: four
+#: steps become one, and a session of a minute takes a third of the time. Not more than a packet of the headset.
+STEP_S = 0.02
 
 
 @dataclass
@@ -134,7 +139,7 @@ class Ran:
         return found["time_series"][:, labels.index(label)]
 
 
-def run(data: Path, acts=(), *, prepare=None, on_event=None, **asked) -> Ran:
+def run(data: Path, acts=(), *, prepare=None, on_event=None, step_s: float = STEP_S, **asked) -> Ran:
     """Run a simulated session as fast as it can; ``prepare`` may change the parts before it starts."""
     words = {"protocol": "demo", "device": "simulated", "participant": "P01", "seed": 1, **asked}
     plan = plan_session(Asked(**words, data=data, simulate=True))
@@ -152,4 +157,5 @@ def run(data: Path, acts=(), *, prepare=None, on_event=None, **asked) -> Ran:
     assembled = assemble(plan, clock, Hooks(listeners, on_status, on_event), publish=False)
     if prepare is not None:
         prepare(assembled)
-    return Ran(assembled.engine.run(), assembled, statuses)
+    with mock.patch.object(engine_module, "PULL_S", step_s):
+        return Ran(assembled.engine.run(), assembled, statuses)

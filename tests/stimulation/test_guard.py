@@ -643,7 +643,7 @@ MOST_BLOCKS = int(os.environ.get("NEUROFB_FUZZ_BLOCKS", "1000000"))
 
 
 def blocks(n_schedules):
-    """The same schedules in every run; NEUROFB_FUZZ=20 draws so many times as many, others each night."""
+    """The same schedules in every run; NEUROFB_FUZZ=40 draws so many times as many, others each night."""
     return pytest.mark.parametrize("block", range(min(n_schedules * MORE // BLOCK, MOST_BLOCKS)))
 
 
@@ -662,12 +662,12 @@ def every_one(stays, first_seed, block, *how):
             raise
 
 
-@blocks(1500)
+@blocks(800)
 def test_no_schedule_and_no_fault_gets_past_the_guard(block):
     every_one(stays_within, 0, block, HEARING, (0, 1), OWN_TICKS_S)
 
 
-@blocks(1000)
+@blocks(500)
 def test_nor_does_it_where_the_guard_is_called_seldom(block):
     every_one(stays_within, 10_000, block, HEARING, (0, 1), LONG_TICKS_S)
 
@@ -691,7 +691,7 @@ def keeps_the_rest(schedule, bench):
     assert bench.thermode.probe_c <= bench.rest_c
 
 
-@blocks(500)
+@blocks(300)
 def test_several_faults_at_once_stay_below_the_cut_off_and_end_at_baseline(block):
     """Deaf runaways too: it is the device's own cut-off that this limit is about."""
     every_one(stays_below_the_cut_off, 20_000, block, tuple(sorted(KINDS)), (2, 3, 4), LONG_TICKS_S)

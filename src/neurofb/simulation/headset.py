@@ -160,7 +160,7 @@ class Headset:
     def next_packet_s(self) -> float:
         """Time at which the next packet will be complete."""
         last = self.head.next_index + self.settings.packet_samples - 1
-        return float(self.true_times_s(last, 1)[0])
+        return float(self.start_s + last / self._true_rate_hz)
 
     def connected(self, time_s: float) -> bool:
         """Return whether the link is up at ``time_s``."""
