@@ -33,7 +33,7 @@ def test_piped_list_is_one_line_per_device() -> None:
     lines = run().output.splitlines()
     assert lines[0].split("\t") == ["name", "device", "by", "channels", "rate_hz", "assumed facts"]
     assert [line.split("\t")[0] for line in lines[1:]] == profile_names()
-    assert "muse-2\tMuse 2\tInteraXon\t4\t256\t1" in lines
+    assert "muse-2\tMuse 2\tInteraXon\t4\t256\t4" in lines
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -47,7 +47,7 @@ def test_piped_sheet_has_each_fact_with_its_source(name: str) -> None:
     for region, channels in profile.regions.items():
         assert values[f"region {region}"] == " ".join(channels)
     assert values["quality"].startswith(f"flat below {profile.quality.flat_uv:g} µV")
-    assert {f"LSL {outlet.program}" for outlet in profile.lsl} <= set(values)
+    assert {f"program {each.program}" for each in profile.programs} <= set(values)
 
 
 def test_sheet_explains_odd_facts() -> None:
@@ -59,14 +59,25 @@ def test_sheet_explains_odd_facts() -> None:
     assert "128 (one of 128, 256)" in epoc
     assert "unix time stamps" in run("muse-2").output
     assert "T3 (T7)" in run("brainbit").output
-    assert "no outlet is known" in run("neurosity-crown").output
+    assert "not recognised by its stream: name it with --program" in run("neurosity-crown").output
+    assert "none is known that sends its EEG" in run("generic-10-20").output
+    athena = run("muse-s-athena").output
+    assert re.search(r"^disputed: resolution_uv\t0.0885 µV a count .* or 0.403", athena, re.MULTILINE)
+    assert "the package called OpenMuse on the package index is an unrelated program" in athena
+    assert re.search(r"^program muselsl\t.*around 0 µV, rails -725", athena, re.MULTILINE)
+    assert re.search(r"^program BlueMuse\t.*rails not known", athena, re.MULTILINE)
     assert re.search(r"^rails_uv\tnot known", run("neurosity-crown").output, re.MULTILINE)
 
 
 def test_json_is_the_whole_profile() -> None:
     document = json.loads(run("muse-2", "--json").output)
     profile = load_profile("muse-2")
-    assert document.pop("assumed") == ["quality"]
+    assert document.pop("assumed") == [
+        "quality",
+        "program BlueMuse",
+        "program Mind Monitor",
+        "program BrainFlow",
+    ]
     assert type(profile).model_validate(document) == profile
     everything = json.loads(run("--json").output)
     assert [each["name"] for each in everything] == profile_names()

@@ -54,7 +54,7 @@ def hit_rails(x):
         (lambda x: x[:, 1].fill(7.0), "flat", "deviation 0 µV, limit 0.2"),
         (lambda x: np.multiply(x[:, 1], 12, out=x[:, 1]), "noisy", r"deviation 1\d\d µV, limit 100"),
         (hit_rails, "railed", r"\d+ samples cut off"),
-        (lambda x: np.add(x[:, 1], 2500, out=x[:, 1]), "detached", r"level is 2[45]\d\d µV off, limit 2000"),
+        (lambda x: np.add(x[:, 1], 2500, out=x[:, 1]), "ok", ""),
         (lambda x: np.add(x[:, 1], mains(len(x), 40), out=x[:, 1]), "line noise", "4. µV of mains, limit 20"),
         (
             lambda x: np.add(x[:, 1], mains(len(x), 250, 60.0), out=x[:, 1]),
@@ -71,6 +71,15 @@ def test_each_state_is_detected_with_its_reason(what, state, why):
     assert states[1].bad == (state != "ok")
     assert re.search(why, states[1].why)
     assert [states[i] for i in (0, 2, 3)] == [OK] * 3
+
+
+def test_session_that_judged_levels_is_judged_again_as_it_was():
+    x = spoiled(lambda x: np.add(x[:, 1], 2500, out=x[:, 1]))
+    state = states_of(x, Converter(judges_level=True))[1]
+    assert state.state == "detached"
+    assert re.search(r"level is 2[45]\d\d µV off, limit 2000", state.why)
+    beyond = states_of(x, Converter(rails_uv=(-1000.0, 1000.0), judges_level=True))[1]
+    assert beyond.state == "railed"
 
 
 @pytest.mark.parametrize("low, high", [(-4000, 4000), (-4000, np.inf), (-np.inf, 4000)])

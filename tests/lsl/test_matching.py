@@ -14,8 +14,16 @@ from lsl_senders import MUSE, outlet, unique
 from neurofb.acquisition.stream_health import MagnitudeCheck
 from neurofb.devices import load_profile, profile_names
 from neurofb.errors import StreamMissing, WrongStream
-from neurofb.lsl.inlet import find_streams
-from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches, choose, eeg_columns, match_profile
+from neurofb.lsl.inlet import Resolver, find_streams
+from neurofb.lsl.matching import (
+    StreamInfo,
+    StreamQuery,
+    best_matches,
+    choose,
+    eeg_columns,
+    match_profile,
+)
+from neurofb.views.setup import query_of
 
 MUSE_STREAM = StreamInfo(
     name="Muse",
@@ -36,7 +44,11 @@ def test_muse_matches_by_name_and_labels() -> None:
     fits = best_matches(MUSE_STREAM, map(load_profile, profile_names()))
     assert "muse-2" in [each.profile.name for each in fits]
     muse = match_profile(MUSE_STREAM, load_profile("muse-2"))
-    assert muse.reasons == ("named 'Muse' as by muselsl", "has its channel labels", "256 Hz")
+    assert muse.reasons == (
+        "sent by MuseLSL2, by its name 'Muse' and by its source_id 'Muse_00:55'",
+        "has its channel labels",
+        "256 Hz",
+    )
     assert muse.missing == ()
 
 
@@ -67,8 +79,8 @@ def test_match_names_what_contradicts_the_profile(changes: dict[str, object], ag
     ("query", "uid"),
     [
         (StreamQuery(type="eeg"), "u1"),
-        (StreamQuery(name="Mu*", type="EEG"), "u1"),
-        (StreamQuery(name="Mu*", type="ACC"), "u3"),
+        (StreamQuery(like="Mu*", type="EEG"), "u1"),
+        (StreamQuery(like="Mu*", type="ACC"), "u3"),
         (StreamQuery(profile=load_profile("muse-2")), "u1"),
         (StreamQuery(), "u1"),
     ],
@@ -130,7 +142,7 @@ def test_stream_unit_has_priority_over_profile(unit: str, scale_uv: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("units", "said"), [((), "does not say its unit"), (("counts",) * 5, "says 'counts'")]
+    ("units", "said"), [((), "does not say its unit"), (("",) * 5, "does not say its unit")]
 )
 def test_missing_unit_comes_from_profile_or_user(units: tuple[str, ...], said: str) -> None:
     stream = replace(MUSE_STREAM, units=units)
@@ -293,3 +305,48 @@ def test_find_streams_passes_predicate_to_lsl() -> None:
     found = find_streams(query, 10.0)
     assert [facts.type for facts, _ in found] == ["ACC"]
     assert len(kept) == 2
+
+
+#: Names that anybody may give a stream; each is asked for as it is.
+ODD_NAMES = [
+    "Muse*",
+    "a=b",
+    "name='Muse'",
+    'Anna\'s "EEG" [1]',
+    "C:\\lab\\eeg",
+    "Größe µV",
+    "  spaces around ",
+    "alpha and beta or gamma",
+    "?[!x]",
+    "'",
+    '"',
+    "''\"\"''",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_name_is_taken_as_it_is(name: str) -> None:
+    mine, other = replace(MUSE_STREAM, name=name), replace(MUSE_STREAM, name=f"x{name}", uid="u9")
+    assert choose([other, mine], StreamQuery(name=name), 1.0) is mine
+    assert not StreamQuery(name=name.strip() + "x").accepts(mine)
+
+
+def test_pattern_and_predicate_have_options_of_their_own() -> None:
+    assert choose([MUSE_STREAM, GUI_STREAM], StreamQuery(like="Mu*"), 1.0) is MUSE_STREAM
+    with pytest.raises(StreamMissing, match=r"A name is taken as it is; a pattern is given by --stream-like"):
+        choose([MUSE_STREAM], StreamQuery(name="Mu*"), 1.0)
+    with pytest.raises(StreamMissing, match=r"a predicate is given by --where"):
+        choose([MUSE_STREAM], StreamQuery(name="type='EEG'"), 1.0)
+
+
+def test_odd_names_are_found_on_the_network_by_literals_that_lsl_reads() -> None:
+    session = unique("odd")
+    names = [f"{session}{name}" for name in ODD_NAMES]
+    kept = [outlet(name) for name in names]
+    found = [Resolver.by_name(name) for name in names[3:]]
+    seen = [each for each, _ in find_streams(None, 2.0)]
+    for name in names:
+        wanted = choose(seen, StreamQuery(name=name), 1.0)
+        assert query_of(wanted, None).name == name
+    assert [[each.name() for each in resolver.results()] for resolver in found] == [[n] for n in names[3:]]
+    assert len(kept) == len(names)

@@ -33,6 +33,7 @@ from neurofb.format import clean
 from neurofb.lsl.description_change import Adaptation
 from neurofb.lsl.inlet import FACTS_TIMEOUT_S, LslClock, NumericInlet, find_streams, read_info
 from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_columns
+from neurofb.lsl.senders import Sender, sender_of
 
 CORRECTION_EVERY_S = 5.0
 #: Stamps further from this computer's clock than this are of another clock.
@@ -55,12 +56,23 @@ class LslSource:
         How long to look for the stream, in seconds.
     keep_raw : bool
         Whether batches hold the samples as they were received, for the record.
+    program : str, optional
+        The program that sends, where the stream does not tell.
     """
 
     def __init__(
-        self, query: StreamQuery, unit: str | None = None, wait_s: float = 10.0, *, keep_raw: bool = False
+        self,
+        query: StreamQuery,
+        unit: str | None = None,
+        wait_s: float = 10.0,
+        *,
+        keep_raw: bool = False,
+        program: str | None = None,
     ) -> None:
         self.query = query
+        self.program = program
+        #: Who sends the stream; None before ``start``, and without a profile.
+        self.sender: Sender | None = None
         self.unit = unit
         self.wait_s = wait_s
         self._keep_raw = keep_raw
@@ -125,7 +137,10 @@ class LslSource:
                 f"the stream {info.describe()} was seen but does not tell its channels. Is its program still running, "
                 "and may this computer reach it through the firewall?"
             )
-        eeg = eeg_columns(info, profile, self.unit)
+        eeg = eeg_columns(info, profile, self.unit, self.program)
+        if profile is not None:
+            self.sender = sender_of(info, profile, self.program)
+            profile = self.sender.profile
         rate_hz = info.rate_hz or (profile.rate_hz if profile else 0.0)
         if not rate_hz:
             raise WrongStream(

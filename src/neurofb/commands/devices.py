@@ -12,7 +12,7 @@ from neurofb.commands.options import AS_JSON
 from neurofb.commands.tables import show_table
 
 if TYPE_CHECKING:
-    from neurofb.devices import DeviceProfile, Outlet
+    from neurofb.devices import DeviceProfile, Program
 
 LIST_HEADER = ("name", "device", "by", "channels", "rate_hz", "assumed facts")
 SHEET_HEADER = ("fact", "value", "known from")
@@ -50,7 +50,8 @@ def list_rows() -> list[tuple[str, ...]]:
 
 def sheet_rows(profile: DeviceProfile) -> list[tuple[str, str, str]]:
     """Return one row for each fact of a profile, as ``SHEET_HEADER`` names its cells."""
-    return [*_facts(profile), *_tables(profile), *(("note", note, "") for note in profile.notes)]
+    disputed = ((f"disputed: {fact}", text, "") for fact, text in profile.disputed.items())
+    return [*_facts(profile), *_tables(profile), *disputed, *(("note", note, "") for note in profile.notes)]
 
 
 def list_document() -> list[dict[str, Any]]:
@@ -102,34 +103,48 @@ def _tables(profile: DeviceProfile) -> Iterator[tuple[str, str, str]]:
     for stream in profile.other_streams:
         rate = f"{stream.rate_hz:g} Hz" if stream.rate_hz else "irregular"
         yield f"stream {stream.type}", f"{' '.join(stream.labels)}, {rate}, unit {stream.unit}", stream.source
-    for outlet in profile.lsl:
-        yield f"LSL {outlet.program}", _outlet(outlet, profile), outlet.source
-    if not profile.lsl:
-        yield "LSL", "no outlet is known", ""
+    for program in profile.programs:
+        yield f"program {program.program}", _program(program, profile), program.source
+    if not profile.programs:
+        yield "programs", "none is known that sends its EEG; a stream's own labels and unit decide", ""
     if packets := profile.packets:
         lost = "zeros" if packets.lost == "zeros" else "a gap"
         yield "packets", f"{packets.samples} samples; a lost one leaves {lost}", packets.source
     limits = profile.quality
     yield (
         "quality",
-        f"flat below {limits.flat_uv:g} µV, noise above {limits.noisy_uv:g} µV (SD); level within "
-        f"{limits.max_dc_uv:g} µV; mains below {limits.line_uv:g} µV",
+        f"flat below {limits.flat_uv:g} µV, noise above {limits.noisy_uv:g} µV (SD); mains below "
+        f"{limits.line_uv:g} µV; any level",
         limits.source,
     )
 
 
-def _outlet(outlet: Outlet, profile: DeviceProfile) -> str:
-    columns = [*outlet.columns_before, f"{profile.n_channels} EEG", *outlet.columns_after]
-    missing = [word for word, has in (("labels", outlet.has_labels), ("unit", outlet.has_unit)) if not has]
+def _program(program: Program, profile: DeviceProfile) -> str:
+    columns = [*program.columns_before, f"{profile.n_channels} EEG", *program.columns_after]
+    missing = [word for word, has in (("labels", program.has_labels), ("unit", program.has_unit)) if not has]
     parts = [
-        f"name {' or '.join(outlet.names)}, type {outlet.type}",
-        "columns " + ", ".join([*columns, *(f"perhaps {each}" for each in outlet.columns_optional)]),
+        f"stream {' or '.join(program.names)}, type {program.type}"
+        if program.names or program.source_ids
+        else "not recognised by its stream: name it with --program",
+        "columns " + ", ".join([*columns, *(f"perhaps {each}" for each in program.columns_optional)]),
         "names no " + " and no ".join(missing) if missing else "names labels and unit",
-        f"{outlet.clock} time stamps",
+        _values(program, profile),
+        f"{program.clock} time stamps",
     ]
-    if outlet.source_id:
-        parts.append(f"source_id: {outlet.source_id}")
+    if program.source_id:
+        parts.append(f"source_id: {program.source_id}")
+    if program.note:
+        parts.append(program.note)
     return "; ".join(parts)
+
+
+def _values(program: Program, profile: DeviceProfile) -> str:
+    """Return what its numbers are: unit, rails, level."""
+    sent = profile.sent_by(program)
+    unit = f"counts of {program.uv_per_count:g} µV" if program.uv_per_count else sent.unit
+    rails_uv = sent.rails_uv
+    rails = "rails not known" if rails_uv is None else f"rails {rails_uv[0]:g} and {rails_uv[1]:g} µV"
+    return f"sends {unit} around {sent.dc_level_uv:g} µV, {rails}"
 
 
 def _shown(value: float | None) -> str:

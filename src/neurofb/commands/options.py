@@ -52,6 +52,22 @@ SESSION = click.option("--session", help="Which session of the protocol.  [defau
 SPEED = click.option(
     "--speed", type=Finite(), default=1.0, show_default=True, help="Seconds of EEG per second."
 )
+STREAM = click.option(
+    "--stream",
+    help="The EEG stream by its exact name, whatever characters it has.  [default: the one that fits]",
+)
+STREAM_LIKE = click.option(
+    "--stream-like", "stream_like", help="The EEG stream by a part of its name, * for any text, as 'Muse*'."
+)
+WHERE = click.option(
+    "--where", help="The EEG stream by a predicate in XPath 1.0, such as \"hostname='lab2'\"."
+)
+PROGRAM = click.option(
+    "--program", help="The program that sends the EEG, where it is not recognised, as muselsl."
+)
+UNIT = click.option(
+    "--unit", help="The unit of the EEG, where the stream says none or a wrong one, as microvolts."
+)
 WAIT = click.option("--wait", is_flag=True, help="Begin when somebody listens.")
 HEADLESS = click.option(
     "--headless", is_flag=True, help="Lines only: no picture at the terminal, no windows."

@@ -24,9 +24,14 @@ from neurofb.commands.options import (
     HEADLESS,
     KEY_FILE,
     OUTCOME_AS_JSON,
+    PROGRAM,
     SCREENS,
     SESSION,
     SKIN_ACCOUNT,
+    STREAM,
+    STREAM_LIKE,
+    UNIT,
+    WHERE,
     dataset,
 )
 from neurofb.commands.screen_processes import KINDS, Windows
@@ -78,7 +83,11 @@ class Presentation:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A list outside the dataset, to note the arm in.",
 )
-@click.option("--stream", help="The EEG stream: its name, or a predicate such as \"hostname='lab2'\".")
+@STREAM
+@STREAM_LIKE
+@WHERE
+@PROGRAM
+@UNIT
 @dataset()
 @click.option(
     "--seed", type=click.IntRange(0), help="Of every random choice.  [default: drawn, and recorded]"
@@ -176,6 +185,8 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
             f"Session {assembled.uid}: {plan.protocol.study.title}; about {plan.timeline.duration_s:.0f} s; recorded "
             f"in {assembled.folder.path}"
         )
+        if assembled.sender:
+            echo(f"The EEG is {assembled.sender}")
         with shown.open(assembled, clock), _undisturbed():
             outcome = assembled.engine.run(shown.is_ready)
     made: dict[str, str] = {}

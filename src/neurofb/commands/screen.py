@@ -163,9 +163,9 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
     words = ["neurofb", "run", protocol or "PROTOCOL", "--participant", chosen.participant or "CODE"]
     if chosen.device is not None:
         words += ["--device", chosen.device.name]
-    stream = chosen.query.predicate or chosen.query.name
-    if stream:
-        words += ["--stream", stream]
+    query = chosen.query
+    words += [] if query.name is None else [f"--stream={query.name}"]
+    words += [] if query.predicate is None else [f"--where={query.predicate}"]
     click.echo(shlex.join(words))
 
 

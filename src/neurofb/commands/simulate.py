@@ -73,8 +73,10 @@ def plan_of(
     from neurofb.simulation.learner import LearnerSettings
     from neurofb.simulation.sender import SendPlan
 
+    profile = _at_rate(load_profile(device), rate)
+    program = settings.get("program")
     return SendPlan(
-        profile=_at_rate(load_profile(device), rate),
+        profile=profile if program is None else profile.sent_by(profile.program(program)),
         faults=parse_faults(faults),
         learner=None if learn is None else LearnerSettings(rate_per_min=learn),
         **settings,

@@ -113,7 +113,7 @@ def _why_none(facts: StreamInfo) -> str:
     from neurofb.lsl.matching import match_profile
 
     named = [
-        profile for profile in load_profiles() if any(outlet.fits_name(facts.name) for outlet in profile.lsl)
+        profile for profile in load_profiles() if any(each.fits_name(facts.name) for each in profile.programs)
     ]
     if named:
         return f"named as {named[0].title}, but {'; '.join(match_profile(facts, named[0]).against)}"

@@ -6,15 +6,15 @@ columns, and what its unit is.
 """
 
 from neurofb.devices.profile import UNIT_UV, DeviceProfile, load_profile, load_profiles, profile_names
-from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
+from neurofb.devices.tables import HardwareFilter, OtherStream, Packets, Program, QualityLimits
 
 __all__ = [
     "UNIT_UV",
     "DeviceProfile",
     "HardwareFilter",
     "OtherStream",
-    "Outlet",
     "Packets",
+    "Program",
     "QualityLimits",
     "load_profile",
     "load_profiles",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from neurofb.chunk import FloatArray
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position, standard_label, standard_labels
 from neurofb.devices.profile import DeviceProfile
+from neurofb.devices.tables import Program
 from neurofb.errors import WrongStream
 
 _PREFIXES_UV = {"": 1e6, "milli": 1e3, "micro": 1.0, "nano": 1e-3}
@@ -45,6 +46,10 @@ _TEXTS_UV = {
 } | {f"{prefix}{volt}": uv for prefix, uv in _PREFIXES_UV.items() for volt in ("volt", "volts")}
 
 
+class UnknownOrder(WrongStream):
+    """A stream names no channels, and the programs that may send it order them differently."""
+
+
 def columns_on_head(labels: Sequence[str]) -> tuple[int, ...]:
     """Return the columns whose labels are places on the head, or all if fewer than half of them are.
 
@@ -65,7 +70,7 @@ def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[
     n_columns : int
         How many columns there are.
     labels : sequence of str
-        Their labels, empty if the stream names none: then the layouts of the profile's outlets decide.
+        Their labels, empty if the stream names none: then the layouts of the profile's programs decide.
 
     Raises
     ------
@@ -74,13 +79,18 @@ def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[
     """
     if labels:
         return _by_label(profile, labels)
-    for outlet in profile.lsl:
-        if n_columns in outlet.column_counts(profile.n_channels):
-            first = len(outlet.columns_before)
-            return tuple(range(first, first + profile.n_channels))
+    fitting = [each for each in profile.programs if n_columns in each.column_counts(profile.n_channels)]
+    layouts = list(dict.fromkeys(_layout(profile, each) for each in fitting))
+    if len(layouts) > 1:
+        raise UnknownOrder(
+            f"found {n_columns} columns without labels, and the programs that send {profile.title} so order them "
+            f"differently: {', '.join(each.program for each in fitting)}; name the one that sends with --program"
+        )
+    if layouts:
+        return layouts[0]
     if n_columns == profile.n_channels:
         return tuple(range(n_columns))
-    counts = {n for outlet in profile.lsl for n in outlet.column_counts(profile.n_channels)}
+    counts = {n for each in profile.programs for n in each.column_counts(profile.n_channels)}
     right = " or ".join(map(str, sorted(counts | {profile.n_channels})))
     raise WrongStream(
         f"found {n_columns} columns without labels, but {profile.title} has {right}; "
@@ -88,10 +98,16 @@ def columns_of_profile(profile: DeviceProfile, n_columns: int, labels: Sequence[
     )
 
 
+def _layout(profile: DeviceProfile, program: Program) -> tuple[int, ...]:
+    """Return the columns of a profile's channels in the unlabelled stream of a program."""
+    order, first = program.order or profile.labels, len(program.columns_before)
+    return tuple(first + order.index(label) for label in profile.labels)
+
+
 def _by_label(profile: DeviceProfile, labels: Sequence[str]) -> tuple[int, ...]:
     found = [standard_label(label) for label in labels]
     places = tuple(profile.position(label) for label in profile.labels)
-    spellings = [profile.labels, *(outlet.labels for outlet in profile.lsl if outlet.labels), places]
+    spellings = [profile.labels, *(each.labels for each in profile.programs if each.labels), places]
     for spelling in spellings:
         wanted = standard_labels(spelling)
         if all(found.count(label) == 1 for label in wanted):

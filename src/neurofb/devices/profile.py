@@ -11,15 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, StringConstraints, ValidationInfo, field_validator
 
 from neurofb.config import Number, Place, Positive, Table, Text, TomlFiles, parse_toml, several
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position
-from neurofb.devices.tables import HardwareFilter, OtherStream, Outlet, Packets, QualityLimits
+from neurofb.devices.tables import HardwareFilter, OtherStream, Packets, Program, QualityLimits, Unit
 from neurofb.errors import UnknownDevice, UnknownName, WrongProfile, nearest
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Unit = Literal["nanovolts", "microvolts", "millivolts", "volts"]
 
 #: How many µV one of the unit is.
 UNIT_UV: Mapping[str, float] = {"nanovolts": 1e-3, "microvolts": 1.0, "millivolts": 1e3, "volts": 1e6}
@@ -70,10 +69,17 @@ class DeviceProfile(Table):
     ground: Text = Field(description='the ground or driven electrode in words, as "forehead"')
     hardware_filter: HardwareFilter | None = Field(None, description="the table [hardware_filter]")
     other_streams: tuple[OtherStream, ...] = Field((), description="tables [[other_streams]]")
-    lsl: tuple[Outlet, ...] = Field((), description="tables [[lsl]], one for each program with an outlet")
+    programs: tuple[Program, ...] = Field(
+        (),
+        validation_alias=AliasChoices("programs", "lsl"),
+        description="tables [[programs]], one for each program that sends its EEG (older profiles: [[lsl]])",
+    )
     packets: Packets | None = Field(None, description="the table [packets]")
     quality: QualityLimits = Field(description="the table [quality] with the limits of usable EEG")
     notes: tuple[Text, ...] = Field((), description="what a user should know, as a list of sentences")
+    disputed: Mapping[str, Text] = Field(
+        {}, description="the table [disputed]: for a fact on which sources differ, what each of them says"
+    )
     sources: Mapping[str, Text] = Field(
         description='the table [sources]: for each fact where it is known from, or "assumed: why"'
     )
@@ -147,21 +153,42 @@ class DeviceProfile(Table):
             raise ValueError(f"a channel cannot rest outside its rails {list(rails_uv)} µV")
         return dc_level_uv
 
-    @field_validator("lsl")
+    @field_validator("programs")
     @classmethod
-    def _as_many_labels(cls, lsl: tuple[Outlet, ...], info: ValidationInfo) -> tuple[Outlet, ...]:
+    def _programs_fit(cls, programs: tuple[Program, ...], info: ValidationInfo) -> tuple[Program, ...]:
         n = len(info.data.get("labels", ()))
-        found = [
+        found: list[tuple[Place, str]] = [
             (
                 (i, "labels"),
-                f"found {len(outlet.labels)} labels for {n} EEG channels; name each, in order",
+                f"found {len(each.labels)} labels for {n} EEG channels; name each, in order",
             )
-            for i, outlet in enumerate(lsl)
-            if n and outlet.labels and len(outlet.labels) != n
+            for i, each in enumerate(programs)
+            if n and each.labels and len(each.labels) != n
+        ]
+        found += [
+            ((i, "order"), f"found {list(each.order)}; name each of {list(info.data['labels'])} once")
+            for i, each in enumerate(programs)
+            if n and each.order and sorted(each.order) != sorted(info.data["labels"])
+        ]
+        names = [each.program for each in programs]
+        found += [
+            ((i, "program"), f"{name!r} stands there already; give each program one table")
+            for i, name in enumerate(names)
+            if name in names[:i]
         ]
         if found:
             raise several(found)
-        return lsl
+        return programs
+
+    @field_validator("disputed")
+    @classmethod
+    def _facts_exist(cls, disputed: Mapping[str, str]) -> Mapping[str, str]:
+        found: list[tuple[Place, str]] = [
+            ((key,), f"no fact has this name; {nearest(key, FACTS)}") for key in disputed if key not in FACTS
+        ]
+        if found:
+            raise several(found)
+        return disputed
 
     @field_validator("sources")
     @classmethod
@@ -204,9 +231,53 @@ class DeviceProfile(Table):
             "quality": self.quality,
         }
         tables |= {f"other_streams {stream.type}": stream for stream in self.other_streams}
-        tables |= {f"lsl {outlet.program}": outlet for outlet in self.lsl}
+        tables |= {f"program {each.program}": each for each in self.programs}
         marked |= {name: table.source for name, table in tables.items() if table is not None}
         return tuple(name for name, text in marked.items() if "assumed" in text.lower())
+
+    def program(self, name: str) -> Program:
+        """Return the program of a name, in small or capital letters.
+
+        Raises
+        ------
+        UnknownName
+            If the profile knows none of this name; the message lists those it knows.
+        """
+        for each in self.programs:
+            if each.program.casefold() == name.strip().casefold():
+                return each
+        raise UnknownName(
+            f"the profile of {self.title} knows no program {name!r}; "
+            + (nearest(name, [each.program for each in self.programs]) if self.programs else "it names none")
+        )
+
+    def sent_by(self, program: Program) -> DeviceProfile:
+        """Return the profile of the device as one of its programs sends it: that program alone, and its facts."""
+        rails_uv = self.rails_uv if program.rails_uv is None else program.rails_uv
+        given = {
+            "unit": program.unit,
+            "resolution_uv": program.resolution_uv or program.uv_per_count,
+            "dc_level_uv": program.dc_level_uv,
+        }
+        return self.model_copy(
+            update={
+                "programs": (program,),
+                "rails_uv": None if rails_uv == "unknown" else rails_uv,
+                **{fact: value for fact, value in given.items() if value is not None},
+            }
+        )
+
+    def sent_by_unknown(self) -> DeviceProfile:
+        """Return the profile as a program sends it that nobody can name: without rails, if it names any programs.
+
+        Rails belong to the program that sends; those of another would call good channels railed.
+        """
+        return self.model_copy(update={"rails_uv": None}) if self.programs else self
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units that its programs send, each once."""
+        return tuple(dict.fromkeys(each.unit or self.unit for each in self.programs)) or (self.unit,)
 
     def position(self, label: str) -> str:
         """Return the 10-05 name of the place where channel ``label`` sits."""

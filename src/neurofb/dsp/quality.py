@@ -30,6 +30,8 @@ DETACHED_LINE = 5.0
 #: … if they are also this many times those of the other channels. Mains that all have alike come from the room: every
 #: channel of a real recording by a battery amplifier without notch had 100 to 500 µV, with good EEG below them.
 OWN_LINE = 3.0
+#: A converter sends nothing beyond its rails: where this part of a channel's quarter is, they are another program's.
+BEYOND_RAILS = 0.25
 #: A quarter with this many samples at a rail, or at its own extreme where rails are unknown, is cut off.
 RAILED_SAMPLES = 3
 
@@ -62,6 +64,9 @@ class Converter:
     rails_uv: tuple[float, float] | None = None
     #: Where a silent channel rests.
     dc_level_uv: float = 0.0
+    #: Whether a level far from it is a fault, and rails are believed though values lie beyond them: only so that
+    #: sessions of before that judged so are computed again as they were.
+    judges_level: bool = False
 
 
 class ChannelQuality:
@@ -95,6 +100,7 @@ class ChannelQuality:
         self._line = _line_weights(mains, positive(rate_hz, "rate_hz"), self._n_samples)
         self._measures = np.full((QUARTERS, len(_MEASURES), self._n_channels), np.nan)
         self._fine = [True] * QUARTERS
+        self._rails_uv = self._converter.rails_uv
         self._all_ok = (OK,) * self._n_channels
         self._states: tuple[ChannelState, ...] = self._all_ok
 
@@ -143,13 +149,13 @@ class ChannelQuality:
             np.maximum.reduce(measures, axis=1).tolist(),
             np.minimum.reduce(measures, axis=1).tolist(),
         )
-        limits, rest_uv = self._limits, self._converter.dc_level_uv
+        limits, rest_uv, most_off_uv = self._limits, self._converter.dc_level_uv, self._most_off_uv
         return bool(
             least[0] >= limits.flat_uv
             and most[0] <= limits.noisy_uv
             and most[1] <= limits.line_uv
-            and most[2] - rest_uv <= limits.max_dc_uv
-            and rest_uv - least[2] <= limits.max_dc_uv
+            and most[2] - rest_uv <= most_off_uv
+            and rest_uv - least[2] <= most_off_uv
             and most[3] == 0
             and most[4] == 0
         )
@@ -164,9 +170,10 @@ class ChannelQuality:
         return amplitude
 
     def _at_rails(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
-        rails_uv = self._converter.rails_uv
-        if rails_uv is not None:
-            low, high = rails_uv
+        if self._rails_uv is not None and not self._converter.judges_level:
+            self._check_rails(x)
+        if self._rails_uv is not None:
+            low, high = self._rails_uv
             margin = 1e-3 * (high - low)
             beyond = (x <= low + margin) | (x >= high - margin)
         else:
@@ -174,6 +181,22 @@ class ChannelQuality:
         if missing is not None:
             beyond &= ~missing
         return np.asarray(np.add.reduce(beyond, axis=0), dtype=float)
+
+    def _check_rails(self, x: FloatArray) -> None:
+        """Forget the rails if values lie beyond them: then they belong to another program than the one that sends."""
+        assert self._rails_uv is not None
+        low, high = self._rails_uv
+        margin = 1e-3 * (high - low)
+        if np.minimum.reduce(x, axis=None) < low - margin or np.maximum.reduce(x, axis=None) > high + margin:
+            beyond = ((x < low - margin) | (x > high + margin)).mean(axis=0)
+            if beyond.max() >= BEYOND_RAILS:
+                self._rails_uv = None
+
+    @property
+    def _most_off_uv(self) -> float:
+        """How far a level may lie from rest: any distance, but in sessions that judged it."""
+        most_uv = self._limits.max_dc_uv
+        return most_uv if self._converter.judges_level and most_uv is not None else math.inf
 
     def _at_plateaus(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
         """Count samples on a plateau at a far extreme, for devices whose rails are unknown."""
@@ -194,7 +217,7 @@ class ChannelQuality:
         wrong: NDArray[np.bool_] = (
             (deviation[1] < limits.flat_uv) | (deviation[0] > limits.noisy_uv) | (line > limits.line_uv)
         )
-        wrong |= np.abs(level - self._converter.dc_level_uv) > limits.max_dc_uv
+        wrong |= np.abs(level - self._converter.dc_level_uv) > self._most_off_uv
         wrong |= (rails >= RAILED_SAMPLES) | (share >= 0.5)
         return wrong
 
@@ -207,8 +230,8 @@ class ChannelQuality:
             return ChannelState("missing", f"{100 * share:.0f} % of the last second did not come")
         if rails >= RAILED_SAMPLES:
             return ChannelState("railed", f"{rails:.0f} samples cut off in the last second")
-        if off_uv > limits.max_dc_uv:
-            return ChannelState("detached", f"its level is {off_uv:.0f} µV off, limit {limits.max_dc_uv:g}")
+        if off_uv > self._most_off_uv:
+            return ChannelState("detached", f"its level is {off_uv:.0f} µV off, limit {self._most_off_uv:g}")
         if deviation[1] < limits.flat_uv:
             return ChannelState("flat", f"deviation {deviation[1]:.3g} µV, limit {limits.flat_uv:g}")
         own = self._n_channels < 3 or line > OWN_LINE * np.median(_last_second(self._measures)[1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurofb.acquisition.absent_source import AbsentSource
@@ -86,6 +86,8 @@ class Assembled:
     #: For the windows that are opened.
     key: SessionKey
     views: ViewHeartbeats
+    #: Who sends the EEG, in a sentence; "" where nobody does.
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ class _Opened:
 
     uid: str
     key: SessionKey
+    plan: SessionPlan
     source: Source
     head: Head | None
     folder: SessionFolder
@@ -108,19 +111,15 @@ def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
     A protocol that needs no EEG gets none, unless a stream is named.
     """
     asked, profile = plan.asked, plan.profile
-    if not asked.simulate and not plan.protocol.needs.eeg and asked.stream is None:
+    named = (asked.stream, asked.stream_like, asked.where)
+    if not asked.simulate and not plan.protocol.needs.eeg and named == (None, None, None):
         return AbsentSource(profile.labels, profile.rate_hz, clock), None
     if not asked.simulate:
         from neurofb.acquisition.live import LslSource
         from neurofb.lsl.matching import StreamQuery
 
-        words = asked.stream or ""
-        query = StreamQuery(
-            name=words if words and "=" not in words else None,
-            profile=profile,
-            predicate=words if "=" in words else None,
-        )
-        source: Source = LslSource(query, keep_raw=True)
+        query = StreamQuery(name=asked.stream, like=asked.stream_like, profile=profile, predicate=asked.where)
+        source = LslSource(query, asked.unit, keep_raw=True, program=asked.program)
         source.start()
         return source, None
     return simulated_source(plan, clock)
@@ -147,7 +146,7 @@ def assemble(
     """
     with contextlib.ExitStack() as undo:
         opened = _open(plan, clock, undo)
-        assembled = _join(plan, clock, hooks or Hooks(), opened, publish=publish)
+        assembled = _join(opened.plan, clock, hooks or Hooks(), opened, publish=publish)
         undo.pop_all()
     return assembled
 
@@ -156,6 +155,7 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     """Open the parts that may fail, in the order in which they may."""
     source, head = open_source(plan, clock)
     undo.callback(source.stop)
+    plan = _as_sent(plan, source)
     if source.labels != plan.profile.labels:
         raise WrongStream(
             f"the stream's channels {', '.join(source.labels)} are not those of {plan.profile.title}, "
@@ -177,7 +177,15 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
-    return _Opened(uid, key, source, head, folder, client, loop, recorder)
+    return _Opened(uid, key, plan, source, head, folder, client, loop, recorder)
+
+
+def _as_sent(plan: SessionPlan, source: Source) -> SessionPlan:
+    """Return the plan with the device as the program sends it that was found; it decides rails and units."""
+    from neurofb.acquisition.live import LslSource
+
+    sender = source.sender if isinstance(source, LslSource) else None
+    return plan if sender is None else replace(plan, profile=sender.profile, sender=sender)
 
 
 def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder:
@@ -271,7 +279,8 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
         each_step,
         on_end=lambda: write_results(plan, loop, stimulus_control, folder),
     )
-    return Assembled(engine, folder, uid, session_log, sequencer, opened.key, views)
+    sender = "" if plan.sender is None else plan.sender.describe()
+    return Assembled(engine, folder, uid, session_log, sequencer, opened.key, views, sender)
 
 
 def _session_log(

@@ -25,6 +25,7 @@ from neurofb.engine.earlier_dose import (
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.folding import folded, spelt_as
 from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
+from neurofb.lsl.senders import Sender
 from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
@@ -57,8 +58,14 @@ class Asked:
     #: None where the protocol has only one.
     session: str | None = None
     arm: str | None = None
-    #: The name of the EEG stream, or a predicate with "=".
+    #: The name of the EEG stream, exactly.
     stream: str | None = None
+    #: The same with * for any text; and a condition of XPath 1.0.
+    stream_like: str | None = None
+    where: str | None = None
+    #: The program that sends it, where the stream does not tell; and the unit, where it is wrong or silent.
+    program: str | None = None
+    unit: str | None = None
     data: Path = Path("neurofb-data")
     seed: int = 0
     #: A simulated participant in a simulated headset instead of a stream.
@@ -107,6 +114,8 @@ class SessionPlan:
     used: Mapping[str, float] = field(default_factory=dict)
     #: The account of the skin; None for a simulated session, which has none.
     account: Path | None = None
+    #: Who sends the EEG, once it is found.
+    sender: Sender | None = None
 
     @property
     def visit(self) -> str:
@@ -187,6 +196,8 @@ def plan_session(asked: Asked) -> SessionPlan:
     _check_options(asked, problems)
     _check_spelling(asked, entries, problems)
     profile = problems.collect(load_profile, asked.device)
+    if profile is not None and asked.program is not None:
+        problems.collect(profile.program, asked.program)
     earlier = None if asked.baseline is None else problems.collect(read_baseline, asked.baseline)
     parsed = problems.collect(parse_protocol, asked.protocol)
     temperatures, used = _stored(asked, parsed, entries, problems)

@@ -46,6 +46,7 @@ class LoopSettings:
                 "limits": montage.limits.model_dump(mode="json"),
                 "rails_uv": None if rails_uv is None else list(rails_uv),
                 "dc_level_uv": montage.converter.dc_level_uv,
+                "judges_level": montage.converter.judges_level,
             },
             "rate_hz": self.rate_hz,
             "feedback": _settings(self.feedback, FeedbackSettings),
@@ -69,6 +70,7 @@ class LoopSettings:
                     Converter(
                         None if montage["rails_uv"] is None else tuple(montage["rails_uv"]),
                         montage["dc_level_uv"],
+                        montage.get("judges_level", True),
                     ),
                 ),
                 float(content["rate_hz"]),

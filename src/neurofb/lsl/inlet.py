@@ -17,7 +17,7 @@ import pylsl
 
 from neurofb.chunk import FloatArray
 from neurofb.errors import StreamLost, WrongInput
-from neurofb.lsl.matching import StreamInfo, StreamQuery
+from neurofb.lsl.matching import StreamInfo, StreamQuery, xpath_text
 
 #: After the first stream that fits, others are waited for so long: two that fit must be seen as two.
 GRACE_S = 0.6
@@ -77,7 +77,7 @@ class Resolver:
     @classmethod
     def by_name(cls, name: str) -> Resolver:
         """Return a resolver of the streams of one name."""
-        return cls(f"name={_quoted(name)}")
+        return cls(f"name={xpath_text(name)}")
 
     @classmethod
     def by_source_id(cls, prefix: str) -> Resolver:
@@ -85,17 +85,12 @@ class Resolver:
 
         ``neurofb-<uid>-`` finds the streams of one session, ``neurofb-`` those of all.
         """
-        return cls(f"starts-with(source_id,{_quoted(prefix)})")
+        return cls(f"starts-with(source_id,{xpath_text(prefix)})")
 
     def results(self) -> list[pylsl.StreamInfo]:
         """Return the streams that are there now; one that died is listed for some seconds."""
         found: list[pylsl.StreamInfo] = self._resolver.results()
         return found
-
-
-def _quoted(text: str) -> str:
-    """Return a text as XPath 1.0 writes it; it has no way to write both quotation marks."""
-    return f'"{text}"' if "'" in text and '"' not in text else f"'{text.replace(chr(39), '')}'"
 
 
 def find_streams(

@@ -16,11 +16,19 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from neurofb.chunk import FloatArray
-from neurofb.devices import DeviceProfile
-from neurofb.devices.columns import EegColumns, absent_labels, columns_of_profile, columns_on_head, unit_uv
+from neurofb.devices import UNIT_UV, DeviceProfile
+from neurofb.devices.columns import (
+    EegColumns,
+    UnknownOrder,
+    absent_labels,
+    columns_of_profile,
+    columns_on_head,
+    unit_uv,
+)
 from neurofb.devices.electrodes import standard_labels
 from neurofb.errors import StreamMissing, WrongStream, nearest
 from neurofb.format import clean
+from neurofb.lsl.senders import Sender, sender_of
 
 #: Columns in which devices count their samples, in small letters without blanks.
 COUNTERS = ("counter", "samplecounter", "sampleindex", "packagenum", "packagenumber")
@@ -107,7 +115,9 @@ class StreamQuery:
     Attributes
     ----------
     name : str or None
-        The stream's name; ``*`` stands for any text.
+        The stream's name, exactly; no character has a meaning of its own.
+    like : str or None
+        Its name, with ``*`` for any text.
     type : str or None
         The stream's type, in small or capital letters.
     profile : DeviceProfile or None
@@ -120,22 +130,33 @@ class StreamQuery:
     type: str | None = None
     profile: DeviceProfile | None = None
     predicate: str | None = None
+    like: str | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a stream is asked for by its name or another fact of its own."""
+        return self.name is not None or self.like is not None or self.predicate is not None
 
     def accepts(self, info: StreamInfo) -> bool:
         """Return whether a stream is what is wanted; the predicate has been asked by LSL already."""
-        if self.name is not None and not fnmatchcase(info.name, self.name):
+        if self.name is not None and info.name != self.name:
+            return False
+        if self.like is not None and not fnmatchcase(info.name, self.like):
             return False
         wanted = self.type
-        if wanted is None and self.name is None and self.predicate is None:
+        if wanted is None and not self.is_named:
             wanted = "EEG"
         if wanted is not None and info.type.strip().lower() != wanted.strip().lower():
             return False
-        named = self.name is not None or self.predicate is not None
-        return self.profile is None or named or not match_profile(info, self.profile).against
+        return self.profile is None or self.is_named or not match_profile(info, self.profile).against
 
     def describe(self) -> str:
         """Return what is wanted in words."""
-        wanted = [f"named {self.name!r}" if self.name else "", f"of type {self.type!r}" if self.type else ""]
+        wanted = [
+            "" if self.name is None else f"named {clean(self.name)!r}",
+            f"named like {clean(self.like)!r}" if self.like else "",
+            f"of type {self.type!r}" if self.type else "",
+        ]
         wanted += [f"from {self.profile.title}" if self.profile else ""]
         wanted += [f"with {self.predicate}" if self.predicate else ""]
         return " ".join(filter(None, wanted)) or "of type 'EEG'"
@@ -147,15 +168,19 @@ def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
     missing: list[str] = []
     against: list[str] = []
     score = 0
-    programs = [outlet for outlet in profile.lsl if outlet.fits_name(info.name)]
-    if programs:
+    named = [each for each in profile.programs if each.fits_name(info.name)]
+    sender = sender_of(info, profile)
+    if sender.programs:
         score += 2
-        reasons.append(f"named {info.name!r} as by {programs[0].program}")
-    if info.type.strip().lower() in {"eeg", *(outlet.type.lower() for outlet in profile.lsl)}:
+        reasons.append(f"sent by {sender.name}, {sender.why}")
+    elif named:
+        score += 2
+        reasons.append(f"named {clean(info.name)!r} as by {named[0].program}")
+    if info.type.strip().lower() in {"eeg", *(each.type.lower() for each in profile.programs)}:
         score += 1
     elif info.type:
         against.append(f"its type is {info.type!r}, not EEG")
-    if wrong := _contradiction(info, profile):
+    if wrong := _contradiction(info, sender.profile):
         against.append(wrong)
     else:
         score += 3 if info.labels else 1
@@ -171,7 +196,7 @@ def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
     if not info.labels:
         missing.append(f"labels (from the profile: {' '.join(profile.labels)})")
     if not any(info.units):
-        missing.append(f"unit (from the profile: {profile.unit})")
+        missing.append(f"unit (from the profile: {' or '.join(sender.profile.units)})")
     return ProfileMatch(profile, score, tuple(reasons), tuple(missing), tuple(against))
 
 
@@ -181,6 +206,8 @@ def _contradiction(info: StreamInfo, profile: DeviceProfile) -> str:
         return info.label_problem
     try:
         columns_of_profile(profile, info.n_channels, info.labels)
+    except UnknownOrder:
+        return ""  # a program that is named decides
     except WrongStream:
         own = ", ".join(info.labels) if info.labels else str(info.n_channels)
         missing = absent_labels(profile, info.labels)
@@ -215,13 +242,13 @@ def choose(found: Sequence[StreamInfo], query: StreamQuery, waited_s: float) -> 
         seen = "\n".join(f"  {info.describe()}" for info in wanted)
         raise StreamMissing(
             f"asked for one stream {query.describe()}, found {len(wanted)}:\n{seen}\n"
-            "Say which: by its name, its type, its device, or a predicate such as \"uid='…'\""
+            "Say which: by its name (--stream), its device (--device), or a predicate (--where \"uid='…'\")"
         )
     seen = "\n".join(f"  {info.describe()}{_why_not(info, query)}" for info in found)
     raise StreamMissing(
         f"no stream {query.describe()} came up in {waited_s:g} s. "
         + (f"Seen meanwhile:\n{seen}" if found else NOTHING_SEEN)
-        + (f"\nNames: {nearest(query.name, {info.name for info in found})}" if query.name and found else "")
+        + _names_hint(query, found)
     )
 
 
@@ -235,6 +262,26 @@ NOTHING_SEEN = (
 )
 
 
+def _names_hint(query: StreamQuery, found: Sequence[StreamInfo]) -> str:
+    """Return the nearest names, and the option for a text that was meant as a pattern or a predicate."""
+    if not query.name or not found:
+        return ""
+    hint = f"\nNames: {nearest(query.name, {info.name for info in found})}"
+    if any(fnmatchcase(info.name, query.name) for info in found):
+        return f"{hint}. A name is taken as it is; a pattern is given by --stream-like"
+    return f"{hint}. A name is taken as it is; a predicate is given by --where" if "=" in query.name else hint
+
+
+def xpath_text(text: str) -> str:
+    """Return a text as a literal of XPath 1.0, whatever quotation marks it has."""
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    parts = [f"'{part}'" for part in text.split("'")]
+    return "concat(" + ', "\'", '.join(parts) + ")"
+
+
 def _why_not(info: StreamInfo, query: StreamQuery) -> str:
     if query.profile is None:
         return ""
@@ -243,7 +290,10 @@ def _why_not(info: StreamInfo, query: StreamQuery) -> str:
 
 
 def eeg_columns(
-    info: StreamInfo, profile: DeviceProfile | None = None, unit: str | None = None
+    info: StreamInfo,
+    profile: DeviceProfile | None = None,
+    unit: str | None = None,
+    program: str | None = None,
 ) -> EegColumns:
     """Return which columns are EEG, what they are called, and how many µV one of their unit is.
 
@@ -254,6 +304,8 @@ def eeg_columns(
         Gives labels and unit where the stream has none.
     unit : str, optional
         The user's word for the unit, against the stream's and the profile's.
+    program : str, optional
+        The program that sends, where the stream does not tell.
 
     Raises
     ------
@@ -262,7 +314,10 @@ def eeg_columns(
     """
     if info.value_format == "string":
         raise WrongStream(f"the stream {info.describe()} carries text, not samples; choose the EEG stream")
+    sender = None
     if profile is not None:
+        sender = sender_of(info, profile, program)
+        profile = sender.profile
         against = match_profile(info, profile).against
         if against:
             raise WrongStream(
@@ -288,7 +343,7 @@ def eeg_columns(
             f"the stream {info.describe()} does not name its channels. Give the device it comes from, as "
             "--device openbci-cyton, or a profile of your own; `neurofb devices` lists those that are known"
         )
-    scale_uv, unit_from = _scales(info, columns, profile, unit)
+    scale_uv, unit_from = _scales(info, columns, sender, unit)
     counters = [i for i, label in enumerate(_all_labels(info, profile)) if _counter_name(label) is not None]
     return EegColumns(labels, columns, scale_uv, unit_from, counters[0] if len(counters) == 1 else None)
 
@@ -301,15 +356,16 @@ def _counter_name(label: str) -> str | None:
 def _all_labels(info: StreamInfo, profile: DeviceProfile | None) -> tuple[str, ...]:
     if info.labels or profile is None:
         return info.labels
-    for outlet in profile.lsl:
-        if info.n_channels in outlet.column_counts(profile.n_channels):
-            return (*outlet.columns_before, *profile.labels, *outlet.columns_after, *outlet.columns_optional)
+    for each in profile.programs:
+        if info.n_channels in each.column_counts(profile.n_channels):
+            return (*each.columns_before, *profile.labels, *each.columns_after, *each.columns_optional)
     return profile.labels
 
 
 def _scales(
-    info: StreamInfo, columns: tuple[int, ...], profile: DeviceProfile | None, unit: str | None
+    info: StreamInfo, columns: tuple[int, ...], sender: Sender | None, unit: str | None
 ) -> tuple[FloatArray, str]:
+    """Return µV per unit of each column, and where that is known from: user, program, stream or profile."""
     n = len(columns)
     if unit is not None:
         uv = unit_uv(unit)
@@ -318,30 +374,72 @@ def _scales(
                 f"{unit!r} is no unit of voltage; right would be microvolts, millivolts or volts"
             )
         return np.full(n, uv), f"{unit}, as given"
-    texts = [info.units[i] for i in columns] if any(info.units) else []
+    texts = [info.units[i].strip() for i in columns] if any(info.units) else []
     known = [unit_uv(text) for text in texts]
+    program = sender.programs[0] if sender is not None and sender.programs else None
+    if program is not None and program.uv_per_count is not None:
+        return np.full(n, program.uv_per_count), (
+            f"counts of {program.program}, {program.uv_per_count:g} µV each, by the profile"
+        )
     if texts and all(uv is not None for uv in known):
+        if program is not None and program.unit is not None and set(known) != {UNIT_UV[program.unit]}:
+            raise WrongStream(
+                f"the stream {info.describe()} says {_quoted(texts)}, but {program.program} sends {program.unit} "
+                "by the profile; which of them is right must be given: --unit volts, or --unit microvolts"
+            )
         return np.array(known, dtype=np.float64), f"{' '.join(sorted(set(texts)))}, by the stream"
-    said = f"says {', '.join(sorted(set(map(repr, texts))))}" if texts else "does not say its unit"
-    if profile is None:
+    if any(text and uv is None for text, uv in zip(texts, known, strict=True)):
         raise WrongStream(
-            f"the stream {info.describe()} {said}, so its values could be volts or microvolts, a million "
-            "times apart. Choose: a device whose profile knows it (--device), or the unit (--unit microvolts)"
+            f"the stream {info.describe()} says {_quoted(texts)} as the unit of its EEG, which is no unit of voltage; "
+            "give the unit of its values, as --unit microvolts, or a profile with its program and uv_per_count"
         )
-    if any(uv not in (None, profile.unit_uv) for uv in known):
+    scale_uv = _profile_uv(info, sender)
+    if any(uv not in (None, scale_uv) for uv in known):
+        assert sender is not None
         raise WrongStream(
-            f"the stream {info.describe()} {said} for its EEG, but {profile.title} sends {profile.unit}: no unit holds "
-            "for all channels. Name the unit of every channel in its program"
+            f"the stream {info.describe()} says {_quoted(texts)} for its EEG, but {sender.profile.title} sends "
+            f"{sender.profile.unit}: no unit holds for all channels. Name the unit of every channel in its program"
         )
-    return np.full(
-        n, profile.unit_uv
-    ), f"{profile.unit}, by the profile of {profile.title} (the stream {said})"
+    return np.full(n, scale_uv), (
+        ""
+        if sender is None
+        else f"{sender.profile.unit}, by the profile of {sender.profile.title}"
+        " (the stream does not say its unit)"
+    )
+
+
+def _profile_uv(info: StreamInfo, sender: Sender | None) -> float:
+    """Return µV per unit of a stream that does not say its unit."""
+    if sender is None:
+        raise WrongStream(
+            f"the stream {info.describe()} does not say its unit, so its values could be volts or microvolts, a "
+            "million times apart. Choose: a device whose profile knows it (--device), or the unit "
+            "(--unit microvolts)"
+        )
+    profile = sender.profile
+    counts = [each.program for each in profile.programs if each.uv_per_count is not None]
+    if not sender.programs and (len(profile.units) > 1 or counts):
+        sent = ", ".join(
+            f"{each.program} {'counts' if each.uv_per_count else each.unit or profile.unit}"
+            for each in profile.programs
+        )
+        raise WrongStream(
+            f"the stream {info.describe()} does not say its unit, and the program that sends it is not recognised; "
+            f"they differ: {sent}. Name it with --program, or give the unit, as --unit microvolts"
+        )
+    return profile.unit_uv
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(sorted({repr(clean(text)) for text in texts}))
 
 
 def burst_s(profile: DeviceProfile | None, info: StreamInfo) -> float:
     """Return how long the samples last that this stream sends at once, as far as the profile knows."""
     if profile is None:
         return 0.0
-    sizes = [max(each.chunk_sizes) for each in profile.lsl if each.fits_name(info.name) and each.chunk_sizes]
+    likely = profile.programs if len(profile.programs) == 1 else ()
+    programs = likely or [each for each in profile.programs if each.fits_name(info.name)]
+    sizes = [max(each.chunk_sizes) for each in programs if each.chunk_sizes]
     packet = profile.packets.samples if profile.packets else 1
     return max([packet, *sizes[:1]]) / profile.rate_hz

@@ -83,28 +83,25 @@ def outlet_format_of(profile: DeviceProfile, program: str | None = None) -> Outl
     ----------
     profile : DeviceProfile
     program : str, optional
-        One of the programs in the profile's ``lsl`` tables; None for a stream as it should be.
+        One of the programs of the profile; None for a stream as it should be.
 
     Raises
     ------
-    WrongInput
+    UnknownName
         If the profile does not know that program; the message lists those it knows.
     """
     if program is None:
         return OutletFormat()
-    for outlet in profile.lsl:
-        if outlet.program == program:
-            return OutletFormat(
-                has_labels=outlet.has_labels,
-                has_unit=outlet.has_unit,
-                has_type=outlet.has_unit,
-                columns_before=outlet.columns_before,
-                columns_after=outlet.columns_after,
-                clock=outlet.clock,
-                chunk_samples=outlet.chunk_sizes[0] if outlet.chunk_sizes else 0,
-            )
-    known = ", ".join(outlet.program for outlet in profile.lsl) or "none"
-    raise WrongInput(f"{profile.title} has no LSL outlet of {program!r}; its profile knows: {known}")
+    sender = profile.program(program)
+    return OutletFormat(
+        has_labels=sender.has_labels,
+        has_unit=sender.has_unit,
+        has_type=sender.has_unit,
+        columns_before=sender.columns_before,
+        columns_after=sender.columns_after,
+        clock=sender.clock,
+        chunk_samples=sender.chunk_sizes[0] if sender.chunk_sizes else 0,
+    )
 
 
 def stable_source_id(*facts: str) -> str:

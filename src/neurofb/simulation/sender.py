@@ -27,6 +27,7 @@ from neurofb.lsl.outlet import (
     outlet_format_of,
     stable_source_id,
 )
+from neurofb.lsl.senders import OWN
 from neurofb.simulation.arrivals import Sent
 from neurofb.simulation.artifacts import ArtifactSettings
 from neurofb.simulation.faults import FaultPlan
@@ -35,7 +36,7 @@ from neurofb.simulation.headset import Headset, settings_of
 from neurofb.simulation.learner import Learner, LearnerSettings
 
 if TYPE_CHECKING:
-    from neurofb.devices import DeviceProfile
+    from neurofb.devices import DeviceProfile, Program
 
 STEPS_PER_S = 200
 STEP_S = 1 / STEPS_PER_S
@@ -76,13 +77,17 @@ class SendPlan:
             raise WrongInput(f"the speed must be above 0, found {self.speed}; 1 is real time")
 
     @property
+    def imitated(self) -> Program | None:
+        """The program whose stream is imitated."""
+        return None if self.program is None else self.profile.program(self.program)
+
+    @property
     def stream_name(self) -> str:
         """The name of the EEG stream."""
         if self.name is not None:
             return self.name
-        for outlet in self.profile.lsl:
-            if outlet.program == self.program:
-                return outlet.names[0].replace("*", "simulated")
+        if self.imitated is not None and self.imitated.names:
+            return self.imitated.names[0].replace("*", "simulated")
         return f"neurofb-simulated-{self.profile.name}"
 
 
@@ -160,7 +165,8 @@ class Sender:
         self._start_s = clock.now_s()
         self.headset = headset = make_headset(plan, self._start_s)
         headset.keep_signals = True
-        maker = plan.profile.manufacturer if plan.program else "neurofb"
+        program = plan.imitated
+        maker = OWN if program is None else (*program.manufacturers, plan.profile.manufacturer)[0]
         self._format = replace(outlet_format_of(plan.profile, plan.program), manufacturer=maker)
         # With the seed in it, two simulations of the same device have two ids, and each keeps its own.
         self.source_id = stable_source_id(plan.stream_name, plan.profile.name, str(plan.seed))
@@ -184,10 +190,9 @@ class Sender:
 
     def _open_eeg(self) -> NumericOutlet:
         profile, plan = self.plan.profile, self.plan
-        kind = next((outlet.type for outlet in profile.lsl if outlet.program == plan.program), "EEG")
-        labels = next(
-            (o.labels for o in profile.lsl if o.program == plan.program and o.labels), profile.labels
-        )
+        program = plan.imitated
+        kind = "EEG" if program is None else program.type
+        labels = profile.labels if program is None else program.labels or profile.labels
         channels = eeg_channels(labels, profile.unit)
         return NumericOutlet(plan.stream_name, channels, profile.rate_hz, kind, self.source_id, self._format)
 

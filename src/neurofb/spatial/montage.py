@@ -18,7 +18,7 @@ from neurofb.errors import UnknownName, WrongInput, nearest
 
 #: Where no profile says better: common practice for gel electrodes.
 USUAL_LIMITS = QualityLimits(
-    flat_uv=0.1, noisy_uv=100.0, max_dc_uv=100000.0, line_uv=20.0, source="assumed: common practice"
+    flat_uv=0.1, noisy_uv=100.0, max_dc_uv=None, line_uv=20.0, source="assumed: common practice"
 )
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]

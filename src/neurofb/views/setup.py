@@ -16,7 +16,7 @@ from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import ChannelQuality, ChannelState
-from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches
+from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches, xpath_text
 from neurofb.protocol.checks.check import RunContext, check_protocol
 from neurofb.protocol.study import name_question, pseudonym_problem
 from neurofb.spatial.montage import Montage
@@ -75,12 +75,9 @@ def fitting_device(facts: StreamInfo) -> str | None:
 
 def query_of(facts: StreamInfo, device: DeviceProfile | None) -> StreamQuery:
     """Return the query that finds this stream again, also after its program was restarted."""
-    conditions = [f"name='{facts.name}'"]
-    if facts.source_id:
-        conditions.append(f"source_id='{facts.source_id}'")
-    if facts.hostname:
-        conditions.append(f"hostname='{facts.hostname}'")
-    return StreamQuery(name=facts.name, profile=device, predicate=" and ".join(conditions))
+    known = {"source_id": facts.source_id, "hostname": facts.hostname}
+    conditions = [f"{name}={xpath_text(text)}" for name, text in known.items() if text]
+    return StreamQuery(name=facts.name, profile=device, predicate=" and ".join(conditions) or None)
 
 
 def protocol_needs(
