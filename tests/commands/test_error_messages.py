@@ -610,8 +610,25 @@ PAGE["the EEG stream"] = [
         (
             "asked for one stream from Simulated headset, found 2:",
             "type 'EEG', 16 ch, 250 Hz, on ",
-            "Say which: by its name, its type, its device, or a predicate such as",
+            "Say which: by its name (--stream), its device (--device), or a predicate (--where \"uid='…'\")",
         ),
+        3,
+    ),
+    (
+        "a pattern given as a name",
+        simulated_stream("Lab EEG"),
+        f"run demo --stream 'Lab*' {LIVE}",
+        (
+            "no stream named 'Lab*' from Simulated headset came up in 10 s.",
+            "A name is taken as it is; a pattern is given by --stream-like",
+        ),
+        3,
+    ),
+    (
+        "a program that the profile does not know",
+        nothing,
+        f"run demo --device muse-2 --program muselsk {LIVE}",
+        ("the profile of Muse 2 knows no program 'muselsk'; did you mean 'muselsl'?",),
         3,
     ),
     (
@@ -638,7 +655,7 @@ PAGE["the EEG stream"] = [
     (
         "a predicate that is none",
         nothing,
-        f'run demo --stream "name==\'Lab" {LIVE}',
+        f'run demo --where "name==\'Lab" {LIVE}',
         ("is no predicate that LSL understands; right is a condition of XPath 1.0, such as name='Muse'",),
         2,
     ),

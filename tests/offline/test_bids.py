@@ -17,9 +17,10 @@ from offline_parts import PROTOCOL, eventful, session
 
 import neurofb
 from neurofb.commands import export as export_command
-from neurofb.errors import RecordingFailed, UnknownFile, WrongInput
+from neurofb.errors import RecordingFailed, UnknownFile, WrongFile, WrongInput
 from neurofb.offline.bids import export as bids_of
 from neurofb.offline.bids.export import export, export_session
+from neurofb.offline.bids.shared_tables import SharedTable, remove_row
 from neurofb.offline.bids.tables import _newest as newest
 from neurofb.offline.bids.tables import cell
 
@@ -343,3 +344,107 @@ def test_cell_formats_missing_and_numbers():
     ]  # fmt: skip
     assert float(cell(0.1 + 0.2)) == 0.1 + 0.2
     assert cell(np.float64(1.5)) == "1.5"
+
+
+#: Tables of participants as other programs write them: the bytes, and the line that is added for P01.
+KEPT_TABLES = {
+    "lines of Windows": (b"participant_id\tage\r\nsub-P00\t31\r\n", b"sub-P01\tn/a\r\n"),
+    "lines of an old Mac": (b"participant_id\tage\rsub-P00\t31\r", b"sub-P01\tn/a\r"),
+    "no line end at its end": (b"participant_id\tage\nsub-P00\t31", b"\nsub-P01\tn/a\n"),
+    "a byte-order mark": (b"\xef\xbb\xbfparticipant_id\tage\nsub-P00\t31\n", b"sub-P01\tn/a\n"),
+    "more columns in another order": (
+        "group\thand\tparticipant_id\tNotiz\n2\tR\tsub-P00\tmüde\n".encode(),
+        b"n/a\tn/a\tsub-P01\tn/a\n",
+    ),
+    "quotes, blanks and empty cells": (
+        b'"participant_id"\t"age"\t"note"\n"sub-P00"\t 31 \t"a, b"\nsub-P02\t\t\n',
+        b"sub-P01\tn/a\tn/a\n",
+    ),
+    "rows twice and unsorted": (
+        b"participant_id\tage\nsub-P09\t3\nsub-P00\t31\nsub-P00\t32\n",
+        b"sub-P01\tn/a\n",
+    ),
+    "rows of other lengths": (b"participant_id\tage\nsub-P00\nsub-P02\t1\t2\t3\n\n", b"sub-P01\tn/a\n"),
+    "the participant already": (b"participant_id\tage\tx\nsub-P01\t31\t7\n", b""),
+    "the participant in quotes": (b'participant_id\tage\r\n"sub-P01"\t31\r\n', b""),
+    "names alone": (b"participant_id\nsub-P00\n", b"sub-P01\n"),
+    "nothing": (b"", b"participant_id\tage\tsex\nsub-P01\tn/a\tn/a\n"),
+}
+REFUSED_TABLES = {
+    "semicolons": (
+        b"participant_id;age\nsub-P00;31\n",
+        r"no column 'participant_id' between tabs; .* by ';'",
+    ),
+    "commas": (b"participant_id,age\nsub-P00,31\n", r"no column 'participant_id' between tabs; .* by ','"),
+    "UTF-16": ("participant_id\tage\nsub-P00\t31\n".encode("utf-16"), r"is text in UTF-16"),
+    "Latin-1": (
+        "participant_id\tNotiz\nsub-P00\tmüde\n".encode("latin-1"),
+        r"line 2 has a letter of Latin-1",
+    ),
+    "no such column": (b"subject\tage\nP00\t31\n", r"no column 'participant_id' between tabs"),
+    "an open quotation mark": (
+        b'participant_id\tnote\nsub-P00\t"tired\n',
+        r"quotation mark that is not closed",
+    ),
+}
+ROW = {"participant_id": "sub-P01", "age": "n/a", "sex": "n/a"}
+
+
+@pytest.mark.parametrize("what", KEPT_TABLES)
+def test_row_is_added_to_a_table_and_no_byte_of_it_changes(what, tmp_path):
+    (path := tmp_path / "participants.tsv").write_bytes(KEPT_TABLES[what][0])
+    SharedTable(path, "participant_id").add(ROW)
+    assert path.read_bytes() == b"".join(KEPT_TABLES[what])
+    before = path.read_bytes()
+    SharedTable(path, "participant_id").add(ROW)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("what", REFUSED_TABLES)
+def test_table_that_cannot_take_a_row_stops_the_export(what, tmp_path):
+    content, why = REFUSED_TABLES[what]
+    (path := tmp_path / "participants.tsv").write_bytes(content)
+    with pytest.raises(WrongFile, match=f"(?s)participants.tsv .*{why}.*Nothing was exported.*--out"):
+        SharedTable(path, "participant_id")
+    assert path.read_bytes() == content
+
+
+def test_removed_row_leaves_all_others_as_they_are(tmp_path):
+    header, row = b"\xef\xbb\xbffilename\tx\r\n", b"eeg/a_eeg.vhdr\t1\r\n"
+    (path := tmp_path / "scans.tsv").write_bytes(header + row + b"eeg/b_eeg.vhdr\t2")
+    remove_row(path, "eeg/c_eeg.")
+    remove_row(path, "eeg/b_eeg.")
+    assert path.read_bytes() == header + row
+    remove_row(path, "eeg/a_eeg.")
+    assert not path.exists()
+
+
+def test_export_keeps_the_tables_of_a_dataset(fresh):
+    folder, data = fresh
+    people = b"\xef\xbb\xbfgroup\tparticipant_id\tage\r\n2\tsub-P00\t31\r\n2\tsub-P00\t31"
+    about = b'{"group": {"Description": "ours"}}'
+    visits = b"session_id\tpain\r\nses-1\t7"
+    scans = b"filename\tnote\r\neeg/other_eeg.edf\tkept"
+    visit = data / "sub-P01" / "ses-1"
+    visit.mkdir(parents=True)
+    (data / "participants.tsv").write_bytes(people)
+    (data / "participants.json").write_bytes(about)
+    (data / "sub-P01" / "sub-P01_sessions.tsv").write_bytes(visits)
+    (visit / "sub-P01_ses-1_scans.tsv").write_bytes(scans)
+    export(folder, data)
+    assert (data / "participants.tsv").read_bytes() == people + b"\r\nn/a\tsub-P01\tn/a\r\n"
+    assert (data / "participants.json").read_bytes() == about
+    assert (data / "sub-P01" / "sub-P01_sessions.tsv").read_bytes() == visits
+    added = f"\r\neeg/{STEM}_eeg.vhdr\tn/a\r\n".encode()
+    assert (visit / "sub-P01_ses-1_scans.tsv").read_bytes() == scans + added
+    assert not list(data.glob(".neurofb*"))
+
+
+def test_export_stops_before_it_writes_into_a_dataset_whose_table_it_cannot_keep(fresh):
+    folder, data = fresh
+    (data / "participants.tsv").write_bytes(b"participant_id;age\nsub-P00;31\n")
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    with pytest.raises(WrongFile, match="separated by ';'"):
+        invoke(export_command.command, folder)
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before

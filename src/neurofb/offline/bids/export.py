@@ -7,8 +7,10 @@ Which arm the participant is in stands nowhere. Nothing that exists is overwritt
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import json
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from neurofb.errors import RecordingFailed, WrongInput
 from neurofb.offline.bids import tables
 from neurofb.offline.bids.brainvision import write_brainvision
 from neurofb.offline.bids.events import write_events
+from neurofb.offline.bids.shared_tables import SharedTable, remove_row
 from neurofb.offline.bids.sidecars import (
     complete_eeg_document,
     protocol_document,
@@ -36,6 +39,8 @@ from neurofb.offline.to_mne import BAD_GAP, SKIPPED, session_date
 
 DERIVED = Path("derivatives") / "neurofb"
 SOURCE = Path("sourcedata") / "neurofb"
+#: Where mne-bids writes, in the dataset, so that what it wrote needs only new names.
+STAGED = ".neurofb-export"
 #: A name that mne-bids finds in no other word of the header when it puts the right one in its place.
 TEMPORARY = "neurofbexport"
 #: Dates that were moved lie before this year, so that everybody sees it.
@@ -81,6 +86,7 @@ def export_session(folder: Path, data: Path, *, shift_dates: int | None = None) 
     session = read_session(folder)
     raw = session.raw()
     where = _Place.of(session, Path(data))
+    where.shared()  # whether a row can be added is asked before anything is written
     if where.header.exists():
         if where.is_complete:
             raise WrongInput(
@@ -178,13 +184,24 @@ class _Place:
         for folder in (self.eeg, self.beh, self.derived):
             for path in folder.glob(f"{self.stem}_*"):
                 path.unlink()
-        scans = self.eeg.parent / f"{self.stem.partition('_task-')[0]}_scans.tsv"
-        if scans.exists():
-            lines = scans.read_text("utf-8-sig").splitlines(keepends=True)
-            kept = [line for line in lines if not line.startswith(f"eeg/{self.stem}_eeg.")]
-            scans.write_text("".join(kept), "utf-8", newline="")
-            if len(kept) <= 1:
-                scans.unlink()
+        if self.scans.exists():
+            remove_row(self.scans, f"eeg/{self.stem}_eeg.")
+
+    @property
+    def scans(self) -> Path:
+        """The table of this visit's runs."""
+        return self.eeg.parent / f"{self.stem.partition('_task-')[0]}_scans.tsv"
+
+    def shared(self) -> list[tuple[Path, SharedTable]]:
+        """Return the tables that others write as well, each with its path below the dataset.
+
+        Raises
+        ------
+        WrongFile
+            If one of them is none to which a row can be added without a change to others.
+        """
+        known = {self.data / "participants.tsv": "participant_id", self.scans: "filename"}
+        return [(path.relative_to(self.data), SharedTable(path, key)) for path, key in known.items()]
 
 
 def _write(session: Session, raw: Any, where: _Place, date: datetime.datetime | None) -> Iterator[str]:
@@ -220,10 +237,46 @@ def _write_eeg(raw: Any, where: _Place, date: datetime.datetime | None) -> None:
         written.set_montage(raw.get_montage(), on_missing="ignore", verbose="error")
         written.set_annotations(mne.Annotations([0.0], [0.0], ["start"]), verbose="error")
         written.info["line_freq"] = raw.info["line_freq"]
-        with warnings.catch_warnings():
-            # A dataset begun with another version of mne-bids keeps the version it states.
-            warnings.filterwarnings("ignore", "Conflicting BIDSVersion")
-            mne_bids.write_raw_bids(written, where.bids, readme=False, overwrite=False, verbose="error")
+        staged = where.data / STAGED
+        shutil.rmtree(staged, ignore_errors=True)  # of an export that was killed
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Conflicting BIDSVersion")
+                mne_bids.write_raw_bids(
+                    written,
+                    where.bids.copy().update(root=staged),
+                    readme=False,
+                    overwrite=False,
+                    verbose="error",
+                )
+            _merge(staged, where)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _merge(staged: Path, where: _Place) -> None:
+    """Move what mne-bids wrote into the dataset; tables that are there get a row, and nothing else changes."""
+    shared = where.shared()
+    for path, table in shared:
+        rows = (staged / path).read_text("utf-8-sig").splitlines()
+        header = rows[0].split("\t")
+        for row in rows[1:]:
+            table.add(dict(zip(header, row.split("\t"), strict=True)))
+        (staged / path).unlink()
+    for new in sorted(path for path in staged.rglob("*") if path.is_file()):
+        target = where.data / new.relative_to(staged)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            new.replace(target)
+        elif target.suffix == ".tsv" and _lines(target) != _lines(new):
+            raise WrongInput(
+                f"{target} is there already and holds other electrodes than this session; nothing is overwritten: "
+                "correct or remove it, or export to another dataset with --out"
+            )
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
 
 
 def _write_events(session: Session, raw: Any, where: _Place) -> None:
