@@ -629,7 +629,7 @@ PAGE["the EEG stream"] = [
         nothing,
         f"run demo --device muse-2 --program muselsk {LIVE}",
         ("the profile of Muse 2 knows no program 'muselsk'; did you mean 'muselsl'?",),
-        3,
+        2,
     ),
     (
         "of another device",

@@ -249,7 +249,7 @@ def test_wrong_options_are_refused(device: str, options: dict, error: type, matc
         (["muse2"], 3, "no device profile 'muse2'"),
         (["muse-2", "--fault", "stall@1"], 2, "for how long"),
         (["muse-2", "--fault", "saturation@1+1:Cz"], 2, "no channel 'Cz'"),
-        (["muse-2", "--program", "BlueMuse"], 2, "no LSL outlet of 'BlueMuse'"),
+        (["muse-2", "--program", "GreenMuse"], 2, "knows no program 'GreenMuse'"),
         (["muse-2", "--duration", "0"], 2, "above 0 s, found 0"),
         (["muse-2", "--eyes", "shut"], 2, "'shut' is not one of"),
         (["muse-2", "--seed", "-1"], 2, "-1 is not in the range"),

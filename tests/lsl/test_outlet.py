@@ -9,7 +9,7 @@ import pylsl
 import pytest
 
 from neurofb.devices import load_profile
-from neurofb.errors import WrongInput, WrongShape
+from neurofb.errors import UnknownName, WrongInput, WrongShape
 from neurofb.lsl.inlet import LatestSample
 from neurofb.lsl.outlet import (
     UNIX_OFFSET_S,
@@ -142,8 +142,8 @@ def test_outlet_format_of_program_is_that_of_profile(
 
 
 def test_outlet_format_refuses_unknown_program_and_lists_known() -> None:
-    with pytest.raises(WrongInput, match="no LSL outlet of 'BlueMuse'; its profile knows: muselsl, MuseLSL2"):
-        outlet_format_of(load_profile("muse-2"), "BlueMuse")
+    with pytest.raises(UnknownName, match=r"Muse 2 knows no program 'GreenMuse'; .* muselsl"):
+        outlet_format_of(load_profile("muse-2"), "GreenMuse")
 
 
 def test_stable_source_id_is_unique_for_each_stream() -> None:

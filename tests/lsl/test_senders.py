@@ -220,7 +220,7 @@ def test_counts_centred_microvolts_and_volts_become_the_same_microvolts(tmp_path
             None,
             r"says 'counts' .* no unit of voltage; .*--unit microvolts",
         ),
-        (info("Counts", "", ("Fz", "Cz"), units=("uV", "")), "centred", r"leaves out some channels"),
+        (info("Centred", "", ("Fz", "Cz"), units=("V", "")), None, r"no unit holds for all channels"),
         (info("Volts", "", ("Fz", "Cz"), "microvolts"), None, r"in volts sends volts by the profile"),
     ],
 )

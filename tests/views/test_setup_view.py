@@ -53,7 +53,8 @@ def test_fitting_device_and_query_of_a_stream():
     assert fitting_device(facts("odd", ("a", "b"), 777.0)) is None
     query = query_of(facts(), MUSE)
     assert query.accepts(facts())
-    assert query.predicate == "name='Muse' and source_id='id of Muse' and hostname='lab'"
+    assert query.name == "Muse"
+    assert query.predicate == "source_id='id of Muse' and hostname='lab'"
 
 
 def test_contact_check_passes_after_settled_contact(check):
