@@ -1,92 +1,41 @@
-"""Runs tests on mutants, each in a forked process that has the libraries already: ``make mutants``.
+"""Tries mutants: which of these small wrong changes does no test notice? ``make mutants``.
 
 In: which modules, and how many mutants of each. Out: those that no test noticed; exit code 1 if one of them is not
-in ``survivors.toml``, or a module is below its bar. Kept: which test noticed the last one of a function, which
-is tried first for the next. No file of the program is changed: the forked process loads a changed module instead, and
-so does each process that it starts (``sitecustomize`` in ``PYTHONPATH``).
+in ``survivors.toml``, or a module is below its bar. No file of the program is changed: see ``forked_tests``.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import contextlib
 import json
-import marshal
-import os
+import math
 import random
 import re
-import resource
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forked_tests import ROOT, Module, Runner
 from mutations import Mutant, mutants
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "neurofb"
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-#: A mutant that makes its tests so many times slower than they are is noticed: these are endless loops. Counted in
-#: the processor's time, so that a busy computer notices nothing; and one that waits for ever hangs after so long.
-SLOWER, LEAST_CPU_S, HANGS_S = 5.0, 20.0, 600.0
 #: The least part that must be noticed, of those that are not named as equal.
 BAR_STIMULATION, BAR_OTHERS = 0.95, 0.85
 SAMPLE = 20
-#: What everything imports, and no test of a mutant needs anew.
-PRELOADED = ("pytest", "hypothesis", "numpy", "scipy.signal", "scipy.stats", "pydantic")
-#: Slow tests come only where the quick ones have noticed nothing.
-SLOW = "deaf or no_schedule or nor_does_it or several_faults or whoever_answers"
-
-#: Tests of a module, quick ones first; others are found by what they import.
-TESTS = {
-    "stimulation.guard": ["test_single_stops.py", "test_guard.py"],
-    "stimulation.probe_model": ["test_single_stops.py", "test_guard.py"],
-    "stimulation.thermal_dose": ["test_single_stops.py", "test_envelope.py", "test_guard.py"],
-    "stimulation.envelope": ["test_envelope.py", "test_heat_profile.py", "test_guard.py"],
-    "stimulation.heat_profile": ["test_heat_profile.py", "test_envelope.py", "test_guard.py"],
-    "stimulation.event_buffer": ["test_single_stops.py", "test_guard.py"],
-    "stimulation.driver": ["test_single_stops.py", "test_guard.py"],
-    "stimulation.calibrated_heat": ["test_calibration.py"],
-    "stimulation.calibration": ["test_calibration.py"],
-    "stimulation.drivers.simulated": ["test_simulated_driver.py", "test_single_stops.py", "test_guard.py"],
-    "stimulation.client": ["test_guard.py", "test_watchdog.py"],
-    "stimulation.watchdog": ["test_watchdog.py"],
-    "stimulation.watchdog_pipe": ["test_watchdog.py"],
-}
-#: For all modules of stimulation.
-NUMBERS = "test_safety_numbers.py"
-
-_HOOK = """
-import importlib.abc, importlib.util, os, sys
-
-class _Loader(importlib.abc.SourceLoader):
-    def __init__(self, path): self._path = path
-    def get_filename(self, name): return self._path
-    def get_data(self, path):
-        with open(os.environ["NEUROFB_MUTANT_SOURCE"], "rb") as file:
-            return file.read()
-    def source_to_code(self, data, path="<mutant>"):
-        import marshal
-        return marshal.loads(data)
-    def path_stats(self, path): raise OSError("never cached")
-
-class _Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name != os.environ["NEUROFB_MUTANT"]: return None
-        real = os.environ["NEUROFB_MUTANT_PATH"]
-        return importlib.util.spec_from_file_location(name, real, loader=_Loader(real))
-
-if "NEUROFB_MUTANT" in os.environ:
-    sys.meta_path.insert(0, _Finder())
-"""
+#: The modules in whose mutants a fault would be worst.
+FIRST = (
+    "guard", "calibration", "thermal_dose", "probe_model", "envelope", "driver", "event_buffer", "heat_profile",
+    "client", "watchdog", "watchdog_pipe", "watchdog_log", "conditions", "calibrated_heat",
+)  # fmt: skip
+#: Tests that start the watchdog, for the modules that run in it or speak with it; the others have enough without.
+STARTED = "test_watchdog.py"
+IN_TWO_PROCESSES = ("stimulation.client", "stimulation.watchdog", "stimulation.watchdog_pipe")
 
 
 @dataclass(frozen=True)
@@ -96,7 +45,6 @@ class Outcome:
     module: str
     mutant: Mutant
     noticed_by: str
-    took_s: float
 
 
 def path_of(module: str) -> Path:
@@ -108,23 +56,23 @@ def module_of(path: Path) -> str:
 
 
 def modules(*, stimulation: bool) -> list[str]:
-    """Return the modules that have anything to be changed, the guard and what it needs first."""
+    """Return the modules that have anything to be changed, those of ``FIRST`` first."""
     found = [module_of(path) for path in sorted(SOURCE.rglob("*.py")) if path.name != "__init__.py"]
     chosen = [each for each in found if each.startswith("stimulation.") == stimulation]
-    return sorted(chosen, key=lambda each: list(TESTS).index(each) if each in TESTS else len(TESTS))
+    first = [f"stimulation.{each}" for each in FIRST]
+    return sorted(chosen, key=lambda each: first.index(each) if each in first else len(first))
 
 
 def files_for(module: str) -> list[str]:
-    """Return test files of a module: those listed, or those of its room that import it."""
+    """Return test files of a module: all of stimulation's, else those of its room that import it."""
     room = ROOT / "tests" / module.split(".")[0]
-    if module in TESTS:
-        return [str(room / name) for name in (NUMBERS, *TESTS[module]) if (room / name).exists()]
-    word = re.compile(rf"neurofb\.{re.escape(module)}\b")
-    own = [path for path in room.rglob("test_*.py") if word.search(path.read_text("utf-8"))]
+    found = sorted(room.rglob("test_*.py"))
     if module.startswith("stimulation."):
-        own = [*room.glob("test_*.py")]
-    found = own or list(room.rglob("test_*.py"))
-    return [str(path) for path in sorted(found, key=lambda path: path.stat().st_size)]
+        found = [path for path in found if path.name != STARTED or module in IN_TWO_PROCESSES]
+    else:
+        word = re.compile(rf"neurofb\.{re.escape(module)}\b")
+        found = [path for path in found if word.search(path.read_text("utf-8"))] or found
+    return [str(path) for path in found]
 
 
 def named_survivors() -> dict[tuple[str, str], str]:
@@ -136,6 +84,9 @@ def named_survivors() -> dict[tuple[str, str], str]:
 
 def changed_lines(since: str, folder: str) -> dict[str, set[int]]:
     """Return the lines of each module below a folder that differ from a commit."""
+    if not _is_commit(since):
+        print(f"no commit {since} in this clone: no lines to compare with, nothing is tried")
+        return {}
     asked = ["git", "diff", "--unified=0", "--no-color", since, "--", folder]
     diff = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found: dict[str, set[int]] = {}
@@ -148,138 +99,6 @@ def changed_lines(since: str, folder: str) -> dict[str, set[int]]:
             first, n = int(hunk[1]), int(hunk[2] or 1)
             found.setdefault(module, set()).update(range(first, first + n))
     return found
-
-
-class Runner:
-    """Runs the tests of one mutant after the other."""
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], str] = {}
-        self._cpu_s: dict[str, float] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="neurofb-mutants-"))
-        (self._folder / "hook").mkdir()
-        (self._folder / "hook" / "sitecustomize.py").write_text(_HOOK, "utf-8")
-        for name in PRELOADED:
-            with contextlib.suppress(ImportError):
-                __import__(name)
-
-    def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def outcome(self, module: str, mutant: Mutant) -> Outcome:
-        """Run quick tests, the one that noticed the last change of this function before all; slow ones if need be."""
-        start_s = time.monotonic()
-        files = files_for(module)
-        last = self._last.get((module, mutant.function))
-        noticed_by = self._run(module, mutant, [last], "") if last else ""
-        noticed_by = noticed_by or self._run(module, mutant, files, f"not ({SLOW})")
-        if not noticed_by and any(name in Path(files[-1]).name for name in ("guard", "calibration")):
-            noticed_by = self._run(module, mutant, files, SLOW)
-        if noticed_by and "::" in noticed_by:
-            self._last[module, mutant.function] = noticed_by
-        return Outcome(module, mutant, noticed_by, time.monotonic() - start_s)
-
-    def check(self, module: str) -> None:
-        """Stop if the tests of a module fail, or are too slow, without any change."""
-        before_s = _children_s()
-        for words in (f"not ({SLOW})", SLOW):
-            failed = self._run(module, None, files_for(module), words)
-            if failed:
-                sys.exit(f"the tests of {module} fail without any change: {failed}")
-        self._cpu_s[module] = max(LEAST_CPU_S, SLOWER * (_children_s() - before_s))
-
-    def _run(self, module: str, mutant: Mutant | None, tests: Sequence[str], words: str) -> str:
-        """Return the test that failed; "" if all passed."""
-        report = self._folder / "report"
-        report.unlink(missing_ok=True)
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            self._in_child(module, mutant, tests, words, report)
-        end_s, hangs = time.monotonic() + HANGS_S, False
-        while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
-            if time.monotonic() > end_s:
-                hangs = True
-                os.killpg(child, signal.SIGKILL)
-                done = os.waitpid(child, 0)
-                break
-            time.sleep(0.01)
-        with contextlib.suppress(ProcessLookupError):  # what it started
-            os.killpg(child, signal.SIGKILL)
-        shutil.rmtree(self._folder / "tmp", ignore_errors=True)
-        if hangs:
-            return "hangs"
-        code = os.waitstatus_to_exitcode(done[1])
-        if code in (0, 5):  # 5: no test is left by the words
-            return ""
-        if code == -signal.SIGXCPU:
-            return "endless, or nearly"
-        return report.read_text("utf-8") if report.exists() else f"ended with {code}"
-
-    def _in_child(
-        self, module: str, mutant: Mutant | None, tests: Sequence[str], words: str, report: Path
-    ) -> None:
-        code = 70
-        try:
-            (self._folder / "tmp").mkdir(exist_ok=True)
-            tempfile.tempdir = None
-            os.environ["TMPDIR"] = str(self._folder / "tmp")
-            silence = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(silence, descriptor)
-            self._change(module, mutant)
-            os.environ["NEUROFB_FUZZ_BLOCKS"] = "1"
-            if mutant is not None:
-                most_s = int(self._cpu_s.get(module, LEAST_CPU_S))
-                resource.setrlimit(resource.RLIMIT_CPU, (most_s, most_s + 5))
-            os.chdir(ROOT)
-            code = _pytest(tests, words, report)
-        except BaseException as error:
-            report.write_text(f"at import: {error!r}", "utf-8")
-            code = 1
-        finally:
-            os._exit(code)
-
-    def _change(self, module: str, mutant: Mutant | None) -> None:
-        """Let this process and those it starts load a changed module; None changes nothing, on the same way."""
-        real = path_of(module)
-        tree = ast.parse(real.read_text("utf-8"))
-        tree = tree if mutant is None else mutant.of(tree)
-        compiled = self._folder / "mutant"
-        compiled.write_bytes(marshal.dumps(compile(tree, str(real), "exec", dont_inherit=True)))
-        os.environ |= {
-            "NEUROFB_MUTANT": f"neurofb.{module}",
-            "NEUROFB_MUTANT_PATH": str(real),
-            "NEUROFB_MUTANT_SOURCE": str(compiled),
-            "PYTHONPATH": f"{self._folder / 'hook'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-        }
-        exec(_HOOK, {})
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _pytest(tests: Sequence[str], words: str, report: Path) -> int:
-    import pytest
-
-    class FirstFailure:
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed:
-                said.append(report.nodeid)
-
-        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-            if report.failed:
-                said.append(f"at import of {report.nodeid}")
-
-    said: list[str] = []
-    asked = ["-x", "-q", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    for plugin in ("cacheprovider", "randomly", "pytest-qt"):
-        asked += ["-p", f"no:{plugin}"]
-    code = int(pytest.main([*asked, *(["-k", words] if words else []), *tests], plugins=[FirstFailure()]))
-    report.write_text(said[0] if said else f"ended with {code}", "utf-8")
-    return code
 
 
 def chosen(module: str, how: argparse.Namespace, lines: dict[str, set[int]]) -> list[Mutant]:
@@ -310,15 +129,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--since", help="only lines of stimulation/ that differ from this commit")
     parser.add_argument("--at-most", type=int, default=0, help="so many in all, drawn from those chosen")
     parser.add_argument(
+        "--most-s", type=float, default=math.inf, help="begin no mutant after so many seconds"
+    )
+    parser.add_argument(
         "--seed", default=time.strftime("%Y-%m-%d"), help="of the draws; the date if not said"
     )
     parser.add_argument("--only", help="only mutants whose name matches this")
     parser.add_argument("--list", action="store_true", help="print names, run nothing")
     parser.add_argument("--log", type=Path, help="a file to which each outcome is added as a JSON line")
+    parser.add_argument("--again", type=Path, help="only those that were not noticed in this log")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the whole tests where the quick way noticed nothing"
+    )
     how = parser.parse_args(arguments)
     names = how.module or modules(stimulation=not how.others)
     lines = changed_lines(how.since, "src/neurofb/stimulation") if how.since else {}
     todo = [(module, mutant) for module in names for mutant in chosen(module, how, lines)]
+    if how.again:
+        left = missed(how.again)
+        todo = [(module, mutant) for module, mutant in todo if (module, mutant.name) in left]
     if how.at_most and len(todo) > how.at_most:
         kept = set(random.Random(str(how.seed)).sample(range(len(todo)), how.at_most))
         print(f"{how.at_most} of {len(todo)} mutants are tried (seed {how.seed})")
@@ -326,30 +155,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if how.list:
         print("\n".join(f"{module} {mutant.name}" for module, mutant in todo))
         return 0
-    return _report(_run_all(todo, how.log))
+    start_s = time.monotonic()
+    outcomes = []
+    for outcome in _try_all(todo, how.quick):
+        outcomes.append(outcome)
+        if not outcome.noticed_by:
+            print(f"NOT NOTICED  {outcome.module} {outcome.mutant.name}", flush=True)
+        if how.log is not None:
+            with how.log.open("a", encoding="utf-8") as file:
+                entry = [outcome.module, outcome.mutant.name, outcome.mutant.kind, outcome.noticed_by]
+                file.write(json.dumps(entry) + "\n")
+        if time.monotonic() - start_s > how.most_s and len(outcomes) < len(todo):
+            print(f"{len(todo) - len(outcomes)} of {len(todo)} were not tried: {how.most_s:g} s are over")
+            break
+    return _report(outcomes, time.monotonic() - start_s)
 
 
-def _run_all(todo: Iterable[tuple[str, Mutant]], log: Path | None) -> list[Outcome]:
-    runner, checked, outcomes = Runner(), set(), []
+def _try_all(todo: Sequence[tuple[str, Mutant]], is_quick: bool) -> Iterator[Outcome]:
+    cpu_s: dict[str, float] = {}
+    for module in dict.fromkeys(module for module, _ in todo):
+        yield from tried(module, [mutant for each, mutant in todo if each == module], is_quick, cpu_s)
+
+
+def _is_commit(name: str) -> bool:
+    """Return whether a commit is there: a shallow clone has no other than its own."""
+    asked = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True).returncode == 0
+
+
+def tried(module: str, those: Sequence[Mutant], is_quick: bool, cpu_s: dict[str, float]) -> Iterator[Outcome]:
+    """Try mutants of a module: the quick way, then with all tests what that noticed nothing of, or could not change.
+
+    ``cpu_s`` is what tests are known to take, and is added to.
+    """
+    runner = Runner(Module(module, path_of(module), tuple(files_for(module))), cpu_s)
+    left = []
     try:
-        for module, mutant in todo:
-            if module not in checked:
-                checked.add(module)
-                runner.check(module)
-            outcome = runner.outcome(module, mutant)
-            outcomes.append(outcome)
-            if not outcome.noticed_by:
-                print(f"NOT NOTICED  {module} {mutant.name}", flush=True)
-            if log is not None:
-                with log.open("a", encoding="utf-8") as file:
-                    entry = [module, mutant.name, mutant.kind, outcome.noticed_by, round(outcome.took_s, 2)]
-                    file.write(json.dumps(entry) + "\n")
+        for mutant, noticed_by in runner.quick(those):
+            if noticed_by or (is_quick and noticed_by is not None):
+                yield Outcome(module, mutant, noticed_by)
+            else:
+                left.append(mutant)
+        cpu_s |= runner.learned.cpu_s
+        if left and (failed := runner.whole(None)):
+            sys.exit(f"the tests of {module} fail without any change: {failed}")
+        for mutant in left:
+            yield Outcome(module, mutant, runner.whole(mutant))
     finally:
         runner.close()
-    return outcomes
 
 
-def _report(outcomes: Sequence[Outcome]) -> int:
+def missed(log: Path) -> set[tuple[str, str]]:
+    """Return what was not noticed when it was last tried, by module and name."""
+    last = {
+        (module, name): by for module, name, _, by in map(json.loads, log.read_text("utf-8").splitlines())
+    }
+    return {key for key, noticed_by in last.items() if not noticed_by}
+
+
+def _report(outcomes: Sequence[Outcome], took_s: float) -> int:
     known = named_survivors()
     is_wrong = False
     tried, noticed = Counter[str](), Counter[str]()
@@ -370,7 +234,6 @@ def _report(outcomes: Sequence[Outcome]) -> int:
         is_wrong |= is_low
         share, mark = 100 * noticed[module] / n, " TOO FEW" if is_low else ""
         print(f"{module:40} {noticed[module]:4} of {n:4}, {share:5.1f} %{mark}")
-    took_s = sum(each.took_s for each in outcomes)
     print(f"{sum(noticed.values())} of {sum(tried.values())} noticed, in {took_s:.0f} s")
     return int(is_wrong)
 

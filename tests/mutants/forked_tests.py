@@ -1,0 +1,416 @@
+"""Tests in forked processes, on a module that is changed there and nowhere else.
+
+In: a module, its test files, and mutants. Out: for each mutant the test that noticed it. Kept, for the next mutant: how
+long each test takes, which lines of the module it runs, and which noticed something; so the first test that is run is
+the one that most likely notices, and soonest.
+
+There are two ways. The quick one collects the tests once and forks for each mutant; there the changed functions
+get their new code, and the short tests run that reach the changed line or start a process. The whole one forks before
+anything of the program is imported, loads the changed module in place of its file, and runs every test of the files.
+What the quick way cannot change (what a module or a class computes when it is imported) goes the whole way, and so does
+what it noticed nothing of. Each process that a test starts loads the changed module too (``sitecustomize``).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import json
+import marshal
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from mutations import Mutant
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: A mutant that makes a test so many times slower than it is is noticed: these are endless loops. Counted in
+#: the processor's time, so that a busy computer notices nothing; and one that waits for ever hangs after so long.
+SLOWER, LEAST_CPU_S, HANGS_S = 8.0, 5.0, 600.0
+#: What everything imports, and no test of a mutant needs anew.
+PRELOADED = ("pytest", "hypothesis", "numpy", "scipy.signal", "scipy.stats", "pydantic")
+#: A test that takes longer comes only the whole way.
+LONG_S = 1.0
+#: How likely a test notices a change before anything is known; and how much more one of the same function counts.
+HOPE, SAME_FUNCTION = 0.2, 5.0
+
+_HOOK = """
+import importlib.abc, importlib.util, os, sys
+
+class _Loader(importlib.abc.SourceLoader):
+    def __init__(self, path): self._path = path
+    def get_filename(self, name): return self._path
+    def get_data(self, path):
+        with open(os.environ["NEUROFB_MUTANT_SOURCE"], "rb") as file:
+            return file.read()
+    def source_to_code(self, data, path="<mutant>"):
+        import marshal
+        return marshal.loads(data)
+    def path_stats(self, path): raise OSError("never cached")
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name != os.environ["NEUROFB_MUTANT"]: return None
+        real = os.environ["NEUROFB_MUTANT_PATH"]
+        return importlib.util.spec_from_file_location(name, real, loader=_Loader(real))
+
+if "NEUROFB_MUTANT" in os.environ:
+    sys.meta_path.insert(0, _Finder())
+"""
+
+
+@dataclass
+class Learned:
+    """What is known of the tests of a module."""
+
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    #: The lines of the module that a short test runs; None: it starts a process, and may run all.
+    lines: dict[str, list[int] | None] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+    noticed: Counter[str] = field(default_factory=Counter)
+    of_function: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def order(self, tests: Sequence[str], function: str) -> list[str]:
+        """Return tests, the most that is noticed for a second first."""
+        here = self.of_function.get(function, Counter())
+
+        def hope(test: str) -> float:
+            noticed = HOPE + self.noticed[test] + SAME_FUNCTION * here[test]
+            return noticed / (2.0 + self.tries[test]) / (0.01 + self.cpu_s.get(test, 1.0))
+
+        return sorted(tests, key=hope, reverse=True)
+
+    def reach(self, test: str, lines: range) -> bool:
+        known = self.lines[test]
+        return known is None or not set(lines).isdisjoint(known)
+
+    def add(self, function: str, run: Sequence[str], noticed_by: str) -> None:
+        self.tries.update(run)
+        if noticed_by:
+            self.noticed[noticed_by] += 1
+            self.of_function.setdefault(function, Counter())[noticed_by] += 1
+
+
+@dataclass
+class Module:
+    """A module whose mutants are tried, and the files of its tests."""
+
+    name: str
+    path: Path
+    files: tuple[str, ...]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text("utf-8"))
+
+    def code(self, mutant: Mutant | None) -> CodeType:
+        """Return the code of the changed module; None changes nothing."""
+        tree = self.tree if mutant is None else mutant.of(self.tree)
+        code: CodeType = compile(tree, str(self.path), "exec", dont_inherit=True)
+        return code
+
+
+class Runner:
+    """Runs the tests of the mutants of one module, one after the other; ``cpu_s`` is what tests are known to take."""
+
+    def __init__(self, module: Module, cpu_s: dict[str, float] | None = None) -> None:
+        self.module = module
+        self.unchanged = module.code(None)
+        self.learned = Learned(cpu_s or {})
+        self._live: list[FunctionType] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="neurofb-mutants-"))
+        (self._folder / "hook").mkdir()
+        (self._folder / "hook" / "sitecustomize.py").write_text(_HOOK, "utf-8")
+        for name in PRELOADED:
+            with contextlib.suppress(ImportError):
+                __import__(name)
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def quick(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str | None]]:
+        """Yield each mutant with the test that noticed it, "" if none did, None if the quick way cannot change it.
+
+        Ends the program if a test fails without any change.
+        """
+        reads, writes = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reads)
+            os.environ["NEUROFB_FUZZ_BLOCKS"] = "0"
+            self._in_child(lambda: self._collect_and_try(mutants, writes), self._folder / "worker")
+        os.close(writes)
+        with os.fdopen(reads, encoding="utf-8") as file:
+            for line in file:
+                said = json.loads(line)
+                if "failed" in said:
+                    sys.exit(f"the tests of {self.module.name} fail without any change: {said['failed']}")
+                if "learned" in said:
+                    self.learned = _learned(said["learned"])
+                else:
+                    yield mutants[said["at"]], said["noticed_by"]
+        os.waitpid(child, 0)
+
+    def whole(self, mutant: Mutant | None) -> str:
+        """Return which of all tests of all files noticed a mutant, nothing imported before; "" if none did."""
+        return self._forked(lambda: self._run_anew(mutant))
+
+    def _forked(self, run: Callable[[], int]) -> str:
+        """Return the test at which a forked process ended; "" if all passed. ``run`` writes it into the report."""
+        (self._folder / "report").write_text("", "utf-8")
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            self._in_child(run, self._folder / "tmp")
+        end_s, done = time.monotonic() + HANGS_S, (0, 0)
+        while done == (0, 0) and time.monotonic() < end_s:
+            time.sleep(0.003)
+            done = os.waitpid(child, os.WNOHANG)
+        with contextlib.suppress(ProcessLookupError):  # itself if it hangs, and what it started
+            os.killpg(child, signal.SIGKILL)
+        if done == (0, 0):
+            os.waitpid(child, 0)
+        shutil.rmtree(self._folder / "tmp", ignore_errors=True)
+        if done != (0, 0) and os.waitstatus_to_exitcode(done[1]) == 0:
+            return ""
+        return (self._folder / "report").read_text("utf-8") or "at import"
+
+    def _in_child(self, run: Callable[[], int], folder: Path) -> None:
+        code = 70
+        try:
+            folder.mkdir(exist_ok=True)
+            tempfile.tempdir = str(folder)
+            os.environ["TMPDIR"] = str(folder)
+            silence = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(silence, descriptor)
+            os.chdir(ROOT)
+            sys.path.insert(0, str(ROOT))  # as `python -m pytest` does
+            code = run()
+        finally:
+            os._exit(code)
+
+    def _replace(self, code: CodeType) -> None:
+        """Let processes that are started load the changed module."""
+        compiled = self._folder / "mutant"
+        compiled.write_bytes(marshal.dumps(code))
+        os.environ |= {
+            "NEUROFB_MUTANT": f"neurofb.{self.module.name}",
+            "NEUROFB_MUTANT_PATH": str(self.module.path),
+            "NEUROFB_MUTANT_SOURCE": str(compiled),
+            "PYTHONPATH": f"{self._folder / 'hook'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        }
+
+    def _run_anew(self, mutant: Mutant | None) -> int:
+        os.environ["NEUROFB_FUZZ_BLOCKS"] = "1"
+        self._replace(self.module.code(mutant))
+        exec(_HOOK, {})
+        function = mutant.function if mutant else ""
+        loop = _Loop(lambda items: self._run(self._ordered(items, function)))
+        code = _pytest(self.module.files, loop)
+        return 0 if loop.is_done else code or 70
+
+    def _collect_and_try(self, mutants: Sequence[Mutant], writes: int) -> int:
+        def say(**what: object) -> None:
+            os.write(writes, json.dumps(what).encode() + b"\n")
+
+        def learn_and_try(items: list[pytest.Item]) -> None:
+            if not {item.nodeid for item in items} <= set(self.learned.cpu_s):
+                if failed := self._forked(lambda: self._measure(items)):
+                    say(failed=failed)
+                    return
+                self.learned.cpu_s = json.loads((self._folder / "cpu").read_text("utf-8"))
+            if failed := self._forked(lambda: self._follow(items)):
+                say(failed=f"{failed}, while it is followed line by line")
+                return
+            self.learned.lines = json.loads((self._folder / "lines").read_text("utf-8"))
+            self._live = [
+                each
+                for each in gc.get_objects()
+                if isinstance(each, FunctionType) and each.__code__.co_filename == str(self.module.path)
+            ]
+            for at, mutant in enumerate(mutants):
+                say(at=at, noticed_by=self._try(mutant, items))
+            say(learned=vars(self.learned))
+
+        loop = _Loop(learn_and_try)
+        _pytest(self.module.files, loop)
+        if not loop.is_done:
+            say(failed="at import")
+        return 0
+
+    def _try(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
+        code = self.module.code(mutant)
+        before = _functions(self.unchanged)
+        changed = {at: each for at, each in _functions(code).items() if each != before[at]}
+        if not changed or _is_import(self.unchanged, code):
+            return None
+        live = [each for each in self._live if _place(each.__code__) in changed]
+        if {_place(each.__code__) for each in live} != set(changed):
+            return None
+        lines = range(mutant.statement_line, mutant.last_line + 1)
+        short = [item for item in items if item.nodeid in self.learned.lines]
+        reached = [item for item in short if self.learned.reach(item.nodeid, lines)]
+        ordered = self._ordered(reached, mutant.function)
+
+        def run() -> int:
+            for each in live:
+                each.__code__ = changed[_place(each.__code__)]
+            self._replace(code)
+            self._run(ordered)
+            return 0
+
+        noticed_by = self._forked(run)
+        names = [item.nodeid for item in ordered]
+        ran = names[: names.index(noticed_by) + 1] if noticed_by in names else names
+        self.learned.add(mutant.function, ran, noticed_by)
+        return noticed_by
+
+    def _ordered(self, items: Sequence[pytest.Item], function: str) -> list[pytest.Item]:
+        by_name = {item.nodeid: item for item in items}
+        return [by_name[name] for name in self.learned.order(list(by_name), function)]
+
+    def _run(self, items: Sequence[pytest.Item]) -> None:
+        """Run tests in their order; the first that fails ends the process, its name in the report."""
+        with (self._folder / "report").open("r+b", buffering=0) as report:
+            for item, after in zip(items, [*items[1:], None], strict=True):
+                report.seek(0)
+                report.truncate()
+                report.write(item.nodeid.encode())
+                most_s = max(LEAST_CPU_S, SLOWER * self.learned.cpu_s.get(item.nodeid, LEAST_CPU_S))
+                signal.setitimer(signal.ITIMER_PROF, most_s)
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+    def _measure(self, items: Sequence[pytest.Item]) -> int:
+        took: dict[str, float] = {}
+        for item in items:
+            before_s = _cpu_s()
+            self._run([item])
+            took[item.nodeid] = _cpu_s() - before_s
+        (self._folder / "cpu").write_text(json.dumps(took), "utf-8")
+        return 0
+
+    def _follow(self, items: Sequence[pytest.Item]) -> int:
+        """Write down which lines of the module each test runs."""
+        path, found, started = str(self.module.path), set[int](), []
+
+        def on_line(frame: FrameType, event: str, _: object) -> Any:
+            found.add(frame.f_lineno)
+            return on_line
+
+        def on_call(frame: FrameType, event: str, _: object) -> Any:
+            return on_line(frame, event, None) if frame.f_code.co_filename == path else None
+
+        def on_audit(event: str, _: tuple[object, ...]) -> None:
+            if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"):
+                started.append(event)
+
+        sys.addaudithook(on_audit)
+        lines: dict[str, list[int] | None] = {}
+        for item in items:
+            if self.learned.cpu_s[item.nodeid] > LONG_S:
+                continue
+            found.clear()
+            started.clear()
+            threading.settrace(on_call)
+            sys.settrace(on_call)
+            self._run([item])
+            sys.settrace(None)
+            lines[item.nodeid] = None if started else sorted(found)
+        (self._folder / "lines").write_text(json.dumps(lines), "utf-8")
+        return 0
+
+
+class _Loop:
+    """Takes the place of pytest's own loop over the tests; the first test that fails ends the process."""
+
+    def __init__(self, run: Callable[[list[pytest.Item]], None]) -> None:
+        self._run, self.is_done = run, False
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if not session.testsfailed:  # at import
+            self._run(session.items)
+            self.is_done = True
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            os._exit(1)
+
+
+def _pytest(files: Sequence[str], loop: _Loop) -> int:
+    import pytest
+    from hypothesis import Phase, settings
+
+    # What fails is not made smaller, and is not kept for the next mutant.
+    phases = [Phase.explicit, Phase.generate, Phase.target]
+    settings.register_profile("mutants", database=None, phases=phases, report_multiple_bugs=False)
+    settings.load_profile("mutants")
+    asked = ["-q", "-s", "--tb=no", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    for plugin in ("cacheprovider", "randomly", "pytest-qt"):
+        asked += ["-p", f"no:{plugin}"]
+    return int(pytest.main([*asked, *files], plugins=[loop]))
+
+
+def _functions(code: CodeType) -> dict[tuple[str, int], CodeType]:
+    """Return the functions of a module and of its classes; those within others are part of these."""
+    found = {}
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            found |= {_place(each): each} if _is_function(each) else _functions(each)
+    return found
+
+
+def _is_import(one: CodeType, other: CodeType) -> bool:
+    """Return whether two modules differ in what they do when they are imported."""
+    if one.co_code != other.co_code or one.co_names != other.co_names:
+        return True
+    if len(one.co_consts) != len(other.co_consts):
+        return True
+    for a, b in zip(one.co_consts, other.co_consts, strict=True):
+        if isinstance(a, CodeType) and isinstance(b, CodeType):
+            if not _is_function(a) and _is_import(a, b):
+                return True
+        elif repr(a) != repr(b):
+            return True
+    return False
+
+
+def _is_function(code: CodeType) -> bool:
+    return bool(code.co_flags & 0x1)  # CO_OPTIMIZED: what a class body is not
+
+
+def _place(code: CodeType) -> tuple[str, int]:
+    return code.co_qualname, code.co_firstlineno
+
+
+def _learned(said: dict[str, Any]) -> Learned:
+    return Learned(
+        said["cpu_s"],
+        said["lines"],
+        Counter(said["tries"]),
+        Counter(said["noticed"]),
+        {function: Counter(tests) for function, tests in said["of_function"].items()},
+    )
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
