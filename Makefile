@@ -30,7 +30,7 @@ demo: $(READY) $(if $(DISPLAY)$(WAYLAND_DISPLAY),$(VENV)/.ready-screens)
 	$(BIN)/neurofb demo $(if $(DISPLAY)$(WAYLAND_DISPLAY),--screens) $(DEMO)
 
 # Each step runs whatever the one before it said; the last line names those that failed. Lint and wheel need one
-# processor each, and the demo that CI adds (BESIDE=demo) mostly waits: they run side by side.
+# processor each, and the demo that CI adds (BESIDE) mostly waits: they run side by side.
 BESIDE ?=
 BY_TURNS := test-checked test-without-qt test-screens
 test: $(DEV)
@@ -89,10 +89,11 @@ mutants: $(DEV)
 	$(BIN)/python tests/mutants/try_mutants.py --log build/mutants.jsonl
 	$(BIN)/python tests/mutants/try_mutants.py --others --sample 20 --seed $(NIGHT) --log build/mutants.jsonl
 
-# The same for the lines of stimulation/ that differ from a commit: minutes, and seconds where none does.
+# The same for the lines of stimulation/ that differ from a commit: two minutes, and a second where none does.
 SINCE ?= HEAD~1
 mutants-touched: $(DEV)
-	$(BIN)/python tests/mutants/try_mutants.py --since $(SINCE) --at-most $(MUTANTS)
+	@echo "== mutants of what differs from $(SINCE) in stimulation/ =="
+	$(BIN)/python tests/mutants/try_mutants.py --since $(SINCE) --at-most $(MUTANTS) --most-s 100
 
 lint: $(DEV)
 	$(ADD) "neurofb[screens]"
