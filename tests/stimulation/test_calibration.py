@@ -18,7 +18,13 @@ from neurofb.stimulation.calibrated_heat import (
     load_calibration,
     save_calibration,
 )
-from neurofb.stimulation.calibration import Answer, CalibrationSettings, CalibrationVisit, PainCalibration
+from neurofb.stimulation.calibration import (
+    Answer,
+    CalibrationSettings,
+    CalibrationVisit,
+    PainCalibration,
+    Ramps,
+)
 from neurofb.stimulation.envelope import Envelope
 
 SITE = "left forearm"
@@ -710,3 +716,162 @@ def test_slow_ramp_turns_where_it_would_be_too_much(single):
     assert 33.0 < ramp.target_c < 49.0
     assert envelope.problems(ramp) == []
     assert envelope.problems(dataclasses.replace(ramp, target_c=ramp.target_c + 0.11)) != []
+
+
+# Edges: what is entered, where the ladder starts and ends, and which line is drawn.
+
+
+def up_to_ladder(pressed_c=44.5, **how):
+    made = calibration(limits_n=1, **how)
+    made.next()
+    made.add_answer(Answer(None, pressed_c))
+    return made
+
+
+@pytest.mark.parametrize(
+    "off_c, entered_c", [(-0.2, 45.0), (0.5, 45.0), (-0.35, 44.65), (-2.0, 43.0), (None, 45.0)]
+)
+def test_what_was_clearly_lower_is_entered_as_what_it_was(off_c, entered_c):
+    made = up_to_ladder(45.0, ladder_below_c=0.0)
+    assert made.next().profile.target_c == 45.0
+    made.add_answer(Answer(30.0, None if off_c is None else 45.0 + off_c))
+    assert made._answers[-1] == ("ladder", pytest.approx(entered_c), 30.0)
+
+
+def test_rating_of_an_aborted_stimulus_counts_for_nothing():
+    made = up_to_ladder(least_answers=4)
+    for rating in (5.0, 10.0, 15.0):
+        made.add_answer(Answer(rating, made.next().profile.target_c))
+    at_c = made.next().profile.target_c
+    made.add_answer(Answer(20.0, at_c, aborted=True))
+    assert made._answers[-1] == ("ladder", at_c, None)
+    assert made._notes[-1] == f"the ladder ended at {at_c:.1f} °C: the stimulus was aborted or refused"
+    assert made.next() is None
+    with pytest.raises(WrongInput, match="3 stimuli were rated; at least 4 are needed"):
+        made.result()
+
+
+def test_aborted_rung_ends_the_ladder_with_the_line_so_far():
+    made = up_to_ladder()
+    for rating in (5.0, 10.0, 15.0, 20.0):
+        made.add_answer(Answer(rating, made.next().profile.target_c))
+    made.next()
+    made.add_answer(Answer(None, None, aborted=True))
+    assert made.next().kind == "verify"
+
+
+def test_too_much_for_the_session_ends_the_ladder_below_stop_rating():
+    """The engine calls 91 too much where the protocol's stop_rating is 95."""
+    made = up_to_ladder(stop_rating=95.0, ladder_step_c=0.25)
+    for rating in (5.0, 20.0, 40.0):
+        made.add_answer(Answer(rating, made.next().profile.target_c))
+    at_c = made.next().profile.target_c
+    made.not_above(at_c - 0.1)
+    made.add_answer(Answer(91.0, at_c))
+    assert made._notes == [f"the ladder ended at {at_c:.1f} °C: rated 91"]
+    assert made.next().kind == "verify"
+
+
+def test_ramps_are_those_of_the_protocol():
+    ramps = Ramps(baseline_c=33.0, rise_c_per_s=5.0, return_c_per_s=6.0)
+    made = PainCalibration(
+        CalibrationSettings(limits_n=1), CalibrationVisit("p01", SITE), (40.0,), Envelope(), ramps
+    )
+    slow = made.next().profile
+    assert (slow.baseline_c, slow.rise_c_per_s, slow.return_c_per_s) == (33.0, 1.0, 6.0)
+    made.add_answer(Answer(None, 44.0))
+    rung = made.next().profile
+    assert (rung.baseline_c, rung.rise_c_per_s, rung.return_c_per_s) == (33.0, 5.0, 6.0)
+
+
+def test_later_look_may_be_at_other_ratings():
+    first = carry_out(calibration((20.0, 40.0), ladder_below_c=0.0), Person()).result()
+    made = PainCalibration.verifying(first, CalibrationSettings(), Envelope(), "2026-03-01", (30.0,))
+    assert set(carry_out(made, Person()).result().temperatures) == {30.0}
+
+
+@pytest.mark.parametrize("cap_c, is_allowed", [(33.0, False), (33.1, True)])
+def test_plateau_is_to_be_a_degree_above_baseline(cap_c, is_allowed):
+    if is_allowed:
+        calibration(envelope=Envelope(cap_c=cap_c))
+        return
+    with pytest.raises(WrongInput, match="no stimulus of 5 s is allowed"):
+        calibration(envelope=Envelope(cap_c=cap_c))
+
+
+def test_ladder_starts_a_degree_above_baseline_at_least():
+    assert up_to_ladder(32.6).next().profile.target_c == 33.0
+
+
+def test_ramp_without_a_press_is_noted_and_one_with_is_not():
+    made = calibration(limits_n=3)
+    for celsius in (None, 44.0, None):
+        made.next()
+        made.add_answer(Answer(None, celsius))
+    assert made._notes == ["a ramp went up to 49.0 °C and the button was not pressed"] * 2
+
+
+def test_limit_at_a_temperature_leaves_it_without_a_note():
+    made = second_look((40.0,))
+    (celsius,) = made._temperatures.values()
+    n_notes = len(made._notes)
+    made.not_above(celsius)
+    assert made._temperatures == {40.0: celsius}
+    assert len(made._notes) == n_notes
+
+
+def test_ratings_of_one_temperature_are_no_line():
+    made = up_to_ladder(ladder_n=4)
+    for rating in (5.0, 10.0, 20.0, 30.0):
+        made.next()
+        made.add_answer(Answer(rating, 43.0))
+    with pytest.raises(WrongInput, match="ratings do not rise with temperature"):
+        made.result()
+
+
+def test_line_is_drawn_through_a_short_ladder():
+    """In closed form: the least squares of four points."""
+    made = up_to_ladder(44.0, ladder_n=4, ladder_step_c=0.25, ladder_below_c=0.0)
+    rungs = []
+    for rating in (10.0, 12.0, 20.0, 22.0):
+        rungs.append(made.next().profile.target_c)
+        made.add_answer(Answer(rating, rungs[-1]))
+    assert rungs == [44.0, 44.25, 44.5, 44.75]
+    assert made._line[1] == pytest.approx((3 * (22.0 - 10.0) + (20.0 - 12.0)) / 10 / 0.25)
+    assert made._line[0] == pytest.approx(16.0 - made._line[1] * 44.375)
+
+
+@pytest.mark.parametrize("pain, is_right", [(0.0, False), (0.5, True), (100.0, False)])
+def test_rating_that_is_looked_for_is_between_0_and_100(pain, is_right):
+    if is_right:
+        calibration((pain,))
+        return
+    with pytest.raises(WrongInput):
+        calibration((pain,))
+
+
+def test_temperature_is_a_degree_above_baseline_at_least():
+    made = calibration((1.0, 30.0), limits_n=1, ladder_n=4)
+    made.next()
+    made.add_answer(Answer(None, 32.6))
+    for rating in (10.0, 20.0, 30.0, 40.0):
+        made.add_answer(Answer(rating, made.next().profile.target_c))
+    assert made._temperatures == {1.0: 33.0, 30.0: 34.0}
+    assert made._notes == ["a rating of 1 would need 32.5 °C; 33.0 °C is as far as it may go"]
+
+
+def test_later_visit_keeps_the_threshold_and_only_what_was_rated_as_a_plateau():
+    first = carry_out(calibration(), Person()).result()
+    answers = (("limits", 48.5, 10.0), ("ladder", 45.0, 30.0), ("ladder", 46.0, None))
+    made = calibration(stored=first.model_copy(update={"answers": answers, "date": ""}))
+    assert made._bearable_c == [45.0]
+    assert made._notes[0] == "the temperatures of an earlier visit were tried again"
+    again = carry_out(calibration(stored=first), Person()).result()
+    assert again.threshold_c == first.threshold_c == 44.5
+
+
+def test_exactly_stop_rating_in_the_second_look_is_too_much():
+    made = second_look((40.0,))
+    hot_c = made.next().profile.target_c
+    made.add_answer(Answer(80.0, hot_c))
+    assert made.next().profile.target_c < hot_c
