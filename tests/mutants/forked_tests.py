@@ -1,20 +1,22 @@
 """Tests in forked processes, on a module that is changed there and nowhere else.
 
-In: a module, its test files, and mutants. Out: for each mutant the test that noticed it. Kept, for the next mutant: how
-long each test takes, which lines of the module it runs, and which noticed something; so the first test that is run is
-the one that most likely notices, and soonest.
+In: a module, its test files, and mutants. Out: for each mutant the test that noticed it. Kept, for the next mutant:
+how long each test takes, which functions it calls, and which noticed something; so the first test that is run is the
+one that most likely notices, and soonest.
 
-There are two ways. The quick one collects the tests once and forks for each mutant; there the changed functions
-get their new code, and the short tests run that reach the changed line or start a process. The whole one forks before
-anything of the program is imported, loads the changed module in place of its file, and runs every test of the files.
-What the quick way cannot change (what a module or a class computes when it is imported) goes the whole way, and so does
-what it noticed nothing of. Each process that a test starts loads the changed module too (``sitecustomize``).
+There are two ways. The quick one collects the tests once and forks for each mutant; there the changed functions get
+their new code, and the short tests run that call one or start a process. The whole one forks before anything of the
+program is imported, loads the changed module in place of its file, and runs every test of the files. What the quick
+way cannot change (what a module or a class computes when it is imported) goes the whole way, and so does what it
+noticed nothing of. Each process that a test starts loads the changed module too (``sitecustomize``).
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import ctypes
+import functools
 import gc
 import json
 import marshal
@@ -29,7 +31,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -80,8 +81,8 @@ class Learned:
     """What is known of the tests of a module."""
 
     cpu_s: dict[str, float] = field(default_factory=dict)
-    #: The lines of the module that a short test runs; None: it starts a process, and may run all.
-    lines: dict[str, list[int] | None] = field(default_factory=dict)
+    #: The functions that a short test calls, as path and line; None: it starts a process, and may call all.
+    calls: dict[str, list[str] | None] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
     noticed: Counter[str] = field(default_factory=Counter)
     of_function: dict[str, Counter[str]] = field(default_factory=dict)
@@ -95,10 +96,6 @@ class Learned:
             return noticed / (2.0 + self.tries[test]) / (0.01 + self.cpu_s.get(test, 1.0))
 
         return sorted(tests, key=hope, reverse=True)
-
-    def reach(self, test: str, lines: range) -> bool:
-        known = self.lines[test]
-        return known is None or not set(lines).isdisjoint(known)
 
     def add(self, function: str, run: Sequence[str], noticed_by: str) -> None:
         self.tries.update(run)
@@ -115,7 +112,7 @@ class Module:
     path: Path
     files: tuple[str, ...]
 
-    @cached_property
+    @functools.cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.path.read_text("utf-8"))
 
@@ -127,12 +124,12 @@ class Module:
 
 
 class Runner:
-    """Runs the tests of the mutants of one module, one after the other; ``cpu_s`` is what tests are known to take."""
+    """Runs the tests of the mutants of one module; ``known`` is what was learned of these tests with another."""
 
-    def __init__(self, module: Module, cpu_s: dict[str, float] | None = None) -> None:
+    def __init__(self, module: Module, known: Learned | None = None) -> None:
         self.module = module
         self.unchanged = module.code(None)
-        self.learned = Learned(cpu_s or {})
+        self.learned = Learned(known.cpu_s, known.calls) if known else Learned()
         self._live: list[FunctionType] = []
         self._folder = Path(tempfile.mkdtemp(prefix="neurofb-mutants-"))
         (self._folder / "hook").mkdir()
@@ -167,9 +164,12 @@ class Runner:
                     yield mutants[said["at"]], said["noticed_by"]
         os.waitpid(child, 0)
 
-    def whole(self, mutant: Mutant | None) -> str:
-        """Return which of all tests of all files noticed a mutant, nothing imported before; "" if none did."""
-        return self._forked(lambda: self._run_anew(mutant))
+    def whole(self, mutant: Mutant | None, files: Sequence[str] = (), *, drawn: bool = True) -> str:
+        """Return which of all tests noticed a mutant, with nothing imported before; "" if none did.
+
+        ``files`` are others than all; ``drawn`` says whether drawn schedules are among them.
+        """
+        return self._forked(lambda: self._run_anew(mutant, files or self.module.files, drawn))
 
     def _forked(self, run: Callable[[], int]) -> str:
         """Return the test at which a forked process ended; "" if all passed. ``run`` writes it into the report."""
@@ -194,6 +194,8 @@ class Runner:
     def _in_child(self, run: Callable[[], int], folder: Path) -> None:
         code = 70
         try:
+            with contextlib.suppress(AttributeError):  # Linux: ends with what started it
+                ctypes.CDLL(None).prctl(1, signal.SIGKILL)
             folder.mkdir(exist_ok=True)
             tempfile.tempdir = str(folder)
             os.environ["TMPDIR"] = str(folder)
@@ -217,13 +219,13 @@ class Runner:
             "PYTHONPATH": f"{self._folder / 'hook'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         }
 
-    def _run_anew(self, mutant: Mutant | None) -> int:
-        os.environ["NEUROFB_FUZZ_BLOCKS"] = "1"
+    def _run_anew(self, mutant: Mutant | None, files: Sequence[str], drawn: bool) -> int:
+        os.environ["NEUROFB_FUZZ_BLOCKS"] = "1" if drawn else "0"
         self._replace(self.module.code(mutant))
         exec(_HOOK, {})
         function = mutant.function if mutant else ""
         loop = _Loop(lambda items: self._run(self._ordered(items, function)))
-        code = _pytest(self.module.files, loop)
+        code = _pytest(files, loop)
         return 0 if loop.is_done else code or 70
 
     def _collect_and_try(self, mutants: Sequence[Mutant], writes: int) -> int:
@@ -232,14 +234,11 @@ class Runner:
 
         def learn_and_try(items: list[pytest.Item]) -> None:
             if not {item.nodeid for item in items} <= set(self.learned.cpu_s):
-                if failed := self._forked(lambda: self._measure(items)):
-                    say(failed=failed)
-                    return
-                self.learned.cpu_s = json.loads((self._folder / "cpu").read_text("utf-8"))
-            if failed := self._forked(lambda: self._follow(items)):
-                say(failed=f"{failed}, while it is followed line by line")
-                return
-            self.learned.lines = json.loads((self._folder / "lines").read_text("utf-8"))
+                for step, name in ((self._measure, "cpu_s"), (self._follow, "calls")):
+                    if failed := self._forked(functools.partial(step, items)):
+                        say(failed=failed)
+                        return
+                    setattr(self.learned, name, json.loads((self._folder / name).read_text("utf-8")))
             self._live = [
                 each
                 for each in gc.get_objects()
@@ -264,9 +263,10 @@ class Runner:
         live = [each for each in self._live if _place(each.__code__) in changed]
         if {_place(each.__code__) for each in live} != set(changed):
             return None
-        lines = range(mutant.statement_line, mutant.last_line + 1)
-        short = [item for item in items if item.nodeid in self.learned.lines]
-        reached = [item for item in short if self.learned.reach(item.nodeid, lines)]
+        places = {f"{self.module.path}:{line}" for _, line in changed}
+        calls = self.learned.calls
+        short = [item for item in items if item.nodeid in calls]
+        reached = [item for item in short if (known := calls[item.nodeid]) is None or places & set(known)]
         ordered = self._ordered(reached, mutant.function)
 
         def run() -> int:
@@ -286,14 +286,14 @@ class Runner:
         by_name = {item.nodeid: item for item in items}
         return [by_name[name] for name in self.learned.order(list(by_name), function)]
 
-    def _run(self, items: Sequence[pytest.Item]) -> None:
+    def _run(self, items: Sequence[pytest.Item], slower: float = SLOWER) -> None:
         """Run tests in their order; the first that fails ends the process, its name in the report."""
         with (self._folder / "report").open("r+b", buffering=0) as report:
             for item, after in zip(items, [*items[1:], None], strict=True):
                 report.seek(0)
                 report.truncate()
                 report.write(item.nodeid.encode())
-                most_s = max(LEAST_CPU_S, SLOWER * self.learned.cpu_s.get(item.nodeid, LEAST_CPU_S))
+                most_s = max(LEAST_CPU_S, slower * self.learned.cpu_s.get(item.nodeid, LEAST_CPU_S))
                 signal.setitimer(signal.ITIMER_PROF, most_s)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             signal.setitimer(signal.ITIMER_PROF, 0.0)
@@ -304,26 +304,24 @@ class Runner:
             before_s = _cpu_s()
             self._run([item])
             took[item.nodeid] = _cpu_s() - before_s
-        (self._folder / "cpu").write_text(json.dumps(took), "utf-8")
+        (self._folder / "cpu_s").write_text(json.dumps(took), "utf-8")
         return 0
 
     def _follow(self, items: Sequence[pytest.Item]) -> int:
-        """Write down which lines of the module each test runs."""
-        path, found, started = str(self.module.path), set[int](), []
+        """Write down which functions of the program each short test calls."""
+        root, found, started = str(ROOT / "src"), set[str](), []
 
-        def on_line(frame: FrameType, event: str, _: object) -> Any:
-            found.add(frame.f_lineno)
-            return on_line
-
-        def on_call(frame: FrameType, event: str, _: object) -> Any:
-            return on_line(frame, event, None) if frame.f_code.co_filename == path else None
+        def on_call(frame: FrameType, *_: object) -> None:
+            code = frame.f_code
+            if code.co_filename.startswith(root):
+                found.add(f"{code.co_filename}:{code.co_firstlineno}")
 
         def on_audit(event: str, _: tuple[object, ...]) -> None:
             if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"):
                 started.append(event)
 
         sys.addaudithook(on_audit)
-        lines: dict[str, list[int] | None] = {}
+        calls: dict[str, list[str] | None] = {}
         for item in items:
             if self.learned.cpu_s[item.nodeid] > LONG_S:
                 continue
@@ -331,10 +329,10 @@ class Runner:
             started.clear()
             threading.settrace(on_call)
             sys.settrace(on_call)
-            self._run([item])
+            self._run([item], 20 * SLOWER)
             sys.settrace(None)
-            lines[item.nodeid] = None if started else sorted(found)
-        (self._folder / "lines").write_text(json.dumps(lines), "utf-8")
+            calls[item.nodeid] = None if started else sorted(found)
+        (self._folder / "calls").write_text(json.dumps(calls), "utf-8")
         return 0
 
 
@@ -404,7 +402,7 @@ def _place(code: CodeType) -> tuple[str, int]:
 def _learned(said: dict[str, Any]) -> Learned:
     return Learned(
         said["cpu_s"],
-        said["lines"],
+        said["calls"],
         Counter(said["tries"]),
         Counter(said["noticed"]),
         {function: Counter(tests) for function, tests in said["of_function"].items()},

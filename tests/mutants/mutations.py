@@ -46,10 +46,7 @@ _UNTOUCHED_CALLS = ("timeout", "nearest")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change. ``number`` counts equal changes within a function, from the first line on.
-
-    ``statement_line`` is where the innermost statement begins in which it stands.
-    """
+    """One change. ``number`` counts equal changes within a function, from the first line on."""
 
     function: str
     before: str
@@ -58,7 +55,6 @@ class Mutant:
     kind: str
     first_line: int
     last_line: int
-    statement_line: int
     path: tuple[tuple[str, int | None], ...] = field(repr=False)
     change: Change = field(repr=False, compare=False)
 
@@ -93,7 +89,7 @@ def mutants(source: str) -> list[Mutant]:
     tree = ast.parse(source)
     counts: dict[tuple[str, str, str], int] = {}
     found = []
-    for node, path, function, statement_line in _walk(tree, (), "(module)", 1):
+    for node, path, function in _walk(tree, (), "(module)"):
         for kind, change in _changes(node):
             before = _text(node)
             after = _text(change(copy.deepcopy(node)))
@@ -102,7 +98,7 @@ def mutants(source: str) -> list[Mutant]:
             found.append(
                 Mutant(
                     function, before, after, counts[key], kind, node.lineno,
-                    node.end_lineno or node.lineno, statement_line, path, change,
+                    node.end_lineno or node.lineno, path, change,
                 )
             )  # fmt: skip
     return found
@@ -116,21 +112,19 @@ def _text(node: ast.AST) -> str:
 
 
 def _walk(
-    node: ast.AST, path: tuple[tuple[str, int | None], ...], function: str, line: int
-) -> Iterator[tuple[ast.AST, tuple[tuple[str, int | None], ...], str, int]]:
-    """Every node that may be changed, with the way to it, and the function and the statement's line it stands in."""
+    node: ast.AST, path: tuple[tuple[str, int | None], ...], function: str
+) -> Iterator[tuple[ast.AST, tuple[tuple[str, int | None], ...], str]]:
+    """Every node that may be changed, with the way to it and the function it stands in."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         function = node.name if function == "(module)" else f"{function}.{node.name}"
-    if isinstance(node, ast.stmt):
-        line = node.lineno
     if hasattr(node, "lineno"):
-        yield node, path, function, line
+        yield node, path, function
     for name, value in ast.iter_fields(node):
         if _is_text(node, name):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(child, ast.AST) and not _is_untouched(node, child, name):
-                yield from _walk(child, (*path, (name, index)), function, line)
+                yield from _walk(child, (*path, (name, index)), function)
 
 
 def _is_text(node: ast.AST, name: str) -> bool:
