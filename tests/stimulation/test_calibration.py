@@ -875,3 +875,79 @@ def test_exactly_stop_rating_in_the_second_look_is_too_much():
     hot_c = made.next().profile.target_c
     made.add_answer(Answer(80.0, hot_c))
     assert made.next().profile.target_c < hot_c
+
+
+# Edges of the second look.
+
+
+def answered(made, *ratings):
+    """Answer one stimulus after the other; return what was given."""
+    given = []
+    for rating in ratings:
+        given.append(made.next().profile.target_c)
+        made.add_answer(Answer(rating, given[-1]))
+    return given
+
+
+@pytest.mark.parametrize("rating, is_right", [(50.0, True), (30.0, True), (50.5, False), (29.5, False)])
+def test_mean_may_be_as_far_as_the_tolerance(rating, is_right):
+    made = second_look((40.0,), verify_n=1)
+    answered(made, rating)
+    assert made._verified == ({40.0: rating} if is_right else {})
+
+
+def test_each_level_is_corrected_once():
+    made = second_look((20.0, 40.0), verify_n=1, ladder_below_c=0.0)
+    before = dict(made._temperatures)
+    low_c, low_again_c, high_c, high_again_c = answered(made, 5.0, 5.0, 60.0, 60.0)
+    assert (low_c, high_c) == (before[20.0], before[40.0])
+    assert low_again_c == pytest.approx(low_c + 1.0, abs=0.11)
+    assert high_again_c == pytest.approx(high_c - 20.0 / 15.0, abs=0.11)
+    assert made.next() is None
+
+
+def test_level_that_can_go_no_higher_is_given_no_more_often():
+    made = second_look((79.0,), envelope=Envelope(cap_c=46.0), verify_n=2, ladder_n=10)
+    given = answered(made, 20.0, 20.0)
+    assert given == [46.0, 46.0]
+    assert made.next() is None
+    assert made._notes[-1] == "46.0 °C is not verified for a rating of 79: it was rated 20"
+    assert "corrected" not in " ".join(made._notes)
+
+
+def test_stop_rating_takes_back_its_own_temperature():
+    made = up_to_ladder()
+    (celsius,) = answered(made, 20.0)
+    assert made._bearable_c == [celsius]
+    made.next()
+    made.add_answer(Answer(85.0, celsius))
+    assert made._bearable_c == []
+
+
+def test_level_that_was_verified_comes_down_with_what_is_bearable():
+    made = second_look((20.0, 40.0), verify_n=1)
+    (low_c,) = answered(made, 20.0)
+    assert made._verified == {20.0: 20.0}
+    made.next()
+    made.add_answer(Answer(95.0, low_c - 0.9))  # lowered on its way, and still too much
+    (last_c,) = answered(made, 35.0)
+    found = made.result()
+    rung_c = max(made._bearable_c)
+    assert last_c < rung_c < low_c - 0.9
+    assert found.temperatures == {20.0: rung_c, 40.0: last_c}
+    assert 20.0 not in found.verified
+    became = f"{low_c:.1f} °C for a rating of 20 became {rung_c:.1f} °C: nothing hotter was called bearable"
+    assert found.notes[-1] == became
+
+
+def test_nothing_is_found_where_all_that_was_bearable_is_taken_back():
+    made = second_look((20.0, 40.0), verify_n=2)
+    answered(made, 20.0, 20.0, 40.0)
+    made.next()
+    made.add_answer(Answer(95.0, 40.0))
+    answered(made, None, None)
+    assert made.next() is None
+    with pytest.raises(
+        WrongInput, match="for a rating of 20, 40 nothing was given whole and called bearable"
+    ):
+        made.result()
