@@ -12,6 +12,7 @@ import pytest
 from session_parts import START_S, command, run
 from stimulation_parts import share_per_s
 
+from neurofb.engine import engine
 from neurofb.engine.earlier_dose import doses_by_account, doses_in, used_before, used_in
 from neurofb.engine.planning import Asked, _used, wall_time_s
 from neurofb.errors import SafetyStop, WrongFile
@@ -249,6 +250,22 @@ def test_operator_resumes_a_session_without_heat_after_a_sleep(tmp_path):
     after = [each["details"]["after"] for each in ran.of_kind("state")]
     assert after[-4:] == ["paused", "running", "stopping", "finished"]
     assert not ran.of_kind("refused")
+
+
+@pytest.mark.parametrize("watched_s, ends_s", [(0.0, 5.0 + 8.0), (16.0, 16.0 + 8.0)])
+def test_session_without_heat_ends_after_a_sleep_if_nobody_is_there(tmp_path, monkeypatch, watched_s, ends_s):
+    """It waits as long as somebody watches, and for UNWATCHED_S afterwards."""
+    monkeypatch.setattr(engine, "UNWATCHED_S", 8.0)
+
+    def prepare(assembled):
+        sleeping(5.0, slept_s=40.0)(assembled)
+        clock = assembled.engine._clock
+        assembled.views._has_person = lambda: clock.now_s() < START_S + watched_s
+
+    ran = run(tmp_path, protocol="breath-muse", device="muse-2", prepare=prepare)
+    assert ran.outcome.exit_code == 4
+    assert "nobody is there to resume the session" in ran.outcome.message
+    assert ran.of_kind("end")[0]["time_s"] - START_S == pytest.approx(ends_s, abs=0.2)
 
 
 def test_set_wall_clock_is_told_and_changes_nothing(tmp_path, heats):

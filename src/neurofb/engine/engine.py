@@ -46,8 +46,9 @@ AWAY_S = 2.0
 FIRST_S = 0.5
 #: A stream that stays away for longer than this ends the session.
 LOST_S = 30.0
-#: A session with heat that nobody watches, or whose disk does not answer, is held for so long; then it ends. Assumed:
-#: a window is opened again within two minutes, and a participant is not left alone for longer.
+#: A session with heat that nobody watches, or whose disk does not answer, is held for so long; then it ends. So is one
+#: that was paused by the computer's sleep, while nobody is there to resume it. Assumed: a window is opened again within
+#: two minutes, and a participant is not left alone for longer.
 UNWATCHED_S = 120.0
 
 
@@ -113,6 +114,8 @@ class Engine:
         self._has_view_failed = False
         self._clock_watch = ClockWatch(readings_of(clock))
         self._unwatched_s: float | None = None
+        #: Since when a pause after a sleep waits, and nobody is there to end it.
+        self._slept_s: float | None = None
         self._started_s = 0.0
         self._source_events: list[Event] = []
         #: How the stream that is there again differs from the one that was lost.
@@ -178,6 +181,7 @@ class Engine:
         self._log_events()
         self._watch_stream(now_s)
         self._watch_views(now_s)
+        self._watch_sleep(now_s)
         if feedback or now_s > self._deferred_since_s + LATEST_S:
             self._deferred_since_s = now_s
             self._run_deferred(now_s)
@@ -237,6 +241,21 @@ class Engine:
             with contextlib.suppress(WrongInput):  # it is paused already, or over
                 # In the operator's name: only who paused resumes.
                 self._sequencer.pause(now_s, f"the computer slept for {change.slept_s:.1f} s", OPERATOR)
+            self._slept_s = now_s
+
+    def _watch_sleep(self, now_s: float) -> None:
+        """End a session that a sleep has paused, if nobody is there to resume it."""
+        if self._slept_s is None:
+            return
+        if OPERATOR not in self._sequencer.paused_by:
+            self._slept_s = None
+        elif self._conditions.views.is_watched(now_s):
+            self._slept_s = now_s
+        elif now_s - self._slept_s > UNWATCHED_S:
+            raise SafetyStop(
+                "the computer slept, and nobody is there to resume the session: no operator's view was alive for "
+                f"{UNWATCHED_S:g} s. The session is over; keep the computer awake (its lid, its power settings)"
+            )
 
     def _watch_stream(self, now_s: float) -> None:
         """Pause the session when the stream is lost or sends nothing, and end it if that lasts."""
