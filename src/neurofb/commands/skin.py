@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,8 @@ def command(code: str, data: Path, skin_account: Path | None, as_json: bool) -> 
         return
     for site, share in totals(lines).items():
         click.echo(f"{site}: {share:.3f} of the contact-burn limit in the last day")
+    for words in locks(lines):
+        click.echo(f"note: {words}")
     rows = [
         (
             each.site,
@@ -118,11 +122,34 @@ def totals(lines: list[Line]) -> dict[str, float]:
     return ledger.as_dict()
 
 
+def locks(lines: list[Line]) -> list[str]:
+    """Return why a place counts as fully used, for each run that left nothing that says how much heat it gave."""
+    return [
+        locked_words(each.site, each.date, each.session, each.run)
+        for each in lines
+        if each.source == "unknown"
+    ]
+
+
+def locked_words(site: str, date: str, session: str, run: str) -> str:
+    """Return why a run counts as the whole budget of a place, and for how long."""
+    from neurofb.engine.earlier_dose import RECOVERS_S
+
+    until = "for a day"
+    with contextlib.suppress(ValueError):
+        until = f"until {datetime.fromisoformat(date) + timedelta(seconds=RECOVERS_S):%Y-%m-%d %H:%M}"
+    return (
+        f"{site!r} is locked {until}, and in session {session!r} for good: nothing is left that says how much heat run "
+        f"{run} gave it (its folder is gone or empty), so its whole budget counts. Use another place"
+    )
+
+
 def document(code: str, lines: list[Line]) -> dict[str, object]:
     """Return the account as JSON can hold it."""
     return {
         "code": code,
         "last_day": totals(lines),
+        "locked": locks(lines),
         "runs": [
             {
                 "site": each.site,

@@ -62,10 +62,10 @@ def write_results(
     """
     if stimulus_control is not None and stimulus_control.is_accounted:
         used = stimulus_control.used
-        folder.write_text(LEDGER, json.dumps(used, indent=1, sort_keys=True))
-        if plan.account is not None:
+        if plan.account is not None:  # first: the folder may be gone
             added = {site: max(0.0, share - plan.used.get(site, 0.0)) for site, share in used.items()}
             note_end(plan.account, str(plan.asked.data.resolve()), folder.path.name, added)
+        folder.write_text(LEDGER, json.dumps(used, indent=1, sort_keys=True))
     if loop.participant_fit is None or not loop.baselines:
         return
     record = ParticipantRecord(loop.participant_fit, tuple(loop.baselines.values()))

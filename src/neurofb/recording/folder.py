@@ -69,6 +69,17 @@ class SessionFolder:
         """Path of the recording."""
         return self.path / RECORDING
 
+    @property
+    def loss(self) -> str:
+        """What was lost with the folder or its recording, in words; empty while the recording is there."""
+        if self.recording.exists():
+            return ""
+        gone = f"{RECORDING} is gone from {self.path}" if self.path.exists() else f"{self.path} is gone"
+        return (
+            f"NOT recorded: {gone}, and with it the EEG, the feedback, the events and the ratings of this session. If "
+            "it was only moved, it is where it was moved to, up to that moment"
+        )
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a new file and sync it to disk."""
         path = self.path / name
