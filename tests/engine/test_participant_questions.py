@@ -107,6 +107,28 @@ def test_person_at_a_terminal_is_asked(heats, tmp_path, monkeypatch):
     assert "Is it a pseudonym" in said[0]
 
 
+@pytest.mark.parametrize(
+    "person, as_json, is_asked", [(True, False, True), (True, True, False), (False, False, False)]
+)
+@pytest.mark.parametrize("headless", [True, False])
+def test_what_must_be_confirmed_is_asked_or_refused_with_its_options(
+    heats, tmp_path, monkeypatch, person, as_json, is_asked, headless
+):
+    """Lines only is no reason not to ask; where nobody can answer, each option is named at once."""
+    from neurofb.commands import run as run_command
+
+    data, said = tmp_path / "data", []
+    (data / "sourcedata" / "neurofb" / "sub-AnnaMueller_ses-1_task-demo_run-01").mkdir(parents=True)
+    monkeypatch.setattr(run_command, "has_person", lambda: person)
+    monkeypatch.setattr("click.confirm", lambda text, **_: said.append(text))
+    shown = run_command.Presentation(headless=headless, as_json=as_json)
+    with pytest.raises(WrongInput) as refused:
+        run_command.run_session(asked(heats, data, participant="AnnaMueller"), shown)
+    assert bool(said) is is_asked
+    options = [each in str(refused.value) for each in ("--code-is-no-name", "--again")]
+    assert all(options) is not is_asked
+
+
 @pytest.mark.parametrize("simulate", [True, False])
 def test_code_in_another_spelling_is_refused_with_the_known_one(heats, tmp_path, simulate):
     (tmp_path / "sourcedata" / "neurofb" / "sub-P7_ses-1_task-demo_run-01").mkdir(parents=True)

@@ -376,8 +376,8 @@ class Process:
     kill = terminate
 
 
-def windows(monkeypatch, *processes, draws=lambda _kind: False):
-    """Return an operator's window whose processes are these, one after another, and the notes about it."""
+def windows(monkeypatch, *processes, draws=lambda _kind: False, kind="operator", has_person=True):
+    """Return a window whose processes are these, one after another, and the notes about it."""
     left, told, noted = list(processes), [], []
 
     def started(*_words, **_options):
@@ -388,9 +388,11 @@ def windows(monkeypatch, *processes, draws=lambda _kind: False):
 
     monkeypatch.setattr(screen_processes.subprocess, "Popen", started)
     monkeypatch.setattr(screen_processes, "DRAWS_S", 0.2)
-    monkeypatch.setattr(screen_processes, "KINDS", ("operator",))
+    monkeypatch.setattr(screen_processes, "KINDS", (kind,))
     key = SessionKey("abc", b"secret")
-    opened = screen_processes.Windows("abc", told.append, key, draws, ("operator",), noted.append)
+    opened = screen_processes.Windows(
+        "abc", told.append, key, draws, (kind,), noted.append, lambda: has_person
+    )
     opened.noted = noted
     return opened, told
 
@@ -426,8 +428,7 @@ def test_window_is_waited_for_until_it_draws_and_reported_when_it_ends(monkeypat
     window.terminate()
     opened._threads["operator"].join(BOUND_S)
     assert told[1:] == [
-        "note: the operator's window was closed",
-        "note: the key w at this terminal opens the operator's window again",
+        "note: the operator's window was closed; the key w at the session's terminal opens it again"
     ]
     opened.close()
 
@@ -451,8 +452,7 @@ def test_operators_window_that_fails_is_opened_again_three_times_with_its_key(mo
     opened._threads["operator"].join(BOUND_S)
     ended = "the operator's window ended by itself, with code -15"
     again = [f"{ended}; it is opened again ({number} of 3)" for number in (1, 2, 3)]
-    assert opened.noted == [*again, ended]
-    assert told[-1] == "note: the key w at this terminal opens the operator's window again"
+    assert opened.noted == [*again, f"{ended}; the key w at the session's terminal opens it again"]
     assert opened.are_ready()  # what fails in the session ends no session
     opened.open_again()
     wait_until(lambda: opened._processes["operator"] is processes[4])
@@ -474,7 +474,9 @@ def test_heartbeat_of_the_window_before_does_not_count_for_the_next(monkeypatch)
     wait_until(opened.are_ready)
     first.terminate()
     opened._threads["operator"].join(BOUND_S)
-    assert told[-1] == "note: the operator's window ended by itself, with code 2; the key w tries it again"
+    assert told[-1] == (
+        "note: the operator's window ended by itself, with code 2; the key w at the session's terminal opens it again"
+    )
     assert opened.are_ready()
     opened.close()
 
@@ -501,3 +503,37 @@ def test_words_of_a_closed_window_lead_to_one_that_is_obeyed(language, kind):
     assert re.search(r"\bw\b", words)
     assert f"neurofb screen {kind} --session abc --pair" in words
     assert "--key-file" in words
+
+
+@pytest.mark.parametrize("kind", ["operator", "participant"])
+def test_window_that_is_closed_by_hand_is_opened_again_where_nobody_has_a_terminal(monkeypatch, kind):
+    """No key could open it. After the third time the record says which command does."""
+    monkeypatch.setattr(screen_processes, "OLD_BEATS_S", 0.0)
+    processes = [Process(None) for _ in range(4)]
+    opened, _ = windows(monkeypatch, *processes, draws=lambda _kind: True, kind=kind, has_person=False)
+    for number, each in enumerate(processes):
+        wait_until(lambda number=number: opened._processes.get(kind) is processes[number])
+        wait_until(opened.are_ready)
+        each.code = 0
+        each.terminate()
+    opened._threads[kind].join(BOUND_S)
+    closed = f"the {kind}'s window was closed"
+    assert opened.noted[:3] == [f"{closed}; it is opened again ({n} of 3)" for n in (1, 2, 3)]
+    assert opened.noted[3:] == [
+        f"{closed}; neurofb screen {kind} --session abc --key-file FILE opens it again, with the file of "
+        "neurofb run --key-file"
+    ]
+    opened.close()
+
+
+def test_participants_window_that_fails_is_opened_again(monkeypatch):
+    monkeypatch.setattr(screen_processes, "OLD_BEATS_S", 0.0)
+    first, second = Process(None), Process(None)
+    opened, _ = windows(monkeypatch, first, second, draws=lambda _kind: True, kind="participant")
+    wait_until(opened.are_ready)
+    first.terminate()
+    wait_until(lambda: opened._processes.get("participant") is second)
+    assert opened.noted == [
+        "the participant's window ended by itself, with code -15; it is opened again (1 of 3)"
+    ]
+    opened.close()

@@ -238,3 +238,15 @@ def test_state_of_each_window_is_a_line(view, text, tone):
     other = {"name": "participant", "alive": True, "drew_age_s": 0.2, "missing": ""}
     found = line(seen({"views": [{**other, "name": "operator", **view}, other]}), "windows")
     assert (found.text, found.tone) == (f"{text}, participant draws", tone)
+
+
+@pytest.mark.parametrize(
+    "language, words",
+    [("en", "THE PARTICIPANT'S WINDOW IS GONE"), ("de", "DAS FENSTER DER VERSUCHSPERSON IST WEG")],
+)
+def test_participants_window_that_is_gone_is_the_banner(language, words):
+    view = {"name": "participant", "alive": False, "drew_age_s": 4.2, "missing": ""}
+    found = operator_view(Snapshot(100.0, status(views=[view]), 0.1), Wording(language), uid="abc").banner
+    assert found.text.startswith(f"{words}: ")
+    assert "4 s" in found.text
+    assert found.tone == "bad"

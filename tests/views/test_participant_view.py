@@ -149,6 +149,15 @@ def test_unconfirmed_stop_tells_the_participant_what_to_do():
     assert over.over
 
 
+def test_pause_without_an_operators_screen_says_so():
+    def text(*, alive):
+        views = [{"name": "operator", "drew_age_s": 4.0, "missing": "", "alive": alive}]
+        return settle(ParticipantView(WORDING), status=status(state="paused", views=views)).words.text
+
+    assert "screen is gone, and there is no heat without it" in text(alive=False)
+    assert text(alive=True).startswith("You may move")
+
+
 @pytest.mark.parametrize(
     "changes, headline",
     [

@@ -162,7 +162,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     _check_simulated(asked, options)
     plan = plan_session(asked)
-    _confirm(plan, is_asked=sys.stdin.isatty() and not (options.headless or options.as_json))
+    _confirm(plan, is_asked=has_person() and not options.as_json)
     shown = _Shown(options)
     clock = _clock(options)
     echo = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
@@ -190,8 +190,10 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
         with shown.open(assembled, clock), _undisturbed():
             outcome = assembled.engine.run(shown.is_ready)
     made: dict[str, str] = {}
+    lost = assembled.folder.loss
     try:
-        _afterwards(assembled, plan.asked.data, options, made)
+        if not lost:
+            _afterwards(assembled, plan.asked.data, options, made)
     except KeyboardInterrupt:
         folder = assembled.folder.path
         click.echo(
@@ -199,7 +201,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
             err=True,
         )
         outcome = replace(outcome, exit_code=outcome.exit_code or 130)
-    _print_end(outcome, assembled, made, options)
+    _print_end(outcome, assembled, made, options, [lost, *_locked(plan, assembled)] if lost else [])
     return outcome
 
 
@@ -226,14 +228,15 @@ def _notes(plan: SessionPlan) -> Iterator[str]:
 
 
 def _confirm(plan: SessionPlan, *, is_asked: bool) -> None:
-    """Ask what should be confirmed about the participant's code; refuse it where nobody can be asked."""
+    """Ask what should be confirmed about the participant's code; where nobody can be asked, refuse it all at once."""
     from neurofb.engine.participant_questions import questions
     from neurofb.recording.skin_account import read_account
 
     entries = [] if plan.account is None else read_account(plan.account)
-    for each in questions(plan.asked, plan.visit, entries):
-        if not is_asked:
-            raise WrongInput(each.refusal)
+    found = list(questions(plan.asked, plan.visit, entries))
+    if found and not is_asked:
+        raise WrongInput("; ".join(each.refusal for each in found))
+    for each in found:
         if not click.confirm(f"note: {each.facts}.\n{each.question}", err=True):
             raise WrongInput(f"{each.facts}; nothing was started")
 
@@ -307,6 +310,7 @@ class _Shown:
                 lambda kind: views.draws_all(kind, clock.now_s()),
                 KINDS if self._options.screens else (),
                 self._keys.note,
+                has_person,
             )
             self._keys.actions["w"] = windows.open_again
             self._open_pairing(assembled, self._keys)
@@ -416,7 +420,27 @@ def _undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _print_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Presentation) -> None:
+def _locked(plan: SessionPlan, assembled: Assembled) -> list[str]:
+    """Return which places on the skin are locked because nothing is left that says how much heat they had."""
+    from neurofb.commands.skin import locked_words
+    from neurofb.engine.earlier_dose import doses_of_entry
+    from neurofb.recording.skin_account import read_account
+
+    if plan.protocol.heat is None or plan.account is None:
+        return []
+    here = assembled.folder.path.resolve()
+    return [
+        locked_words(dose.site, entry.date, entry.session, entry.folder)
+        for entry in read_account(plan.account)
+        if entry.path == here
+        for dose in doses_of_entry(entry, time.time())
+        if dose.source == "unknown"
+    ]
+
+
+def _print_end(
+    outcome: Outcome, assembled: Assembled, made: dict[str, str], options: Presentation, lost: list[str]
+) -> None:
     folder = assembled.folder.path
     if options.as_json:
         document = {
@@ -425,11 +449,15 @@ def _print_end(outcome: Outcome, assembled: Assembled, made: dict[str, str], opt
             "exit_code": outcome.exit_code,
             "session": assembled.uid,
             "folder": str(folder),
+            **({"lost": lost} if lost else {}),
             **made,
         }
         click.echo(json.dumps(document))
         return
     click.echo(f"{outcome.kind}: {outcome.message}", err=outcome.exit_code != 0)
-    click.echo(f"recorded in {folder}")
+    for line in lost:
+        click.echo(line, err=True)
+    if not lost:
+        click.echo(f"recorded in {folder}")
     for name, path in made.items():
         click.echo(f"{name}: {path}")

@@ -26,7 +26,8 @@ DRAWS_S = 20.0
 TRIES = 3
 #: From one look at a window that starts to the next.
 LOOK_S = 0.1
-#: An operator's window that fails in the session is opened again by itself so often; then a person is asked to.
+#: A window that fails in the session is opened again by itself so often; then a person is asked to. The same holds for
+#: one that is closed by hand where nobody sits at a terminal, whose keys would open it.
 REOPENED = 3
 #: What a window has drawn counts for ``view_heartbeats.VIEW_S`` after its end: for longer than that, a heartbeat may be
 #: that of the window before.
@@ -51,6 +52,8 @@ class Windows:
         Those that are opened at once; the session waits for them.
     note : callable, optional
         Takes a sentence for the session's record.
+    has_person : callable, optional
+        Returns whether somebody sits at this session's terminal, and so can press its keys; read by threads.
     """
 
     def __init__(
@@ -61,9 +64,10 @@ class Windows:
         draws: Callable[[str], bool],
         kinds: tuple[str, ...] = KINDS,
         note: Callable[[str], object] = lambda _words: None,
+        has_person: Callable[[], bool] = lambda: True,
     ) -> None:
         self._uid, self._print, self._key = uid, echo, key
-        self._draws, self._kinds, self._note = draws, kinds, note
+        self._draws, self._kinds, self._note, self._has_person = draws, kinds, note, has_person
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -130,19 +134,27 @@ class Windows:
     # -- a thread for each window ------------------------------------------------------------------------------
 
     def _keep(self, kind: str) -> None:
-        """Keep a window open until a person closes it, or it has failed too often."""
-        for n_failed in range(REOPENED + 1):
+        """Keep a window open until a person at the terminal closes it, or it has ended too often."""
+        for n_ended in range(REOPENED + 1):
             if not self._start_until_drawn(kind):
                 return
             code = self._processes[kind].wait()
             if self._closing.is_set():
                 return
             ended = "was closed" if code == 0 else f"ended by itself, with code {code}"
-            if code == 0 or kind != "operator" or n_failed == REOPENED:
+            if n_ended == REOPENED or (code == 0 and self._has_person()):
                 break
-            self._tell(f"the {kind}'s window {ended}; it is opened again ({n_failed + 1} of {REOPENED})")
-        self._tell(f"the {kind}'s window {ended}")
-        self._print(f"note: the key w at this terminal opens the {kind}'s window again")
+            self._tell(f"the {kind}'s window {ended}; it is opened again ({n_ended + 1} of {REOPENED})")
+        self._tell(f"the {kind}'s window {ended}; {self._way_back(kind)}")
+
+    def _way_back(self, kind: str) -> str:
+        """Return how a person opens a window again."""
+        if self._has_person():
+            return "the key w at the session's terminal opens it again"
+        return (
+            f"neurofb screen {kind} --session {self._uid} --key-file FILE opens it again, with the file of "
+            "neurofb run --key-file"
+        )
 
     def _start_until_drawn(self, kind: str) -> bool:
         """Start a window until it draws; return whether it does."""
@@ -154,14 +166,14 @@ class Windows:
             if not why:
                 self._drawing.add(kind)
                 return True
-            last = "the session does not begin" if is_first else "the key w tries it again"
+            last = "the session does not begin" if is_first else self._way_back(kind)
             self._print(
                 f"note: the {kind}'s window {why}; {'it is started again' if number < TRIES else last}"
             )
         if is_first:
             self._failed[kind] = why
         else:
-            self._note(f"the {kind}'s window {why}, {TRIES} times")
+            self._note(f"the {kind}'s window {why}, {TRIES} times; {self._way_back(kind)}")
         return False
 
     def _tell(self, words: str) -> None:

@@ -188,6 +188,8 @@ def _banner(snapshot: Snapshot, wording: Wording, uid: str, has_listeners: bool)
         return Line(name, wording("operator.heat_held", why="; ".join(status.unmet)), "bad")
     if status.warnings:
         return Line(name, status.warnings[0], "attention")
+    if gone := [each for each in status.views if not each.alive and each.name != OPERATOR]:
+        return Line(name, wording("operator.window_gone", age=round(gone[0].drew_age_s)), "bad")
     if snapshot.missing:
         return Line(name, wording("operator.waiting_stream", stream=", ".join(snapshot.missing)), "attention")
     if snapshot.unconfirmed:

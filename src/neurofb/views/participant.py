@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neurofb import messages
-from neurofb.status import BlockSummary, FeedbackStatus, PhaseStatus, PromptStatus, SessionStatus
+from neurofb.status import (
+    OPERATOR,
+    BlockSummary,
+    FeedbackStatus,
+    PhaseStatus,
+    PromptStatus,
+    SessionStatus,
+)
 from neurofb.views.flash_limits import Faded, Slow
 from neurofb.views.rating import Rating
 from neurofb.views.snapshot import Snapshot
@@ -211,7 +218,9 @@ class ParticipantView:
         if status.probe is not None and status.probe.waits:
             return Words(self._wording("participant.paused"), self._wording("participant.probe_text"))
         if status.state == "paused":
-            return Words(self._wording("participant.paused"), self._wording("participant.paused_text"))
+            is_alone = any(each.name == OPERATOR and not each.alive for each in status.views)
+            text = "participant.no_operator_text" if is_alone else "participant.paused_text"
+            return Words(self._wording("participant.paused"), self._wording(text))
         phase = status.phase
         if phase is None:
             return Words()
