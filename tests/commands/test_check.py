@@ -1,6 +1,7 @@
 """Output of ``neurofb check``: a table or plain lines, JSON, a bar, and everything that is wrong."""
 
 import json
+from importlib.resources import files
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,8 @@ from neurofb.commands import check
 from neurofb.errors import WrongFile
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
+
+PROTOCOLS = files("neurofb.protocols")
 
 
 @pytest.fixture
@@ -111,3 +114,20 @@ def test_waiting_phase_lasts_at_most_its_time(called, tmp_path):
     output = called(path).output
     assert "≤ 1:00\tend\tpause\topen\twaits" in output
     assert "in all: at most " in output
+
+
+@pytest.mark.parametrize(
+    "rated, is_warned", [("plateau_s = 8.0\n", False), ("plateau_s = 7.9\n", True), ("", True)]
+)
+def test_heat_that_is_held_for_longer_than_its_calibration_rates_is_warned_of(
+    called, tmp_path, rated, is_warned
+):
+    text = PROTOCOLS.joinpath("breath-heat.toml").read_text("utf-8")
+    head, tail = text.split("[calibration]\n")
+    path = tmp_path / "breath-heat.toml"
+    path.write_text(head + "[calibration]\n" + tail.replace("plateau_s = 8.0\n", rated, 1))
+    said = called(path).output
+    assert ("level 'hot' is held for 8 s, but its calibration rates" in said) is is_warned
+    assert "level 'warm'" not in said
+    if is_warned:
+        assert "Set calibration.plateau_s to at least 8" in said

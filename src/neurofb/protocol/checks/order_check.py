@@ -145,7 +145,26 @@ def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
             f"temperatures that calibration will find are shown as assumed ({levels}); heat is checked again when they "
             "are known"
         )
+        found += _longer_than_rated(protocol)
     return found
+
+
+def _longer_than_rated(protocol: Protocol) -> list[str]:
+    """Return a warning for each calibrated level that is held for longer than its calibration's stimuli are rated.
+
+    Pain grows while heat is held, so a temperature that was bearable for the shorter time may not be for the longer.
+    """
+    heat, calibration = protocol.heat, protocol.calibration
+    if heat is None or calibration is None:
+        return []
+    rated_s = calibration.plateau_s
+    return [
+        f"level {name!r} is held for {heat.levels[name].plateau_s:g} s, but its calibration rates {rated_s:g} s: what "
+        "was bearable for the shorter time may not be for the longer. Set calibration.plateau_s to at least "
+        f"{heat.levels[name].plateau_s:g}"
+        for name in heat.calibrated
+        if heat.levels[name].plateau_s > rated_s
+    ]
 
 
 def _move_problems(protocol: Protocol, timeline: Timeline) -> Iterator[tuple[Place, str]]:
