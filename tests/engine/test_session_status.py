@@ -99,6 +99,64 @@ def test_little_free_space_reaches_the_banner(tmp_path, monkeypatch):
     assert any(text.startswith("THE RECORDING FAILS") and "MB are free" in text for text in shown)
 
 
+class SlowDisk:
+    """A disk whose syncs stand still from one time of the session to another, and otherwise take none of it."""
+
+    def __init__(self, from_s: float, to_s: float) -> None:
+        self.from_s, self.to_s = from_s, to_s
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def fsync(self, file: int) -> None:
+        if threading.current_thread().name == "neurofb-recorder-sync":
+            assert self.answers.wait(60), "never let go"
+        _FSYNC(file)
+
+    def prepare(self, assembled) -> None:
+        recorder = assembled.session_log._recorder
+        recorder._waits = False  # as on a real clock: the disk's seconds are those of the session
+
+        def look(now_s: float) -> None:
+            if self.from_s <= now_s - START_S < self.to_s:
+                self.answers.clear()
+                return
+            self.answers.set()
+            for _ in range(3000):
+                if recorder.state(now_s).queued_bytes == 0:
+                    return
+                recorder._progress.wait(0.01)
+                recorder._progress.clear()
+            raise AssertionError("the disk took nothing")
+
+        assembled.engine._each_step = (*assembled.engine._each_step, look)
+
+
+_FSYNC = os.fsync
+
+
+def test_slow_sync_reaches_the_banner_holds_heat_and_is_over_with_it(tmp_path, monkeypatch):
+    disk = SlowDisk(2.0, 5.0)
+    monkeypatch.setattr(os, "fsync", disk.fsync)
+    ran = run(tmp_path, [(7.0, command("end"))], prepare=disk.prepare)
+    assert ran.outcome.exit_code == 0
+    shown = {
+        each["clock_s"] - START_S: banner(SessionStatus.from_json(json.dumps(each))) for each in ran.statuses
+    }
+    slow = [
+        time_s for time_s, text in shown.items() if text.startswith("THE RECORDING FAILS: the disk has not")
+    ]
+    assert min(slow) == pytest.approx(2.0 + disk_state.LATE_SYNC_S, abs=0.4)
+    assert max(slow) == pytest.approx(5.0, abs=0.4)
+    assert slow == [time_s for time_s in shown if min(slow) <= time_s <= max(slow)]
+    (late,) = ran.of_kind("sync_late")
+    assert late["time_s"] - START_S == pytest.approx(2.0 + disk_state.LATE_SYNC_S, abs=0.4)
+    states = [(e["details"]["after"], e["time_s"] - START_S) for e in ran.of_kind("state")]
+    paused, running = states[2], states[3]
+    assert (paused[0], running[0]) == ("paused", "running")
+    assert paused[1] == pytest.approx(2.0 + disk_state.SILENT_SYNC_S, abs=0.4)
+    assert running[1] == pytest.approx(5.0, abs=0.4)
+
+
 def replace_file(path: Path) -> None:
     path.unlink()
     path.write_bytes(b"another")
