@@ -235,6 +235,18 @@ def test_what_is_not_run_says_why_and_is_little():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_each_test_that_a_page_names_is_there(page):
+    named = set(re.findall(r"`(test_\w+)`", page.read_text("utf-8")))
+    assert named <= tests_there(), sorted(named - tests_there())
+
+
+@functools.cache
+def tests_there() -> frozenset[str]:
+    texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    return frozenset(name for text in texts for name in re.findall(r"^ *def (test_\w+)", text, re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_no_block_hides_from_the_tests(page):
     text = page.read_text("utf-8")
     assert not re.search(r"^[ \t]+```", text, re.M), "an indented block is not found"
