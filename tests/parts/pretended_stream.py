@@ -114,14 +114,15 @@ class PretendedStream:
 
     def _batch(self, chunk: Chunk, raw: list[ReceivedBlock]) -> Batch:
         events, self._events = self._events, []
-        return Batch(chunk, raw, (), [*events, *self._value_limits.pop_events(), *self._builder.pop_events()])
+        events += [*self._value_limits.pop_events(), *self._builder.pop_events()]
+        return Batch(chunk, raw, (), events, self._builder.unfit)
 
     def _look_for_outlet(self, now_s: float) -> None:
         is_gone = self._during("gone", now_s - self._start_s)
         if is_gone and not self._is_gone:
             self._events += self._health.outlet_gone(now_s, self._builder.indexer.next_index)
         elif self._is_gone and not is_gone:
-            self._builder.indexer.restart()
+            self._builder.restart()
             self._events.append(Event("reopened", now_s, "there again", self._builder.indexer.next_index))
         self._is_gone = is_gone
 

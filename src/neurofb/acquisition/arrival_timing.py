@@ -7,6 +7,7 @@ taken is another question: ``sample_clock`` answers it from their stamps.
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from typing import NamedTuple
 
 #: How much of its error an arrival moves the line by, and the period: critically damped, 20 arrivals long.
@@ -19,6 +20,8 @@ SCATTER_OVER, MOST_LATE_S = 32, 0.01
 WITHIN_TIMES, WITHIN_S = 4.0, 0.0001
 #: Where arrivals fall no nearer to the line than this, nobody can be ready for them.
 MOST_WITHIN_S = 0.001
+#: Arrivals from which is taken how many samples come at once.
+SIZES = 64
 
 
 class ExpectedArrival(NamedTuple):
@@ -45,12 +48,14 @@ class ArrivalTiming:
         self._newest_s: float | None = None
         self._scatter_s = MOST_WITHIN_S
         self._burst = self._last_n = 0
+        self._sizes: deque[int] = deque(maxlen=SIZES)
 
     def __repr__(self) -> str:
         return f"ArrivalTiming(rate_hz={1.0 / self._nominal_s:g})"
 
     def add(self, now_s: float, n_samples: int) -> None:
         """Add an arrival of so many samples at once."""
+        self._sizes.append(n_samples)
         if n_samples == self._last_n:
             self._burst = n_samples
         self._last_n = n_samples
@@ -67,6 +72,12 @@ class ArrivalTiming:
         period_s = self._period_s + PERIOD_GAIN * late_s / n_samples
         most_s = MOST_DEVIATION * self._nominal_s
         self._period_s = min(max(period_s, self._nominal_s - most_s), self._nominal_s + most_s)
+
+    @property
+    def packet_samples(self) -> int:
+        """How many samples come at once as a rule; 1 if there is no rule."""
+        size, n = Counter(self._sizes).most_common(1)[0] if self._sizes else (1, 0)
+        return size if n > 0.5 * len(self._sizes) and n > 2 else 1
 
     @property
     def next_arrival(self) -> ExpectedArrival | None:

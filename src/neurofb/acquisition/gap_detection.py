@@ -24,6 +24,8 @@ from neurofb.chunk import FloatArray
 CONFIRM_S = 0.1
 #: Samples are never held in doubt for longer.
 MAX_HOLD_S = 2.0
+#: A level within so many times the jitter of whole packets is whole packets.
+LIKELY_TIMES = 3.0
 #: A first guess of the rate must be so many times the scatter of what it is made of.
 SURE = 5.0
 
@@ -53,17 +55,23 @@ class GapDetector:
         Stamps are suspicious that are later than this.
     rough_s : float
         The jitter, as the typical step back to the line.
+    likely_packet : int
+        How many samples come at once as a rule: where stamps are too rough to count single ones, these are lost.
     """
 
     def __init__(self, clock: SampleClock, packet_samples: int) -> None:
         self.clock = clock
-        self.packet_samples = packet_samples
-        self.packet_s = packet_samples / clock.nominal_hz
         self.rough_s = 0.0
-        self.limit_s = 0.5 * self.packet_s
+        self.likely_packet = 1
         self._period_s = 1.0 / clock.nominal_hz
-        self._together = packet_samples
+        self.set_packet(packet_samples)
         self._roughness: deque[tuple[int, int, float]] = deque(maxlen=60)
+
+    def set_packet(self, packet_samples: int) -> None:
+        """Expect that so many samples are lost at once."""
+        self.packet_samples = self._together = packet_samples
+        self.packet_s = packet_samples / self.clock.nominal_hz
+        self.limit_s = max(0.5 * self.packet_s, 4.0 * self.rough_s)
 
     def __repr__(self) -> str:
         return f"GapDetector({self.clock!r}, {self.packet_samples!r})"
@@ -108,7 +116,7 @@ class GapDetector:
         """Return where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
         return float(late_s.min()) if self.sharp else float(np.median(late_s))
 
-    def decide(self, late_s: FloatArray, final: bool) -> Decision | None:
+    def decide(self, late_s: FloatArray, final: bool, least: int = 0) -> Decision | None:
         """Decide from the samples after a suspicious one, once their level shows whether any are lost.
 
         Parameters
@@ -117,6 +125,8 @@ class GapDetector:
             How late they are, from the suspicious one on.
         final : bool
             No more will come.
+        least : int
+            So many must be looked at before any are lost.
 
         Returns
         -------
@@ -124,7 +134,7 @@ class GapDetector:
             None if more samples are needed.
         """
         n = len(late_s)
-        batch = self._batch()
+        batch = max(self._batch(), least)
         on_time_s = max(0.5 * self.packet_s, self._noise_s(batch))
         before_s = self.level_s(late_s[: batch // 2])
         for size in range(batch, n + batch, batch):
@@ -156,6 +166,10 @@ class GapDetector:
     def n_missing(self, level_s: float, anywhere: bool) -> int:
         """Return how many samples a level is: whole packets, or any number where a device began anew ``anywhere``."""
         samples = level_s * self.clock.rate_hz
+        likely = self.likely_packet * round(samples / self.likely_packet)
+        near = abs(samples - likely) <= LIKELY_TIMES * self.rough_s / self._period_s
+        if self.packet_samples == 1 and likely and near:
+            return likely
         packets = max(1, round(samples / self.packet_samples))
         off_s = abs(samples - packets * self.packet_samples) * self._period_s
         if anywhere and off_s > max(0.1 * self.packet_s, 2.0 * self.rough_s):

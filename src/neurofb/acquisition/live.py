@@ -12,19 +12,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from neurofb.acquisition.arrival_timing import ArrivalTiming, ExpectedArrival
-from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat
+from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat, joined
 from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.outlet_search import CORRECTION_TIMEOUT_S, FoundOutlet, OutletSearch, Wanted
 from neurofb.acquisition.received import ReceivedBlock, recorded_info
 from neurofb.acquisition.second_sender import SecondSenderWatch, change_of_sender
+from neurofb.acquisition.sender_clock import SenderClock, StampClock
 from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.acquisition.value_limits import ValueLimits
-from neurofb.chunk import Chunk
+from neurofb.chunk import Chunk, FloatArray
 from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
@@ -36,10 +38,6 @@ from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_c
 from neurofb.lsl.senders import Sender, sender_of
 
 CORRECTION_EVERY_S = 5.0
-#: Stamps further from this computer's clock than this are of another clock.
-FOREIGN_S = 120.0
-#: Stamps beyond this count from 1970: no computer has been up for 30 years.
-UNIX_S = 1e9
 _CLOCK = LslClock()
 
 
@@ -217,7 +215,9 @@ class LslConnection:
         self._new_offsets: deque[tuple[float, float]] = deque(maxlen=10_000)
         self._events: list[Event] = []
         self._seen: deque[Event] = deque()
-        self._by_arrival: bool | None = None
+        self._sender_clock = SenderClock(rate_hz)
+        self._held: list[_Block] = []
+        self._arrival_shift_s = 0.0
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._search: OutletSearch | None = None
@@ -276,15 +276,18 @@ class LslConnection:
                 self._search = OutletSearch(
                     wanted, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
-            return self._batch(Chunk.empty(index, len(self.builder.labels)))
+            # Of an outlet that is gone, no more will come to tell its clock by.
+            chunk = self._placed(final=True) if inlet is None else self._no_samples()
+            return self._batch(chunk)
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
+        self.builder.indexer.gap_detector.likely_packet = self._arrivals.packet_samples
         return self._batch(self._to_chunk(inlet, n, now_s))
 
     def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
         self._value_limits.flush()
-        return self._batch(self._corrected(self.builder.flush()))
+        return self._batch(joined(self._placed(final=True), self._corrected(self.builder.flush())))
 
     def _batch(self, chunk: Chunk) -> Batch:
         """Return a batch of samples, with the raw samples, offsets and events since the last one."""
@@ -300,7 +303,7 @@ class LslConnection:
         correction_s = self._offset.correction_s
         found = [*self._value_limits.pop_events(), *self.builder.pop_events()]
         events += [replace(event, time_s=event.time_s + correction_s) for event in found]
-        return Batch(chunk, raw, offsets, events)
+        return Batch(chunk, raw, offsets, events, self.builder.unfit)
 
     def close(self) -> None:
         """Close the stream; harmless when it is closed."""
@@ -320,43 +323,97 @@ class LslConnection:
         received_s = inlet.stamps_s[:n].copy()
         if self._keep_raw:
             self._raw.append(ReceivedBlock(raw.copy(), received_s))
-        if self._by_arrival is None:
-            self._by_arrival = self._is_foreign(float(received_s[0]), now_s)
-        here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
-        if self._by_arrival:
-            # The last sample came now; those before it were sent a period apart.
-            stamps_s = here_s - np.arange(n - 1, -1, -1) / self.builder.indexer.clock.nominal_hz
-        else:
-            stamps_s = received_s + self._offset.base_s
         if not self._check.done:
             self._events += self._check.push(samples, now_s)
-        self._value_limits.push(raw, samples, stamps_s)
         counter = self.eeg.counter
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
-        return self._corrected(self.builder.push(samples, stamps_s, received_s, here_s, counts))
+        here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
+        self._value_limits.push(raw, samples, np.full(n, here_s))
+        self._held.append(_Block(samples, received_s, here_s, counts))
+        return self._placed(final=False)
+
+    def _no_samples(self) -> Chunk:
+        return Chunk.empty(self.builder.indexer.next_index, len(self.builder.labels))
+
+    def _placed(self, *, final: bool) -> Chunk:
+        """Place the samples that wait, when it is known which clock theirs is; ``final`` if no more will come."""
+        if not self._held:
+            return self._no_samples()
+        sender_clock = self._sender_clock
+        if sender_clock.clock is None:
+            stamps_s = np.concatenate([block.received_s for block in self._held])
+            arrivals_s = np.concatenate([self._arrivals_of(block) for block in self._held])
+            clock = sender_clock.find(stamps_s, arrivals_s, final=final)
+            if clock is None:
+                return self._no_samples()
+            self._log_clock(clock, float(stamps_s[0]))
+        blocks, self._held = self._held, []
+        if len(blocks) == 1:
+            block = blocks[0]
+            stamps_s = self._local(block)
+            chunk = self.builder.push(block.samples, stamps_s, block.received_s, block.here_s, block.counts)
+        else:
+            chunk = self.builder.push(
+                np.concatenate([block.samples for block in blocks]),
+                np.concatenate([self._local(block) for block in blocks]),
+                np.concatenate([block.received_s for block in blocks]),
+                np.concatenate([np.full(len(block.samples), block.here_s) for block in blocks]),
+                np.concatenate([np.broadcast_to(block.counts, len(block.samples)) for block in blocks]),
+            )
+        return self._corrected(chunk)
+
+    def _arrivals_of(self, block: _Block) -> FloatArray:
+        """Return when samples arrived, on LSL's clock of their sender: there are no steps between its offsets."""
+        here_s = block.here_s - self.builder.bound.shift_s - self._offset.base_s
+        return np.full(len(block.samples), here_s)
+
+    def _local(self, block: _Block) -> FloatArray:
+        """Return the stamps that samples are placed by."""
+        sender_clock, indexer, base_s = self._sender_clock, self.builder.indexer, self._offset.base_s
+        arrival_s = float(self._arrivals_of(block)[-1])
+        clock = sender_clock.lost_order(block.received_s, arrival_s, indexer.jumped_s)
+        if clock is not None:
+            indexer.forget_jumps()
+            self._log_clock(clock, float(block.received_s[0]))
+        return sender_clock.local(block.received_s, block.here_s - self._arrival_shift_s - base_s) + base_s
 
     def _corrected(self, chunk: Chunk) -> Chunk:
-        if not self._by_arrival:
+        clock = self._sender_clock.clock
+        if clock is not None and not clock.is_foreign:
             self._offset.correct(chunk.times_s)
+        elif self._offset.correction_s:  # of a sender before this one
+            chunk.times_s[:] += self._offset.correction_s
         return chunk
 
-    def _is_foreign(self, received_s: float, now_s: float) -> bool:
-        difference_s = received_s + self._offset.base_s - now_s
-        if abs(difference_s) < FOREIGN_S:
-            return False
-        clock = "unix time (seconds since 1970)" if received_s > UNIX_S else "another clock"
+    def _log_clock(self, clock: StampClock, received_s: float) -> None:
+        if not clock.is_foreign:
+            return
+        if clock.timed_by == "arrival":
+            self._arrival_shift_s = self.builder.bound.shift_s
+            self.builder.time_by_arrival(self._arrivals.packet_samples)
+        if clock.timed_by == "sender":
+            how = (
+                f", {clock.difference_s:+.1f} s off LSL's clock; they are moved by what lies between them and the "
+                "earliest arrival, and still tell what is missing"
+            )
+        else:
+            how = ", which tells no time; they are timed by their arrival instead"
         self._events.append(
             Event(
                 "foreign_clock",
-                now_s,
-                f"{self.info.name!r} stamps its samples with {clock}, {difference_s:+.1f} s off LSL's clock; they "
-                "are timed by their arrival instead. If its program can stamp with LSL's clock, switch that "
-                "on (muselsl: --lsltime)",
+                _CLOCK.now_s(),
+                f"{self.info.name!r} stamps its samples with {clock.words}{how}. If its program can stamp with LSL's "
+                "clock, switch that on (muselsl: --lsltime)",
                 self.builder.indexer.next_index,
-                {"difference_s": difference_s, "received_s": received_s},
+                {
+                    "difference_s": clock.difference_s,
+                    "received_s": received_s,
+                    "timed_by": clock.timed_by,
+                    "scale_s": clock.scale_s,
+                    "shift_s": clock.shift_s,
+                },
             )
         )
-        return True
 
     def _first_correction(self, inlet: NumericInlet) -> float:
         try:
@@ -413,8 +470,8 @@ class LslConnection:
         self._adaptation, self._check = found.adaptation, self._new_check()
         self._log_offset(found.measured_s, found.offset_s)
         self._offset.reopen(found.offset_s)
-        self._by_arrival = None
-        self.builder.indexer.restart()
+        self._sender_clock = SenderClock(self.builder.indexer.clock.nominal_hz)
+        self.builder.restart()
         words, details = change_of_sender(before, self.info)
         now_s, index = _CLOCK.now_s(), self.builder.indexer.next_index
         self._events.append(
@@ -433,3 +490,13 @@ class LslConnection:
             "units": list(self.info.units),
         }
         self._events += [Event(kind, now_s, text, index, described) for kind, text in self._adaptation.notes]
+
+
+class _Block(NamedTuple):
+    """Samples that came at once."""
+
+    samples: FloatArray
+    received_s: FloatArray
+    #: When they arrived, on the clock that samples are placed by.
+    here_s: float
+    counts: FloatArray | float

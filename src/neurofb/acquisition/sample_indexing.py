@@ -32,10 +32,13 @@ from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
 from neurofb.events import Event
 
-#: A stamp this far after its own arrival is no gap: the sender's clock has jumped.
-FUTURE_S = 0.25
+#: A stamp this far after its own arrival is no gap: the sender's clock has jumped. Stamps that scatter may be so many
+#: times their scatter ahead.
+FUTURE_S, FUTURE_TIMES = 0.05, 4.0
 #: Levels that move by less are followed as stamps; larger ones are jumps of the sender's clock.
 FOLLOW_S = 0.25
+#: Of samples that are timed by their arrival, none is lost before others have come for so long.
+LATE_S = 0.3
 #: Missing time beyond this is taken for a new beginning of the sender's clock, not filled with NaN.
 MAX_GAP_S = 3600.0
 #: Blocks before a level can be judged.
@@ -110,6 +113,7 @@ class SampleIndexer:
         self._counted = False
         self._in_fit = True
         self._restarted = False
+        self._by_arrival = False
 
     def __repr__(self) -> str:
         return f"SampleIndexer(rate_hz={self.clock.nominal_hz!r}, packet_samples={self.packet_samples!r})"
@@ -263,14 +267,21 @@ class SampleIndexer:
         if first:
             return first, 0, 0.0
         late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
-        decision = self.gap_detector.decide(late_s, final)
+        least = 0
+        if self._by_arrival and not final:
+            # What came at once is as late as the last of it: only later arrivals tell whether it was lost.
+            least = len(rows)
+            if not rows[-1, 1] - rows[0, 1] >= LATE_S:
+                return 0, 0, 0.0
+        decision = self.gap_detector.decide(late_s, final, least)
         if decision is None:
             return 0, 0, 0.0
         if decision.n_late:
             self._cleared = decision.n_late
             self._cleared_burst = self.gap_detector.is_burst(late_s[: decision.n_late])
             return self._decide(rows, min(decision.n_late, self._block_end - self.next_index), final)
-        if rows[0, 0] - rows[0, 1] > FUTURE_S or decision.level_s > MAX_GAP_S:
+        most_ahead_s = max(FUTURE_S, FUTURE_TIMES * self.gap_detector.rough_s)
+        if (rows[:, 0] - rows[:, 1]).max() > most_ahead_s or decision.level_s > MAX_GAP_S:
             return 0, 0, decision.level_s
         missing = self.gap_detector.n_missing(decision.level_s, self._restarted)
         self.findings.log_gap(self.next_index, missing, "the time stamps")
@@ -306,6 +317,21 @@ class SampleIndexer:
         """Expect any count next: the stream was opened anew."""
         self._last_count = math.nan
         self._restarted = True
+
+    def time_by_arrival(self, packet_samples: int) -> None:
+        """Expect stamps that are made of arrivals: late is not lost, and what is lost is lost in whole packets."""
+        self._by_arrival = True
+        self.packet_samples = packet_samples
+        self.gap_detector.set_packet(packet_samples)
+
+    @property
+    def jumped_s(self) -> float:
+        """How far the stamps have jumped from the grid's time, in seconds."""
+        return self._bias_s
+
+    def forget_jumps(self) -> None:
+        """Take stamps as they are again: those that follow are made anew, on the time of the grid."""
+        self._bias_s = 0.0
 
     def _enter(self, stamps_s: FloatArray, n: int) -> None:
         if self._in_fit:

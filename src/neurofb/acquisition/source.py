@@ -33,6 +33,8 @@ class Batch:
     clock_offsets: Sequence[tuple[float, float]] = ()
     #: In order of time.
     events: Sequence[Event] = ()
+    #: Why these samples, and those to come, must earn nothing: what the stream is found to be; "" if they may.
+    unfit: str = ""
 
     def followed_by(self, later: Batch) -> Batch:
         """Return both as one batch; this one has no samples in its chunk."""
@@ -43,6 +45,7 @@ class Batch:
             (*self.raw, *later.raw),
             (*self.clock_offsets, *later.clock_offsets),
             (*self.events, *later.events),
+            later.unfit,
         )
 
 

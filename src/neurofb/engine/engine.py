@@ -27,7 +27,7 @@ from neurofb.engine.sequencer import STREAM, UNWATCHED, Sequencer, closing
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.status import StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
-from neurofb.errors import NeurofbError, RecordingFailed, SafetyStop, StreamLost, WrongInput
+from neurofb.errors import NeurofbError, RecordingFailed, SafetyStop, StreamLost, WrongInput, WrongStream
 from neurofb.events import Event
 from neurofb.feedback.feedback import FeedbackSample
 from neurofb.messages import STATUS_RATE_HZ
@@ -46,6 +46,9 @@ AWAY_S = 2.0
 FIRST_S = 0.5
 #: A stream that stays away for longer than this ends the session.
 LOST_S = 30.0
+#: A stream that is found unfit so soon after the start of a session is refused. Assumed: the time that it takes to be
+#: sure of a rate (``rate_check``), and no block of feedback has begun.
+REFUSED_S = 10.0
 #: A session with heat that nobody watches, or whose disk does not answer, is held for so long; then it ends. So is one
 #: that was paused by the computer's sleep, while nobody is there to resume it. Assumed: a window is opened again within
 #: two minutes, and a participant is not left alone for longer.
@@ -120,6 +123,7 @@ class Engine:
         self._source_events: list[Event] = []
         #: How the stream that is there again differs from the one that was lost.
         self._changed = ""
+        self._unfit = ""
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
 
@@ -207,6 +211,9 @@ class Engine:
             if event.kind == "changed":
                 self._changed = event.message
         self._source_events += batch.events  # logged at the end of the step, also if the step fails
+        self._unfit, was_unfit = batch.unfit, self._unfit
+        if self._unfit and not was_unfit:
+            self._watch_stream(now_s)  # before these samples earn anything
         return self._recorded_loop.push(batch, now_s)
 
     def _log_events(self) -> None:
@@ -258,8 +265,12 @@ class Engine:
             )
 
     def _watch_stream(self, now_s: float) -> None:
-        """Pause the session when the stream is lost or sends nothing, and end it if that lasts."""
-        if not self._conditions.required.eeg or not self._sequencer.is_running:
+        """Pause the session when the stream is lost, unfit or sends nothing, and end it if that lasts."""
+        if not self._conditions.required.eeg:
+            return
+        if self._unfit and self._lost_s is None and now_s - self._started_s < REFUSED_S:
+            raise WrongStream(f"the EEG is refused: {self._unfit}")
+        if not self._sequencer.is_running:
             return
         if self._lost_s is None:
             if away := self._away(now_s):
@@ -270,6 +281,8 @@ class Engine:
             self._sequencer.resume(now_s, "the EEG comes again", STREAM)
         elif self._sequencer.is_held:
             self._lost_s = now_s  # in a pause that somebody asked for, a headset may be taken off
+        elif now_s - self._lost_s > LOST_S and self._unfit:
+            raise WrongStream(f"the EEG was unfit for {LOST_S:g} s; the session is over: {self._unfit}")
         elif now_s - self._lost_s > LOST_S:
             look = "Look at the headset, its battery and its program"
             if self._source.state == "changed":
@@ -280,6 +293,8 @@ class Engine:
         """Return why the session must wait for the stream; "" if it need not."""
         if self._source.state in AWAY:
             return "the EEG stream is lost" if self._source.state == "lost" else self._changed
+        if self._unfit:
+            return f"the EEG earns nothing: {self._unfit}"
         arrived_s = self._conditions.arrived_s
         silent_s = now_s - (self._started_s if arrived_s is None else arrived_s)
         if silent_s > AWAY_S:
@@ -295,7 +310,9 @@ class Engine:
     def _is_back(self, now_s: float) -> bool:
         """Return whether the stream that was waited for sends again, fresh enough for heat where there is any."""
         arrived_s, age_s = self._conditions.arrived_s, self._conditions.sample_age_s(now_s)
-        if self._source.state in AWAY or arrived_s is None or age_s is None or now_s - arrived_s > AWAY_S:
+        if self._source.state in AWAY or self._unfit or arrived_s is None or age_s is None:
+            return False
+        if now_s - arrived_s > AWAY_S:
             return False
         return self._stimulus_control is None or age_s <= SAMPLE_S
 

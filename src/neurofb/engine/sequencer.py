@@ -32,7 +32,7 @@ STREAM, UNWATCHED = "stream", "conditions of heat"
 ENGINES_PAUSES = (STREAM, UNWATCHED)
 #: What a pause of the engine waits for.
 _WAITS_FOR = {
-    STREAM: "the EEG is lost, it goes on when that comes again",
+    STREAM: "the EEG is lost or unfit, it goes on when that comes again as it should",
     UNWATCHED: "a condition of heat does not hold, it goes on when it does again",
 }
 #: From the confirmation of a place that was waited for to what comes next: time to take the hands away. Assumed.

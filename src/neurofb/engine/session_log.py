@@ -57,7 +57,17 @@ N_LISTENER_ERRORS = 5
 #: A warning is in the status for so long after it was logged last. Assumed: somebody looks twice a minute.
 WARNED_S = 30.0
 #: Events that the operator's screen shows as warnings, whoever logs them.
-WARNINGS = ("reopened", "reordered", "converted", "changed", "other_source", "second_sender", "several")
+WARNINGS = (
+    "reopened",
+    "reordered",
+    "converted",
+    "changed",
+    "other_source",
+    "second_sender",
+    "several",
+    "foreign_clock",
+    "rate",
+)
 
 
 class Publishing(Protocol):

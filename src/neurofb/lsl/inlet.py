@@ -24,6 +24,8 @@ GRACE_S = 0.6
 POLL_S = 0.05
 FACTS_TIMEOUT_S = 2.0
 OPEN_TIMEOUT_S = 2.0
+#: Samples of so many seconds are pulled at once, if they have waited.
+WAITED_S = 10.0
 #: A stream that is gone is listed for so long.
 FORGET_S = 3.0
 
@@ -188,7 +190,8 @@ class NumericInlet:
         # No smoothing, and no recovery by liblsl: it goes by the source_id, and says nothing when it happens.
         self._inlet = pylsl.StreamInlet(handle, recover=False, processing_flags=pylsl.proc_none)
         dtype = _FORMATS[handle.channel_format()][1]
-        self._n_rows = max(256, round(info.rate_hz))
+        # What has waited comes at once: the last of it is what came now.
+        self._n_rows = max(256, round(WAITED_S * info.rate_hz))
         self.values = np.zeros((self._n_rows, info.n_channels), dtype=dtype)
         self.stamps_s = np.zeros(self._n_rows)
         self._error = ctypes.c_int()
