@@ -18,8 +18,10 @@ import contextlib
 import ctypes
 import functools
 import gc
+import itertools
 import json
 import marshal
+import math
 import os
 import resource
 import shutil
@@ -48,6 +50,7 @@ SLOWER, LEAST_CPU_S, HANGS_S = 8.0, 5.0, 600.0
 PRELOADED = ("pytest", "hypothesis", "numpy", "scipy.signal", "scipy.stats", "pydantic")
 #: A test that takes longer comes only the whole way.
 LONG_S = 1.0
+QUICK_S = 3.0
 #: How likely a test notices a change before anything is known; and how much more one of the same function counts.
 HOPE, SAME_FUNCTION = 0.2, 5.0
 
@@ -124,10 +127,15 @@ class Module:
 
 
 class Runner:
-    """Runs the tests of the mutants of one module; ``known`` is what was learned of these tests with another."""
+    """Runs the tests of the mutants of one module.
 
-    def __init__(self, module: Module, known: Learned | None = None) -> None:
+    ``known`` is what was learned of these tests with another. ``is_quick`` tries so many tests of a mutant only as
+    take ``QUICK_S`` together: to look for holes.
+    """
+
+    def __init__(self, module: Module, known: Learned | None = None, *, is_quick: bool = False) -> None:
         self.module = module
+        self._most_s = QUICK_S if is_quick else math.inf
         self.unchanged = module.code(None)
         self.learned = Learned(known.cpu_s, known.calls) if known else Learned()
         self._live: list[FunctionType] = []
@@ -268,6 +276,8 @@ class Runner:
         short = [item for item in items if item.nodeid in calls]
         reached = [item for item in short if (known := calls[item.nodeid]) is None or places & set(known)]
         ordered = self._ordered(reached, mutant.function)
+        sums_s = itertools.accumulate(self.learned.cpu_s[item.nodeid] for item in ordered)
+        ordered = [item for item, sum_s in zip(ordered, sums_s, strict=True) if sum_s <= self._most_s]
 
         def run() -> int:
             for each in live:

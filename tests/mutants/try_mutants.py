@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="a file to which each outcome is added as a JSON line")
     parser.add_argument("--again", type=Path, help="only those that were not noticed in this log")
     parser.add_argument(
-        "--quick", action="store_true", help="leave out the whole tests where the quick way noticed nothing"
+        "--quick", action="store_true", help="only the tests that most likely notice: to find holes"
     )
     how = parser.parse_args(arguments)
     names = how.module or modules(stimulation=not how.others)
@@ -181,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _try_all(todo: Sequence[tuple[str, Mutant]], is_quick: bool) -> Iterator[Outcome]:
     known: Learned | None = None
     for module in dict.fromkeys(module for module, _ in todo):
-        runner = Runner(Module(module, path_of(module), tuple(files_for(module))), known)
+        files = tuple(files_for(module))
+        runner = Runner(Module(module, path_of(module), files), known, is_quick=is_quick)
         yield from tried(runner, [mutant for each, mutant in todo if each == module], is_quick)
         known = runner.learned
 

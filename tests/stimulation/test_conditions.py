@@ -152,3 +152,35 @@ def test_guard_commands_no_heat_without_the_conditions(required, sayings):
             if unmet(required, said, now_s):
                 assert bench.thermode.commanded_c <= 32.0
                 assert bench.guard.state not in ("rising", "plateau")
+
+
+@pytest.mark.parametrize(
+    "sample_age_s, facts_age_s, is_met",
+    [(0.75, 0.25, True), (0.75, 0.3, False), (1.0, -0.25, True), (1.05, -0.25, False), (0.25, 0.5, True)],
+)
+def test_sample_is_as_old_as_it_was_and_as_its_message_is(sample_age_s, facts_age_s, is_met):
+    """A message from ahead of the clock makes no sample fresher."""
+    found = unmet(Required(), Facts(10.0 - facts_age_s, sample_age_s, recording=True, view=True), 10.0)
+    assert (found == []) is is_met
+    if not is_met:
+        assert f"is {sample_age_s + max(0.0, facts_age_s):.1f} s old" in found[0]
+
+
+@pytest.mark.parametrize("name", ["eeg", "recording", "view"])
+def test_each_condition_is_asked_for_alone(name):
+    needed = Required(**{each: each == name for each in ("eeg", "recording", "view")})
+    assert unmet(needed, Facts(10.0, 0.1, recording=True, view=True), 10.0) == []
+    assert len(unmet(needed, Facts(10.0, None, recording=False, view=False), 10.0)) == 1
+
+
+def test_bench_needs_nothing():
+    assert unmet(NOTHING, None, 10.0) == []
+    assert (NOTHING.eeg, NOTHING.recording, NOTHING.view) == (False, False, False)
+    assert (Required().eeg, Required().recording, Required().view) == (True, True, True)
+
+
+@pytest.mark.parametrize("fixed", [Required(), Facts(10.0, 0.1, recording=True, view=True)])
+def test_conditions_do_not_change(fixed):
+    with pytest.raises(AttributeError):
+        fixed.view = True
+    assert not hasattr(fixed, "__dict__")

@@ -10,8 +10,8 @@ from stimulation_parts import profiles
 
 from neurofb.config import checked
 from neurofb.errors import WrongInput
-from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.heat_profile import HeatProfile, contact_line_s, dose
+from neurofb.stimulation.envelope import Envelope, planned_dose
+from neurofb.stimulation.heat_profile import HeatProfile, abort_dose, contact_line_s, dose
 from neurofb.stimulation.thermal_dose import SiteLedger
 
 
@@ -130,3 +130,129 @@ def test_the_ledger_takes_no_nonsense(dt_s, temperature_c):
 def test_a_ledger_does_not_start_below_zero():
     with pytest.raises(WrongInput, match="what 'arm' has had is a number of 0 or more; found -0.5"):
         SiteLedger({"arm": -0.5})
+
+
+# Both sides of each bound.
+
+#: Of each key the outermost that is allowed, and the next that is not.
+BOUNDS = {
+    "cap_c": [(50.0, 50.1), (30.1, 30.0)],
+    "single": [(0.5, 0.51), (0.01, 0.0)],
+    "budget": [(1.0, 1.01), (0.01, 0.0)],
+    "interval_s": [(8.0, 7.9)],
+    "baseline_low_c": [(30.0, 29.9), (35.0, 35.1)],
+    "baseline_high_c": [(30.0, 29.9), (35.0, 35.1)],
+    "stale_s": [(1.0, 1.01), (0.01, 0.0)],
+    "deviation_c": [(1.0, 1.01), (0.01, 0.0)],
+    "deviation_s": [(1.0, 1.01), (0.0, -0.01)],
+}
+
+
+@pytest.mark.parametrize("name", list(Envelope.model_fields))
+def test_bounds_of_each_limit(name):
+    for inside, outside in BOUNDS[name]:
+        other = {"baseline_high_c": 35.0} if name == "baseline_low_c" else {}
+        assert getattr(checked(Envelope, {name: inside, **other}, "envelope"), name) == inside
+        with pytest.raises(WrongInput, match=f"{name}: found"):
+            checked(Envelope, {name: outside, **other}, "envelope")
+        with pytest.raises(WrongInput, match=f"{name}: found"):
+            checked(Envelope, {name: str(inside)}, "envelope")
+
+
+def test_defaults_of_the_limits():
+    defaults = Envelope().model_dump()
+    assert defaults == {
+        "cap_c": 49.0,
+        "single": 0.5,
+        "budget": 1.0,
+        "interval_s": 8.0,
+        "baseline_low_c": 30.0,
+        "baseline_high_c": 35.0,
+        "stale_s": 1.0,
+        "deviation_c": 1.0,
+        "deviation_s": 1.0,
+    }
+
+
+def test_default_baseline_is_checked_against_a_given_one():
+    with pytest.raises(ValueError, match="not below baseline_low_c"):
+        Envelope(baseline_low_c=34.0, baseline_high_c=33.9)
+    assert Envelope(baseline_low_c=34.0, baseline_high_c=34.0).baseline_high_c == 34.0
+
+
+@pytest.mark.parametrize(
+    "profile, how",
+    [
+        (HeatProfile(49.0, 1.0), {}),
+        (HeatProfile(45.0, 1.0, baseline_c=30.0), {}),
+        (HeatProfile(45.0, 1.0, baseline_c=35.0), {}),
+        (HeatProfile(45.0, 1.0), {"since_last_s": 8.0}),
+    ],
+)
+def test_what_is_at_a_limit_is_allowed(profile, how):
+    assert Envelope().problems(profile, **how) == []
+
+
+@pytest.mark.parametrize(
+    "profile, how",
+    [
+        (HeatProfile(49.01, 1.0), {}),
+        (HeatProfile(45.0, 1.0, baseline_c=29.9), {}),
+        (HeatProfile(45.0, 1.0, baseline_c=35.1), {}),
+        (HeatProfile(45.0, 1.0), {"since_last_s": 7.9}),
+    ],
+)
+def test_what_is_beyond_a_limit_is_not(profile, how):
+    assert len(Envelope().problems(profile, **how)) == 1
+
+
+def test_planned_dose_is_the_dose_with_its_reserve_and_a_sudden_end():
+    profile = HeatProfile(47.0, 5.0)
+    expected = 1.02 * dose(profile) + abort_dose(47.0)
+    assert planned_dose(profile) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("target_c, plateau_s", [(44.0, 1.0), (47.0, 5.0), (49.0, 0.0)])
+def test_longest_plateau_uses_the_whole_limit(target_c, plateau_s):
+    """Whatever plateau was asked: with the longest one the planned dose is the limit."""
+    profile = HeatProfile(target_c, plateau_s)
+    most_s = Envelope(single=0.3).longest_plateau_s(profile)
+    assert planned_dose(HeatProfile(target_c, most_s)) == pytest.approx(0.3, rel=1e-9)
+    assert Envelope(single=0.001).longest_plateau_s(HeatProfile(49.0, 1.0)) == 0.0
+
+
+def test_budget_counts_the_planned_dose():
+    profile = HeatProfile(47.0, 5.0)
+    share = planned_dose(profile)
+    assert Envelope().problems(profile, used=1.0 - share - 1e-6) == []
+    (found,) = Envelope().problems(profile, used=1.0 - share + 1e-6)
+    assert "of its budget" in found
+
+
+@pytest.mark.parametrize(
+    "single, right", [(0.1, "at most 1.9 s would"), (0.06, r"at most 0\.\d s would"), (0.02, "ramps alone")]
+)
+def test_refusal_says_what_would_be_right(single, right):
+    (found,) = Envelope(single=single).problems(HeatProfile(49.0, 5.0))
+    assert re.search(right, found)
+
+
+def test_equal_limits_loosen_nothing_and_each_is_compared():
+    assert Envelope().loosened_by(Envelope()) == []
+    tight = Envelope(
+        cap_c=45.0,
+        single=0.25,
+        budget=0.5,
+        interval_s=20.0,
+        baseline_low_c=31.0,
+        baseline_high_c=34.0,
+        stale_s=0.5,
+        deviation_c=0.5,
+        deviation_s=0.5,
+    )
+    assert Envelope().loosened_by(tight) == []
+    found = tight.loosened_by(Envelope())
+    assert [text.split(":")[0] for text in found] == list(Envelope.model_fields)
+    for text in found:
+        is_least = text.startswith(("interval_s", "baseline_low_c"))
+        assert text.endswith("or more" if is_least else "or less")

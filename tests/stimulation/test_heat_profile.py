@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from stimulation_parts import profiles
 
 from neurofb.errors import WrongInput
-from neurofb.stimulation.heat_profile import Course, HeatProfile, contact_line_s, dose, dose_per_s
+from neurofb.stimulation.heat_profile import (
+    Course,
+    HeatProfile,
+    abort_dose,
+    contact_line_s,
+    dose,
+    dose_per_s,
+    ramp_dose,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +126,123 @@ def test_impossible_stimuli_are_refused(change, match):
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(WrongInput, match=r"target_c.*plateau_s.*rise_c_per_s"):
         HeatProfile(60.0, -1.0, rise_c_per_s=100.0)
+
+
+# Both sides of each bound, and the sums in closed form.
+
+
+@pytest.mark.parametrize(
+    "name, inside, outside",
+    [
+        ("target_c", 50.0, 50.01),
+        ("target_c", 32.0, 31.99),
+        ("plateau_s", 0.0, -0.01),
+        ("plateau_s", 600.0, 600.1),
+        ("baseline_c", 10.0, 9.99),
+        ("rise_c_per_s", 70.0, 70.1),
+        ("rise_c_per_s", 0.1, 0.0),
+        ("return_c_per_s", 70.0, 70.1),
+        ("return_c_per_s", 0.1, 0.0),
+    ],
+)
+def test_bounds_of_a_stimulus(name, inside, outside):
+    given_else = {"target_c": 45.0, "plateau_s": 5.0}
+    assert getattr(HeatProfile(**(given_else | {name: inside})), name) == inside
+    with pytest.raises(WrongInput, match=f"no such heat stimulus: {name}"):
+        HeatProfile(**(given_else | {name: outside}))
+
+
+def test_baseline_may_be_the_hottest_there_is():
+    assert HeatProfile(50.0, 1.0, baseline_c=50.0).duration_s == 1.0
+    with pytest.raises(WrongInput, match=r"target_c is from .*; baseline_c is from 10 to 50 °C: found 51"):
+        HeatProfile(51.0, 1.0, baseline_c=51.0)
+
+
+def test_defaults_of_a_stimulus():
+    profile = HeatProfile(45.0, 5.0)
+    assert (profile.baseline_c, profile.rise_c_per_s, profile.return_c_per_s) == (32.0, 8.0, 8.0)
+    with pytest.raises(AttributeError):
+        profile.target_c = 50.0
+    assert not hasattr(profile, "__dict__")
+
+
+@pytest.mark.parametrize("by_c", [math.inf, math.nan, -0.1])
+def test_what_is_no_lowering(by_c):
+    with pytest.raises(WrongInput, match="lowered by 0 °C or more"):
+        HeatProfile(48.0, 5.0).lowered(by_c)
+
+
+def test_lowering_by_little_or_nothing():
+    assert HeatProfile(48.0, 5.0).lowered(0.0).target_c == 48.0
+    assert HeatProfile(48.0, 5.0).lowered(0.5).target_c == 47.5
+
+
+def test_dose_of_a_second_is_the_line():
+    for celsius in (0.5, 1.0, 32.0, 47.0):
+        expected = math.exp(28.3 * math.log(celsius) - 113.4)
+        assert dose_per_s(celsius) == pytest.approx(expected, rel=1e-12)
+        assert contact_line_s(celsius) == pytest.approx(1 / expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "from_c, to_c, rate", [(32.0, 48.0, 8.0), (48.0, 32.0, 8.0), (-5.0, 47.0, 2.0), (47.0, -5.0, 2.0)]
+)
+def test_dose_of_a_ramp_is_its_integral(from_c, to_c, rate):
+    times = np.linspace(0.0, abs(to_c - from_c) / rate, 20001)
+    course = [dose_per_s(from_c + math.copysign(rate, to_c - from_c) * t) for t in times]
+    assert ramp_dose(from_c, to_c, rate) == pytest.approx(np.trapezoid(course, times), rel=1e-5)
+
+
+def test_dose_of_cold_ramps_is_nothing():
+    assert ramp_dose(-5.0, -1.0, 2.0) == ramp_dose(0.0, 0.0, 2.0) == 0.0
+
+
+def test_sudden_end_is_counted_from_half_a_degree_above_at_10_degrees_a_second():
+    assert abort_dose(47.0) == ramp_dose(47.5, 32.0, 10.0)
+    assert abort_dose(47.0, 35.0) == ramp_dose(47.5, 35.0, 10.0)
+
+
+def test_course_begins_at_baseline_and_says_its_phase_at_each_edge():
+    course = Course(HeatProfile(48.0, 2.0, rise_c_per_s=8.0, return_c_per_s=4.0))
+    assert (course.commanded_c, course.target_c, course.phase) == (32.0, 48.0, "rising")
+    said = {}
+    for t_s in (0.0, 1.0, 1.875, 2.0, 3.0, 3.875, 4.0, 4.25, 7.75, 8.0, 9.0):
+        said[t_s] = (course.advance_to(t_s), course.phase)
+    assert said == {
+        0.0: (32.0, "rising"),
+        1.0: (40.0, "rising"),
+        1.875: (47.0, "rising"),
+        2.0: (48.0, "plateau"),
+        3.0: (48.0, "plateau"),
+        3.875: (48.0, "plateau"),
+        4.0: (48.0, "returning"),
+        4.25: (47.0, "returning"),
+        7.75: (33.0, "returning"),
+        8.0: (32.0, "ended"),
+        9.0: (32.0, "ended"),
+    }
+
+
+def test_course_stands_still_when_time_does_or_goes_back():
+    course = Course(HeatProfile(48.0, 2.0))
+    assert course.advance_to(1.0) == 40.0
+    assert course.advance_to(1.0) == 40.0
+    assert course.advance_to(0.5) == 40.0
+    assert course.advance_to(1.5) == 44.0
+    course.advance_to(5.0)
+    before_c = course.commanded_c
+    assert course.advance_to(4.5) == before_c == 40.0
+
+
+def test_one_long_step_goes_through_the_whole_course():
+    course = Course(HeatProfile(48.0, 2.0, return_c_per_s=4.0))
+    assert course.advance_to(5.0) == 44.0
+    assert course.phase == "returning"
+
+
+def test_course_that_is_almost_there_is_there():
+    course = Course(HeatProfile(32.3, 1.0, rise_c_per_s=0.1, return_c_per_s=0.1))
+    for n in range(1, 31):
+        course.advance_to(n * 0.1)
+    assert course.commanded_c == 32.3
+    assert course.phase == "plateau"

@@ -1,0 +1,156 @@
+"""The model of the probe alone: which readings count, how old, how far away, and for how long."""
+
+import math
+
+import pytest
+
+from neurofb.stimulation.driver import Reading
+from neurofb.stimulation.envelope import Envelope
+from neurofb.stimulation.probe_model import (
+    AHEAD_S,
+    AT_BASELINE_C,
+    AT_ONCE,
+    CAP_TOLERANCE_C,
+    COLDEST_C,
+    FRESH_S,
+    HOTTEST_C,
+    ProbeModel,
+)
+
+NOW_S = 100.0
+
+
+def model(measured_c=None, expected_c=32.0, envelope=None):
+    made = ProbeModel(envelope or Envelope(), 0.1, expected_c, NOW_S)
+    if measured_c is not None:
+        made.add_reading(Reading(NOW_S, expected_c, measured_c, "baseline"), NOW_S)
+    return made
+
+
+def test_before_the_first_reading_nothing_is_measured():
+    fresh = model()
+    assert math.isnan(fresh.measured_c)
+    assert fresh.worst_c == 32.0
+    assert not fresh.is_at(32.0, NOW_S - 1.0)
+    assert fresh.age_s(NOW_S + 0.5) == 0.5
+    assert fresh.not_at_rest(32.0, NOW_S) == [
+        "the probe is not known to be at its baseline of 32 °C: it read nan °C 0.00 s ago"
+    ]
+
+
+@pytest.mark.parametrize(
+    "celsius, is_used",
+    [
+        (COLDEST_C, True),
+        (COLDEST_C - 0.01, False),
+        (HOTTEST_C, True),
+        (HOTTEST_C + 0.01, False),
+        (math.nan, False),
+    ],
+)
+def test_reading_is_used_where_a_thermode_can_read_it(celsius, is_used):
+    probe = model(33.0)
+    probe.add_reading(Reading(NOW_S + 0.25, 32.0, celsius, "baseline"), NOW_S + 0.25)
+    assert (probe.measured_c, probe.age_s(NOW_S + 0.25)) == ((celsius, 0.0) if is_used else (33.0, 0.25))
+
+
+@pytest.mark.parametrize(
+    "ahead_s, is_used", [(AHEAD_S - 0.01, True), (AHEAD_S + 0.01, False), (0.0, True), (-0.01, False)]
+)
+def test_reading_is_not_far_ahead_and_not_from_before_the_last(ahead_s, is_used):
+    probe = model(33.0)
+    probe.add_reading(Reading(NOW_S + ahead_s, 32.0, 34.0, "baseline"), NOW_S)
+    assert probe.measured_c == (34.0 if is_used else 33.0)
+
+
+def test_reading_counts_until_it_is_stale():
+    probe = model(33.0, envelope=Envelope(stale_s=0.5))
+    probe.add_reading(None, NOW_S + 0.5)
+    assert probe.measured_c == 33.0
+    assert probe.cause(True, NOW_S + 0.5) == ""
+    probe.add_reading(None, NOW_S + 0.625)
+    assert math.isnan(probe.measured_c)
+    assert probe.worst_c == 32.0
+    for running in (True, False):
+        assert probe.cause(running, NOW_S + 0.625).startswith(
+            "the last reading is 0.62 s old; more than 0.5 s"
+        )
+
+
+@pytest.mark.parametrize("measured_c, expected_c", [(40.0, 35.0), (35.0, 40.0)])
+def test_skin_is_charged_with_the_hotter(measured_c, expected_c):
+    assert model(measured_c, expected_c).worst_c == 40.0
+
+
+@pytest.mark.parametrize("baseline_c", [30.0, 34.0])
+def test_at_baseline_needs_a_reading_since_then_that_is_no_hotter(baseline_c):
+    probe = model(baseline_c + AT_BASELINE_C)
+    assert probe.is_at(baseline_c, NOW_S - 0.01)
+    assert not probe.is_at(baseline_c, NOW_S)
+    assert not probe.is_at(baseline_c - 0.01, NOW_S - 0.01)
+    assert probe.is_at(baseline_c + 5.0, NOW_S - 0.01), "cooler is no heat"
+
+
+@pytest.mark.parametrize(
+    "off_c, age_s, is_rest",
+    [
+        (AT_BASELINE_C, 0.0, True),
+        (-AT_BASELINE_C, 0.0, True),
+        (AT_BASELINE_C + 0.01, 0.0, False),
+        (-AT_BASELINE_C - 0.01, 0.0, False),
+        (0.0, FRESH_S - 0.01, True),
+        (0.0, FRESH_S + 0.01, False),
+    ],
+)
+def test_stimulus_starts_from_a_fresh_reading_near_its_baseline(off_c, age_s, is_rest):
+    probe = model(33.0 + off_c)
+    found = probe.not_at_rest(33.0, NOW_S + age_s)
+    assert (found == []) is is_rest
+    if not is_rest:
+        read = f"baseline of 33 °C: it read {33.0 + off_c:.1f} °C {age_s:.2f} s ago"
+        assert found[0].endswith(read)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_above_the_cap_is_a_cause_at_once(running):
+    envelope = Envelope(cap_c=46.0)
+    for over_c, is_cause in ((CAP_TOLERANCE_C - 0.01, False), (CAP_TOLERANCE_C + 0.01, True)):
+        cause = model(46.0 + over_c, 46.0, envelope).cause(running, NOW_S)
+        assert cause.endswith("above the cap of 46 °C") is is_cause
+
+
+def test_heat_while_nothing_is_on_is_a_cause():
+    limits = Envelope(baseline_high_c=34.0, deviation_c=0.5)
+    limit_c = 34.0 + AT_ONCE * 0.5
+    assert model(limit_c, 32.0, limits).cause(False, NOW_S) == ""
+    assert "while no stimulus is on" in model(limit_c + 0.01, 32.0, limits).cause(False, NOW_S)
+    assert "while no stimulus is on" not in model(limit_c + 0.01, 34.9, limits).cause(True, NOW_S)
+
+
+def test_twice_as_far_and_hotter_is_not_waited_for():
+    limits = Envelope(deviation_c=0.5, deviation_s=1.0)
+    assert model(45.0 + AT_ONCE * 0.5, 45.0, limits).cause(True, NOW_S) == ""
+    cause = model(45.0 + AT_ONCE * 0.5 + 0.01, 45.0, limits).cause(True, NOW_S)
+    assert cause == (
+        "the probe reads 46.01 °C where 45.00 °C would be right: more than 0.5 °C apart, and hotter"
+    )
+    assert model(40.0, 45.0, limits).cause(True, NOW_S) == "", "cooler is waited for"
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_apart_for_so_long_is_a_cause_and_a_moment_together_begins_anew(side):
+    probe = ProbeModel(Envelope(deviation_c=0.5, deviation_s=0.5), 0.1, 45.0, NOW_S)
+
+    def at(t_s, off_c):
+        probe.add_reading(Reading(NOW_S + t_s, 45.0, 45.0 + side * off_c, "plateau"), NOW_S + t_s)
+        return probe.cause(True, NOW_S + t_s)
+
+    assert at(0.25, 0.75) == at(0.5, 0.75) == ""
+    assert at(0.625, 0.5) == "", "exactly half a degree is near enough"
+    assert at(0.75, 0.75) == at(1.0, 0.75) == ""
+    assert at(1.25, 0.75).endswith("more than 0.5 °C apart for 0.50 s")
+    assert "while no stimulus is on" in probe.cause(False, NOW_S + 1.375)
+    assert at(1.4375, 0.75) == "", "at rest it begins anew"
+    assert at(2.0, 0.75) != ""
+    probe.restart()
+    assert at(2.0625, 0.75) == ""
