@@ -72,6 +72,7 @@ TOLD = (
     "converted",
     "changed",
     "other_source",
+    "no_value",
     "second_sender",
     "several",
     "rating_again",

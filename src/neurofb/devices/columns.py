@@ -171,9 +171,10 @@ class EegColumns:
         An infinite value, which no converter measures, is a missing one: NaN.
         """
         samples: FloatArray = values[:, self._at].astype(np.float64)
+        if self._is_scaled:
+            with np.errstate(over="ignore"):  # beyond float64 it is infinite, and missing
+                samples *= self.scale_uv
         infinite = np.isinf(samples)
         if infinite.any():
             samples[infinite] = np.nan
-        if self._is_scaled:
-            samples *= self.scale_uv
         return samples
