@@ -1,6 +1,7 @@
 """Whole sessions on a manual clock, judged by what pyxdf reads in their record."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from session_parts import START_S, command, run
 from neurofb.engine.planning import Asked, plan_session
 from neurofb.engine.session_log import N_LISTENER_ERRORS
 from neurofb.errors import NeurofbError, RecordingFailed, WrongInput
+from neurofb.events import Event
 from neurofb.stimulation.driver import STATES
 from neurofb.stimulation.heat_profile import contact_line_s
 
@@ -260,6 +262,47 @@ def test_stream_lost_for_long_ends_session(tmp_path):
     ran = run(tmp_path, headset_faults=("disconnect@49+100",))
     assert ran.outcome.exit_code == 3
     assert ran.outcome.message.startswith("no EEG for 30 s; the session is over. Look at the headset")
+
+
+class _ComesBackChanged:
+    """A source whose stream, once lost, is there again under a description that does not fit."""
+
+    def __init__(self, source):
+        self._source, self._told = source, False
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    @property
+    def state(self):
+        return "changed" if self._source.state == "lost" else self._source.state
+
+    def pull(self, timeout_s=0.0):
+        batch = self._source.pull(timeout_s)
+        if self.state != "changed" or self._told:
+            return batch
+        self._told = True
+        event = Event("changed", batch.events[-1].time_s, "'X' is there again, but not as it was: 4 channels")
+        return replace(batch, events=[*batch.events, event])
+
+
+def test_stream_that_comes_back_changed_is_told_holds_heat_and_ends_session(tmp_path):
+    def prepare(assembled):
+        engine = assembled.engine
+        engine._source = engine._hop_waiter._source = _ComesBackChanged(engine._source)
+
+    ran = run(tmp_path, headset_faults=("disconnect@40+100",), prepare=prepare)
+    assert ran.outcome.exit_code == 3
+    assert ran.outcome.message.startswith(
+        "no EEG for 30 s; the session is over. 'X' is there again, but not as"
+    )
+    told_s = ran.of_kind("changed")[0]["time_s"]
+    assert not any(event["time_s"] > told_s for event in ran.of_kind("heat_armed"))
+    after = times(ran, "neurofb-feedback") > told_s
+    assert not ran.column("neurofb-feedback", "usable")[after].any()
+    assert not ran.column("neurofb-feedback", "reward")[after].any()
+    states = [event["details"]["after"] for event in ran.of_kind("state")]
+    assert states[:4] == ["preparing", "running", "paused", "stopping"]
 
 
 def test_failed_disk_ends_session_stimulus_first(tmp_path):
