@@ -278,10 +278,14 @@ class CommandGate:
             if self._keys is not None and command.name not in UNSIGNED:
                 self._check(command, text, self._keys)
         except WrongInput as error:
-            with self._lock:
-                self._refused.add(Refused(str(error), text))
+            self.refuse(str(error), text)
             return None
         return command
+
+    def refuse(self, reason: str, text: str) -> None:
+        """Count a document as refused, also one that was let through and cannot be taken."""
+        with self._lock:
+            self._refused.add(Refused(reason, text))
 
     def pop_refused(self) -> list[Refused]:
         """Return what was refused since the last call, by reason."""

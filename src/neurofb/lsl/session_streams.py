@@ -255,14 +255,25 @@ class CommandInlet:
         if command.name == "stop":
             if self._on_stop is not None:
                 self._on_stop(text)
-            if not self._commands or self._commands[0].name != "stop":  # one is enough
+            if self._next_name() != "stop":  # one is enough
                 self._commands.appendleft(command)
             return True
         if command.name in messages.STOPS:  # of this heat: before what waits, and one is enough
-            if not self._commands or self._commands[0].name not in messages.STOPS:
+            if self._next_name() not in messages.STOPS:
                 self._commands.appendleft(command)
             return True
         if len(self._commands) >= MOST_WAITING:
+            self._gate.refuse(
+                f"{MOST_WAITING} commands wait already: a window or program sends more than the session can take",
+                text,
+            )
             return False
         self._commands.append(command)
         return True
+
+    def _next_name(self) -> str:
+        """Return the name of the command that is popped next; "" if none waits: another thread may pop it meanwhile."""
+        try:
+            return self._commands[0].name
+        except IndexError:
+            return ""
