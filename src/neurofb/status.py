@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -177,6 +177,10 @@ class LatencyStatus:
     filter: Number
 
 
+#: A stream that is there and has sent nothing for so long is silent, in seconds: an assumed patience.
+SILENT_S = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """The EEG stream; ``received`` and ``missing`` count samples."""
@@ -186,6 +190,8 @@ class StreamStatus:
     rate_hz: Number
     received: int
     missing: int
+    #: What to do if it sends nothing, by language; empty where the program that sends is not known.
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,14 @@ class LslSource:
                 f"the stream {info.describe()} has no rate; choose an EEG stream, or give --device"
             )
         inlet = NumericInlet(info, handle)
-        self._connection = LslConnection(inlet, eeg, rate_hz, profile, keep_raw=self._keep_raw)
+        self._connection = LslConnection(
+            inlet,
+            eeg,
+            rate_hz,
+            profile,
+            keep_raw=self._keep_raw,
+            start_hint="" if self.sender is None else self.sender.start_hint(),
+        )
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
@@ -201,12 +208,14 @@ class LslConnection:
         profile: DeviceProfile | None,
         *,
         keep_raw: bool,
+        start_hint: str = "",
     ) -> None:
         info = self.info = self.first_info = inlet.info
         self.eeg = eeg
         self.builder = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
         self._arrivals = ArrivalTiming(rate_hz)
-        self._health = StreamHealth(info.name, rate_hz, burst_s(profile, info))
+        self._health = StreamHealth(info.name, rate_hz, burst_s(profile, info), start_hint)
+        self._rails_uv = None if profile is None else profile.rails_uv
         self._check = self._new_check()
         self._adaptation, self._value_limits = Adaptation(), ValueLimits(eeg)
         self._keep_raw = keep_raw
@@ -250,7 +259,10 @@ class LslConnection:
 
     def _new_check(self) -> MagnitudeCheck:
         return MagnitudeCheck(
-            self.builder.indexer.clock.nominal_hz, float(self.eeg.scale_uv[0]), self.eeg.unit_from
+            self.builder.indexer.clock.nominal_hz,
+            float(self.eeg.scale_uv[0]),
+            self.eeg.unit_from,
+            self._rails_uv,
         )
 
     def pull(self, timeout_s: float = 0.0) -> Batch:

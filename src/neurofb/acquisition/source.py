@@ -13,10 +13,10 @@ from neurofb.devices.columns import EegColumns
 from neurofb.events import Event
 from neurofb.lsl.matching import StreamInfo
 
-#: ``waiting`` before the first sample, ``flowing``, ``stale`` when samples are overdue, ``lost`` when they
-#: stay away; a source comes back to ``flowing`` by itself when samples do. ``changed``: the stream is there again under
-#: a description that does not fit, and is not read.
-SourceState = Literal["waiting", "flowing", "stale", "lost", "changed"]
+#: ``waiting`` before the first sample, ``silent`` when none has come for seconds, ``flowing``, ``stale`` when samples
+#: are overdue, ``lost`` when they stay away; a source comes back to ``flowing`` by itself when samples do. ``changed``:
+#: the stream is there again under a description that does not fit, and is not read.
+SourceState = Literal["waiting", "silent", "flowing", "stale", "lost", "changed"]
 #: States in which nothing comes that could be used.
 AWAY: tuple[SourceState, ...] = ("lost", "changed")
 

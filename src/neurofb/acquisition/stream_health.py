@@ -1,4 +1,4 @@
-"""The health of a stream: whether samples come (waiting, flowing, stale or lost), and whether their magnitude is EEG's.
+"""The health of a stream: whether samples come (waiting, silent, flowing, stale or lost), and whether they can be EEG.
 
 In: the time, and whether samples came; the first seconds in µV. Out: the state, an event at each change, and one if the
 values cannot be EEG in µV. Kept: when samples came last, how long the stream is usually silent between its bursts, and
@@ -12,10 +12,13 @@ import numpy as np
 from neurofb.acquisition.source import SourceState
 from neurofb.chunk import FloatArray
 from neurofb.events import Event
+from neurofb.format import clean
+from neurofb.status import SILENT_S
 
 LOST_S = 2.0
-#: A stream that is there and sends nothing is an event after this time.
-SILENT_S = 5.0
+NO_HINT = "look whether the device is connected and its program is streaming"
+#: A stall that a person is told, and that is recorded, lasts so many of the stream's usual bursts, and so long.
+BURSTS_TOLD, LEAST_TOLD_S = 3.0, 0.25
 #: Silences up to this length are taken for the stream's way of sending and remembered, fading slowly.
 USUAL_S = 0.5
 FADING = 0.999
@@ -38,21 +41,28 @@ class StreamHealth:
         Nominal rate.
     burst_s : float
         How long the samples last that are sent at once, if known.
+    hint : str
+        What to do where the stream is there and sends nothing.
     """
 
-    def __init__(self, name: str, rate_hz: float, burst_s: float = 0.0) -> None:
-        self.name = name
+    def __init__(self, name: str, rate_hz: float, burst_s: float = 0.0, hint: str = "") -> None:
+        self.name, self._hint = name, hint or NO_HINT
         self.state: SourceState = "waiting"
         self._periods_s = 3.0 / rate_hz
         self._burst_s = burst_s
         self._usual_s = burst_s
         self._since_s: float | None = None
-        self._silence_logged = False
+        self._is_told = False
 
     @property
     def stale_after_s(self) -> float:
         """Silence in seconds after which the stream is stale: 3 sample periods and a burst."""
         return min(self._periods_s + self._usual_s, LOST_S)
+
+    @property
+    def told_after_s(self) -> float:
+        """Silence in seconds that is an event: beyond the stream's own pattern, and never one that is lost already."""
+        return min(max(LEAST_TOLD_S, BURSTS_TOLD * (self._periods_s + self._usual_s)), LOST_S)
 
     def opened(self, now_s: float) -> None:
         """Record that the stream was opened: silence counts from here."""
@@ -63,11 +73,10 @@ class StreamHealth:
         silent_s = now_s - self._since_s if self._since_s is not None else 0.0
         before, self.state = self.state, "flowing"
         self._since_s = now_s
-        if before == "waiting":
-            return []
-        if silent_s < USUAL_S:
+        was_told, self._is_told = self._is_told, False
+        if before not in ("waiting", "silent") and silent_s < USUAL_S:
             self._usual_s = max(self._burst_s, silent_s, FADING * self._usual_s)
-        if before == "flowing":
+        if not was_told:
             return []
         return [
             Event(
@@ -84,20 +93,19 @@ class StreamHealth:
         if self._since_s is None:
             return []
         silent_s = now_s - self._since_s
-        if self.state == "waiting":
-            if silent_s < SILENT_S or self._silence_logged:
+        if self.state in ("waiting", "silent"):
+            if silent_s < SILENT_S or self.state == "silent":
                 return []
-            self._silence_logged = True
-            message = (
-                f"the stream {self.name!r} is there but has sent nothing for {silent_s:.1f} s; "
-                "look whether the device is connected and its program is streaming"
-            )
+            self.state, self._is_told = "silent", True
+            message = f"connected to {clean(self.name)!r}, no sample in {SILENT_S:g} s: {self._hint}"
             return [Event("silent", now_s, message, None, {"silent_s": silent_s})]
         if silent_s > LOST_S and self.state != "lost":
-            self.state = "lost"
+            self.state, self._is_told = "lost", True
             return [self._event("lost", now_s, silent_s, index)]
         if silent_s > self.stale_after_s and self.state == "flowing":
             self.state = "stale"
+        if silent_s > self.told_after_s and self.state == "stale" and not self._is_told:
+            self._is_told = True
             return [self._event("stale", now_s, silent_s, index)]
         return []
 
@@ -105,7 +113,7 @@ class StreamHealth:
         """Record that the outlet is gone: the stream is lost at once."""
         if self.state == "lost":
             return []
-        self.state = "lost"
+        self.state, self._is_told = "lost", True
         silent_s = now_s - self._since_s if self._since_s is not None else 0.0
         message = f"the outlet of {self.name!r} is gone; it is looked for, and samples go on when it is back"
         return [Event("lost", now_s, message, index, {"silent_s": silent_s, "outlet_gone": True})]
@@ -125,9 +133,18 @@ class MagnitudeCheck:
         µV per unit of the stream.
     unit_from : str
         Where the unit is known from, for the message.
+    rails_uv : tuple of float, optional
+        Lowest and highest value that the program can send.
     """
 
-    def __init__(self, rate_hz: float, scale_uv: float, unit_from: str) -> None:
+    def __init__(
+        self,
+        rate_hz: float,
+        scale_uv: float,
+        unit_from: str,
+        rails_uv: tuple[float, float] | None = None,
+    ) -> None:
+        self._rails_uv = rails_uv
         self._n = max(8, round(CHECK_S * rate_hz))
         self._scale_uv = scale_uv
         self._unit_from = unit_from
@@ -159,7 +176,10 @@ class MagnitudeCheck:
         if not moving.any():
             return []
         with np.errstate(over="ignore"):
-            deviation_uv = float(np.median(seen[:, moving].std(axis=0)))
+            rails = self._check_rails(seen[:, moving], time_s)
+        if rails:
+            return rails
+        deviation_uv = float(np.median(seen[:, moving].std(axis=0)))
         if LEAST_UV <= deviation_uv <= MOST_UV:
             return []
         raw = deviation_uv / self._scale_uv
@@ -172,5 +192,24 @@ class MagnitudeCheck:
                 f"as {_UNITS[likely]} they would deviate by {raw * likely:.3g} µV. Check the unit, and give it "
                 "with --unit if it is wrong",
                 details={"deviation_uv": deviation_uv, "likely_unit": _UNITS[likely]},
+            )
+        ]
+
+    def _check_rails(self, seen: FloatArray, time_s: float) -> list[Event]:
+        """Return the event if most channels rest beyond the rails: then another program sends, or another unit."""
+        if self._rails_uv is None:
+            return []
+        low_uv, high_uv = self._rails_uv
+        levels_uv = np.median(seen, axis=0)
+        level_uv = float(np.median(levels_uv))
+        if ((levels_uv >= low_uv) & (levels_uv <= high_uv)).mean() > 0.5:
+            return []
+        return [
+            Event(
+                "rails",
+                time_s,
+                f"the values lie around {level_uv:.4g} µV, beyond {low_uv:g} to {high_uv:g} µV, which the program that "
+                "is assumed can send; these rails are not used. Look at the unit (--unit) and the program (--program)",
+                details={"level_uv": level_uv, "rails_uv": [low_uv, high_uv]},
             )
         ]

@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from neurofb.commands.options import (
 from neurofb.commands.screen_processes import KINDS, Windows
 from neurofb.commands.terminal import EventLines, Keys, Picture, has_person
 from neurofb.errors import NeurofbError, WrongInput
+from neurofb.events import Told
 from neurofb.format import NOTICE
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 #: Where a simulated session on a manual clock begins: any reading does, and the same one gives the same session.
 FAST_START_S = 1000.0
 SWITCH_S = 0.0005
+EVENTS_DRAWN = 4
 #: As ``nice`` counts: below 0 is before others.
 PRIORITY = -10
 
@@ -283,6 +286,8 @@ class _Shown:
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
         self._picture: Picture | None = None
         self._lines = EventLines()
+        #: The newest events that a person must know, for the picture.
+        self._told, self._events = Told(), deque[str](maxlen=EVENTS_DRAWN)
         self._keys: Keys | None = None
         self._windows: Windows | None = None
         self._pairing: PairingDesk | None = None
@@ -368,13 +373,17 @@ class _Shown:
             self._keys.site = None if status.probe is None else status.probe.site
             typed = self._keys.typed
         if self._picture is not None:
-            self._picture.show(status, typed, self._said)
+            self._picture.show(status, typed, self._said, tuple(self._events))
 
     def print_event(self, event: Any) -> None:
-        """Print an event, where there is no picture; times count from the start of the timeline."""
+        """Print an event, or keep it for the picture; times count from the start of the timeline."""
         if event.kind == "state" and event.details["before"] == "preparing":
             self._start_s = event.time_s
-        if not self._is_picture and not self._options.as_json:
+        if self._is_picture:
+            words = self._told.words(event)
+            if words is not None:
+                self._events.append(f"{event.time_s - self._start_s:.0f} s  {words}")
+        elif not self._options.as_json:
             self._lines.print(event, self._start_s)
 
 

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurofb.events import Event
+from neurofb.events import Event, Told
 from neurofb.format import clean
 from neurofb.messages import Command
 
@@ -42,50 +42,6 @@ _PLAIN: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "m": ("mark", "operator", {"text": "marked by key"}),
     "q": ("end", "operator", {}),
 }
-#: Events that a person who reads lines wants to see.
-TOLD = (
-    "phase",
-    "probe_move",
-    "probe_placed",
-    "heat_fired",
-    "heat_aborted",
-    "heat_fault",
-    "heat_refused",
-    "heat_left_out",
-    "prompt_left_out",
-    "heat_rule_lower",
-    "heat_rule_end_block",
-    "heat_lowered",
-    "heat_unwatched",
-    "view_alive",
-    "view_lost",
-    "rating",
-    "fitted",
-    "block",
-    "baseline_extended",
-    "calibrated_heat",
-    "stale",
-    "lost",
-    "resumed",
-    "reopened",
-    "reordered",
-    "converted",
-    "changed",
-    "other_source",
-    "no_value",
-    "second_sender",
-    "several",
-    "rating_again",
-    "channel_left",
-    "channel_back",
-    "command",
-    "refused",
-    "paused",
-    "note",
-    "stop",
-    "end",
-    "error",
-)
 #: So many lines wait at most for a terminal that stands still.
 MOST_LINES = 10_000
 
@@ -111,12 +67,14 @@ class Picture:
         self._thread = threading.Thread(target=self._write, name="neurofb-picture", daemon=True)
         self._thread.start()
 
-    def show(self, status: SessionStatus, typed: str = "", said: str = "") -> None:
-        """Draw this next, with the rating that is being typed and what was said about pairing; never waits."""
+    def show(
+        self, status: SessionStatus, typed: str = "", said: str = "", events: Sequence[str] = ()
+    ) -> None:
+        """Draw this next, with the rating that is being typed, what was said about pairing, and events; never waits."""
         with contextlib.suppress(queue.Empty):
             self._newest.get_nowait()
         with contextlib.suppress(queue.Full):
-            self._newest.put_nowait(f"{json.dumps([typed, said])}\t{status.to_json()}\n")
+            self._newest.put_nowait(f"{json.dumps([typed, said, *events])}\t{status.to_json()}\n")
 
     def _write(self) -> None:
         assert self._process.stdin is not None
@@ -322,10 +280,11 @@ class EventLines:
             self._waiting.put_nowait((event, start_s))
 
     def _print(self) -> None:
+        told = Told()
         while (line := self._waiting.get()) is not None:
             # A line that fails is no reason to lose the next: a pipe may be gone, the record has it all.
             with contextlib.suppress(OSError, ValueError):
-                print_event(*line)
+                print_event(*line, told)
 
     def close(self) -> None:
         """Print what waits, for two seconds at most."""
@@ -336,12 +295,8 @@ class EventLines:
             self._thread = None
 
 
-def print_event(event: Event, start_s: float) -> None:
-    """Print an event as a line, if a person wants to see it."""
-    if event.kind in TOLD or _is_pause(event):
-        click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {clean(event.message)}")
-
-
-def _is_pause(event: Event) -> bool:
-    """Return whether a pause begins or ends: somebody who reads lines must know why nothing goes on."""
-    return event.kind == "state" and "paused" in (event.details["before"], event.details["after"])
+def print_event(event: Event, start_s: float, told: Told | None = None) -> None:
+    """Print an event as a line, if a person must know of it."""
+    words = (told or Told()).words(event)
+    if words is not None:
+        click.echo(f"{event.time_s - start_s:8.1f} s  {event.kind:14} {clean(words)}")

@@ -11,7 +11,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -33,8 +33,8 @@ _STYLES: Mapping[Tone, str] = {"good": "green", "attention": "yellow", "bad": "b
 _BAR = 30
 
 
-def draw(status: SessionStatus, typed: str = "", said: str = "") -> Panel:
-    """Return the picture of a status, of the rating that is being typed, and of what was said about pairing."""
+def draw(status: SessionStatus, typed: str = "", said: str = "", events: Sequence[str] = ()) -> Panel:
+    """Return the picture of a status, of the rating that is being typed, what was said about pairing, and events."""
     view = operator_view(Snapshot(0.0, status, 0.0, is_verified=True), Wording("en"), uid=status.session)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right", min_width=9)
@@ -43,6 +43,8 @@ def draw(status: SessionStatus, typed: str = "", said: str = "") -> Panel:
         rows.add_row(name, content)
     if said:
         rows.add_row("pairing", Text(clean(said), style="bold"))
+    for i, each in enumerate(events):
+        rows.add_row("" if i else "events", Text(clean(each)))
     keys = Text(_keys(view, status), style="dim")
     return Panel(Group(rows, Text(""), keys), title=Text(view.title), title_align="left")
 
@@ -107,8 +109,8 @@ def main(lines: TextIO = sys.stdin) -> None:
         for line in lines:
             words, _, document = line.partition("\t")
             with contextlib.suppress(WrongInput, ValueError):
-                typed, said = map(str, json.loads(words))
-                live.update(draw(SessionStatus.from_json(document), typed, said), refresh=True)
+                typed, said, *events = map(str, json.loads(words))
+                live.update(draw(SessionStatus.from_json(document), typed, said, events), refresh=True)
 
 
 if __name__ == "__main__":

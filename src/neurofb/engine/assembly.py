@@ -422,6 +422,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
         source.stream_info.name,
         folder.recording,
         plan.protocol.heat.budget if plan.protocol.heat else 1.0,
+        {} if plan.sender is None else plan.sender.hints,
     )
 
 

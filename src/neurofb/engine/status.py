@@ -7,8 +7,8 @@ which is made anew every two seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,8 @@ class Heading:
     recording: Path
     #: The dose that one place on the skin may have.
     budget: float
+    #: What to do if the EEG stream sends nothing, by language.
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 class StatusBuilder:
@@ -244,6 +246,7 @@ class StatusBuilder:
             rate_hz=self._source.rate_hz,
             received=self._session_log.n_received,
             missing=self._session_log.n_missing,
+            hints=self._heading.hints,
         )
 
     def _recording(self, now_s: float) -> RecordingStatus:

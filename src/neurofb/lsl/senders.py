@@ -6,7 +6,7 @@ the device as that program sends it: rails, level, unit and layout belong to the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -53,10 +53,18 @@ class Sender:
         """Whether a program of the profile was recognised, or the profile names none to recognise."""
         return bool(self.programs) or not self.profile.programs
 
+    @property
+    def hints(self) -> Mapping[str, str]:
+        """What to do in this program if it sends nothing, by language; empty if that is not known."""
+        return (
+            {str(language): words for language, words in self.programs[0].start.items()}
+            if self.programs
+            else {}
+        )
+
     def start_hint(self, language: str = "en") -> str:
         """Return what to do in this program if it sends nothing; "" if that is not known."""
-        hints = [each.start.get("de" if language == "de" else "en", "") for each in self.programs]
-        return hints[0] if hints else ""
+        return self.hints.get(language, "")
 
     def describe(self) -> str:
         """Return who sends, and within what limits, in a sentence."""

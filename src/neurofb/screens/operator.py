@@ -153,7 +153,9 @@ class OperatorScreen(QWidget):
         self.ratings.setText("\n".join(found.ratings) or "–")
         scale = self._wording("operator.eeg_scale", uv=f"{self.eeg.scale_uv:g}", span=f"{SPAN_S:g}")
         self.eeg_title.setText(f"{self._wording('operator.eeg')}   {scale}   (Ctrl + −)")
-        self._show_events(event_lines(self._session.events(), session_start_s(snapshot.status)))
+        self._show_events(
+            event_lines(self._session.events(), session_start_s(snapshot.status), self._wording)
+        )
         self.history.show_history(self._session.history("status"))
         self.temperature.show_history(self._session.history("stimulus"))
         self._show_buttons(found)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurofb import messages
+from neurofb.events import is_told
 from neurofb.format import clean, clock, number, signed
 from neurofb.status import (
     OPERATOR,
+    SILENT_S,
     ChannelStatus,
     FeatureStatus,
     FeedbackStatus,
@@ -150,15 +152,20 @@ def probe_step(probe: ProbeStatus | None, wording: Wording) -> ProbeStep | None:
     return ProbeStep(headline, probe.site, place, tuple(filter(None, more)))
 
 
-def event_lines(events: Sequence[Mapping[str, Any]], start_s: float | None) -> list[str]:
-    """Return events in words, newest first: when in the session, and the message, never their details."""
+def event_lines(
+    events: Sequence[Mapping[str, Any]], start_s: float | None, wording: Wording | None = None
+) -> list[str]:
+    """Return the events that an operator must know, newest first: when, a word for each, and the message."""
     lines = []
-    for event in list(reversed(events))[:EVENTS_SHOWN]:
+    titles = {} if wording is None else wording.table("event")
+    told = [event for event in events if is_told(str(event.get("kind", "")), event.get("details") or {})]
+    for event in list(reversed(told))[:EVENTS_SHOWN]:
         message = str(event.get("message") or event.get("kind", ""))
         time_s = event.get("time_s")
         is_known = start_s is not None and isinstance(time_s, int | float) and abs(time_s) < 1e12
         when = clock(float(time_s or 0.0) - (start_s or 0.0)) if is_known else "–:––"
-        lines.append(f"{when}  {clean(message)}")
+        title = titles.get(str(event.get("kind", "")), "")
+        lines.append(f"{when}  {f'{title}: ' if title else ''}{clean(message)}")
     return lines
 
 
@@ -297,6 +304,10 @@ def _heat(heat: HeatStatus | None, wording: Wording) -> Line:
 
 def _stream(stream: StreamStatus, wording: Wording) -> Line:
     state = stream.state
+    if state == "silent":
+        hint = stream.hints.get(wording.language) or wording("operator.stream_hint")
+        text = wording("operator.stream_silent", name=stream.name, s=f"{SILENT_S:g}", hint=hint)
+        return Line(wording("operator.stream"), text, "bad")
     words = wording.translate("stream", state)
     text = wording(
         "operator.stream_line",

@@ -268,7 +268,7 @@ class ParticipantView:
             return self._wording("participant.second_voice")
         if messages.STATUS in snapshot.missing or status is None:
             return self._wording("participant.waiting_session")
-        if status.stream.state in ("lost", "changed", "waiting"):
+        if status.stream.state in ("lost", "changed", "waiting", "silent"):
             return self._wording("participant.waiting_eeg")
         if not status.feedback.on or status.feedback.mode != "continuous":
             return ""

@@ -17,9 +17,11 @@ from neurofb.devices import DeviceProfile, load_profile, profile_names
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import ChannelQuality, ChannelState
 from neurofb.lsl.matching import StreamInfo, StreamQuery, best_matches, xpath_text
+from neurofb.lsl.senders import Sender
 from neurofb.protocol.checks.check import RunContext, check_protocol
 from neurofb.protocol.study import name_question, pseudonym_problem
 from neurofb.spatial.montage import Montage
+from neurofb.status import SILENT_S
 from neurofb.views.contact_advice import Tone, advice, tone
 from neurofb.views.texts import Wording
 
@@ -136,12 +138,16 @@ class ContactCheck:
         self.positions: Mapping[str, str] = {}
         self.good_s = 0.0
         self.n_quarters = 0
+        #: Who sends; known once it is open.
+        self._sender: Sender | None = None
 
     def start(self) -> None:
         """Open the stream; errors are those of the source."""
         source = self._source
         source.start()
-        montage = Montage.of(self._device) if self._device is not None else Montage(source.labels)
+        self._sender = getattr(source, "sender", None)  # only streams of the network have one
+        device = self._device if self._sender is None else self._sender.profile
+        montage = Montage.of(device) if device is not None else Montage(source.labels)
         self.positions = dict(zip(montage.labels, montage.positions, strict=True))
         hop_size = HopSize.at(source.rate_hz)
         n, n_channels = hop_size.hop * hop_size.slow, len(source.labels)
@@ -183,6 +189,8 @@ class ContactCheck:
         """Return every reason why the session cannot begin; empty when it can."""
         if self._refusals:
             return list(self._refusals)
+        if self._source.state == "silent":
+            return [self._silent()]
         if self._source.state in (*AWAY, "stale") or not self.n_quarters:
             return [self._wording("setup.problem_silent")]
         bad = self._bad_places()
@@ -209,11 +217,20 @@ class ContactCheck:
 
     def status(self) -> str:
         """Return the state of the stream, in a line."""
+        if self._source.state == "silent":
+            return self._silent()
         if self._source.state in (*AWAY, "stale"):
             return self._wording("setup.changed" if self._source.state == "changed" else "setup.lost")
         if not self.n_quarters:
             return self._wording("setup.waits")
         return self._wording("setup.checking") if self.n_quarters < 4 else ""
+
+    def _silent(self) -> str:
+        """Return what to do about a stream that is there and sends nothing."""
+        hint = "" if self._sender is None else self._sender.start_hint(self._wording.language)
+        return self._wording(
+            "setup.silent", s=f"{SILENT_S:g}", hint=hint or self._wording("operator.stream_hint")
+        )
 
     def close(self) -> None:
         """Close the stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -38,6 +39,10 @@ class Wording:
     def keys(self) -> dict[str, str]:
         """Return every text by its key, ``table.name``."""
         return {f"{table}.{name}": text for table, row in self._texts.items() for name, text in row.items()}
+
+    def table(self, name: str) -> Mapping[str, str]:
+        """Return the texts of one table by their names in it."""
+        return self._texts[name]
 
     def __call__(self, key: str, **words: Any) -> str:
         """Return a text with its words filled in."""
