@@ -46,6 +46,18 @@ def test_picture_shows_open_question_and_typed_answer():
     assert "p: resume" in shown
 
 
+def test_picture_shows_newest_events_and_a_stream_that_never_sends():
+    console = Console(width=150, file=io.StringIO())
+    stream = {"state": "silent", "received": 0, "hints": {"en": "press Start Streaming in BlueMuse"}}
+    events = ("3 s  the values deviate by 2e+07 µV", "9 s  two\x1b[2J lines")
+    console.print(terminal_view.draw(status(stream=stream), "", "", *events))
+    shown = console.file.getvalue()
+    assert "events  3 s  the values deviate by 2e+07 µV" in shown
+    assert "9 s  two" in shown
+    assert "\x1b" not in shown
+    assert "Muse: connected, no sample in 5 s: press Start Streaming in BlueMuse" in shown
+
+
 def test_picture_of_incomplete_status():
     nothing = {"heat": None, "phase": None, "step": None, "timeline": [], "left_s": None, "progress": None}
     assert "no stimulator" in drawn(**nothing, latency_ms=None, feedback={"on": False, "level": None})

@@ -150,6 +150,9 @@ def test_program_is_recognised_and_decides_the_rails(
     sender = sender_of(stream, load_profile(device))
     assert sender.name == program
     assert sender.profile.rails_uv == (None if rails_uv is None else pytest.approx(rails_uv, abs=1.0))
+    if program:
+        assert sender.as_dict()["recognised_by"]
+        assert stream.source_id not in str(sender.as_dict())
     words = sender.describe()
     assert (program or "not recognised") in words
     assert ("are not known" in words) is (rails_uv is None)
@@ -235,7 +238,10 @@ def test_program_and_unit_that_are_given_win(tmp_path: Path) -> None:
     profile, stream = own(tmp_path, COUNTS), info("Other", "", ("Fz", "Cz"), rate_hz=250.0)
     assert list(eeg_columns(stream, profile, program="COUNTER").scale_uv) == [0.5, 0.5]
     assert list(eeg_columns(stream, profile, unit="volts").scale_uv) == [1e6, 1e6]
-    assert sender_of(stream, profile, "in volts").as_dict() == {"name": "in volts", "why": "as given"}
+    assert sender_of(stream, profile, "in volts").as_dict() == {
+        "name": "in volts",
+        "recognised_by": ["--program"],
+    }
     with pytest.raises(UnknownName, match=r"knows no program 'countr'; did you mean 'counter'"):
         sender_of(stream, profile, "countr")
 

@@ -1,9 +1,12 @@
 """Before a session: streams that may be EEG, contact in words, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from pretended_source import PretendedSource, facts
 
 from neurofb.devices import load_profile
+from neurofb.lsl.senders import sender_of
 from neurofb.views import setup
 from neurofb.views.setup import (
     SETTLED_S,
@@ -120,3 +123,21 @@ def test_stream_without_a_profile_is_checked_by_its_own_labels():
     assert check.may_proceed
     check.close()
     assert source.closed
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_stream_that_never_sends_says_what_to_do_in_its_program(source, language):
+    stream = replace(facts("Muse-1A2B (00:55) EEG"), source_id="BlueMuse.App")
+    source.sender = sender_of(stream, MUSE)
+    check = ContactCheck(source, MUSE, Wording(language))
+    check.start()
+    source.state = "silent"
+    hint = MUSE.program("BlueMuse").start[language]
+    words = Wording(language)("setup.silent", s="5", hint=hint)
+    assert (check.status(), check.problems()) == (words, [words])
+    assert not check.may_proceed
+    source.sender = None
+    unknown = ContactCheck(source, MUSE, Wording(language))
+    unknown.start()
+    source.state = "silent"
+    assert Wording(language)("operator.stream_hint") in unknown.status()

@@ -11,7 +11,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -33,7 +33,7 @@ _STYLES: Mapping[Tone, str] = {"good": "green", "attention": "yellow", "bad": "b
 _BAR = 30
 
 
-def draw(status: SessionStatus, typed: str = "", said: str = "", events: Sequence[str] = ()) -> Panel:
+def draw(status: SessionStatus, typed: str = "", said: str = "", *events: str) -> Panel:
     """Return the picture of a status, of the rating that is being typed, what was said about pairing, and events."""
     view = operator_view(Snapshot(0.0, status, 0.0, is_verified=True), Wording("en"), uid=status.session)
     rows = Table.grid(padding=(0, 2))
@@ -110,7 +110,7 @@ def main(lines: TextIO = sys.stdin) -> None:
             words, _, document = line.partition("\t")
             with contextlib.suppress(WrongInput, ValueError):
                 typed, said, *events = map(str, json.loads(words))
-                live.update(draw(SessionStatus.from_json(document), typed, said, events), refresh=True)
+                live.update(draw(SessionStatus.from_json(document), typed, said, *events), refresh=True)
 
 
 if __name__ == "__main__":

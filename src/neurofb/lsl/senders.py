@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: What speaks for a program, and against it. A name alone is enough, unless the stream's source_id denies it.
 NAME, SOURCE_ID, OTHER_SOURCE_ID, MAKER, OTHER_MAKER, LABELS = 2, 2, -1, 1, -1, 1
 ENOUGH = 2
+GIVEN = "as given"
 #: The manufacturer in streams of neurofb itself: simulated devices and files that are played.
 OWN = "neurofb"
 
@@ -79,8 +80,12 @@ class Sender:
         return f"sent by a program that is not recognised ({self.why}); {limits}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {"name": self.name or None, "why": self.why}
+        """Return it as JSON can hold it, without the stream's own words: they may name a device."""
+        by = [fact for fact in ("name", "source_id") if f"by its {fact}" in self.why]
+        return {
+            "name": self.name or None,
+            "recognised_by": by or (["--program"] if self.why == GIVEN else []),
+        }
 
 
 def sender_of(info: StreamInfo, profile: DeviceProfile, program: str | None = None) -> Sender:
@@ -101,7 +106,7 @@ def sender_of(info: StreamInfo, profile: DeviceProfile, program: str | None = No
     """
     if program is not None:
         named = profile.program(program)
-        return Sender(profile.sent_by(named), (named,), "as given")
+        return Sender(profile.sent_by(named), (named,), GIVEN)
     if not profile.programs:
         return Sender(profile, (), f"the profile of {profile.title} names no programs")
     if info.manufacturer == OWN:
