@@ -10,7 +10,6 @@ from typing import Any
 
 #: Kinds that nobody need be told, each with the reason. All others are told: at the terminal, on the operator's screen.
 SILENT: Mapping[str, str] = {
-    "start": "the lines before the session say it",
     "state": "the picture shows it; a pause is told",
     "step": "the parts of a trial: picture and screens show them",
     "prompt": "the question is on the participant's screen, and its answer is told",
