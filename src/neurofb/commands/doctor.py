@@ -70,7 +70,6 @@ def examine(data: Path) -> Iterator[Finding]:
         "libraries": library_findings,
         "LSL on this computer": lsl_findings,
         "LSL on the network": network_findings,
-        "EEG streams": _stream_findings,
         "clock": _lsl_clock_findings,
         "disk": lambda: disk_findings(data),
         "memory": memory_findings,
@@ -86,26 +85,6 @@ def _lsl_clock_findings() -> list[Finding]:
     from neurofb.lsl.inlet import LslClock
 
     return clock_findings(LslClock())
-
-
-def _stream_findings() -> list[Finding]:
-    """Return each EEG stream that is there, with the program that sends it; one that never sends is limited."""
-    from neurofb.commands.doctor_checks import Finding
-    from neurofb.commands.streams import STREAMS_S, find
-    from neurofb.errors import StreamMissing
-    from neurofb.lsl.senders import sender_of
-
-    try:
-        seen = [each for each in find(STREAMS_S) if each.sends is not None]
-    except StreamMissing:
-        seen = []
-    findings = []
-    for each in seen:
-        names = [sender_of(each.facts, fit.profile).name for fit in each.fits]
-        by = next(filter(None, names), "a program that is not recognised")
-        found = f"{each.facts.describe()}: sent by {by}, samples {each.samples}"
-        findings.append(Finding("EEG stream", "ok" if each.sends else "limited", found, each.hint))
-    return findings or [Finding("EEG streams", "ok", "none is sent at the moment")]
 
 
 def _needs_setting(findings: list[Finding]) -> bool:

@@ -196,21 +196,44 @@ def _listener(address: str, port: int) -> socket.socket:
 
 
 def network_findings(address: str | None = None) -> list[Finding]:
-    """Send to LSL's multicast group over the network, and listen."""
+    """Send to LSL's multicast group over the network, and listen; without an address, name the EEG streams as well."""
+    return [_multicast(address), *(stream_findings() if address is None else [])]
+
+
+def stream_findings() -> list[Finding]:
+    """Return each EEG stream that is there, with the program that sends it; one that never sends is limited."""
+    from neurofb.commands.streams import STREAMS_S, find
+    from neurofb.errors import StreamMissing
+    from neurofb.lsl.senders import sender_of
+
+    try:
+        seen = [each for each in find(STREAMS_S) if each.sends is not None]
+    except StreamMissing:
+        seen = []
+    findings = []
+    for each in seen:
+        names = [sender_of(each.facts, fit.profile).name for fit in each.fits]
+        by = next(filter(None, names), "a program that is not recognised")
+        found = f"{each.facts.describe()}: sent by {by}, samples {each.samples}"
+        findings.append(Finding("EEG stream", "ok" if each.sends else "limited", found, each.hint))
+    return findings or [Finding("EEG streams", "ok", "none is sent at the moment")]
+
+
+def _multicast(address: str | None) -> Finding:
     ours = address or _network_address()
     check = "LSL on the network"
     if ours is None:
-        return [
-            Finding(check, "limited", "no network", "streams of this computer only; a headset may be on it")
-        ]
+        return Finding(
+            check, "limited", "no network", "streams of this computer only; a headset may be on it"
+        )
     if hears_multicast(ours):
         found = f"multicast goes out and comes back on {ours}"
-        return [Finding(check, "ok", found + "; whether the network passes it on, a second computer tells")]
+        return Finding(check, "ok", found + "; whether the network passes it on, a second computer tells")
     fix = (
         "to use streams of other computers, let a firewall pass UDP 16571–16604 and the group "
         f"{LSL_GROUP}, leave a VPN, or name the computers as KnownPeers in the LSL settings"
     )
-    return [Finding(check, "limited", f"no multicast on {ours}", fix)]
+    return Finding(check, "limited", f"no multicast on {ours}", fix)
 
 
 def _network_address() -> str | None:
