@@ -185,7 +185,7 @@ def test_dose_of_a_second_is_the_line():
 
 
 @pytest.mark.parametrize(
-    "from_c, to_c, rate", [(32.0, 48.0, 8.0), (48.0, 32.0, 8.0), (-5.0, 47.0, 2.0), (47.0, -5.0, 2.0)]
+    "from_c, to_c, rate", [(44.0, 48.0, 8.0), (48.0, 44.0, 8.0), (-5.0, 47.0, 2.0), (47.0, -5.0, 2.0)]
 )
 def test_dose_of_a_ramp_is_its_integral(from_c, to_c, rate):
     times = np.linspace(0.0, abs(to_c - from_c) / rate, 20001)
