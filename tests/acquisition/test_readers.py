@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import mne
@@ -379,6 +380,71 @@ def test_openbci_lost_packets_are_gaps_of_their_length(
     np.testing.assert_array_equal(recording.samples_uv[there], whole.samples_uv[:n][there])
     assert f"{length} samples are missing in 1 gaps" in recording.notes
     assert "the last line is broken off and left out" in recording.notes
+
+
+def _reindexed(data_dir: Path, tmp_path: Path, change: Callable[[list[list[str]]], None]) -> Recording:
+    """Return the OpenBCI recording, its first 5000 lines of cells changed by ``change``."""
+    lines = (data_dir / OPENBCI).read_text("utf-8").splitlines()[:5005]
+    cells = [line.split(",") for line in lines[5:]]
+    change(cells)
+    path = tmp_path / "reindexed.txt"
+    path.write_text("\n".join([*lines[:5], *(",".join(row) for row in cells)]), encoding="utf-8")
+    return read_recording(path)
+
+
+def _wrong_in_four(cells: list[list[str]]) -> None:
+    for line, index in ((700, "9"), (1500, "200"), (1501, "77"), (3000, cells[2999][0]), (4000, "300")):
+        cells[line][0] = index
+
+
+def _began_again(cells: list[list[str]]) -> None:
+    for line in range(2000, 5000):
+        cells[line][0] = str((line - 2000) % 256)
+
+
+def _wrong_beside_a_loss(cells: list[list[str]]) -> None:
+    cells[1500][0] = "3"
+    del cells[1502:1512]
+
+
+def _lost_with_one_between(cells: list[list[str]]) -> None:
+    """More than a turn is lost, but for one sample in the middle."""
+    del cells[1641:1782], cells[1500:1640]
+
+
+@pytest.mark.parametrize("has_stamps", [True, False])
+@pytest.mark.parametrize(
+    ("change", "gaps", "note"),
+    [
+        (_wrong_in_four, [], "wrong in 4 places"),
+        (_began_again, [], "wrong in 1 places"),
+        (_wrong_beside_a_loss, [(1500, 10)], "wrong in 1 places"),
+        (_lost_with_one_between, [(1500, 140), (1641, 141)], ""),
+    ],
+)
+def test_openbci_index_is_held_against_time(
+    data_dir: Path,
+    tmp_path: Path,
+    has_stamps: bool,
+    change: Callable[[list[list[str]]], None],
+    gaps: list[tuple[int, int]],
+    note: str,
+) -> None:
+    """A wrong index loses nothing: it comes back to its course, or no time has passed.
+
+    Nothing is set on this file: the rule is arithmetic, its bound of 0.25 s is the shortest turn of any board.
+    """
+
+    def changed(cells: list[list[str]]) -> None:
+        change(cells)
+        for row in cells if not has_stamps else ():
+            row[-3] = " nan"
+
+    recording = _reindexed(data_dir, tmp_path, changed)
+    if not has_stamps and change in (_began_again, _lost_with_one_between):
+        return  # nobody can tell without the time
+    assert recording.gaps() == gaps
+    assert any(note in text for text in recording.notes if "index" in text) or not note
 
 
 @pytest.mark.parametrize(

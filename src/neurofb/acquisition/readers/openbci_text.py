@@ -4,7 +4,8 @@ In: a path. Out: a ``Recording`` that reads lines when they are asked for. Every
 is opened, so that a cell that is no number is refused with its line, and not found in the middle of a session.
 
 The index counts up to 255 (Cyton; Daisy in steps) or 199 or 200 (Ganglion) and begins again, so it shows
-losses of less than one turn; the computer's time stamps, coarse as they are, show whole turns.
+losses of less than one turn; the computer's time stamps, coarse as they are, show whole turns. An index may be wrong
+itself: one that comes back to its course at once, or that leaps while no time passes, has lost no sample.
 
 Dialects: the GUI separates by ", ", spreadsheets save by ";" or tabs, and computers set to many languages write decimal
 commas (OpenBCI_Processing#49). Headers before GUI 4.0.2 do not count the channels (OpenBCI_GUI#399).
@@ -12,8 +13,9 @@ commas (OpenBCI_Processing#49). Headers before GUI 4.0.2 do not count the channe
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +43,14 @@ _LONGEST_TURN = 256
 _LEAST_MS = 1e11
 #: A whole turn of the index lasts longer than this on any board.
 _LEAP_S = 0.25
+#: Time stamps come with bursts of samples: means over blocks of so many lines are kept, and so many blocks compared.
+_BLOCK, _BLOCKS = 32, 4
+#: The stamps are asked about losses of so many samples and more (assumed).
+_LEAST_TOLD = 8.0
+#: Jumps of the index no more than so many lines apart are looked at together: what a wrong index does, the next undoes.
+_TOGETHER = 8
+#: An index that is out of range, or the same twice, in up to this share of the lines is wrong there; else the board's.
+_FEW = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ class _Lines:
     #: Of lines that come long after the one before: their number, and how long after, in s.
     late_s: dict[int, float] = field(default_factory=dict)
     last_stamp_s: float = np.nan
+    #: Mean stamp of each whole block of lines, and the stamps of the block that is not whole yet.
+    stamps_s: list[FloatArray] = field(default_factory=list)
+    begun_s: FloatArray = field(default_factory=lambda: np.empty(0))
+    #: Lines whose index is out of range.
+    n_wrong: int = 0
     n_samples: int = 0
     n_empty: int = 0
 
@@ -294,9 +309,8 @@ def _add_counts(lines: _Lines, rows: FloatArray, layout: _Layout) -> None:
     if layout.index is None:
         lines.index = None
     if lines.index is not None:
-        index = rows[:, len(layout.eeg)]
-        fits = bool(((index >= 0) & (index < _LONGEST_TURN) & (index == np.floor(index))).all())
-        lines.index = [*lines.index, index.astype(np.uint8)] if fits else None
+        index = _counted(rows[:, len(layout.eeg)], lines)
+        lines.index = None if index is None else [*lines.index, index]
     if layout.stamp is not None:
         stamps_s = rows[:, -1]
         stamps_s = np.where(stamps_s > _LEAST_MS, stamps_s / 1000.0, stamps_s)  # old files have milliseconds
@@ -304,6 +318,22 @@ def _add_counts(lines: _Lines, rows: FloatArray, layout: _Layout) -> None:
         for place in np.flatnonzero(steps_s > _LEAP_S).tolist():
             lines.late_s[lines.n_samples + place] = float(steps_s[place])
         lines.last_stamp_s = float(stamps_s[-1])
+        begun_s = np.concatenate((lines.begun_s, stamps_s))
+        whole = len(begun_s) // _BLOCK * _BLOCK
+        lines.stamps_s.append(begun_s[:whole].reshape(-1, _BLOCK).mean(axis=1))
+        lines.begun_s = begun_s[whole:]
+
+
+def _counted(index: FloatArray, lines: _Lines) -> NDArray[np.uint8] | None:
+    """Return the sample index; a few that are out of range repeat the one before. None if it is no such index."""
+    fits = (index >= 0) & (index < _LONGEST_TURN) & (index == np.floor(index))
+    wrong = int(len(index) - fits.sum())
+    if wrong > max(1.0, _FEW * len(index)) or not fits.any():
+        return None
+    lines.n_wrong += wrong
+    before = np.maximum.accumulate(np.where(fits, np.arange(len(index)), 0))
+    before[: int(fits.argmax())] = fits.argmax()
+    return index[before].astype(np.uint8)
 
 
 def _rows(
@@ -366,23 +396,130 @@ def _breaks(lines: _Lines, rate_hz: float, notes: list[str]) -> list[Break]:
     if lines.index is None:
         notes.append("the file has no sample index of the board, so lost packets cannot be told")
         return []
-    highest = max(int(part.max()) for part in lines.index)
-    turn = 256 if highest > 200 else highest + 1
-    counts = np.zeros(turn, dtype=np.int64)
-    for _, steps in _steps(lines.index, turn):
-        counts += np.bincount(steps, minlength=turn)
-    usual = max(int(counts.argmax()), 1)
-    breaks: list[Break] = []
+    turn, usual, has_repeats = _turn(lines.index)
+    per_turn = turn // usual
+    jumps: dict[int, int] = {}
     for first, steps in _steps(lines.index, turn):
         missing = steps // usual - 1  # -1: the same index again, which is a whole turn lost or a repeat
         for line in (line for line in lines.late_s if first <= line < first + len(steps)):
             # Stamps come with a burst of samples and are off by some: only a loss of near a turn can be told.
             late = lines.late_s[line] * rate_hz - 1 - missing[line - first]
-            missing[line - first] += max(round(late / (turn // usual)), 0) * (turn // usual)
-        breaks += [
-            Break(first + place, int(missing[place])) for place in np.flatnonzero(missing > 0).tolist()
-        ]
+            missing[line - first] += max(round(late / per_turn), 0) * per_turn
+        places = np.flatnonzero(missing > 0 if has_repeats else missing).tolist()
+        jumps.update((first + place, int(missing[place])) for place in places)
+    breaks, n_wrong = _held_against_time(jumps, lines, per_turn, rate_hz)
+    if n_wrong or lines.n_wrong:
+        notes.append(
+            f"the sample index is wrong in {max(n_wrong, lines.n_wrong)} places, where no sample is missing by its "
+            "course or the time stamps"
+        )
     return breaks
+
+
+def _held_against_time(
+    jumps: Mapping[int, int], lines: _Lines, per_turn: int, rate_hz: float
+) -> tuple[list[Break], int]:
+    """Return where samples are missing after all, and in how many places the index is wrong."""
+    clock = _Clock(np.concatenate([np.empty(0), *lines.stamps_s]), rate_hz)
+    least_told, groups = clock.least_told, _grouped(jumps)
+    borders = [-1, *(line for group in groups for line in (group[0], group[-1])), lines.n_samples]
+    breaks: list[Break] = []
+    n_wrong = 0
+    for i, group in enumerate(groups):
+        late = clock.late(group[0], group[-1], borders[2 * i], borders[2 * i + 3])
+        claimed = {line: jumps[line] for line in group}
+        lost = _lost(claimed, late, per_turn, least_told)
+        n_wrong += lost != {line: n for line, n in claimed.items() if n > 0}
+        breaks += [Break(line, n) for line, n in lost.items()]
+    return breaks, n_wrong
+
+
+def _turn(index: list[NDArray[np.uint8]]) -> tuple[int, int, bool]:
+    """Return how many numbers the index has, its usual step, and whether samples share one, as boards may do."""
+    seen = np.sum([np.bincount(part, minlength=_LONGEST_TURN) for part in index], axis=0)
+    highest = int(np.flatnonzero(seen >= 0.1 * np.median(seen[seen > 0])).max())  # a wrong one is seldom seen
+    turn = _LONGEST_TURN if highest > 200 else highest + 1
+    counts = np.zeros(_LONGEST_TURN, dtype=np.int64)
+    for _, steps in _steps(index, turn):
+        counts += np.bincount(steps, minlength=_LONGEST_TURN)
+    usual = max(int(counts.argmax()), 1)
+    return turn, usual, bool(counts[:usual].sum() > _FEW * counts.sum())
+
+
+def _grouped(jumps: Mapping[int, int]) -> list[list[int]]:
+    """Return the lines at which the index jumps, those that are near each other together."""
+    groups: list[list[int]] = []
+    for line in sorted(jumps):
+        if groups and line - groups[-1][-1] <= _TOGETHER:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _lost(jumps: Mapping[int, int], late: float | None, per_turn: int, least_told: float) -> dict[int, int]:
+    """Return how many samples are lost before which line.
+
+    Parameters
+    ----------
+    jumps : mapping of int to int
+        Lines near each other, and how many samples their index leaps over; -1 for the same index again.
+    late : float, optional
+        How many samples fit into the time that passed in these lines, beyond those that came; None if unknown.
+    per_turn : int
+        Samples in a turn of the index.
+    least_told : float
+        Only losses of this many samples show in the stamps.
+    """
+    claimed = sum(jumps.values())
+    course = claimed % per_turn
+    lost = claimed
+    if (
+        claimed >= per_turn and len(jumps) > 1
+    ):  # a wrong index and the way back to the course make whole turns
+        lost = course + (0 if late is None else max(round((late - course) / per_turn), 0) * per_turn)
+    if late is not None and lost >= least_told and late < lost / 2:
+        lost = 0
+    single = {line: n for line, n in jumps.items() if n > 0}
+    if lost == sum(single.values()):
+        return single
+    return {min(jumps): lost} if lost > 0 else {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Clock:
+    """What the computer's stamps say, by their means over blocks of lines."""
+
+    stamps_s: FloatArray
+    rate_hz: float
+
+    @property
+    def least_told(self) -> float:
+        """The least number of lost samples that shows in the stamps: its half is six times their noise."""
+        if len(self.stamps_s) < 4 * _BLOCKS:
+            return math.inf
+        sums_s = np.cumsum(np.append(0.0, self.stamps_s))
+        means_s = (sums_s[_BLOCKS:] - sums_s[:-_BLOCKS]) / _BLOCKS
+        steps = (means_s[_BLOCKS:] - means_s[:-_BLOCKS]) * self.rate_hz - _BLOCKS * _BLOCK
+        noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+        return max(_LEAST_TOLD, 12 * noise) if np.isfinite(noise) else math.inf
+
+    def late(self, first: int, last: int, after: int, before: int) -> float | None:
+        """Return how many samples fit into the time between the lines around ``first`` to ``last``, beyond theirs.
+
+        Only lines behind ``after`` and before ``before`` are compared; None if there is no whole block of them.
+        """
+        start, end = max(-(-after // _BLOCK), first // _BLOCK - _BLOCKS, 0), first // _BLOCK
+        start_2, end_2 = (
+            -(-last // _BLOCK),
+            min(before // _BLOCK, -(-last // _BLOCK) + _BLOCKS, len(self.stamps_s)),
+        )
+        if end <= start or end_2 <= start_2:
+            return None
+        passed_s = self.stamps_s[start_2:end_2].mean() - self.stamps_s[start:end].mean()
+        lines = ((start_2 + end_2) - (start + end)) / 2 * _BLOCK
+        late = float(passed_s * self.rate_hz - lines)
+        return late if np.isfinite(late) else None
 
 
 def _steps(index: list[NDArray[np.uint8]], turn: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
