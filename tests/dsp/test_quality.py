@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurofb.acquisition.readers.open import read_recording
 from neurofb.devices import QualityLimits, load_profile
 from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import OK, ChannelQuality, ChannelState, Converter, Membership
+from neurofb.dsp.rules import CURRENT, FIRST
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.simulation.head import Head, HeadSettings
 
+OPENBCI = "openbci_gui_samples/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"
 RATE_HZ = 250.0
 QUARTER = 56
 LIMITS = QualityLimits(flat_uv=0.2, noisy_uv=100.0, max_dc_uv=2000.0, line_uv=20.0, source="for the tests")
@@ -31,8 +34,8 @@ def mains(n, uv, hz=50.0):
     return uv * np.sin(2 * np.pi * hz * np.arange(n) / RATE_HZ)
 
 
-def states_of(x, converter=None, line_hz=None):
-    quality = ChannelQuality(x.shape[1], RATE_HZ, QUARTER, LIMITS, converter, line_hz)
+def states_of(x, converter=None, line_hz=None, rules=CURRENT):
+    quality = ChannelQuality(x.shape[1], RATE_HZ, QUARTER, LIMITS, converter, line_hz, rules)
     for start in range(0, len(x) - QUARTER + 1, QUARTER):
         quality.process(x[start : start + QUARTER])
     return quality.states
@@ -112,8 +115,68 @@ def test_mains_shared_by_all_channels_are_tolerated():
     x = eeg() + mains(int(3 * RATE_HZ) + 1, 200.0)[:, None]
     for state in states_of(x):
         assert state == ChannelState("line noise", state.why, tolerable=True)
-        assert "as all channels" in state.why
+        assert "with EEG below them" in state.why
         assert not state.bad
+
+
+def line_noise(n, uv):
+    """60 Hz that swells and wanes, with harmonics of a third and a fifth of it, one of them folded by the rate."""
+    swell = 1 + 0.2 * np.sin(2 * np.pi * 0.7 * np.arange(n) / RATE_HZ)
+    return swell * (mains(n, uv, 60.02) + mains(n, uv / 3, 120.04) + mains(n, uv / 5, 180.06))
+
+
+def open_wires(x):
+    """Mains of a millivolt, and noise instead of EEG."""
+    rng = np.random.default_rng(1)
+    x += 1500 * mains(len(x), 1.0, 60.0)[:, None] + 400 * rng.standard_normal(x.shape)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        open_wires,
+        lambda x: np.clip(x * 1e6, -4000, 4000, out=x),
+        lambda x: x.fill(0.0),
+        lambda x: np.add(x / 50, mains(len(x), 90, 60.0)[:, None], out=x),
+    ],
+    ids=["open", "railed", "off", "shorted"],
+)
+@pytest.mark.parametrize("n_others", [0, 1, 7])
+@pytest.mark.parametrize("level", [460.0, 810.0])
+def test_good_electrode_among_unconnected_ones_is_used(others, n_others, level):
+    x = eeg(n_channels=1 + n_others)
+    x[:, 0] += line_noise(len(x), level)
+    others(x[:, 1:])
+    rails = Converter(rails_uv=(-4000.0, 4000.0)) if n_others and np.abs(x[:, 1:]).max() == 4000.0 else None
+    states = states_of(x, rails)
+    assert states[0] == ChannelState("line noise", states[0].why, tolerable=True)
+    assert all(state.bad for state in states[1:]) or others.__name__ != "open_wires"
+    assert states_of(x, rails, rules=FIRST)[0].bad
+
+
+def test_badly_worn_headset_is_not_tolerated_for_mains_that_all_have():
+    """Mains of 355 to 595 µV on every channel, and below them what is no EEG."""
+    x = (
+        eeg()
+        + np.array([355.0, 420.0, 500.0, 595.0]) / 400 * line_noise(int(3 * RATE_HZ) + 1, 400.0)[:, None]
+    )
+    assert not any(state.bad for state in states_of(x))
+    x += 250 * eeg(seed=3) / 15
+    assert all(state.bad and state.state == "noisy" for state in states_of(x))
+
+
+def test_cyton_with_mains_of_450_uv_is_used_at_every_electrode(data_dir):
+    """Judged on a recording that no limit was set on; each electrode alone as well, as if no other was connected."""
+    x = read_recording(data_dir / OPENBCI).samples_uv[28 * 250 : 40 * 250]
+    limits = load_profile("openbci-cyton").quality.model_copy(update={"max_dc_uv": 1e5})
+    for channels in (list(range(8)), [0], [1], [6]):
+        quality = ChannelQuality(len(channels), RATE_HZ, QUARTER, limits)
+        seen = [quality.process(x[at : at + QUARTER, channels]) for at in range(0, len(x) - QUARTER, QUARTER)]
+        bad = np.mean([state.bad for states in seen[4:] for state in states])
+        assert bad < 0.02
+        first = ChannelQuality(len(channels), RATE_HZ, QUARTER, limits, rules=FIRST)
+        seen = [first.process(x[at : at + QUARTER, channels]) for at in range(0, len(x) - QUARTER, QUARTER)]
+        assert np.mean([state.bad for states in seen[4:] for state in states]) > 0.5 or len(channels) > 1
 
 
 def test_mains_are_detected_at_declared_frequency_only():

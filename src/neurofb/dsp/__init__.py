@@ -11,6 +11,7 @@ The files in the order in which samples pass them (`neurofb.spatial` makes regio
     hop_size      where the stream is cut                (about 32 ms, and quarters of a second, by sample index)
     quality       samples → ok, noisy, flat, railed …    (each channel, with the reason)
     artifacts     samples → blink, muscle, jump          (limits from the participant's own baseline)
+    rules         by which of them an old recording is judged
 
 Every stage is a plain object: settings in the constructor, ``process(samples)`` for each chunk. Results do not
 depend on how samples are chunked, to the last bit; no stage writes its input or reads a clock.

@@ -3,6 +3,9 @@
 In: samples ``(n_samples, n_channels)`` in µV as recorded (before any filter or reference), in quarters of a second cut
 by sample index. Out: a state and a reason for each channel. Kept between quarters: the measures of the last second.
 
+Contact is judged by what is left in the bands that are used: mains and their harmonics are fitted and taken out, and a
+channel with much of both is compared with those that measure something. Where none other does, what is left decides.
+
 A Riemannian distance of the covariance (pyriemann's potato) was considered and left out: at 4 channels it says what
 these measures say, but not which channel or why, and on a bad channel it closes the gate for all of them.
 """
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from neurofb import _kernels
 from neurofb.chunk import FloatArray
 from neurofb.devices import QualityLimits
+from neurofb.dsp import rules as rules_
 from neurofb.dsp.checks import count, positive
 
 State = Literal["ok", "noisy", "flat", "railed", "line noise", "detached", "missing"]
@@ -32,6 +36,8 @@ DETACHED_LINE = 5.0
 OWN_LINE = 3.0
 #: A converter sends nothing beyond its rails: where this part of a channel's quarter is, they are another program's.
 BEYOND_RAILS = 0.25
+#: Harmonics of the mains that are taken out, where they, or what they are folded to, lie above the bands that are used.
+HARMONICS, USED_BELOW_HZ = 3, 45.0
 #: A quarter with this many samples at a rail, or at its own extreme where rails are unknown, is cut off.
 RAILED_SAMPLES = 3
 
@@ -83,6 +89,8 @@ class ChannelQuality:
     converter : Converter
     line_hz : float, optional
         Frequency of the mains; left out: 50 and 60 Hz, whichever is stronger.
+    rules : int
+        See `neurofb.dsp.rules`.
     """
 
     def __init__(
@@ -93,11 +101,14 @@ class ChannelQuality:
         limits: QualityLimits,
         converter: Converter | None = None,
         line_hz: float | None = None,
+        rules: int = rules_.CURRENT,
     ) -> None:
         self._n_channels, self._n_samples = count(n_channels, "n_channels"), count(n_samples, "n_samples")
         self._limits, self._converter = limits, converter or Converter()
         mains = [hz for hz in ((50.0, 60.0) if line_hz is None else (line_hz,)) if hz < rate_hz / 2 - 4]
         self._line = _line_weights(mains, positive(rate_hz, "rate_hz"), self._n_samples)
+        self._first_rules = rules == rules_.FIRST
+        self._level_and_mains = _mains_space(mains, rate_hz, self._n_samples)
         self._measures = np.full((QUARTERS, len(_MEASURES), self._n_channels), np.nan)
         self._fine = [True] * QUARTERS
         self._rails_uv = self._converter.rails_uv
@@ -124,7 +135,7 @@ class ChannelQuality:
         return self._states
 
     def _measure(self, x: FloatArray, out: FloatArray) -> None:
-        """Write a quarter's deviation, line amplitude, level, samples at a rail and share of missing ones."""
+        """Write a quarter's deviation, line amplitude, level, samples at a rail, share of missing ones, and rest."""
         n = len(x)
         missing, out[4] = None, 0.0
         level = np.add.reduce(x, axis=0) / n
@@ -140,8 +151,9 @@ class ChannelQuality:
         out[1] = self._line_uv(around)
         out[2] = level
         out[3] = self._at_rails(x, missing)
+        out[5] = out[0] if self._first_rules else self._rest_uv(around)
         if missing is not None:
-            out[:3, out[4] == 1.0] = np.nan
+            out[:3, out[4] == 1.0] = out[5, out[4] == 1.0] = np.nan
 
     def _is_fine(self, measures: FloatArray) -> bool:
         """Return whether no channel breaks any limit in this quarter: a fast check of all channels at once."""
@@ -168,6 +180,14 @@ class ChannelQuality:
         squared = parts[:, 0::2] ** 2 + parts[:, 1::2] ** 2
         amplitude: FloatArray = np.sqrt(np.maximum.reduce(squared, axis=1))
         return amplitude
+
+    def _rest_uv(self, around: FloatArray) -> FloatArray:
+        """Return the deviation (SD, µV) of what mains and their harmonics leave of a quarter."""
+        fitted = self._level_and_mains
+        with np.errstate(over="ignore", invalid="ignore"):
+            left = around - fitted @ (fitted.T @ around)
+            rest: FloatArray = np.sqrt(np.add.reduce(left * left, axis=0) / len(left))
+        return rest
 
     def _at_rails(self, x: FloatArray, missing: NDArray[np.bool_] | None) -> FloatArray:
         if self._rails_uv is not None and not self._converter.judges_level:
@@ -212,7 +232,7 @@ class ChannelQuality:
 
     def _suspects(self) -> NDArray[np.bool_]:
         """Return which channels break any limit; only these need a check one by one."""
-        deviation, line, level, rails, share = _last_second(self._measures)
+        deviation, line, level, rails, share, _ = _last_second(self._measures)
         limits = self._limits
         wrong: NDArray[np.bool_] = (
             (deviation[1] < limits.flat_uv) | (deviation[0] > limits.noisy_uv) | (line > limits.line_uv)
@@ -223,9 +243,11 @@ class ChannelQuality:
 
     def _state_of(self, channel: int) -> ChannelState:
         """Return the state of one channel, the first that applies: each explains those below it."""
-        deviation, line, level, rails, share = (each[..., channel] for each in _last_second(self._measures))
+        second = _last_second(self._measures)
+        deviation, line, level, rails, share, rest_uv = (each[..., channel] for each in second)
         limits, off_uv = self._limits, abs(float(level) - self._converter.dc_level_uv)
-        rest_uv = float(np.sqrt(max(float(deviation[0]) ** 2 - float(line) ** 2 / 2, 0.0)))
+        if self._first_rules:
+            rest_uv = np.sqrt(max(float(deviation[0]) ** 2 - float(line) ** 2 / 2, 0.0))
         if share >= 0.5:
             return ChannelState("missing", f"{100 * share:.0f} % of the last second did not come")
         if rails >= RAILED_SAMPLES:
@@ -234,24 +256,39 @@ class ChannelQuality:
             return ChannelState("detached", f"its level is {off_uv:.0f} µV off, limit {self._most_off_uv:g}")
         if deviation[1] < limits.flat_uv:
             return ChannelState("flat", f"deviation {deviation[1]:.3g} µV, limit {limits.flat_uv:g}")
-        own = self._n_channels < 3 or line > OWN_LINE * np.median(_last_second(self._measures)[1])
+        own = self._is_own(channel, second)
         if own and line > DETACHED_LINE * limits.line_uv:
             return ChannelState("detached", f"{line:.0f} µV of mains: it touches nothing")
         if rest_uv > limits.noisy_uv:
             return ChannelState("noisy", f"deviation {rest_uv:.0f} µV, limit {limits.noisy_uv:g}")
         if line > limits.line_uv:
-            where = "" if own else ", as all channels"
+            below = ", as all channels" if self._first_rules else ", with EEG below them"
+            where = "" if own else below
             return ChannelState(
                 "line noise", f"{line:.0f} µV of mains{where}, limit {limits.line_uv:g}", not own
             )
         return OK
 
+    def _is_own(self, channel: int, second: _Second) -> bool:
+        """Return whether a channel's mains are its own, by the others that measure something."""
+        deviation, line, level, rails, share, rest = second
+        if self._first_rules:
+            return bool(self._n_channels < 3 or line[channel] > OWN_LINE * np.median(line))
+        limits = self._limits
+        measuring = (share < 0.5) & (rails < RAILED_SAMPLES) & (deviation[1] >= limits.flat_uv)
+        # An open wire has noise instead of EEG, or next to nothing.
+        measuring &= (rest <= limits.noisy_uv) & (rest >= rest[channel] / OWN_LINE)
+        measuring &= np.abs(level - self._converter.dc_level_uv) <= self._most_off_uv
+        measuring[channel] = False
+        return bool(measuring.any() and line[channel] > OWN_LINE * np.median(line[measuring]))
 
-_MEASURES = ("deviation", "line", "level", "rails", "share")
+
+_MEASURES = ("deviation", "line", "level", "rails", "share", "rest")
+_Second = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _last_second(measures: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Sum up the quarters: deviation (second least; most of two), line (second least), level, rails, missing share.
+def _last_second(measures: FloatArray) -> _Second:
+    """Sum up the quarters: deviation (second least; most of two), line, level, rails, missing share, rest.
 
     The second least of four: one quarter with a blink in it makes no channel noisy, nor two. For flatness the last two
     must be flat: a brain is never silent for half a second.
@@ -261,7 +298,20 @@ def _last_second(measures: FloatArray) -> tuple[FloatArray, FloatArray, FloatArr
     second = min(1, len(known) - 1)
     deviation = np.stack([ordered[second, 0], np.maximum.reduce(known[-2:, 0], axis=0)])
     line: FloatArray = ordered[second, 1]
-    return deviation, line, known[-1, 2], np.add.reduce(known[:, 3], axis=0), known[:, 4].mean(axis=0)
+    rest: FloatArray = np.sort(known[:, 5], axis=0)[second]
+    return deviation, line, known[-1, 2], np.add.reduce(known[:, 3], axis=0), known[:, 4].mean(axis=0), rest
+
+
+def _mains_space(mains: Sequence[float], rate_hz: float, n_samples: int) -> FloatArray:
+    """Return orthonormal columns: a constant, and the mains with their harmonics, shape (n_samples, n_columns)."""
+    found: list[float] = []
+    for hz in (hz * order for hz in mains for order in range(1, HARMONICS + 1)):
+        folded = abs(hz - round(hz / rate_hz) * rate_hz)
+        if USED_BELOW_HZ < folded < rate_hz / 2 - 1 and all(abs(folded - other) > 2 for other in found):
+            found.append(folded)
+    turns = np.arange(n_samples)[:, None] * (2 * np.pi * np.asarray(found) / rate_hz)
+    columns = np.concatenate([np.ones((n_samples, 1)), np.cos(turns), np.sin(turns)], axis=1)
+    return np.ascontiguousarray(np.linalg.qr(columns)[0])
 
 
 def _line_weights(mains: Sequence[float], rate_hz: float, n_samples: int) -> FloatArray:

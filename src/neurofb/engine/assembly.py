@@ -15,6 +15,7 @@ from pathlib import Path
 from neurofb.acquisition.absent_source import AbsentSource
 from neurofb.acquisition.source import Source
 from neurofb.clock import Clock, ManualClock
+from neurofb.dsp.rules import CURRENT
 from neurofb.engine.commands import Commands
 from neurofb.engine.earlier_dose import WATCHDOG_LOG
 from neurofb.engine.engine import Engine, SessionParts
@@ -308,6 +309,7 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
         protocol.baseline,
         protocol.reference,
         protocol.line_hz,
+        CURRENT if plan.earlier is None else plan.earlier.fit.rules,
     )
 
 

@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, ArtifactFinder
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import OK, ChannelState
+from neurofb.dsp.rules import CURRENT, FIRST
 from neurofb.features.feature_specs import Check
 
 _LONG_AGO = -(10**9)
 #: States in which a channel may speak for others. A row of blinks or a clenched jaw makes channels noisy: just then
 #: they must be heard. One that stays noisy leaves after 2 s.
 _TRUSTED_STATES = ("ok", "noisy", "line noise")
+#: A blink moves the whole forehead: another channel there goes this far to its limit. What one has alone is a spike.
+BLINK_ELSEWHERE = 0.5
+#: Muscle elsewhere reaches a channel if its own muscle power rises by this many dB (assumed: twice the usual power).
+MUSCLE_REACHES_DB = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +55,21 @@ class Gate:
     labels : sequence of str
     eyes : tuple of int
         Columns that see the eyes.
-    hops : HopSize
+    hop_size : HopSize
+    rules : int
+        See `neurofb.dsp.rules`.
     """
 
-    def __init__(self, labels: Sequence[str], eyes: tuple[int, ...], hop_size: HopSize) -> None:
+    def __init__(
+        self, labels: Sequence[str], eyes: tuple[int, ...], hop_size: HopSize, rules: int = CURRENT
+    ) -> None:
+        self._first_rules = rules == FIRST
         self._labels, self._eyes, self._hop_size = tuple(labels), eyes, hop_size
         n = len(labels)
         self._blink = _LONG_AGO
         self._muscle_any, self._muscle_where = _LONG_AGO, 0
         self._moved, self._jumped, self._muscle = [_LONG_AGO] * n, [_LONG_AGO] * n, [_LONG_AGO] * n
+        self._reached = [_LONG_AGO] * n
         self._newest = _LONG_AGO
         self._states: Sequence[ChannelState] = (OK,) * n
         self._out: Sequence[bool] = (False,) * n
@@ -75,14 +89,28 @@ class Gate:
             if swing[channel] > 1:
                 if channel not in self._eyes:
                     self._moved[channel] = hop
-                elif trusted:
+                elif trusted and self._is_blink(channel, swing):
                     self._blink = hop
+                elif trusted:
+                    self._moved[channel] = hop
             if jumped[channel] > 1:
                 self._jumped[channel] = hop
             if muscle[channel] > MUSCLE_OWN_DB:
                 self._muscle[channel] = hop
             if trusted and muscle[channel] > MUSCLE_ANY_DB:
                 self._muscle_any, self._muscle_where = hop, channel
+        if self._muscle_any == hop:
+            for channel in np.flatnonzero(~(muscle <= MUSCLE_REACHES_DB)).tolist():
+                self._reached[channel] = hop
+
+    def _is_blink(self, channel: int, swing: FloatArray) -> bool:
+        """Return whether a swing of a channel that sees the eyes is seen by another one, too."""
+        others = [
+            other
+            for other in self._eyes
+            if other != channel and not self._out[other] and self._states[other].state in _TRUSTED_STATES
+        ]
+        return self._first_rules or not others or any(not swing[other] < BLINK_ELSEWHERE for other in others)
 
     def reason(self, hop: int, watch: Watch) -> str:
         """Return why a feature may not be used at this hop; empty if it may."""
@@ -122,6 +150,7 @@ class Gate:
             for channel in used:
                 if self._muscle[channel] >= after:
                     return f"muscle: {self._labels[channel]}"
-            if self._muscle_any >= after:
+            reached = self._first_rules or any(self._reached[channel] >= after for channel in used)
+            if self._muscle_any >= after and reached:
                 return f"muscle: {self._labels[self._muscle_where]}"
         return ""

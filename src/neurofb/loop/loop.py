@@ -221,7 +221,8 @@ class Loop:
         kept, first = self._samples_kept()[: end - self._kept_from], self._kept_from
         done = [each for each in self._ranges if each.end is not None and each.end <= end]
         ranges = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in done}
-        return lambda: fit(ranges, self.settings.montage, self.settings.rate_hz, end)
+        settings = self.settings
+        return lambda: fit(ranges, settings.montage, settings.rate_hz, end, settings.rules)
 
     def trial_fit_job(self) -> Callable[[], str]:
         """Return a function that tries a fit and returns what the current baseline would lack; empty if nothing.
@@ -237,7 +238,7 @@ class Loop:
         def try_fit() -> str:
             samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
             try:
-                participant_fit = fit(samples, settings.montage, settings.rate_hz, end)
+                participant_fit = fit(samples, settings.montage, settings.rate_hz, end, settings.rules)
             except WrongInput as error:
                 return str(error)
             times = np.full(len(kept), np.nan)
@@ -291,6 +292,7 @@ class Loop:
             calibration=participant_fit.calibration if participant_fit else None,
             spectrum=participant_fit.spectrum if participant_fit else None,
             line_hz=settings.line_hz,
+            rules=settings.rules,
         )
 
     # -- feedback ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neurofb import limits
 from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import Calibration
+from neurofb.dsp.rules import CURRENT, FIRST, known
 from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.features.alpha_frequency import SHORTEST_S as SHORTEST_ALPHA_S
@@ -43,6 +44,8 @@ class ParticipantFit:
     spectrum: Spectrum
     #: Sentences for the researcher.
     notes: tuple[str, ...] = ()
+    #: By which it was measured; a session that is given it goes by them, too.
+    rules: int = CURRENT
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -61,6 +64,7 @@ class ParticipantFit:
                 "density": self.spectrum.density.tolist(),
             },
             "notes": list(self.notes),
+            "rules": self.rules,
         }
 
     @classmethod
@@ -84,6 +88,7 @@ class ParticipantFit:
             ),
             Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
             tuple(content.get("notes", ())),
+            known(content.get("rules", FIRST)),
         )
 
 
@@ -158,7 +163,9 @@ def _not_a_record(title: str, wrong: str) -> WrongFile:
     )
 
 
-def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int) -> ParticipantFit:
+def fit(
+    baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int, rules: int = CURRENT
+) -> ParticipantFit:
     """Measure a participant.
 
     Parameters
@@ -169,6 +176,8 @@ def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, u
     rate_hz : float
     until : int
         The sample that they end before.
+    rules : int
+        See `neurofb.dsp.rules`.
 
     Raises
     ------
@@ -201,6 +210,7 @@ def fit(baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, u
         _calibration(x, good, rate_hz),
         _spectrum(x, good, rate_hz),
         tuple(notes),
+        rules,
     )
 
 

@@ -30,6 +30,7 @@ from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.power import BandPower
 from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
+from neurofb.dsp.rules import CURRENT
 from neurofb.dsp.spectrum import Spectrum
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.events import Event
@@ -81,6 +82,8 @@ class Pipeline:
         The participant's baseline spectrum, for which the band filters are designed. Default: a documented prior.
     line_hz : float, optional
         50 or 60; default: both are looked for.
+    rules : int
+        Those of the recording that is computed again (`neurofb.dsp.rules`).
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Pipeline:
         calibration: Calibration | None = None,
         spectrum: Spectrum | None = None,
         line_hz: float | None = None,
+        rules: int = CURRENT,
     ) -> None:
         self.montage = montage = montage if isinstance(montage, Montage) else Montage.of(montage)
         self.features = tuple([preset()] if features is None else features)
@@ -109,9 +113,9 @@ class Pipeline:
         self._reference, self._eyes = reference, eye_channels(montage.positions)
         self._finder = ArtifactFinder(n, rate_hz, hop_size.hop, calibration or Calibration.assumed(n))
         quarter = hop_size.hop * hop_size.slow
-        self._quality = ChannelQuality(n, rate_hz, quarter, montage.limits, montage.converter, line_hz)
+        self._quality = ChannelQuality(n, rate_hz, quarter, montage.limits, montage.converter, line_hz, rules)
         self._membership = Membership(n)
-        self._gate = Gate(montage.labels, self._eyes, hop_size)
+        self._gate = Gate(montage.labels, self._eyes, hop_size, rules)
         self._estimators = [self._make_estimator(feature, iaf_hz) for feature in self.features]
         self._powers = {
             estimator.spec.smoothing_s: self._make_power(estimator.spec.smoothing_s)

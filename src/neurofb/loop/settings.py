@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from neurofb.devices import QualityLimits
 from neurofb.dsp.quality import Converter
+from neurofb.dsp.rules import CURRENT, FIRST, known
 from neurofb.errors import WrongInput
 from neurofb.features.feature_specs import Feature
 from neurofb.features.presets import AnyFeature
@@ -32,6 +33,8 @@ class LoopSettings:
     enough: BaselineSettings = field(default_factory=BaselineSettings)
     reference: Any = None
     line_hz: float | None = None
+    #: By which the loop judges and designs.
+    rules: int = CURRENT
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -53,6 +56,7 @@ class LoopSettings:
             "enough": _settings(self.enough, BaselineSettings),
             "reference": list(self.reference) if isinstance(self.reference, tuple) else self.reference,
             "line_hz": self.line_hz,
+            "rules": self.rules,
         }
 
     @classmethod
@@ -78,6 +82,7 @@ class LoopSettings:
                 BaselineSettings.model_validate(content["enough"]),
                 tuple(reference) if isinstance(reference, list) else reference,
                 content["line_hz"],
+                known(content.get("rules", FIRST)),
             )
         except (KeyError, TypeError, ValidationError) as error:
             raise WrongInput(

@@ -80,6 +80,7 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
         ),
         protocol.reference,
         protocol.line_hz,
+        recorded.rules,
     )
     participant_fit, baselines = earlier_fit(settings_of(recording)["given"])
     return Loop(settings, participant_fit, baselines)

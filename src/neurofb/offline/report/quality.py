@@ -105,8 +105,9 @@ def _channel_quality(recording: SessionRecording, quarter: int) -> ChannelQualit
     if montage.labels != recording.labels:
         return None
     return ChannelQuality(
-        len(montage.labels), settings.rate_hz, quarter, montage.limits, montage.converter, settings.line_hz
-    )
+        len(montage.labels), settings.rate_hz, quarter, montage.limits, montage.converter, settings.line_hz,
+        settings.rules,
+    )  # fmt: skip
 
 
 def quality_context(
