@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from loop_parts import MONTAGE, RATE_HZ, THETA, bits, chunk, chunks, record
 
+from neurofb.dsp.rules import CURRENT, FIRST
 from neurofb.errors import UnknownName, WrongInput
 from neurofb.features.presets import frontal_midline_theta, posterior_alpha
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
@@ -184,3 +185,22 @@ def test_start_block_without_feedback_is_refused():
     assert loop.wanted == ("posterior_alpha",)
     with pytest.raises(WrongInput, match="its protocol has no .feedback. table"):
         loop.do("start_block", condition="rest")
+
+
+def test_recording_is_computed_by_its_own_rules():
+    """Settings and participants' records without rules are those of the first version; newer rules are refused."""
+    content = LoopSettings((posterior_alpha(),), MONTAGE, RATE_HZ).as_dict()
+    assert LoopSettings.from_dict(content).rules == CURRENT == content.pop("rules")
+    old = LoopSettings.from_dict(content)
+    assert old.rules == FIRST
+    x = np.zeros((500, len(MONTAGE.labels)))  # one good electrode with mains, where no other is connected
+    x[:, 0] = 10 * np.random.default_rng(0).standard_normal(500)
+    x[:, 0] += 500 * np.sin(2 * np.pi * 50 * np.arange(500) / RATE_HZ)
+    for settings, bad in ((old, True), (LoopSettings((posterior_alpha(),), MONTAGE, RATE_HZ), False)):
+        pipeline = Loop(settings).pipeline
+        pipeline.push(chunk(x))
+        assert pipeline.channel_states[MONTAGE.labels[0]].bad == bad
+    with pytest.raises(
+        WrongInput, match="rules 99 are not known here, only 1 to 2; was it recorded by a newer"
+    ):
+        LoopSettings.from_dict(content | {"rules": 99})

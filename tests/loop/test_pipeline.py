@@ -12,6 +12,7 @@ from neurofb.acquisition.readers.open import read_recording
 from neurofb.chunk import Chunk
 from neurofb.devices import load_profile
 from neurofb.dsp.artifacts import Calibration
+from neurofb.dsp.rules import CURRENT, FIRST
 from neurofb.dsp.spectrum import baseline_spectrum
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.features.feature_specs import (
@@ -474,3 +475,57 @@ def test_power_agrees_with_offline_analysis(data_dir):
     columns = [recording.labels.index(label) for label in place.channels]
     offline = mne.filter.filter_data(x[:, columns].T, rate_hz, 8, 12, verbose=False).var(axis=1).mean()
     assert online == pytest.approx(offline, rel=0.15)
+
+
+# -- withheld by cause ---------------------------------------------------------------------------------------------
+
+
+def withheld_more(x, spoilt, calibration, rules):
+    """Return the share of values that are withheld in ``spoilt`` only, by feature."""
+    features = (
+        Power(name="alpha", at=ChannelSelection(channels=("O1", "O2")), band=(8.0, 12.0)),
+        Power(name="front", at=ChannelSelection(channels=("Fp1",)), band=(4.0, 8.0)),
+    )
+    shares = {}
+    for name in ("alpha", "front"):
+        usable = [
+            np.array([value.usable for value in run(pipeline, samples) if value.name == name])
+            for pipeline, samples in (
+                (Pipeline(features, MONTAGE, RATE_HZ, calibration=calibration, rules=rules), samples)
+                for samples in (x, spoilt)
+            )
+        ]
+        shares[name] = float(np.mean(usable[0] & ~usable[1]))
+    return shares
+
+
+def test_spike_withholds_only_what_it_reaches(calibration):
+    """Spikes of one channel at the forehead leave alpha at the back of the head alone; blinks do not."""
+    x = head(14, 5, artifacts=NO_ARTIFACTS).samples
+    spikes, blinks = x.copy(), x.copy()
+    for second in range(2, 14, 2):
+        at = int(second * RATE_HZ)
+        spikes[at : at + 12, MONTAGE.labels.index("Fp1")] += 400 * np.hanning(12)
+        for label in ("Fp1", "Fp2"):
+            blinks[at : at + 75, MONTAGE.labels.index(label)] += 200 * np.hanning(75)
+    now = withheld_more(x, spikes, calibration, CURRENT)
+    assert now["alpha"] < 0.02 < 0.2 < now["front"]
+    assert withheld_more(x, spikes, calibration, FIRST)["alpha"] > 0.2
+    assert withheld_more(x, blinks, calibration, CURRENT)["alpha"] > 0.2
+
+
+@pytest.mark.parametrize("run_number", [1, 3])
+def test_every_real_blink_still_withholds(data_dir, run_number):
+    """PhysioNet S001: no limit was set on it. What first rules call a blink, these do, too."""
+    recording = read_recording(data_dir / f"physionet_eegmmidb/S001R0{run_number}.edf")
+    labels = ("Fp1", "Fp2", "AF7", "AF8", "Fz", "T7", "T8", "O1", "O2")
+    columns = [recording.labels.index(label) for label in labels]
+    x = np.ascontiguousarray(recording.samples_uv[: 40 * 160, columns])
+    limits, montage = Calibration.from_baseline(x, 160.0), Montage(labels)
+    alpha = Power(name="alpha", at=ChannelSelection(channels=("O1", "O2")), band=(8.0, 12.0))
+    blinks = []
+    for rules in (FIRST, CURRENT):
+        values = run(Pipeline((alpha,), montage, 160.0, calibration=limits, rules=rules), x)
+        blinks.append(np.array([value.why == "blink" for value in values]))
+    assert 0.1 < blinks[0].mean() < 0.5
+    assert (blinks[0] == blinks[1]).all()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurofb.chunk import FloatArray
-from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, ArtifactFinder
+from neurofb.dsp.artifacts import MUSCLE_ANY_DB, MUSCLE_OWN_DB, SWING_S, ArtifactFinder
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.quality import OK, ChannelState
 from neurofb.dsp.rules import CURRENT, FIRST
@@ -22,10 +22,8 @@ _LONG_AGO = -(10**9)
 #: States in which a channel may speak for others. A row of blinks or a clenched jaw makes channels noisy: just then
 #: they must be heard. One that stays noisy leaves after 2 s.
 _TRUSTED_STATES = ("ok", "noisy", "line noise")
-#: A blink moves the whole forehead: another channel there goes this far to its limit. What one has alone is a spike.
-BLINK_ELSEWHERE = 0.5
-#: Muscle elsewhere reaches a channel if its own muscle power rises by this many dB (assumed: twice the usual power).
-MUSCLE_REACHES_DB = 3.0
+#: Seconds after a jump in which the swing of its channel may be that of the jump.
+SPIKE_S = SWING_S + 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,6 @@ class Gate:
         self._blink = _LONG_AGO
         self._muscle_any, self._muscle_where = _LONG_AGO, 0
         self._moved, self._jumped, self._muscle = [_LONG_AGO] * n, [_LONG_AGO] * n, [_LONG_AGO] * n
-        self._reached = [_LONG_AGO] * n
         self._newest = _LONG_AGO
         self._states: Sequence[ChannelState] = (OK,) * n
         self._out: Sequence[bool] = (False,) * n
@@ -86,31 +83,35 @@ class Gate:
         self._newest = hop
         for channel in range(len(self._labels)):
             trusted = not self._out[channel] and self._states[channel].state in _TRUSTED_STATES
-            if swing[channel] > 1:
-                if channel not in self._eyes:
-                    self._moved[channel] = hop
-                elif trusted and self._is_blink(channel, swing):
-                    self._blink = hop
-                elif trusted:
-                    self._moved[channel] = hop
             if jumped[channel] > 1:
                 self._jumped[channel] = hop
+            if swing[channel] > 1:
+                if channel not in self._eyes or (trusted and self._is_spike(channel, hop, swing)):
+                    self._moved[channel] = hop
+                elif trusted:
+                    self._blink = hop
             if muscle[channel] > MUSCLE_OWN_DB:
                 self._muscle[channel] = hop
-            if trusted and muscle[channel] > MUSCLE_ANY_DB:
+            if trusted and muscle[channel] > MUSCLE_ANY_DB and self._is_muscle(channel, muscle):
                 self._muscle_any, self._muscle_where = hop, channel
-        if self._muscle_any == hop:
-            for channel in np.flatnonzero(~(muscle <= MUSCLE_REACHES_DB)).tolist():
-                self._reached[channel] = hop
 
-    def _is_blink(self, channel: int, swing: FloatArray) -> bool:
-        """Return whether a swing of a channel that sees the eyes is seen by another one, too."""
+    def _is_muscle(self, channel: int, muscle: FloatArray) -> bool:
+        """Return whether another channel has muscle, too: it spreads, and the ringing of a spike does not."""
+        if self._first_rules or len(muscle) == 1:
+            return True
+        others = np.delete(muscle, channel)
+        return bool((~(others <= MUSCLE_OWN_DB)).any())
+
+    def _is_spike(self, channel: int, hop: int, swing: FloatArray) -> bool:
+        """Return whether a swing is that of a jump which no other channel at the forehead sees: a blink moves all."""
+        if self._first_rules or hop - self._jumped[channel] > self._hop_size.count(SPIKE_S):
+            return False
         others = [
             other
             for other in self._eyes
             if other != channel and not self._out[other] and self._states[other].state in _TRUSTED_STATES
         ]
-        return self._first_rules or not others or any(not swing[other] < BLINK_ELSEWHERE for other in others)
+        return bool(others) and all(swing[other] <= 1 for other in others)
 
     def reason(self, hop: int, watch: Watch) -> str:
         """Return why a feature may not be used at this hop; empty if it may."""
@@ -150,7 +151,6 @@ class Gate:
             for channel in used:
                 if self._muscle[channel] >= after:
                     return f"muscle: {self._labels[channel]}"
-            reached = self._first_rules or any(self._reached[channel] >= after for channel in used)
-            if self._muscle_any >= after and reached:
+            if self._muscle_any >= after:
                 return f"muscle: {self._labels[self._muscle_where]}"
         return ""
