@@ -208,6 +208,18 @@ def test_names_of_a_stream_decide_or_are_refused(
     assert profile.name not in [each.profile.name for each in best_matches(stream, [profile])]
 
 
+def test_stream_without_names_is_not_read_in_the_order_of_the_simulated_headset() -> None:
+    simulated = load_profile("simulated")
+    stream = replace(GUI_STREAM, n_channels=simulated.n_channels)
+    with pytest.raises(
+        WrongStream, match="it names no channels, as the simulated headset does; choose the device"
+    ):
+        eeg_columns(stream, simulated)
+    assert best_matches(stream, [simulated]) == []
+    named = replace(stream, labels=simulated.labels, units=("uV",) * simulated.n_channels)
+    assert eeg_columns(named, simulated).labels == simulated.labels
+
+
 def test_stream_without_profile_needs_a_name_for_each_channel() -> None:
     for labels, why in (
         (("Fz", "", "Pz", "Oz"), "not number 2"),

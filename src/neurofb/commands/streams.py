@@ -190,4 +190,6 @@ def _why_none(facts: StreamInfo) -> str:
     ]
     if named:
         return f"named as {named[0].title}, but {'; '.join(match_profile(facts, named[0]).against)}"
-    return "no known device; labels and unit of its own are enough" if facts.labels else "no known device"
+    if facts.label_problem:
+        return f"no known device; {facts.label_problem}"
+    return "no known device; write a profile with its channels" if facts.labels else "no known device"

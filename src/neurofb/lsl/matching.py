@@ -32,6 +32,8 @@ from neurofb.lsl.senders import Sender, sender_of
 
 #: Columns in which devices count their samples, in small letters without blanks.
 COUNTERS = ("counter", "samplecounter", "sampleindex", "packagenum", "packagenumber")
+#: The device of a session for which none is named: nobody's electrodes stand in its order by chance.
+SIMULATED = "simulated"
 RATE_TOLERANCE = 0.02
 
 
@@ -204,6 +206,8 @@ def _contradiction(info: StreamInfo, profile: DeviceProfile) -> str:
     """Return how the channels of a stream contradict a profile, in words; "" if they do not."""
     if len(info.labels) not in (0, info.n_channels):
         return info.label_problem
+    if not info.labels and profile.name == SIMULATED:
+        return "it names no channels, as the simulated headset does; choose the device that it comes from"
     try:
         columns_of_profile(profile, info.n_channels, info.labels)
     except UnknownOrder:
