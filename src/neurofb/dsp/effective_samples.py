@@ -16,20 +16,24 @@ cautious for such a pair and exact for a pair of one kind.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal, stats
+from scipy import signal, special, stats
 
 from neurofb.chunk import ComplexArray, FloatArray
+from neurofb.dsp.null_level_table import LEVELS, QUANTILES, SAMPLES
 from neurofb.errors import WrongInput
 
 #: Samples whose lagged parts are correlated more than this are near: debiasing leaves such pairs out.
 NEAR_CORRELATION = 0.1
 #: From here on the first-order form of the effective number does.
 MANY = 30.0
+#: Up to so many samples wPLI's level is computed exactly.
+MANY_SIGNS = 60
 #: A window is looked at on this many points for each independent sample.
 POINTS_PER_SAMPLE = 4
 
@@ -165,24 +169,59 @@ def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> Flo
     Notes
     -----
     Exact for Gaussian channels: coherence, √(1 - (1-q)^(1/(N-1))); imaginary coherence (its magnitude), one coordinate
-    of a random direction in 2N dimensions, whose square follows a beta distribution with ½ and N - ½.
-    Cautious, with fewer than 1 - q of the windows above: PLV, Rayleigh's √(-ln(1-q)/N); ciPLV, as imaginary
-    coherence of one sample less; wPLI and its debiased square, from Σv/Σ|v| nearly normal with variance 2/N for
-    Laplace distributed v; orthogonalised amplitude correlation, normal with variance 1/N.
+    of a random direction in 2N dimensions, whose square follows a beta distribution with ½ and N - ½; wPLI, whose
+    lagged parts v are Laplace distributed, so that with k of N above 0 their share of Σ|v| follows a beta distribution
+    with k and N - k. PLV, ciPLV, debiased wPLI² and orthogonalised amplitude correlation go by a table
+    (`null_level_table`), and above 30 samples towards the normal limit. Between whole numbers of samples levels are
+    interpolated; the table's quantiles lie between 0.5 and 0.999, and others take its ends.
     """
     n = np.maximum(np.asarray(samples, dtype=np.float64), 1.0 + 1e-9)
     if not 0 < quantile < 1:
         raise WrongInput(f"quantile lies between 0 and 1, found {quantile!r}")
-    two_sided = stats.norm.ppf(0.5 + quantile / 2)
-    levels = {
-        "coherence": np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))),
-        "plv": np.minimum(1.0, np.sqrt(-np.log(1 - quantile) / n)),
-        "imaginary_coherence": np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)),
-        "ciplv": np.sqrt(stats.beta.ppf(quantile, 0.5, np.maximum(n - 1.5, 0.5))),
-        "wpli": np.minimum(1.0, two_sided * np.sqrt(2 / n)),
-        "debiased_wpli2": np.minimum(1.0, (two_sided**2 - 1) * 2 / n),
-        "aec_orth": np.minimum(1.0, stats.norm.ppf(quantile) / np.sqrt(n)),
+    if measure == "coherence":
+        return np.asarray(np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))), dtype=np.float64)
+    if measure == "imaginary_coherence":
+        return np.asarray(np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)), dtype=np.float64)
+    two_sided = float(stats.norm.ppf(0.5 + quantile / 2))
+    # Power of N by which the level falls, and the level times that power for many samples.
+    limits = {
+        "plv": (0.5, math.sqrt(-math.log(1 - quantile))),
+        "ciplv": (0.5, two_sided / math.sqrt(2)),
+        "wpli": (0.5, two_sided * math.sqrt(2)),
+        "debiased_wpli2": (1.0, 2 * (two_sided**2 - 1)),
+        "aec_orth": (0.5, float(stats.norm.ppf(quantile))),
     }
-    if measure not in levels:
-        raise WrongInput(f"no null level is known for {measure!r}; there are: {', '.join(levels)}")
-    return np.asarray(levels[measure], dtype=np.float64)
+    if measure not in limits:
+        known = ", ".join(("coherence", "imaginary_coherence", *limits))
+        raise WrongInput(f"no null level is known for {measure!r}; there are: {known}")
+    power, limit = limits[measure]
+    samples_at, levels = _wpli_levels(quantile) if measure == "wpli" else _table_levels(measure, quantile)
+    shares = np.append(0.0, 1 / samples_at[::-1])
+    scaled = np.append(limit, (levels * samples_at**power)[::-1])
+    return np.asarray(np.minimum(np.interp(1 / n, shares, scaled) / n**power, 1.0), dtype=np.float64)
+
+
+def _table_levels(measure: str, quantile: float) -> tuple[FloatArray, FloatArray]:
+    """Return the table's numbers of samples, and the levels at them; quantiles outside the table take its ends."""
+    at = stats.norm.ppf(QUANTILES)
+    levels = [np.interp(stats.norm.ppf(quantile), at, row) for row in LEVELS[measure]]
+    return np.array(SAMPLES, dtype=np.float64), np.array(levels)
+
+
+@functools.lru_cache(maxsize=32)
+def _wpli_levels(quantile: float) -> tuple[FloatArray, FloatArray]:
+    """Return numbers of samples up to `MANY_SIGNS`, and the exact level of wPLI at each, by bisection."""
+    samples_at = np.arange(2, MANY_SIGNS + 1)
+    levels = np.empty(len(samples_at))
+    for i, n in enumerate(samples_at.tolist()):
+        above = np.arange(1, n)
+        weights = stats.binom.pmf(above, n, 0.5)
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            inside = special.betainc(above, n - above, (1 + middle) / 2) - special.betainc(
+                above, n - above, (1 - middle) / 2
+            )
+            low, high = (middle, high) if weights @ inside < quantile else (low, middle)
+        levels[i] = high
+    return samples_at.astype(np.float64), levels
