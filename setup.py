@@ -60,7 +60,7 @@ class build_kernels(build_ext):
 
 setup(
     # devices/ stands at the top of the repository; installed, it is neurofb._devices.
-    packages=[*find_packages("src"), "neurofb._devices"],
+    packages=[*find_packages("src"), "neurofb._devices", "neurofb._devices.thermodes"],
     package_dir={"": "src", "neurofb._devices": "devices"},
     ext_modules=[kernels],
     cmdclass={"build_ext": build_kernels},

@@ -35,6 +35,7 @@ _LSL_SETTINGS.write_text(
 os.environ["LSLAPICFG"] = str(_LSL_SETTINGS)
 # Nothing that a test runs may write to the user's own account of the skin, not even a fixture before the first test.
 os.environ["NEUROFB_SKIN_ACCOUNT"] = f"{_LSL_FOLDER.name}/skin-account.jsonl"
+os.environ["NEUROFB_THERMODE_BENCH"] = f"{_LSL_FOLDER.name}/thermode-bench.jsonl"
 
 
 def pytest_sessionstart() -> None:

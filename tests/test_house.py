@@ -52,6 +52,7 @@ HOMES = {
     "PySide6": {"screens/"},
     "pyqtgraph": {"screens/"},
     "sounddevice": {"screens/"},
+    "serial": {"stimulation/drivers/"},
     "spake2": {"pairing.py"},
     "cryptography": {"pairing.py"},
     "rich": {"commands/"},

@@ -13,6 +13,7 @@ from neurofb.format import accept_every_letter, clean
 
 #: Each is ``command`` in the module of its name in `neurofb.commands`.
 NAMES = (
+    "bench",
     "check",
     "demo",
     "devices",

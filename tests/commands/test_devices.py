@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from stimulation_parts import thermode_text
 
 from neurofb import cli
 from neurofb.devices import load_profile, profile_names
+from neurofb.stimulation.thermode_file import thermode_names
 
 
 def run(*arguments: str) -> Result:
@@ -32,8 +34,24 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_piped_list_is_one_line_per_device() -> None:
     lines = run().output.splitlines()
     assert lines[0].split("\t") == ["name", "device", "by", "channels", "rate_hz", "assumed facts"]
-    assert [line.split("\t")[0] for line in lines[1:]] == profile_names()
+    n = len(profile_names())
+    assert [line.split("\t")[0] for line in lines[1 : n + 1]] == profile_names()
+    assert lines[n + 1].split("\t")[:4] == ["name", "thermode", "by", "driver"]
+    assert [line.split("\t")[0] for line in lines[n + 2 :]] == ["simulated", *thermode_names()]
     assert "muse-2\tMuse 2\tInteraXon\t4\t256\t4" in lines
+
+
+def test_thermode_is_explained_with_its_sources(tmp_path) -> None:
+    shown = run("tcs-ii").output
+    assert "TCS II by QST.Lab" in shown
+    assert "finishes its stimulus when its computer dies" in shown
+    assert "assumed: how fast the command A cools" in shown
+    own = tmp_path / "mine.toml"
+    own.write_text(thermode_text("tcs2", port='"COM7"'), "utf-8")
+    assert "COM7" in run(str(own)).output
+    document = json.loads(run("tcs-ii", "--json").output)
+    assert (document["device"], document["limits"]["on_silence"]) == ("thermode", "finishes")
+    assert document in json.loads(run("--json").output)
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -80,7 +98,7 @@ def test_json_is_the_whole_profile() -> None:
     ]
     assert type(profile).model_validate(document) == profile
     everything = json.loads(run("--json").output)
-    assert [each["name"] for each in everything] == profile_names()
+    assert [each["name"] for each in everything] == [*profile_names(), *thermode_names()]
 
 
 def test_own_profile_is_read_by_path(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 from session_parts import START_S, Ran, command, run
+from stimulation_parts import thermode_text
 
 from neurofb.acquisition.source import Batch
 from neurofb.chunk import Chunk
@@ -329,12 +330,14 @@ def test_only_a_simulation_may_be_unattended(tmp_path, asked, option, view):
 
 
 def test_real_stimulator_is_refused_unattended(tmp_path, monkeypatch):
-    from neurofb.stimulation import client
+    from neurofb.stimulation import registry
 
-    monkeypatch.setattr(client, "DRIVERS", {**client.DRIVERS, "real": client.DRIVERS["simulated"]})
+    monkeypatch.setattr(registry, "OURS", {**registry.OURS, "real": registry.OURS["simulated"]})
+    path = tmp_path / "real.toml"
+    path.write_text(thermode_text("real"), "utf-8")
     with pytest.raises(WrongInput, match="somebody must watch"):
-        plan_session(Asked("demo", "simulated", "P01", data=tmp_path, thermode="real", unattended=True))
-    plan = plan_session(Asked("demo", "simulated", "P01", data=tmp_path, thermode="real", simulate=True))
+        plan_session(Asked("demo", "simulated", "P01", data=tmp_path, thermode=str(path), unattended=True))
+    plan = plan_session(Asked("demo", "simulated", "P01", data=tmp_path, thermode=str(path), simulate=True))
     assert plan.required.view
 
 

@@ -1,7 +1,9 @@
 """Parts that the tests of stimulation share: a guarded simulated thermode on a manual clock, an outside account,
 and heat profiles to draw."""
 
+import importlib.resources
 import math
+import re
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -162,3 +164,13 @@ def profiles(draw):
         rise_c_per_s=draw(st.floats(0.5, 70.0)),
         return_c_per_s=draw(st.floats(0.5, 40.0)),
     )
+
+
+def thermode_text(kind, **changes):
+    """Return the text of a thermode's file for a driver of this kind; ``changes`` are rows as the file has them."""
+    text = importlib.resources.files("neurofb._devices.thermodes").joinpath("tcs-ii.toml").read_text("utf-8")
+    text = text.replace('kind = "tcs2"', f'kind = "{kind}"')
+    for key, value in changes.items():
+        before = re.search(rf"(?m)^{key} = .*$", text)[0]
+        text = text.replace(before, f"{key} = {value}", 1)
+    return text

@@ -531,7 +531,7 @@ def play(drawn: DrawnSession, data: Path) -> Played:
 def _instead(world: World, streams: list[PretendedStream]) -> Iterator[None]:
     """Put the world's device, stream and watchdog where the program makes its own."""
 
-    def make_driver(_kind: str, _clock: Any, seed: int = 0, faults: Any = ()) -> Witness:
+    def make_driver(_kind: str, _clock: Any, seed: int = 0, faults: Any = (), _file: Any = None) -> Witness:
         world.device = Witness(world.clock, seed, parse_heat_faults(faults))
         return world.device
 

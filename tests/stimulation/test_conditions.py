@@ -10,7 +10,7 @@ from stimulation_parts import SITE, Bench
 
 from neurofb.clock import ManualClock
 from neurofb.errors import UnsafeHeat, WrongInput
-from neurofb.stimulation import client
+from neurofb.stimulation import registry
 from neurofb.stimulation.client import open_stimulator
 from neurofb.stimulation.conditions import FACTS_S, NOTHING, SAMPLE_S, Facts, Required, unmet
 from neurofb.stimulation.envelope import Envelope
@@ -67,7 +67,7 @@ def test_guard_requires_all_conditions_unless_told_otherwise():
 
 
 def test_real_stimulator_is_not_opened_without_recording_or_view(monkeypatch):
-    monkeypatch.setattr(client, "DRIVERS", {**client.DRIVERS, "real": client.DRIVERS["simulated"]})
+    monkeypatch.setattr(registry, "OURS", {**registry.OURS, "real": registry.OURS["simulated"]})
     for required in (NOTHING, Required(view=False), Required(recording=False)):
         with pytest.raises(WrongInput, match="heats a person"):
             open_stimulator("real", envelope=Envelope(), clock=ManualClock(), required=required)

@@ -262,7 +262,7 @@ def test_nothing_is_lowered_by_less_than_nothing(by_c):
 def test_a_device_that_cannot_lower_is_ended():
     class Plain(type(Bench().thermode)):
         def capabilities(self):
-            return Capabilities("plain", 50.5, 70.0, 40.0, 40.0, 0.1, lowers=False)
+            return Capabilities("plain", 50.5, 70.0, 40.0, 40.0, 0.1, lowers=False, simulated=True)
 
     bench = Bench()
     driver = Plain(bench.clock)
@@ -463,7 +463,7 @@ def test_the_self_test_says_what_is_wrong():
 def test_the_public_surface_cannot_raise_a_target():
     """A new word must be said here: one that cannot start or raise heat, or that only the schedule has."""
     words = {name for name in vars(Guard) if not name.startswith("_")}
-    schedule = {"connect", "self_test", "schedule", "arm", "fire", "reset", "close", "note_facts"}
+    schedule = {"connect", "prepare", "self_test", "schedule", "arm", "fire", "reset", "close", "note_facts"}
     lowering = {"lower", "end", "abort"}
     telling = {"place"}  # where the probe is, at rest: heat is armed nowhere else
     looking = {"step", "readings", "pop_events", "used", "due_s", "is_hot", "outlook", "link_s"}

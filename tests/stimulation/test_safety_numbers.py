@@ -34,6 +34,14 @@ NUMBERS = [
     ("guard", "GAP_S", 0.5, "Assumed"),
     ("guard", "RETURN_S", 1.5, "Assumed"),
     ("guard", "LATE_S", 1.0, "Assumed"),
+    ("guard", "SPREAD_S", 0.2, "Assumed"),
+    ("guard", "PATIENCE_S", 0.1, "Assumed"),
+    ("driver", "SLOWEST_READING_S", 0.3, "Assumed"),
+    ("driver", "LATEST_ONSET_S", 0.5, "Assumed"),
+    ("driver", "LATEST_CONFIRMATION_S", 1.0, "Assumed"),
+    ("driver", "_NEAR", 1e-6, "Assumed"),
+    ("heat_profile", "ABORT_C_PER_S", 10.0, "Assumed"),
+    ("probe_model", "PERIODS", 1.5, "Assumed"),
     ("probe_model", "CAP_TOLERANCE_C", 0.3, "Assumed"),
     ("probe_model", "AT_BASELINE_C", 1.0, "Assumed"),
     ("probe_model", "FRESH_S", 0.1, "Assumed"),
@@ -65,6 +73,25 @@ NUMBERS = [
     ("watchdog_pipe", "START_S", 10.0, "Assumed"),
     ("watchdog_pipe", "MOST_UNSENT", 200, "Assumed"),
     ("watchdog_pipe", "PRIORITY", -15, "Assumed"),
+    ("client", "PREPARE_S", 60.0, "Assumed"),
+    ("bench", "PLATEAU_OFF_C", 1.0, "Assumed"),
+    ("bench", "PRESS_S", 10.0, "Assumed"),
+    ("bench", "ALONE_S", 2.0, "Assumed"),
+    ("bench", "TURN_S", 0.002, "Assumed"),
+    ("drivers.tcs2", "ASK_S", 0.02, "Assumed"),
+    ("drivers.tcs2", "ANSWER_S", 0.2, "Assumed"),
+    ("drivers.tcs2", "ABORT_AGAIN_S", 0.05, "Assumed"),
+    ("drivers.tcs2", "CHARACTER_S", 0.001, "DecNef"),
+    ("drivers.tcs2", "ONSET_C", 0.5, "Assumed"),
+    ("drivers.tcs2", "FALLEN_C", 1.0, "Assumed"),
+    ("drivers.tcs2", "HELP_S", 2.0, "10 kB"),
+    ("drivers.tcs2", "PROOF_CAP_C", 40.0, "Assumed"),
+    ("drivers.tcs2", "PROOF_TARGET_C", 45.0, "Assumed"),
+    ("drivers.tcs2", "LEAST_BATTERY", 20, "clients"),
+    ("drivers.tcs2", "TEST_C", 2.0, "TCS II.1"),
+    ("drivers.tcs2", "TEST_MEAN_C", 1.5, "TCS II.1"),
+    ("drivers.tcs2", "TEST_WORST_C", 4.0, "TCS II.1"),
+    ("drivers.tcs2", "_MOST_BYTES", 20000, "10 kB"),
     ("drivers.simulated", "LAG_S", 0.1, "Assumed"),
     ("drivers.simulated", "SKIN_LAG_S", 0.3, "Assumed"),
     ("drivers.simulated", "NOISE_C", 0.02, "Assumed"),
@@ -167,13 +194,14 @@ def test_limits_have_their_defaults_and_bounds(table, expected):
 
 def test_device_that_declares_nothing_never_returns_by_itself():
     plain = Capabilities("plain", 50.5, 70.0, 40.0, 40.0, 0.1)
-    assert (plain.lowers, plain.link_s, plain.simulated) == (True, float("inf"), False)
-    assert plain.unfit() == []
-    slow = Capabilities("slow", 50.5, 70.0, 40.0, 40.0, 1.0)
+    assert (plain.lowers, plain.outlasts_s, plain.simulated) == (True, float("inf"), False)
+    holds = "it never returns to baseline by itself when the computer dies: it must not heat a person"
+    assert plain.unfit() == [holds]
+    slow = Capabilities("slow", 50.5, 70.0, 40.0, 40.0, 1.0, simulated=True)
     assert slow.unfit() == ["the lag of the probe is below 1 s: found 1 s"]
     assert Capabilities("odd", 50.5, 70.0, 40.0, 40.0, -0.1).unfit() != []
     assert Capabilities("still", 50.5, 70.0, 40.0, 0.0, 0.1).unfit() != []
-    assert Capabilities("", 50.5, 70.0, 40.0, 1e-9, 0.0).unfit() == []
+    assert Capabilities("", 50.5, 70.0, 40.0, 1e-9, 0.0, on_silence="finishes").unfit() == []
 
 
 # Numbers inside functions, by hand: the line of Springborg et al. at whole degrees, and what leaving costs.

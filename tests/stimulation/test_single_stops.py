@@ -257,7 +257,7 @@ def test_probe_without_lag_is_where_it_is_commanded():
 def test_device_without_lag_gives_a_whole_stimulus():
     class Direct(SimulatedThermode):
         def capabilities(self):
-            return Capabilities("direct", 50.5, 70.0, 40.0, 40.0, lag_s=0.0)
+            return Capabilities("direct", 50.5, 70.0, 40.0, 40.0, lag_s=0.0, simulated=True)
 
         def read(self):
             reading = super().read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,8 +45,13 @@ BAR_WIDTH = 78
 @click.option("--baseline", help="The folder of an earlier session of the participant.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--participant", help="A code to be checked as well.")
+@click.option(
+    "--thermode", default="simulated", help="What is to give the heat: a name, or the path of a file."
+)
 @AS_JSON
-def command(protocol: str, device: str, baseline: str | None, as_json: bool, **asked: Any) -> None:
+def command(
+    protocol: str, device: str, baseline: str | None, thermode: str, as_json: bool, **asked: Any
+) -> None:
     """Say what a participant will get, and everything that is wrong, before anything starts.
 
     PROTOCOL is the name of a bundled one, such as breath-heat, or the path of a file of your own.
@@ -54,9 +59,16 @@ def command(protocol: str, device: str, baseline: str | None, as_json: bool, **a
     from neurofb.devices import load_profile
     from neurofb.loop.participant_fit import read_baseline
     from neurofb.protocol.checks.check import RunContext, check_protocol
+    from neurofb.stimulation.registry import find_thermode
 
     earlier = read_baseline(baseline) if baseline else None
-    report = check_protocol(protocol, RunContext(load_profile(device), earlier=earlier, **asked))
+    file = find_thermode(thermode)
+    able = None if file is None else file.capabilities()
+    report = check_protocol(
+        protocol, RunContext(load_profile(device), earlier=earlier, thermode=able, **asked)
+    )
+    if file is not None:
+        report = replace(report, warnings=(*report.warnings, file.outlives()))
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:

@@ -1,4 +1,4 @@
-"""``neurofb devices``: the device profiles as a list, or one as a sheet of facts with their sources."""
+"""``neurofb devices``: headsets and thermodes as lists, or one as a sheet of facts with their sources."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from neurofb.commands.tables import show_table
 
 if TYPE_CHECKING:
     from neurofb.devices import DeviceProfile, Program
+    from neurofb.stimulation.thermode_file import ThermodeFile
 
 LIST_HEADER = ("name", "device", "by", "channels", "rate_hz", "assumed facts")
+THERMODE_HEADER = ("name", "thermode", "by", "driver", "when the computer dies", "assumed facts")
 SHEET_HEADER = ("fact", "value", "known from")
 
 
@@ -24,10 +26,16 @@ SHEET_HEADER = ("fact", "value", "known from")
 def command(name: str | None, as_json: bool) -> None:
     """List the devices that are known, or explain one: what is known, from where, and what is assumed.
 
-    NAME is the name of a profile, such as muse-2, or the path of a profile of your own.
+    NAME is the name of a headset, such as muse-2, or of a thermode, such as tcs-ii, or the path of a file of your own.
     """
     from neurofb.devices import load_profile
 
+    if name and (thermode := find_thermode_file(name)):
+        if as_json:
+            click.echo(json.dumps(thermode_document(thermode), indent=2, ensure_ascii=False))
+        else:
+            show_table(thermode.title, SHEET_HEADER, thermode_sheet(thermode))
+        return
     profile = load_profile(name) if name else None
     if as_json:
         document = sheet_document(profile) if profile else list_document()
@@ -35,7 +43,53 @@ def command(name: str | None, as_json: bool) -> None:
     elif profile:
         show_table(profile.title, SHEET_HEADER, sheet_rows(profile))
     else:
-        show_table("Devices", LIST_HEADER, list_rows())
+        show_table("Headsets and amplifiers", LIST_HEADER, list_rows())
+        show_table("Thermodes", THERMODE_HEADER, thermode_rows())
+
+
+def find_thermode_file(name_or_path: str) -> ThermodeFile | None:
+    """Return the thermode of this name, or in the file at this path; None where that is something else."""
+    from neurofb.stimulation.thermode_file import is_thermode, load_thermode
+
+    return load_thermode(name_or_path) if is_thermode(name_or_path) else None
+
+
+def thermode_rows() -> list[tuple[str, ...]]:
+    """Return one row for each thermode, as ``THERMODE_HEADER`` names its cells."""
+    from neurofb.stimulation.thermode_file import SIMULATED_THERMODE, load_thermode, thermode_names
+
+    rows: list[tuple[str, ...]] = [
+        (SIMULATED_THERMODE, "simulated thermode", "neurofb", "simulated", "returns", "all")
+    ]
+    for file in map(load_thermode, thermode_names()):
+        assumed = str(len(file.assumed))
+        rows.append((file.name, file.title, file.manufacturer, file.kind, file.limits.on_silence, assumed))
+    return rows
+
+
+def thermode_sheet(file: ThermodeFile) -> list[tuple[str, str, str]]:
+    """Return one row for each fact of a thermode, as ``SHEET_HEADER`` names its cells."""
+    tried = "never tried on this device by its authors" if file.experimental else "tried"
+    rows = [("device", f"{file.title} by {file.manufacturer}", ""), ("driver", f"{file.kind}, {tried}", "")]
+    rows.append(("link", file.where, file.sources["link"]))
+    rows += [
+        (fact, _plain(value), file.sources.get(fact, ""))
+        for fact, value in file.limits.model_dump(mode="json").items()
+        if value is not None and value != []
+    ]
+    rows.append(("when the computer dies", file.outlives(), file.sources["on_silence"]))
+    return [*rows, *(("note", note, "") for note in file.notes)]
+
+
+def thermode_document(file: ThermodeFile) -> dict[str, Any]:
+    """Return a thermode as JSON can hold it, with the list of what is assumed."""
+    return {"device": "thermode", **file.model_dump(mode="json"), "assumed": list(file.assumed)}
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def list_rows() -> list[tuple[str, ...]]:
@@ -55,10 +109,12 @@ def sheet_rows(profile: DeviceProfile) -> list[tuple[str, str, str]]:
 
 
 def list_document() -> list[dict[str, Any]]:
-    """Return all bundled profiles as JSON can hold them."""
+    """Return all bundled headsets and thermodes as JSON can hold them."""
     from neurofb.devices import load_profiles
+    from neurofb.stimulation.thermode_file import load_thermode, thermode_names
 
-    return [sheet_document(profile) for profile in load_profiles()]
+    thermodes = [thermode_document(load_thermode(name)) for name in thermode_names()]
+    return [*(sheet_document(profile) for profile in load_profiles()), *thermodes]
 
 
 def sheet_document(profile: DeviceProfile) -> dict[str, Any]:

@@ -23,14 +23,15 @@ MISSING = 3
 
 
 @click.command("doctor")
+@click.option("--thermode", help="Talk to a thermode as well, without heat: a name, or the path of its file.")
 @AS_JSON
-def command(as_json: bool) -> None:
+def command(thermode: str | None, as_json: bool) -> None:
     """Look whether this computer has all that a session needs: each thing is well, or comes with its remedy."""
-    if not examine_and_print(as_json):
+    if not examine_and_print(as_json, thermode=thermode):
         sys.exit(MISSING)
 
 
-def examine_and_print(as_json: bool, data: Path = Path("neurofb-data")) -> bool:
+def examine_and_print(as_json: bool, data: Path = Path("neurofb-data"), thermode: str | None = None) -> bool:
     """Print all findings, as a table or as JSON; return whether nothing is missing.
 
     Sessions would be recorded below ``data``.
@@ -38,6 +39,10 @@ def examine_and_print(as_json: bool, data: Path = Path("neurofb-data")) -> bool:
     from neurofb.commands.doctor_links import LSL_SETTING
 
     findings = list(examine(data))
+    if thermode is not None:
+        from neurofb.commands.doctor_thermode import thermode_findings
+
+        findings += thermode_findings(thermode)
     missing = [each.check for each in findings if each.state == "missing"]
     if as_json:
         document = {"ok": not missing, "findings": [asdict(each) for each in findings]}

@@ -105,6 +105,9 @@ class Presentation:
 @click.option(
     "--code-is-no-name", is_flag=True, help="Yes, the code is a pseudonym, though it looks like a name."
 )
+@click.option(
+    "--probe-is-off", is_flag=True, help="Yes, the probe is off the skin while a real thermode tests itself."
+)
 @SKIN_ACCOUNT
 @click.option("--simulate", is_flag=True, help="A simulated participant in a simulated headset.")
 @click.option(
@@ -121,7 +124,12 @@ class Presentation:
     default=None,
     help="With a simulated stimulator: heat though nobody watches; --simulate implies it.",
 )
-@click.option("--thermode", default="simulated", show_default=True, help="The stimulator.")
+@click.option(
+    "--thermode",
+    default="simulated",
+    show_default=True,
+    help="The stimulator: a name, or the path of a file.",
+)
 @click.option("--thermode-fault", "thermode_faults", multiple=True, help="With a simulated one: as stuck@40.")
 @click.option(
     "--fault", "headset_faults", multiple=True, help="With --simulate: as stall@10+2; see neurofb simulate."
@@ -227,16 +235,20 @@ def _notes(plan: SessionPlan) -> Iterator[str]:
         yield "note: the thermode is simulated: nobody is heated in this session"
     if plan.protocol.heat is not None and plan.asked.unattended:
         yield "note: an unattended simulation: the simulated stimulator works though nobody watches"
+    if plan.protocol.heat is not None and plan.thermode is not None:
+        yield f"note: {plan.thermode.outlives()}"
     yield from (f"note: {warning}" for warning in plan.warnings)
 
 
 def _confirm(plan: SessionPlan, *, is_asked: bool) -> None:
     """Ask what should be confirmed about the participant's code; where nobody can be asked, refuse it all at once."""
-    from neurofb.engine.participant_questions import questions
+    from neurofb.engine.participant_questions import probe_question, questions
     from neurofb.recording.skin_account import read_account
 
     entries = [] if plan.account is None else read_account(plan.account)
     found = list(questions(plan.asked, plan.visit, entries))
+    if plan.protocol.heat is not None and (about_probe := probe_question(plan.asked, plan.thermode)):
+        found.append(about_probe)
     if found and not is_asked:
         raise WrongInput("; ".join(each.refusal for each in found))
     for each in found:

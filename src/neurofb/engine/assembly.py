@@ -41,13 +41,14 @@ from neurofb.engine.simulated_participant import (
 from neurofb.engine.status import Heading, StatusBuilder
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.engine.view_heartbeats import ViewHeartbeats
-from neurofb.errors import RecordingFailed, StimulatorMissing, WrongStream
+from neurofb.errors import RecordingFailed, StimulatorMissing, UnsafeHeat, WrongStream
 from neurofb.events import Event
 from neurofb.loop.loop import Loop
 from neurofb.loop.settings import LoopSettings
 from neurofb.lsl.session_streams import CommandInlet, Listener, Publisher
 from neurofb.messages import Command
 from neurofb.protocol.ratings import Prompt
+from neurofb.recording.bench_record import bench_refusal
 from neurofb.recording.folder import SessionFolder
 from neurofb.recording.writer import Recorder
 from neurofb.signing import CommandGate, SessionKey, read_key_file
@@ -57,6 +58,7 @@ from neurofb.status import SessionStatus
 from neurofb.stimulation.calibrated_heat import CalibratedHeat, load_calibration, save_calibration
 from neurofb.stimulation.calibration import CalibrationVisit, PainCalibration, Ramps
 from neurofb.stimulation.client import StimulatorClient, open_stimulator
+from neurofb.stimulation.thermode_file import SIMULATED_THERMODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class _Opened:
     head: Head | None
     folder: SessionFolder
     client: StimulatorClient | None
+    #: How long the stimulator takes to baseline at most, s.
+    return_s: float
     loop: Loop
     recorder: Recorder
 
@@ -165,7 +169,7 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     folder = _made_folder(plan, undo)
     note_account_begin(plan, folder)
     undo.callback(note_account_unused, plan, folder)
-    client = _open_stimulator(plan, clock, folder.path / WATCHDOG_LOG)
+    client, return_s = _open_stimulator(plan, clock, folder.path / WATCHDOG_LOG)
     if client is not None:
         undo.callback(client.close)
     is_manual = isinstance(clock, ManualClock)
@@ -178,7 +182,7 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
-    return _Opened(uid, key, plan, source, head, folder, client, loop, recorder)
+    return _Opened(uid, key, plan, source, head, folder, client, return_s, loop, recorder)
 
 
 def _as_sent(plan: SessionPlan, source: Source) -> SessionPlan:
@@ -209,13 +213,13 @@ def _made_folder(plan: SessionPlan, undo: contextlib.ExitStack) -> SessionFolder
     return folder
 
 
-def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorClient | None:
-    """Return the stimulator at baseline, tested; None for a protocol without heat."""
+def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> tuple[StimulatorClient | None, float]:
+    """Return the stimulator at baseline, tested, and how long it takes there at most; None without heat."""
     heat = plan.protocol.heat
     if heat is None:
-        return None
+        return None, 0.0
     client = open_stimulator(
-        plan.asked.thermode,
+        SIMULATED_THERMODE if plan.thermode is None else plan.thermode.kind,
         envelope=heat.envelope,
         clock=clock,
         seed=plan.asked.seed,
@@ -223,15 +227,22 @@ def _open_stimulator(plan: SessionPlan, clock: Clock, log: Path) -> StimulatorCl
         used=plan.used,
         log=log,
         required=plan.required,
+        file=plan.thermode,
     )
-    client.connect()
-    found = client.self_test()
+    abilities = client.connect()
+    found = []
+    if plan.thermode is not None:
+        if refusal := bench_refusal(plan.thermode, abilities):
+            client.close()
+            raise UnsafeHeat(f"{refusal}. The session was not started")
+        found = client.prepare()
+    found += client.self_test()
     if found:
         client.close()
         raise StimulatorMissing(
             f"the stimulator is not ready: {'; '.join(found)}. The session was not started"
         )
-    return client
+    return client, abilities.longest_return_s(heat.envelope.cap_c, heat.envelope.baseline_low_c)
 
 
 def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, publish: bool) -> Assembled:
@@ -244,7 +255,9 @@ def _join(plan: SessionPlan, clock: Clock, hooks: Hooks, opened: _Opened, *, pub
     stimulus_control = None
     if opened.client is not None:
         on_reading = None if participant is None else participant.feel
-        stimulus_control = StimulusController(opened.client, session_log, clock, conditions, on_reading)
+        stimulus_control = StimulusController(
+            opened.client, session_log, clock, conditions, on_reading, opened.return_s
+        )
     listeners: list[Listener] = [
         *([] if participant is None else [participant]),
         *hooks.listeners(uid, _stopping(stimulus_control)),

@@ -1,4 +1,4 @@
-"""What a person should confirm about the participant's code before a session with a participant starts.
+"""What a person should confirm about the participant's code, and about the probe, before a session starts.
 
 In: what was asked for, the dataset, the account of the skin. Out: questions, each with the option that answers it in
 advance. Nothing is asked of a simulated session: nobody sits there.
@@ -14,6 +14,7 @@ from neurofb.engine.planning import Asked
 from neurofb.folding import folded
 from neurofb.protocol.study import name_question
 from neurofb.recording.skin_account import AccountEntry, entries_of
+from neurofb.stimulation.thermode_file import ThermodeFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,17 @@ class Question:
     def refusal(self) -> str:
         """The error where nobody can be asked."""
         return f"{self.facts}. {self.question} If so, add {self.option}; otherwise change the code or the session"
+
+
+def probe_question(asked: Asked, thermode: ThermodeFile | None) -> Question | None:
+    """Return what is to be confirmed before a real thermode tests itself, in every session; None where none does."""
+    if thermode is None or asked.probe_is_off:
+        return None
+    return Question(
+        f"the {thermode.title} tests itself before the session, and moves its temperature; {thermode.outlives()}",
+        "Is the probe off the skin?",
+        "--probe-is-off",
+    )
 
 
 def questions(asked: Asked, session: str, entries: Sequence[AccountEntry]) -> Iterator[Question]:

@@ -36,10 +36,12 @@ from neurofb.recording.skin_account import AccountEntry, account_path, entries_o
 from neurofb.signing import read_key_file
 from neurofb.simulation.faults import parse_faults
 from neurofb.stimulation.calibrated_heat import load_calibration
-from neurofb.stimulation.client import SIMULATED, check_kind
 from neurofb.stimulation.conditions import Required
+from neurofb.stimulation.driver import Capabilities
 from neurofb.stimulation.drivers.simulated import parse_heat_faults
+from neurofb.stimulation.registry import SIMULATED, find_thermode
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.thermode_file import ThermodeFile
 
 T = TypeVar("T")
 TRUSTS = (
@@ -74,7 +76,7 @@ class Asked:
     answers: bool = True
     #: The folder of an earlier session of this participant.
     baseline: Path | None = None
-    #: The kind of stimulator.
+    #: The stimulator: "simulated", the name of a bundled thermode, or the path of a file.
     thermode: str = "simulated"
     #: Whether a simulated stimulator may run with nobody who watches; None: with a simulated participant only.
     unattended: bool | None = None
@@ -95,6 +97,7 @@ class Asked:
     again: bool = False
     same_person: bool = False
     code_is_no_name: bool = False
+    probe_is_off: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +117,8 @@ class SessionPlan:
     used: Mapping[str, float] = field(default_factory=dict)
     #: The account of the skin; None for a simulated session, which has none.
     account: Path | None = None
+    #: The thermode's description; None for the simulated one.
+    thermode: ThermodeFile | None = None
     #: Who sends the EEG, once it is found.
     sender: Sender | None = None
 
@@ -162,7 +167,7 @@ class SessionPlan:
 
     def heat_ahead(self, timeline: Timeline, n_taken: int, used: Mapping[str, float]) -> list[str]:
         """Return the reasons that forbid the heat of a timeline after ``n_taken`` steps."""
-        return heat_problems_from(self.protocol, timeline, n_taken, used)
+        return heat_problems_from(self.protocol, timeline, n_taken, used, capabilities_of(self.thermode))
 
     def stable_uid(self) -> str:
         """Return a uid that is the same for the same plan: for simulations that are to be the same."""
@@ -182,6 +187,11 @@ class _Problems(list[NeurofbError]):
             return None
 
 
+def capabilities_of(thermode: ThermodeFile | None) -> Capabilities | None:
+    """Return what a thermode can do by its file; None for the simulated one, which follows everything."""
+    return None if thermode is None else thermode.capabilities()
+
+
 def plan_session(asked: Asked) -> SessionPlan:
     """Check all that was asked.
 
@@ -193,7 +203,7 @@ def plan_session(asked: Asked) -> SessionPlan:
     problems = _Problems()
     account = None if asked.simulate else account_path(asked.skin_account)
     entries = [] if account is None else problems.collect(read_account, account) or []
-    _check_options(asked, problems)
+    thermode = _check_options(asked, problems)
     _check_spelling(asked, entries, problems)
     profile = problems.collect(load_profile, asked.device)
     if profile is not None and asked.program is not None:
@@ -204,7 +214,15 @@ def plan_session(asked: Asked) -> SessionPlan:
     report = None
     if parsed is not None:
         given = RunContext(
-            profile, asked.session, asked.arm, asked.seed, asked.participant, earlier, temperatures, used
+            profile,
+            asked.session,
+            asked.arm,
+            asked.seed,
+            asked.participant,
+            earlier,
+            temperatures,
+            used,
+            thermode=capabilities_of(thermode),
         )
         report = problems.collect(check_protocol, parsed, given)
     _check_report(asked, report, problems)
@@ -221,12 +239,13 @@ def plan_session(asked: Asked) -> SessionPlan:
         warnings,
         used,
         account,
+        thermode,
     )
 
 
-def _check_options(asked: Asked, problems: _Problems) -> None:
-    """Check the words that need neither protocol nor headset."""
-    problems.collect(check_kind, asked.thermode)
+def _check_options(asked: Asked, problems: _Problems) -> ThermodeFile | None:
+    """Check the words that need neither protocol nor headset; return the thermode's description."""
+    thermode = problems.collect(find_thermode, asked.thermode)
     problems.collect(parse_heat_faults, asked.thermode_faults)
     problems.collect(parse_faults, asked.headset_faults)
     if asked.key_file is not None:
@@ -243,6 +262,7 @@ def _check_options(asked: Asked, problems: _Problems) -> None:
         problems.append(
             WrongInput(f"the list of allocations {where}, where all could read it; keep it elsewhere")
         )
+    return thermode
 
 
 def _stored(

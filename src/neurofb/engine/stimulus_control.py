@@ -22,7 +22,8 @@ from neurofb.stimulation.probe_model import AT_BASELINE_C
 
 #: A stimulus is asked for so long before its time, if there is that much. Assumed: a thousand times what arming takes.
 LEAD_S = 1.0
-#: A probe that is not at baseline by then after the end is in the record as it is. Assumed: twice ``guard.RETURN_S``.
+#: A probe that is not at baseline by then after the end is in the record as it is. Assumed: twice ``guard.RETURN_S``;
+#: a slow device has twice the time that it needs.
 COOLING_S = 3.0
 
 
@@ -38,6 +39,8 @@ class StimulusController:
         What the guard is told with each heartbeat.
     on_reading : callable, optional
         Called with each reading: a simulated head feels it.
+    return_s : float
+        How long the device takes to baseline at most.
 
     Attributes
     ----------
@@ -58,8 +61,10 @@ class StimulusController:
         clock: Clock,
         conditions: HeatConditions,
         on_reading: Callable[[Reading], None] | None = None,
+        return_s: float = 0.0,
     ) -> None:
         self._conditions = conditions
+        self._cooling_s = max(COOLING_S, 2.0 * return_s)
         self._client, self._log, self._clock, self._on_reading = client, log, clock, on_reading
         self.site: str | None = None
         self.last: Reading | None = None
@@ -240,7 +245,7 @@ class StimulusController:
 
     def _cool(self) -> None:
         asked_s = self._clock.now_s()
-        while self._clock.now_s() < asked_s + COOLING_S:
+        while self._clock.now_s() < asked_s + self._cooling_s:
             self.step()
             if self.last is not None and self.last.time_s > asked_s and _is_cool(self.last):
                 break

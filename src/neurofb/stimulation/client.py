@@ -12,27 +12,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from neurofb.clock import Clock, ManualClock
-from neurofb.errors import NeurofbError, SafetyStop, UnknownName, WrongInput, nearest
+from neurofb.errors import NeurofbError, SafetyStop, WrongInput
 from neurofb.events import Event
 from neurofb.stimulation.conditions import Facts, Required
-from neurofb.stimulation.driver import Capabilities, Reading, StimulatorDriver
-from neurofb.stimulation.drivers.simulated import SimulatedThermode, parse_heat_faults
+from neurofb.stimulation.driver import Capabilities, Reading
+from neurofb.stimulation.drivers.simulated import parse_heat_faults
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard, check_lowering
-from neurofb.stimulation.heat_profile import HeatProfile
+from neurofb.stimulation.heat_profile import ABSOLUTE_CAP_C, HeatProfile
+from neurofb.stimulation.registry import SIMULATED, make_driver, maker_of
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.thermode_file import ThermodeFile
 from neurofb.stimulation.watchdog_log import ENDED, WatchdogLog
 from neurofb.stimulation.watchdog_pipe import OFF, WatchdogPipe
 
-
-def _simulated(clock: Clock, seed: int, faults: Sequence[str]) -> StimulatorDriver:
-    return SimulatedThermode(clock, seed, parse_heat_faults(faults))
-
-
-#: The stimulators there are, and what makes the driver of each from a clock, a seed and faults.
-DRIVERS: Mapping[str, Callable[[Clock, int, Sequence[str]], StimulatorDriver]] = {"simulated": _simulated}
-#: Those of them that heat nobody.
-SIMULATED = ("simulated",)
 #: How often the watchdog is told that the engine lives; a tenth of what it waits for, ``watchdog.HEARTBEAT_S``.
 BEAT_S = 0.05
 #: A watchdog that sends nothing for so long, or does not answer a heartbeat, can no longer be relied on. Assumed: 50
@@ -46,26 +39,10 @@ DOUBT_S = 0.25
 #: How long the device may take to be at baseline when it is let go. Assumed: a passive return takes 1.5 s
 #: (``guard.RETURN_S``), and this is several of them.
 END_S = 10.0
+#: How long a device may test itself before the session. Assumed: twice what the maker of the TSA-2 waits for.
+PREPARE_S = 60.0
 #: The fastest of so many answers has the offset of the clocks. Assumed: one of them is not held up.
 _N_CLOCK_QUESTIONS = 16
-
-
-def check_kind(kind: str) -> None:
-    """Refuse a stimulator that does not exist."""
-    if kind not in DRIVERS:
-        raise UnknownName(f"no stimulator {kind!r}; {nearest(kind, DRIVERS)}; say which with --thermode")
-
-
-def make_driver(kind: str, clock: Clock, seed: int = 0, faults: Sequence[str] = ()) -> StimulatorDriver:
-    """Return the driver of a stimulator, not connected yet.
-
-    Raises
-    ------
-    UnknownName
-        If there is none of that kind.
-    """
-    check_kind(kind)
-    return DRIVERS[kind](clock, seed, faults)
 
 
 class Reply(NamedTuple):
@@ -79,12 +56,16 @@ class Reply(NamedTuple):
 class StimulatorClient(Protocol):
     """What the engine may ask. Only ``schedule`` leads to heat, and only the protocol's schedule calls it.
 
-    ``connect``, ``self_test`` and ``close`` wait for the device. Nothing else waits: requests return a number, and
-    ``pop_replies`` returns what became of each.
+    ``connect``, ``prepare``, ``self_test`` and ``close`` wait for the device. Nothing else waits: requests
+    return a number, and ``pop_replies`` returns what became of each.
     """
 
     def connect(self) -> Capabilities:
         """Open the device at baseline."""
+        ...
+
+    def prepare(self) -> list[str]:
+        """Let the device test itself, with the probe off the skin, for 60 s at most; return what is wrong."""
         ...
 
     def self_test(self) -> list[str]:
@@ -169,6 +150,7 @@ class LocalClient:
         self._n_requests = 0
         self._replies: list[Reply] = []
         self._events: list[Event] = []
+        self.prepare = guard.prepare
         self.self_test = guard.self_test
         self.end = guard.end
         self.abort = guard.abort
@@ -246,11 +228,12 @@ class WatchdogClient:
     """A guard in a process of its own, which ends all heat when this one dies.
 
     ``abort`` may be called from any thread; all else belongs to the engine's thread, which waits for the process in
-    ``connect``, ``self_test`` and ``close`` only. ``beat`` raises when the process is silent, or owes an answer.
+    ``connect``, ``prepare``, ``self_test`` and ``close`` only. ``beat`` raises when the process is silent, or owes an
+    answer.
 
     Parameters
     ----------
-    kind, envelope, seed, faults, used, required :
+    kind, envelope, seed, faults, used, required, file :
         As for ``open_stimulator``.
     clock : Clock
         The engine's clock, which its thread reads as well: any clock that is safe to read from threads.
@@ -269,6 +252,7 @@ class WatchdogClient:
         used: Mapping[str, float] | None = None,
         log: Path | None = None,
         required: Required | None = None,
+        file: ThermodeFile | None = None,
     ) -> None:
         parse_heat_faults(faults)
         self._clock = clock
@@ -280,8 +264,10 @@ class WatchdogClient:
             "used": dict(used or {}),
             "log": None if log is None else str(log),
             "required": asdict(Required() if required is None else required),
+            "file": None if file is None else file.model_dump(mode="json", exclude_unset=True),
         }
         self._pipe = WatchdogPipe(clock)
+        self._end_s = END_S
         self._beat_s = clock.now_s()
         self._facts: Facts | None = None
         #: By number: what was asked, and until when its answer is waited for.
@@ -293,7 +279,13 @@ class WatchdogClient:
         """Start the process, agree on the time, and open the device at baseline."""
         self._pipe.start()
         self._pipe.ask("open", offset_s=self._offset_s(), **self._opening)
-        return Capabilities(**self._pipe.ask("connect"))
+        abilities = Capabilities.from_document(self._pipe.ask("connect"))
+        self._end_s = max(END_S, 2.0 * abilities.longest_return_s(ABSOLUTE_CAP_C, 30.0))
+        return abilities
+
+    def prepare(self) -> list[str]:
+        """Let the device test itself; return what is wrong."""
+        return list(self._pipe.ask("prepare", wait_s=PREPARE_S))
 
     def self_test(self) -> list[str]:
         """Return what is wrong with the device; nothing: an empty list."""
@@ -372,7 +364,7 @@ class WatchdogClient:
 
     def close(self) -> None:
         """Go to baseline and let the device go; the process ends when it is there."""
-        self._pipe.close(END_S)
+        self._pipe.close(self._end_s)
 
     @property
     def pid(self) -> int | None:
@@ -419,13 +411,14 @@ def open_stimulator(
     used: Mapping[str, float] | None = None,
     log: Path | None = None,
     required: Required | None = None,
+    file: ThermodeFile | None = None,
 ) -> StimulatorClient:
     """Return the client of a stimulator, not connected yet.
 
     Parameters
     ----------
     kind : str
-        One of ``DRIVERS``.
+        A driver, as ``registry.kinds`` lists them.
     envelope : Envelope
         The limits.
     clock : Clock
@@ -440,6 +433,8 @@ def open_stimulator(
         Where the watchdog writes its events and doses.
     required : Required, optional
         Which conditions must hold while there is heat; all of them if left out.
+    file : ThermodeFile, optional
+        The device, as it is described; a real one needs it.
 
     Raises
     ------
@@ -447,7 +442,7 @@ def open_stimulator(
         If there is no stimulator of that kind, no such fault, or a real one would heat unwatched; no process is
         started then.
     """
-    check_kind(kind)
+    maker_of(kind)
     if required is not None and not (required.recording and required.view) and kind not in SIMULATED:
         raise WrongInput(
             f"the stimulator {kind!r} heats a person: it needs a recording and somebody who watches; without them "
@@ -455,8 +450,8 @@ def open_stimulator(
         )
     parse_heat_faults(faults)
     if isinstance(clock, ManualClock):
-        driver = make_driver(kind, clock, seed, faults)
+        driver = make_driver(kind, clock, seed, faults, file)
         return LocalClient(Guard(driver, envelope, clock, SiteLedger(used), required), clock, log)
     return WatchdogClient(
-        kind, envelope, clock, seed=seed, faults=faults, used=used, log=log, required=required
+        kind, envelope, clock, seed=seed, faults=faults, used=used, log=log, required=required, file=file
     )

@@ -7,8 +7,9 @@ A driver sends what it is told and reads what the device says. It decides nothin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol
 
 from neurofb.stimulation.heat_profile import HeatProfile
 
@@ -30,13 +31,40 @@ STATES: tuple[State, ...] = (
 class Reading(NamedTuple):
     """What the probe was at one time: commanded and measured, in °C, on the engine's clock.
 
-    ``measured_c`` is NaN where the device gave nothing usable.
+    ``measured_c`` is NaN where the device gave nothing usable. A probe of several zones gives each that is on in
+    ``zones_c``, and the hottest as ``measured_c``. ``state`` is what the device says of itself: the guard ends a
+    stimulus at "fault", "aborted" and "off".
     """
 
     time_s: float
     target_c: float
     measured_c: float
     state: State
+    zones_c: tuple[float, ...] = ()
+
+
+class Onset(NamedTuple):
+    """The device began the stimulus that was fired: when, on the engine's clock, and from what that is known."""
+
+    time_s: float
+    source: str
+
+
+class Stopped(NamedTuple):
+    """Somebody stopped the device itself: the participant with its button, or anybody with its emergency button."""
+
+    by: Literal["participant", "emergency"]
+    time_s: float
+
+
+class Confirmed(NamedTuple):
+    """The device holds the settings of the ticket with this number."""
+
+    ticket: int
+
+
+#: What a device tells by itself.
+News = Onset | Stopped | Confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +74,19 @@ class Ticket:
     number: int
     profile: HeatProfile
     site: str = ""
+
+
+#: The slowest readings that a stimulus can be guarded by. Assumed: a ramp of 8 °C/s moves by 2.4 °C between two.
+SLOWEST_READING_S = 0.3
+#: A device may begin so long after it was told to. Assumed: half of what a stimulus is late at most (``guard.LATE_S``).
+LATEST_ONSET_S = 0.5
+#: A device may take so long to confirm its settings. Assumed: the time between a request and its stimulus.
+LATEST_CONFIRMATION_S = 1.0
+#: Rounding down leaves a number alone that is this near to a step. Assumed: a millionth of a step, far above the error
+#: of a division and far below what any device resolves.
+_NEAR = 1e-6
+
+Silence = Literal["returns", "finishes", "holds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +109,33 @@ class Capabilities:
         Time constant between the commanded and the measured temperature.
     lowers : bool
         Whether the target of a stimulus that is on can be lowered; else the guard ends it instead.
-    link_s : float
-        After this long without a word from the computer the device returns to baseline by itself; infinite if it
-        never does. Then only the power switch ends a stimulus whose computer has died.
+    on_silence : {"returns", "finishes", "holds"}
+        What it does when the computer says nothing any more: it returns to baseline after ``silence_s``, it finishes
+        its stimulus by its own clock, or it holds what it was told last. Then only the power switch ends a stimulus
+        whose computer has died: no such device heats a person.
+    silence_s : float
+        After so long without a word it returns by itself; for "returns".
     simulated : bool
         No device at all.
+    period_s : float
+        From one reading to the next; 0 where each call gives a new one.
+    onset_s : float
+        So long after ``fire`` it begins at the latest, and says when (``Onset``); 0 where it begins at once.
+    confirm_s : float
+        So long after ``arm`` it confirms its settings at the latest (``Confirmed``); 0 where ``arm`` does.
+    longest_s : float
+        The longest that it holds rise and plateau together.
+    step_c, step_c_per_s, step_s : float
+        What it resolves; 0 where there is no such step. A profile is rounded down to them.
+    dwell : tuple of (float, float)
+        Rows of the device's own table: from so many °C on it ends a plateau after so many seconds. The rows of higher
+        temperatures hold as well.
+    spread_c : float
+        So far apart its zones may be.
+    firmware, serial : str
+        As the device says; "" where it says nothing.
+    warnings : tuple of str
+        What somebody must do by hand before this device heats.
     """
 
     name: str
@@ -82,8 +145,32 @@ class Capabilities:
     abort_c_per_s: float
     lag_s: float
     lowers: bool = True
-    link_s: float = math.inf
+    on_silence: Silence = "holds"
+    silence_s: float = math.inf
     simulated: bool = False
+    period_s: float = 0.0
+    onset_s: float = 0.0
+    confirm_s: float = 0.0
+    longest_s: float = math.inf
+    step_c: float = 0.0
+    step_c_per_s: float = 0.0
+    step_s: float = 0.0
+    dwell: tuple[tuple[float, float], ...] = ()
+    spread_c: float = math.inf
+    firmware: str = ""
+    serial: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Capabilities:
+        """Return what ``dataclasses.asdict`` and JSON made a document of."""
+        rows = tuple((at_c, s) for at_c, s in document.get("dwell", ()))
+        return cls(**{**document, "dwell": rows, "warnings": tuple(document.get("warnings", ()))})
+
+    @property
+    def outlasts_s(self) -> float:
+        """How long heat can outlast its plan when nobody guards it; infinite for a device that holds it."""
+        return {"returns": self.silence_s, "finishes": 0.0, "holds": math.inf}[self.on_silence]
 
     def unfit(self) -> list[str]:
         """Return why no guard can keep the envelope with this device; nothing: an empty list."""
@@ -92,19 +179,75 @@ class Capabilities:
             found.append(f"how fast an abort cools is above 0 °C/s: found {self.abort_c_per_s:g}")
         if not 0 <= self.lag_s < 1.0:
             found.append(f"the lag of the probe is below 1 s: found {self.lag_s:g} s")
+        if not self.simulated and not math.isfinite(self.outlasts_s):
+            found.append(
+                "it never returns to baseline by itself when the computer dies: it must not heat a person"
+            )
+        for what, value_s, most_s in (
+            ("the time between two readings", self.period_s, SLOWEST_READING_S),
+            ("the time until it begins", self.onset_s, LATEST_ONSET_S),
+            ("the time until it confirms its settings", self.confirm_s, LATEST_CONFIRMATION_S),
+        ):
+            if not 0 <= value_s <= most_s:
+                found.append(f"{what} is from 0 to {most_s:g} s: found {value_s:g} s")
         return found
 
-    def too_steep(self, profile: HeatProfile) -> list[str]:
-        """Return which ramps of a stimulus the device can't follow."""
-        return [
+    def cannot(self, profile: HeatProfile) -> list[str]:
+        """Return why the device can't give a stimulus as it is; nothing: an empty list."""
+        found = [
             f"{name} of {getattr(profile, name):g} is asked; the device follows {getattr(self, name):g} at most"
             for name in ("rise_c_per_s", "return_c_per_s")
             if getattr(profile, name) > getattr(self, name)
         ]
+        found += [
+            f"{name} of {getattr(profile, name):g} is asked; {self.step_c_per_s:g} is the least that the device takes"
+            for name in ("rise_c_per_s", "return_c_per_s")
+            if getattr(profile, name) < self.step_c_per_s * (1.0 - _NEAR)
+        ]
+        if profile.rise_s + profile.plateau_s > self.longest_s:
+            most_s = max(0.0, self.longest_s - profile.rise_s)
+            found.append(
+                f"a rise of {profile.rise_s:g} s and a plateau of {profile.plateau_s:g} s are asked; the device ends "
+                f"both after {self.longest_s:g} s: a plateau of at most {most_s:g} s would be right"
+            )
+        most_s = min((s for at_c, s in self.dwell if profile.target_c >= at_c), default=math.inf)
+        if profile.plateau_s > most_s:
+            found.append(
+                f"{profile.plateau_s:g} s at {profile.target_c:g} °C are asked; the device's own table ends them after "
+                f"{most_s:g} s"
+            )
+        return found
+
+    def rounded(self, profile: HeatProfile) -> HeatProfile:
+        """Return a stimulus as the device will give it: each number rounded down to the device's step."""
+        if not (self.step_c or self.step_c_per_s or self.step_s):
+            return profile
+        baseline_c = _down(profile.baseline_c, self.step_c)
+        return replace(
+            profile,
+            target_c=max(baseline_c, _down(profile.target_c, self.step_c)),
+            plateau_s=_down(profile.plateau_s, self.step_s),
+            baseline_c=baseline_c,
+            rise_c_per_s=_down(profile.rise_c_per_s, self.step_c_per_s),
+            return_c_per_s=_down(profile.return_c_per_s, self.step_c_per_s),
+        )
+
+    def longest_return_s(self, from_c: float, baseline_c: float) -> float:
+        """Return how long a way back to 1 °C above baseline takes at most, with a second for the link and the lag."""
+        return max(0.0, from_c - baseline_c - 1.0) / self.abort_c_per_s + self.lag_s + 1.0
+
+
+def _down(value: float, step: float) -> float:
+    """Return a number rounded down to a step, as its nearest decimal."""
+    return value if step <= 0 else round(math.floor(value / step + _NEAR) * step, 9)
 
 
 class StimulatorDriver(Protocol):
-    """A driver. Every call may raise ``StimulatorMissing``, and takes a few ms at most."""
+    """A driver. Every call may raise ``StimulatorMissing``.
+
+    ``connect``, ``self_test`` and ``close`` may talk to the device for 5 s, ``prepare`` for 60 s; there is no heat
+    then. Every other call takes a few ms at most: what the device answers comes with a later ``read``.
+    """
 
     def connect(self, cap_c: float) -> None:
         """Open the device at baseline, and write the cap into it where it can hold one."""
@@ -114,12 +257,22 @@ class StimulatorDriver(Protocol):
         """Return what the device can do."""
         ...
 
+    def prepare(self) -> list[str]:
+        """Let the device test itself, which may move its temperature by 2 °C; return what is wrong.
+
+        For 60 s at most, with the probe off the skin.
+        """
+        ...
+
     def self_test(self) -> list[str]:
-        """Return what is wrong with the device; nothing: an empty list."""
+        """Return what is wrong with the device, without heat; nothing: an empty list."""
         ...
 
     def arm(self, profile: HeatProfile) -> Ticket:
-        """Prepare a stimulus and go to its baseline; what was armed before is void."""
+        """Prepare a stimulus and go to its baseline; what was armed before is void.
+
+        The ticket has the profile as the device will give it, nowhere hotter or longer than what was asked.
+        """
         ...
 
     def fire(self, ticket: Ticket) -> None:
@@ -131,11 +284,20 @@ class StimulatorDriver(Protocol):
         ...
 
     def abort(self) -> None:
-        """Return to baseline as fast as possible, whatever is going on; void what is armed."""
+        """Return to baseline as fast as possible, whatever is going on; void what is armed.
+
+        The guard calls this in each of its steps, 500 times a second, until the readings are at baseline. A driver
+        coalesces: the first byte of the first is on the wire within 20 ms, whatever waits in the port; the next
+        follow every 50 ms at most.
+        """
         ...
 
     def read(self) -> Reading:
-        """Return the newest reading."""
+        """Return the newest reading, with the time at which it was taken."""
+        ...
+
+    def pop_news(self) -> list[News]:
+        """Return what the device has told by itself since the last call."""
         ...
 
     def close(self) -> None:

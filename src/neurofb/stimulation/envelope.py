@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.config import Table
 from neurofb.stimulation.heat_profile import (
+    ABORT_C_PER_S,
     ABSOLUTE_CAP_C,
     HeatProfile,
     abort_dose,
@@ -31,9 +32,10 @@ RESERVE = 0.02
 _Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-def planned_dose(profile: HeatProfile) -> float:
+def planned_dose(profile: HeatProfile, abort_c_per_s: float = ABORT_C_PER_S) -> float:
     """Return the dose that a stimulus is counted with before it starts: with the reserve, and a sudden end."""
-    return dose(profile) * (1.0 + RESERVE) + abort_dose(profile.target_c)
+    leaving = abort_dose(profile.target_c, abort_c_per_s=abort_c_per_s)
+    return dose(profile) * (1.0 + RESERVE) + leaving
 
 
 class Envelope(Table):
@@ -76,7 +78,12 @@ class Envelope(Table):
         return value
 
     def problems(
-        self, profile: HeatProfile, *, used: float = 0.0, since_last_s: float = math.inf
+        self,
+        profile: HeatProfile,
+        *,
+        used: float = 0.0,
+        since_last_s: float = math.inf,
+        abort_c_per_s: float = ABORT_C_PER_S,
     ) -> list[str]:
         """Return all that forbids a stimulus.
 
@@ -88,6 +95,8 @@ class Envelope(Table):
             The dose that its site has had already, as a fraction of the contact-burn limit.
         since_last_s : float
             Seconds that this place has been at baseline since its last stimulus.
+        abort_c_per_s : float
+            How fast the device cools when the stimulus is aborted.
 
         Returns
         -------
@@ -107,12 +116,12 @@ class Envelope(Table):
                 f"the last stimulus at this place ended {since_last_s:.1f} s before; at least "
                 f"{self.interval_s:g} s must lie between"
             )
-        return [*found, *self._too_much(profile, used)]
+        return [*found, *self._too_much(profile, used, abort_c_per_s)]
 
-    def _too_much(self, profile: HeatProfile, used: float) -> list[str]:
+    def _too_much(self, profile: HeatProfile, used: float, abort_c_per_s: float) -> list[str]:
         found = []
-        share = planned_dose(profile)
-        most_s = self.longest_plateau_s(profile)
+        share = planned_dose(profile, abort_c_per_s)
+        most_s = self.longest_plateau_s(profile, abort_c_per_s)
         if share > self.single or profile.plateau_s > self.single * contact_line_s(profile.target_c):
             right = f"at most {most_s:.1f} s would be right" if most_s > 0 else "its ramps alone are too much"
             found.append(
@@ -126,10 +135,11 @@ class Envelope(Table):
             )
         return found
 
-    def longest_plateau_s(self, profile: HeatProfile) -> float:
+    def longest_plateau_s(self, profile: HeatProfile, abort_c_per_s: float = ABORT_C_PER_S) -> float:
         """Return the longest plateau that one stimulus with this target and these ramps may have; 0 if none."""
         ramps = dose(profile) - profile.plateau_s * dose_per_s(profile.target_c)
-        left = (self.single - abort_dose(profile.target_c)) / (1.0 + RESERVE) - ramps
+        leaving = abort_dose(profile.target_c, abort_c_per_s=abort_c_per_s)
+        left = (self.single - leaving) / (1.0 + RESERVE) - ramps
         return max(0.0, left / dose_per_s(profile.target_c))
 
     def loosened_by(self, other: Envelope) -> list[str]:

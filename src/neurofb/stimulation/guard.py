@@ -22,7 +22,7 @@ What it promises, with the device as ``capabilities`` describes it:
   is charged at what was commanded, as long as the device can have gone on; nothing is armed until ``reset``.
 - A probe that obeys is at baseline 0.5 s after an abort. A broken one (stuck, full power) cools passively once its
   power is cut, within 1.5 s of the moment the fault is found. A device whose link is lost must end the stimulus
-  itself (``Capabilities.link_s``); nothing in this computer can.
+  itself (``Capabilities.on_silence``); nothing in this computer can.
 - A stimulus is armed only at the site that was confirmed last (``place``), and charged there.
 - After an abort nothing is armed until the schedule calls ``reset`` at baseline. No method raises a target.
 - Nothing is armed or started, and what is on ends in order, while a condition of ``conditions`` does not hold: fresh
@@ -39,20 +39,38 @@ from neurofb.clock import Clock, ClockWatch, readings_of
 from neurofb.errors import SafetyStop, UnsafeHeat, WrongInput
 from neurofb.events import Event
 from neurofb.stimulation.conditions import Facts, Required, unmet
-from neurofb.stimulation.driver import Capabilities, Reading, State, StimulatorDriver, Ticket
+from neurofb.stimulation.driver import (
+    Capabilities,
+    Confirmed,
+    News,
+    Onset,
+    Reading,
+    State,
+    StimulatorDriver,
+    Stopped,
+    Ticket,
+)
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.event_buffer import EventBuffer
-from neurofb.stimulation.heat_profile import Course, HeatProfile
+from neurofb.stimulation.heat_profile import LONGEST_PLATEAU_S, Course, HeatProfile
 from neurofb.stimulation.probe_model import AT_BASELINE_C, FRESH_S, ProbeModel
 from neurofb.stimulation.thermal_dose import DoseTracker, Outlook, SiteLedger
 
 #: A guard that was not called for so long while heat was on does not know what happened meanwhile. Assumed: half the
 #: age at which a reading ends a stimulus (``Envelope.stale_s``), and 250 of its steps.
 GAP_S = 0.5
+#: What the device tells comes so much later than it happened, besides ``Capabilities.onset_s``. Assumed: as old as a
+#: fresh reading is at most.
+PATIENCE_S = 0.1
 #: After an abort the probe is to be at baseline within this; later is a fault of its own. Assumed, for a device that
-#: cools by 13 °C/s or more: from 50 °C to 1 °C above 32 °C; slower ones need a longer time (the TCS II and the Pathway
-#: are driven at 8 to 10 °C/s too).
+#: cools by 40 °C/s or more: from 49 °C to 1 °C above 32 °C, and a second. Slower ones have the time that they need
+#: (``Capabilities.longest_return_s``): the TCS II and the Pathway are driven at 8 to 10 °C/s too.
 RETURN_S = 1.5
+#: Zones of a probe that are too far apart for so long are a fault. Assumed: ten readings at the guard's 50 Hz; on a
+#: steep ramp they differ for shorter.
+SPREAD_S = 0.2
+#: What a device says of itself when it gives no stimulus any more, whatever was commanded.
+ENDS: tuple[State, ...] = ("fault", "aborted", "off")
 #: A stimulus whose time has passed by more than this is not started any more. Assumed: the age at which a reading is
 #: too old (``Envelope.stale_s``); what was true when it was asked for need not be true later.
 LATE_S = 1.0
@@ -108,7 +126,13 @@ class Guard:
         self._armed: tuple[Ticket, Ticket] | None = None
         self._due_s: float | None = None
         self._course: Course | None = None
+        #: The same, as late as the device may begin; None where its onset is known.
+        self._latest: Course | None = None
         self._fired_s = 0.0
+        self._is_confirmed = True
+        self._return_s = RETURN_S
+        self._device: Reading | None = None
+        self._spread_since_s: float | None = None
         self._lowered_c = 0.0
         self._n_tickets = 0
         self._return_since_s: float | None = None
@@ -130,10 +154,32 @@ class Guard:
         if found := abilities.unfit():
             raise UnsafeHeat(f"{abilities.name} cannot be used: " + "; ".join(found))
         self._abilities = abilities
+        self._skin.abort_c_per_s = abilities.abort_c_per_s
         self._now_s = self._clock.now_s()
-        self._probe = ProbeModel(self._envelope, abilities.lag_s, self._baseline_c, self._now_s)
+        self._probe = ProbeModel(
+            self._envelope, abilities.lag_s, self._baseline_c, self._now_s, abilities.period_s
+        )
         self.state = "baseline"
+        if abilities.firmware:
+            words = "; ".join([f"{abilities.name}, firmware {abilities.firmware}", *abilities.warnings])
+            self._log("heat_device", words, firmware=abilities.firmware, probe=abilities.serial)
         return abilities
+
+    def prepare(self) -> list[str]:
+        """Let the device test itself, with the probe off the skin; return what is wrong.
+
+        Raises
+        ------
+        UnsafeHeat
+            If the probe was confirmed at a place on the skin already.
+        """
+        if self._skin.site:
+            raise UnsafeHeat(
+                f"the probe is at {self._skin.site!r}; the device tests itself before it is on the skin"
+            )
+        found = list(self._driver.prepare())
+        self._driver.abort()
+        return found
 
     def self_test(self) -> list[str]:
         """Return what is wrong with the device and its readings; nothing: an empty list."""
@@ -170,7 +216,10 @@ class Guard:
             With every reason, if the envelope, the device or an abort before forbids it.
         """
         profile = profile.lowered(self._lowered_c) if self._lowered_c else profile
-        if found := self._cannot_arm(profile, site) + self._skin.problems(profile, site):
+        found = self._cannot_arm(profile, site)
+        if not found:
+            profile = self._givable(profile)
+        if found := [*found, *self._skin.problems(profile, site)]:
             self._refuse(f"the stimulus at {site!r} is refused: " + "; ".join(found))
         self._baseline_c = profile.baseline_c
         self._call("arm", lambda: self._keep_ticket(self._driver.arm(profile), profile, site))
@@ -262,7 +311,7 @@ class Guard:
             self._lower_running(self._course.target_c - by_c)
         elif self._armed is not None:
             ticket = self._armed[0]
-            lower = ticket.profile.lowered(by_c)
+            lower = self._givable(ticket.profile.lowered(by_c))
             self._call(
                 "arm", lambda: self._keep_ticket(self._driver.arm(lower), lower, ticket.site, ticket.number)
             )
@@ -287,6 +336,7 @@ class Guard:
         dt_s, self._now_s = max(0.0, now_s - self._now_s), now_s
         unseen_c = self._unseen_c(dt_s)
         self._read(now_s)
+        self._hear(now_s)
         self._update_model(dt_s)
         self._skin.charge(dt_s, max(unseen_c, self._probe.worst_c))
         self._check_clocks()
@@ -300,7 +350,7 @@ class Guard:
             self.end(why)
         elif self._course is not None:
             self._continue_stimulus(now_s)
-        elif self._armed is not None and self._due_s is not None and now_s >= self._due_s:
+        elif self._armed is not None and self._due_s is not None and now_s >= self._start_s:
             self._start(now_s, self._due_s, *self._armed)
         self._log_reading(now_s)
 
@@ -333,23 +383,26 @@ class Guard:
             profile = self._armed[0].profile
             return Outlook(site, profile.target_c, profile.duration_s)
         if self._return_since_s is not None and self._acknowledged and not self._overdue:
-            return Outlook(site, worst_c, RETURN_S, is_returning=True)
+            return Outlook(site, worst_c, self._return_s, is_returning=True)
         if self._course is not None:
-            left_s = max(0.0, self._course.profile.duration_s - (self._now_s - self._fired_s))
+            began_s = self._fired_s + (0.0 if self._latest is None else self._onset_s)
+            left_s = max(0.0, self._course.profile.duration_s - (self._now_s - began_s))
             if self._course.phase in ("returning", "ended"):
                 return Outlook(site, worst_c, left_s + RETURN_S, is_returning=True)
+            if self._overdue and self._abilities is not None and self._abilities.on_silence == "finishes":
+                left_s = LONGEST_PLATEAU_S  # it does not do as it is told: who knows when it finishes
             return Outlook(site, max(worst_c, self._course.target_c, self._course.commanded_c), left_s)
         return None if self._return_since_s is None else Outlook(site, worst_c, 0.0)
 
     @property
     def link_s(self) -> float:
-        """After so long without a word from this computer the device goes to baseline by itself, s."""
-        return math.inf if self._abilities is None else self._abilities.link_s
+        """How long heat can outlast its plan when this computer is silent, s."""
+        return math.inf if self._abilities is None else self._abilities.outlasts_s
 
     def close(self) -> None:
         """Let the device go, at baseline."""
         if self.state != "off":
-            self._armed = self._course = self._due_s = None
+            self._armed = self._course = self._latest = self._due_s = None
             self.state = "off"
             self._driver.close()
 
@@ -369,7 +422,31 @@ class Guard:
             )
             found.append(f"the probe {where}; the operator confirms {site!r} first")
         found += self._unmet(self._clock.now_s())
-        return found + self._abilities.too_steep(profile)
+        if self._device is not None and self._device.state in ("fault", "off"):
+            found.append(f"the device says of itself: {self._device.state!r}")
+        return found + self._abilities.cannot(profile)
+
+    def _givable(self, profile: HeatProfile) -> HeatProfile:
+        """Return a stimulus in the device's own steps, rounded down."""
+        if self._abilities is None:
+            return profile
+        given = self._abilities.rounded(profile)
+        if given != profile and (found := self._abilities.cannot(given)):
+            self._refuse("in the device's own steps the stimulus is refused: " + "; ".join(found))
+        return given
+
+    @property
+    def _onset_s(self) -> float:
+        return 0.0 if self._abilities is None else self._abilities.onset_s
+
+    @property
+    def _start_s(self) -> float:
+        """When what is armed is started or refused: at its time, or when its settings are confirmed too late."""
+        return self.due_s if self._is_confirmed else self.due_s + self._confirm_s
+
+    @property
+    def _confirm_s(self) -> float:
+        return 0.0 if self._abilities is None else self._abilities.confirm_s
 
     def _unmet(self, now_s: float) -> list[str]:
         return unmet(self._required, self._facts, now_s)
@@ -381,9 +458,18 @@ class Guard:
     def _keep_ticket(
         self, driver_ticket: Ticket, profile: HeatProfile, site: str, number: int | None = None
     ) -> None:
+        given = driver_ticket.profile
+        if given.target_c > profile.target_c or given.rise_s + given.plateau_s > (
+            profile.rise_s + profile.plateau_s + 1e-6
+        ):
+            raise UnsafeHeat(
+                f"the device would give {given.target_c:g} °C for {given.plateau_s:g} s where {profile.target_c:g} °C "
+                f"for {profile.plateau_s:g} s were asked"
+            )
         if number is None:
             self._n_tickets += 1
             number, self._due_s = self._n_tickets, None
+        self._is_confirmed = not self._confirm_s
         self._armed = Ticket(number, profile, site), driver_ticket
 
     def _call(self, what: str, action: Callable[[], object]) -> bool:
@@ -397,11 +483,49 @@ class Guard:
 
     def _read(self, now_s: float) -> None:
         try:
-            self._probe.add_reading(self._driver.read(), now_s)
+            self._device = reading = self._driver.read()
+            if (
+                reading.zones_c
+            ):  # the hottest counts, whatever the driver makes of them; a broken one is no reading
+                is_whole = all(math.isfinite(each) for each in (*reading.zones_c, reading.measured_c))
+                hottest_c = max(*reading.zones_c, reading.measured_c) if is_whole else math.nan
+                reading = reading._replace(measured_c=hottest_c)
+            self._probe.add_reading(reading, now_s)
             self._lost = ""
         except Exception as error:  # as above
             self._probe.add_reading(None, now_s)
             self._lost = f"no reading: {error}"
+
+    def _hear(self, now_s: float) -> None:
+        """Obey what the device tells by itself."""
+        try:
+            news = self._driver.pop_news()
+        except Exception as error:  # as above
+            self._lost = self._lost or f"no word from the device: {error}"
+            return
+        for each in news:
+            self._obey(each, now_s)
+
+    def _obey(self, news: News, now_s: float) -> None:
+        match news:
+            case Onset() if self._latest is not None and self._course is not None:
+                self._fired_s = min(now_s, max(self._fired_s, news.time_s))
+                goal_c, self._latest = self._course.target_c, None
+                self._course = Course(self._course.profile)
+                self._course.lower_to(goal_c)
+                self._probe.know_onset()
+                what = f"the device began at {self._fired_s:.3f} s, known from {news.source}"
+                self._log("heat_onset", what, onset_s=self._fired_s, source=news.source)
+            case Confirmed() if self._armed is not None and news.ticket == self._armed[1].number:
+                self._is_confirmed = True
+            case Stopped(by="participant") if self._course is not None and self._return_since_s is None:
+                what = "the participant pressed the device's own button"
+                self._log("heat_stopped", what, by=news.by, pressed_s=news.time_s)
+                self.end("the device's own button")
+            case Stopped(by="emergency"):
+                what = "somebody pressed the device's emergency button"
+                self._log("heat_stopped", what, by=news.by, pressed_s=news.time_s)
+                self.abort(what)
 
     def _update_model(self, dt_s: float) -> None:
         if self._return_since_s is not None:
@@ -409,6 +533,9 @@ class Guard:
                 self._probe.cool(self._baseline_c, self._abilities.abort_c_per_s, dt_s)
         elif self._course is not None:
             self._probe.follow(self._course.advance_to(self._now_s - self._fired_s), dt_s)
+            if self._latest is not None:
+                late_c = self._latest.advance_to(self._now_s - self._fired_s - self._onset_s)
+                self._probe.follow_latest(late_c, dt_s)
         else:
             self._probe.follow(self._baseline_c, dt_s)
 
@@ -418,8 +545,34 @@ class Guard:
         if self._course is not None and dt_s > GAP_S:
             return f"the guard was not called for {dt_s:.2f} s; {GAP_S:g} s at most are allowed"
         on = self._course is not None
+        if found := self._says_of_itself(now_s) or self._spread(now_s):
+            return found
+        if self._latest is not None and now_s - self._fired_s > self._onset_s + PATIENCE_S:
+            return f"the device did not begin within {self._onset_s:g} s"
         too_much = self._skin.too_much(self._probe.worst_c, self._baseline_c) if on else ""
         return self._probe.cause(on, now_s) or too_much
+
+    def _says_of_itself(self, now_s: float) -> str:
+        """Return the end that the device reports of a stimulus that is on; "" if it goes on."""
+        device = self._device
+        if self._course is None or device is None or device.state not in ENDS:
+            return ""
+        is_new = self._fired_s < device.time_s <= now_s + FRESH_S
+        return f"the device says of itself: {device.state!r}" if is_new else ""
+
+    def _spread(self, now_s: float) -> str:
+        """Return that the probe's zones are too far apart, if they are for long; "" if not."""
+        zones_c = () if self._device is None else self._device.zones_c
+        most_c = math.inf if self._abilities is None else self._abilities.spread_c
+        if not zones_c or not max(zones_c) - min(zones_c) > most_c:
+            self._spread_since_s = None
+            return ""
+        if self._spread_since_s is None:
+            self._spread_since_s = now_s
+        if now_s - self._spread_since_s < SPREAD_S:
+            return ""
+        apart_c = max(zones_c) - min(zones_c)
+        return f"the zones of the probe are {apart_c:.1f} °C apart; {most_c:g} °C at most are allowed"
 
     def _start(self, now_s: float, due_s: float, ticket: Ticket, driver_ticket: Ticket) -> None:
         self._armed = self._due_s = None
@@ -429,6 +582,7 @@ class Guard:
             self._call("abort", self._driver.abort)
         elif self._call("fire", lambda: self._driver.fire(driver_ticket)):
             self._course, self._fired_s, self._skin.contact = Course(ticket.profile), now_s, 0.0
+            self._latest = Course(ticket.profile) if self._onset_s else None
             self._probe.restart()
             self.state = "rising"
             what = f"{ticket.profile.target_c:g} °C at {ticket.site!r}"
@@ -438,6 +592,10 @@ class Guard:
         found = self._skin.problems(ticket.profile, ticket.site, now_s) + self._unmet(now_s)
         if now_s - due_s > LATE_S:
             found.append(f"its time was {now_s - due_s:.2f} s ago; {LATE_S:g} s late is too late")
+        if not self._is_confirmed:
+            found.append(f"the device has not confirmed its settings within {self._confirm_s:g} s")
+        if self._device is not None and self._device.state in ("fault", "off"):
+            found.append(f"the device says of itself: {self._device.state!r}")
         return found + self._probe.not_at_rest(ticket.profile.baseline_c, now_s)
 
     def _continue_stimulus(self, now_s: float) -> None:
@@ -449,13 +607,15 @@ class Guard:
         elif phase in ("returning", "ended") and self.state != "returning":
             self.state = "returning"
             self._log("heat_returning", "back to baseline")
-        if phase == "ended" and self._probe.is_at(self._baseline_c, now_s - FRESH_S):
-            self._course = None
+        if phase == "ended" and self._probe.is_at(self._baseline_c, now_s - self._probe.fresh_s):
+            self._course = self._latest = None
             self._ended(now_s, "")
 
     def _lower_running(self, target_c: float) -> None:
         assert self._course is not None
         self._course.lower_to(target_c)
+        if self._latest is not None:
+            self._latest.lower_to(target_c)
         goal_c = self._course.target_c
         if self._abilities is not None and self._abilities.lowers:
             self._call("lower", lambda: self._driver.lower(goal_c))
@@ -495,6 +655,9 @@ class Guard:
             return
         if self._return_since_s is None:
             self._return_since_s, self._acknowledged, self._overdue = self._clock.now_s(), False, False
+            if self._abilities is not None:
+                needs_s = self._abilities.longest_return_s(self._probe.worst_c, self._baseline_c)
+                self._return_s = max(RETURN_S, needs_s)
             self._why = why
         self._armed = self._due_s = None
         self.state = "aborted" if self._latched else "returning"
@@ -517,15 +680,19 @@ class Guard:
             and self._acknowledged
             and self._probe.is_at(self._baseline_c, self._return_since_s)
         ):
-            was_on, self._course = self._course is not None, None
+            was_on = self._course is not None
+            self._course = self._latest = None
             self._return_since_s = None
             if was_on:
                 self._ended(now_s, self._why)
             self.state = "aborted" if self._latched else "baseline"
-        elif now_s - self._return_since_s > RETURN_S and not self._overdue:
+        elif now_s - self._return_since_s > self._return_s and not self._overdue:
             self._overdue = self._latched = True
             self.state = "fault"
-            cause = self._lost or f"it reads {self._probe.measured_c:.1f} °C {RETURN_S:g} s after an abort"
+            cause = (
+                self._lost
+                or f"it reads {self._probe.measured_c:.1f} °C {self._return_s:.1f} s after an abort"
+            )
             self._log("heat_fault", f"not at baseline: {cause}; take the probe off the skin", cause=cause)
 
     def _ended(self, now_s: float, why: str) -> None:

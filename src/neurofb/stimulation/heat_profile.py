@@ -49,13 +49,18 @@ def ramp_dose(from_c: float, to_c: float, c_per_s: float) -> float:
     return (high * dose_per_s(high) - low * dose_per_s(low)) / ((_POWER + 1.0) * c_per_s)
 
 
-def abort_dose(temperature_c: float, baseline_c: float = 32.0) -> float:
-    """Return the dose that it takes at most to end a stimulus at once: from half a degree above, cooling by 10 °C/s.
+#: How fast a probe cools after an abort, in an account that does not know its device. Assumed: the fastest ramp that
+#: clients of a Pathway use (cosanlab/pymedoc).
+ABORT_C_PER_S = 10.0
 
-    Both are assumed: 10 °C/s is the fastest ramp that clients of a Pathway use (cosanlab/pymedoc), half a degree is
-    within what the guard lets a probe deviate.
+
+def abort_dose(temperature_c: float, baseline_c: float = 32.0, abort_c_per_s: float = ABORT_C_PER_S) -> float:
+    """Return the dose that it takes at most to end a stimulus at once: from half a degree above.
+
+    Half a degree is assumed: within what the guard lets a probe deviate. A device that cools faster than
+    ``ABORT_C_PER_S`` gets no credit for it.
     """
-    return ramp_dose(temperature_c + 0.5, baseline_c, 10.0)
+    return ramp_dose(temperature_c + 0.5, baseline_c, min(ABORT_C_PER_S, abort_c_per_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ have been too far apart.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.envelope import Envelope
@@ -19,8 +20,11 @@ CAP_TOLERANCE_C = 0.3
 #: (``Envelope.deviation_c``); at 36 °C, 1 °C above the warmest baseline, the contact-burn line lies at 45 h.
 AT_BASELINE_C = 1.0
 #: What a stimulus starts and ends on: a reading of at most this age. Assumed: five readings at the guard's 50 Hz, in
-#: which a ramp of 8 °C/s moves by less than a degree; a device that is read more seldom cannot start.
+#: which a ramp of 8 °C/s moves by less than a degree.
 FRESH_S = 0.1
+#: The same for a device that is read more seldom, as a multiple of its period. Assumed: one reading, and half of one
+#: that is late.
+PERIODS = 1.5
 #: So much hotter than it should be is not waited for: a multiple of ``Envelope.deviation_c``. Assumed: at 49 instead
 #: of 47 °C the contact-burn line comes three times as soon, and a probe that only lags reads cooler than it should.
 AT_ONCE = 2.0
@@ -43,9 +47,18 @@ class ProbeModel:
         The last usable reading; NaN if it is too old, or there is none.
     """
 
-    def __init__(self, envelope: Envelope, lag_s: float, baseline_c: float, now_s: float) -> None:
+    def __init__(
+        self, envelope: Envelope, lag_s: float, baseline_c: float, now_s: float, period_s: float = 0.0
+    ) -> None:
         self._envelope = envelope
         self._lag_s = lag_s
+        #: A reading of at most this age is fresh.
+        self.fresh_s = max(FRESH_S, PERIODS * period_s)
+        self._period_s = period_s
+        #: Times, and the coolest and the hottest that a healthy probe was then: what an older reading is held against.
+        self._recent: deque[tuple[float, float, float]] = deque()
+        #: Where a healthy probe would be that begins as late as it may; None where its onset is known.
+        self._latest_c: float | None = None
         self.expected_c = baseline_c
         self.measured_c = math.nan
         self._usable_s = now_s
@@ -56,6 +69,19 @@ class ProbeModel:
         """Advance by ``dt_s`` towards what is commanded."""
         share = 1.0 if self._lag_s <= 0 else -math.expm1(-dt_s / self._lag_s)
         self.expected_c += (commanded_c - self.expected_c) * share
+
+    def follow_latest(self, commanded_c: float, dt_s: float) -> None:
+        """Advance by ``dt_s`` towards what would be commanded if the device began as late as it may."""
+        before_c = self._latest_c if self._latest_c is not None else self.expected_c
+        share = 1.0 if self._lag_s <= 0 else -math.expm1(-dt_s / self._lag_s)
+        self._latest_c = before_c + (commanded_c - before_c) * share
+
+    def know_onset(self) -> None:
+        """Note that the device has said when it began: from now on one course is right."""
+        if self._latest_c is not None and not math.isnan(self.measured_c):
+            low_c, high_c = sorted((self._latest_c, self.expected_c))
+            self.expected_c = min(high_c, max(low_c, self.measured_c))
+        self._latest_c = None
 
     def cool(self, baseline_c: float, c_per_s: float, dt_s: float) -> None:
         """Advance by ``dt_s`` after an abort that the device has confirmed."""
@@ -78,7 +104,7 @@ class ProbeModel:
     def not_at_rest(self, baseline_c: float, now_s: float) -> list[str]:
         """Return why a stimulus from this baseline cannot start now; nothing: an empty list."""
         age_s = self.age_s(now_s)
-        if age_s <= FRESH_S and abs(self.measured_c - baseline_c) <= AT_BASELINE_C:
+        if age_s <= self.fresh_s and abs(self.measured_c - baseline_c) <= AT_BASELINE_C:
             return []
         return [
             f"the probe is not known to be at its baseline of {baseline_c:g} °C: it read {self.measured_c:.1f} °C "
@@ -88,11 +114,17 @@ class ProbeModel:
     @property
     def worst_c(self) -> float:
         """The hotter of what is measured and what is expected: what the skin is charged with."""
-        return self.expected_c if math.isnan(self.measured_c) else max(self.measured_c, self.expected_c)
+        expected_c = self._bounds_c()[1]
+        return expected_c if math.isnan(self.measured_c) else max(self.measured_c, expected_c)
+
+    def _bounds_c(self) -> tuple[float, float]:
+        """Return the coolest and the hottest that a healthy probe may be now."""
+        other_c = self.expected_c if self._latest_c is None else self._latest_c
+        return min(self.expected_c, other_c), max(self.expected_c, other_c)
 
     def restart(self) -> None:
         """Forget how long the probe has been away from where it should be: a new stimulus begins."""
-        self._apart_s = None
+        self._apart_s = self._latest_c = None
 
     def cause(self, running: bool, now_s: float) -> str:
         """Return why the stimulus must end now; "" if it need not."""
@@ -108,10 +140,20 @@ class ProbeModel:
             return ""
         return self._apart(now_s)
 
+    def _bounds_since_reading(self, now_s: float) -> tuple[float, float]:
+        """Return the bounds since the last reading was taken: it lies within those of its own time."""
+        self._recent.append((now_s, *self._bounds_c()))
+        since_s = max(self._usable_s, now_s - self._period_s)
+        while len(self._recent) > 1 and self._recent[0][0] < since_s:
+            self._recent.popleft()
+        return min(low for _, low, _ in self._recent), max(high for *_, high in self._recent)
+
     def _apart(self, now_s: float) -> str:
-        limits, off_c = self._envelope, self.measured_c - self.expected_c
+        limits, (low_c, high_c) = self._envelope, self._bounds_since_reading(now_s)
+        right_c = min(high_c, max(low_c, self.measured_c))
+        off_c = self.measured_c - right_c
         where = (
-            f"the probe reads {self.measured_c:.2f} °C where {self.expected_c:.2f} °C would be right: "
+            f"the probe reads {self.measured_c:.2f} °C where {right_c:.2f} °C would be right: "
             f"more than {limits.deviation_c:g} °C apart"
         )
         if off_c > AT_ONCE * limits.deviation_c:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from neurofb.errors import WrongInput
 from neurofb.folding import folded
 from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.heat_profile import HeatProfile, abort_dose, dose_per_s
+from neurofb.stimulation.heat_profile import ABORT_C_PER_S, HeatProfile, abort_dose, dose_per_s
 
 #: A dose above this is no more than "this place is out of use". Assumed: ten times what any envelope allows.
 MOST_SHARE = 10.0
@@ -111,12 +111,15 @@ class DoseTracker:
         The place under the probe; "" before anybody has confirmed it.
     contact : float
         The dose of the present stimulus, as a fraction of the contact-burn limit.
+    abort_c_per_s : float
+        How fast the device cools when a stimulus is aborted.
     """
 
     def __init__(self, envelope: Envelope, ledger: SiteLedger) -> None:
         self._envelope, self._ledger = envelope, ledger
         self.site = ""
         self.contact = 0.0
+        self.abort_c_per_s = ABORT_C_PER_S
         self._ended_s: dict[str, float] = {}
         self._was_c = 0.0
 
@@ -129,11 +132,13 @@ class DoseTracker:
     def problems(self, profile: HeatProfile, site: str, at_s: float = math.inf) -> list[str]:
         """Return what forbids a stimulus that starts at ``at_s``."""
         since_s = at_s - self._ended_s.get(folded(site), -math.inf)
-        return self._envelope.problems(profile, used=self.used(site), since_last_s=since_s)
+        return self._envelope.problems(
+            profile, used=self.used(site), since_last_s=since_s, abort_c_per_s=self.abort_c_per_s
+        )
 
     def too_much(self, worst_c: float, baseline_c: float) -> str:
         """Return which limit would be passed if the stimulus went on; "" if none."""
-        leaving, limits = abort_dose(worst_c, baseline_c), self._envelope
+        leaving, limits = abort_dose(worst_c, baseline_c, self.abort_c_per_s), self._envelope
         if self.contact + leaving > limits.single:
             return f"this contact reaches {limits.single:g} of the contact-burn line"
         if self.used(self.site) + leaving > limits.budget:

@@ -8,7 +8,7 @@ without waiting for any.
 It goes to baseline when stdin ends (the engine has died or let go), when nothing was heard for ``HEARTBEAT_S`` while
 a stimulus is armed or on, at SIGTERM, and when it fails itself. Then it stays until the probe is at baseline, writes
 its last events to its log, if it has one, and ends. If this process is killed, the device is alone: a simulated one
-dies with it, a real one needs its own cut-off (``Capabilities.link_s``) or somebody at the power switch.
+dies with it, a real one needs its own cut-off (``Capabilities.on_silence``) or somebody at the power switch.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from typing import Any
 from neurofb.clock import Clock, ManualClock, readings_of
 from neurofb.errors import NeurofbError
 from neurofb.events import Event
-from neurofb.stimulation.client import make_driver
 from neurofb.stimulation.conditions import Facts, Required
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
+from neurofb.stimulation.registry import make_driver
 from neurofb.stimulation.thermal_dose import SiteLedger
+from neurofb.stimulation.thermode_file import ThermodeFile
 from neurofb.stimulation.watchdog_log import ENDED, WatchdogLog
 from neurofb.stimulation.watchdog_pipe import read_lines, write_line
 
@@ -237,6 +238,8 @@ class Watchdog:
                 abilities = guard.connect()
                 self._log.open(guard, self._readings().wall_s, self._clock.now_s())
                 return asdict(abilities)
+            case "prepare":
+                return guard.prepare()
             case "self_test":
                 return guard.self_test()
             case "close":
@@ -271,7 +274,10 @@ def _opening(lines: Lines) -> Request | None:
 
 def open_watchdog(opening: Request, clock: EngineClock, lines: Lines) -> Watchdog:
     """Return the watchdog that the engine's first request asks for."""
-    driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"])
+    described = opening.get("file")
+    # The file as the engine has read it: it may have changed since.
+    file = None if described is None else ThermodeFile.model_validate_json(json.dumps(described))
+    driver = make_driver(opening["kind"], clock, opening["seed"], opening["faults"], file)
     envelope, required = Envelope(**opening["envelope"]), Required(**opening["required"])
     guard = Guard(driver, envelope, clock, SiteLedger(opening["used"]), required)
     return Watchdog(guard, clock, lines, None if opening["log"] is None else Path(opening["log"]))

@@ -118,7 +118,7 @@ class WatchdogPipe:
         self._unsent.put({"do": do, "id": number, **content})
         return number
 
-    def ask(self, do: str, **content: Any) -> Any:
+    def ask(self, do: str, wait_s: float = START_S, **content: Any) -> Any:
         """Send a request, wait and return its answer, or raise the error that the watchdog met; for the start only.
 
         Raises
@@ -127,7 +127,7 @@ class WatchdogPipe:
             If there is no answer.
         """
         number = self.send(do, **content)
-        until_s = self._clock.now_s() + START_S
+        until_s = self._clock.now_s() + wait_s
         while (left_s := until_s - self._clock.now_s()) > 0:
             try:
                 answer = self._answers.get(timeout=left_s)
@@ -138,7 +138,7 @@ class WatchdogPipe:
             if answer.get("gone"):
                 raise _gone()
         raise StimulatorMissing(
-            f"the stimulator's watchdog did not answer {do!r} in {START_S:g} s; see that the device is on: {OFF}"
+            f"the stimulator's watchdog did not answer {do!r} in {wait_s:g} s; see that the device is on: {OFF}"
         )
 
     def pop_answers(self) -> list[dict[str, Any]]:

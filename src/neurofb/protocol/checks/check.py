@@ -23,6 +23,7 @@ from neurofb.protocol.design import ParsedProtocol, Problems, Protocol, parse_pr
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.spatial.montage import Montage
+from neurofb.stimulation.driver import Capabilities
 
 #: How a problem of the participant's code begins among those of the file.
 _PARTICIPANT = "participant: "
@@ -48,6 +49,8 @@ class RunContext:
     used: Mapping[str, float] = field(default_factory=dict)
     #: Rate of the stream; None: that of the profile.
     rate_hz: float | None = None
+    #: What the thermode can do; None: nothing is known of it.
+    thermode: Capabilities | None = None
 
     @property
     def stream_rate_hz(self) -> float:
@@ -145,7 +148,7 @@ def _sessions(protocol: Protocol, context: RunContext) -> list[str | None]:
 def _timeline_problems(protocol: Protocol, context: RunContext, ordered: bool) -> Iterator[tuple[Place, str]]:
     """Return the problems of one session: of its heat, which arms share, and of the order of each arm's phases."""
     try:
-        yield from heat_problems(protocol, _timeline(protocol, context), context.used)
+        yield from heat_problems(protocol, _timeline(protocol, context), context.used, context.thermode)
         chosen = context.arm is not None or not protocol.arms
         arms = [context.arm] if chosen else [arm.id for arm in protocol.arms]
         for arm in arms if ordered else ():

@@ -1,4 +1,4 @@
-"""The check of a timeline's heat against the safety envelope."""
+"""The check of a timeline's heat against the safety envelope, and against what the thermode can do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from neurofb.config import Place
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.phases import NO_TIME
 from neurofb.protocol.timeline import Step, Timeline
+from neurofb.stimulation.driver import Capabilities
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.heat_profile import HeatProfile, dose
 
@@ -73,9 +74,12 @@ def calibration_share(protocol: Protocol) -> float:
 
 
 def heat_problems(
-    protocol: Protocol, timeline: Timeline, used: Mapping[str, float] | None = None
+    protocol: Protocol,
+    timeline: Timeline,
+    used: Mapping[str, float] | None = None,
+    thermode: Capabilities | None = None,
 ) -> Iterator[tuple[Place, str]]:
-    """Return all that the envelope forbids, each once.
+    """Return all that the envelope forbids, or the thermode cannot give, each once.
 
     Parameters
     ----------
@@ -83,11 +87,15 @@ def heat_problems(
     timeline : Timeline
     used : mapping of str to float, optional
         What a site has had before this session.
+    thermode : Capabilities, optional
+        What the device can do; left out, nothing is known of it.
     """
     if protocol.heat is None:
         return
     envelope = protocol.heat.envelope
     yield from _level_problems(protocol, timeline, envelope)
+    if thermode is not None:
+        yield from _device_problems(protocol, timeline, thermode)
     before = dict(used or {})
     if _calibrates(timeline):
         first = protocol.heat.calibration_site
@@ -96,7 +104,11 @@ def heat_problems(
 
 
 def heat_problems_from(
-    protocol: Protocol, timeline: Timeline, n_taken: int, used: Mapping[str, float]
+    protocol: Protocol,
+    timeline: Timeline,
+    n_taken: int,
+    used: Mapping[str, float],
+    thermode: Capabilities | None = None,
 ) -> list[str]:
     """Return the steps of the rest of a session that the envelope forbids, with its temperatures calibrated.
 
@@ -108,6 +120,8 @@ def heat_problems_from(
         How many of its steps are over.
     used : mapping of str to float
         What each site has had by now, the calibration included.
+    thermode : Capabilities, optional
+        What the device can do.
     """
     if protocol.heat is None:
         return []
@@ -115,6 +129,7 @@ def heat_problems_from(
     found = [
         *_level_problems(protocol, ahead, protocol.heat.envelope),
         *_site_problems(protocol, ahead, protocol.heat.envelope, dict(used)),
+        *(() if thermode is None else _device_problems(protocol, ahead, thermode)),
     ]
     return [text for _, text in found]
 
@@ -123,6 +138,37 @@ def _level_problems(
     protocol: Protocol, timeline: Timeline, envelope: Envelope
 ) -> Iterator[tuple[Place, str]]:
     """Return the problems of a stimulus by itself."""
+    for level, profile in _profiles(protocol, timeline):
+        for text in envelope.problems(profile):
+            yield ("heat", "levels", level), text
+
+
+def _device_problems(
+    protocol: Protocol, timeline: Timeline, thermode: Capabilities
+) -> Iterator[tuple[Place, str]]:
+    """Return what the thermode cannot give: of each level, and of the calibration."""
+    assert protocol.heat is not None
+    envelope = protocol.heat.envelope
+    for level, profile in _profiles(protocol, timeline):
+        slow = envelope.problems(profile, abort_c_per_s=thermode.abort_c_per_s)
+        for text in (
+            *thermode.cannot(profile),
+            *(each for each in slow if each not in envelope.problems(profile)),
+        ):
+            yield ("heat", "levels", level), f"{thermode.name}: {text}"
+    asked = protocol.calibration
+    if asked is None or not _calibrates(timeline):
+        return
+    heat = protocol.heat
+    ramp = HeatProfile(heat.cap_c, 0.0, heat.baseline_c, asked.limits_c_per_s, heat.return_c_per_s)
+    rung = HeatProfile(heat.cap_c, asked.plateau_s, heat.baseline_c, heat.rise_c_per_s, heat.return_c_per_s)
+    for key, profile in (("limits_c_per_s", ramp), ("plateau_s", rung)):
+        for text in thermode.cannot(profile):
+            yield ("calibration", key), f"{thermode.name}, at the cap: {text}"
+
+
+def _profiles(protocol: Protocol, timeline: Timeline) -> list[tuple[str, HeatProfile]]:
+    """Return each different stimulus with its level; levels that no trial has, at their usual temperature."""
     assert protocol.heat is not None
     profiles = {(step.level, step.profile) for step in timeline.heats}
     used = {level for level, _ in profiles}
@@ -131,10 +177,7 @@ def _level_problems(
         for name, level in protocol.heat.levels.items()
         if name not in used
     }
-    for level, profile in sorted(profiles, key=str):
-        assert profile is not None
-        for text in envelope.problems(profile):
-            yield ("heat", "levels", str(level)), text
+    return [(str(level), profile) for level, profile in sorted(profiles, key=str) if profile is not None]
 
 
 def _site_problems(

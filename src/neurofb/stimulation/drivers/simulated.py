@@ -24,8 +24,9 @@ from typing import Literal, cast
 from neurofb.clock import Clock
 from neurofb.config import parse_fault
 from neurofb.errors import StimulatorMissing, UnknownName, UnsafeHeat, WrongInput, nearest
-from neurofb.stimulation.driver import Capabilities, Reading, State, Ticket
+from neurofb.stimulation.driver import Capabilities, News, Reading, State, Ticket
 from neurofb.stimulation.heat_profile import Course, HeatProfile
+from neurofb.stimulation.registry import DriverSetup
 
 #: Assumed: the time constants of the probe behind its command, and of the skin behind the probe.
 LAG_S, SKIN_LAG_S = 0.1, 0.3
@@ -157,9 +158,18 @@ class SimulatedThermode:
             return_c_per_s=COOL_C_PER_S,
             abort_c_per_s=COOL_C_PER_S,
             lag_s=LAG_S,
-            link_s=LINK_S,
+            on_silence="returns" if math.inf > LINK_S else "holds",
+            silence_s=LINK_S,
             simulated=True,
         )
+
+    def prepare(self) -> list[str]:
+        """Do nothing: it needs no preparation."""
+        return []
+
+    def pop_news(self) -> list[News]:
+        """Return nothing: it begins when it is told to, and has no buttons."""
+        return []
 
     def self_test(self) -> list[str]:
         """Return what keeps the device from heating: its power, if its own cut-off has cut it."""
@@ -303,3 +313,8 @@ class SimulatedThermode:
         step_c = (goal_c - self._probe_c) * -math.expm1(-dt_s / LAG_S)
         step_c = min(RISE_C_PER_S * dt_s, max(-COOL_C_PER_S * dt_s, step_c))
         return goal_c if abs(goal_c - self._probe_c) < 1e-6 else self._probe_c + step_c
+
+
+def make(setup: DriverSetup) -> SimulatedThermode:
+    """Return the simulated thermode."""
+    return SimulatedThermode(setup.clock, setup.seed, parse_heat_faults(setup.faults))

@@ -1,0 +1,1 @@
+"""Thermodes, one TOML file each; read by neurofb.stimulation.thermode_file."""
