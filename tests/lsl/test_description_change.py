@@ -40,7 +40,6 @@ def adapted(before: StreamInfo, **changes: object):  # type: ignore[no-untyped-d
         {"hostname": "other"},
         {"units": ("uV",) * 5},
         {"labels": ("tp9 ", "AF7.", "af8", "TP10", "aux")},
-        {"manufacturer": "InteraXon"},
     ],
 )
 @pytest.mark.parametrize("before", [BEFORE, UNNAMED])
@@ -102,6 +101,7 @@ def test_value_that_its_format_cannot_hold_becomes_infinite_and_not_another_one(
         (BEFORE, {"rate_hz": 128.0}, "256 Hz before, 128 Hz now"),
         (BEFORE, {"rate_hz": 0.0}, "256 Hz before, 0 Hz now"),
         (BEFORE, {"value_format": "int16"}, "numbers as float32 before, as int16 now"),
+        (BEFORE, {"manufacturer": "InteraXon"}, "manufacturer '' before, 'InteraXon' now"),
         (BEFORE, {"source_id": "Muse_00:66"}, "source_id 'Muse_00:55' before, 'Muse_00:66' now"),
         (
             BEFORE,

@@ -101,6 +101,10 @@ def _differences(before: StreamInfo, now: StreamInfo) -> Iterator[str]:
     """Yield what differs beside order and unit, in words."""
     if now.source_id != before.source_id:
         yield f"source_id {clean(before.source_id)!r} before, {clean(now.source_id)!r} now"
+    if (
+        now.manufacturer != before.manufacturer
+    ):  # by it the program is known that sends, and what its values mean
+        yield f"manufacturer {clean(before.manufacturer)!r} before, {clean(now.manufacturer)!r} now"
     if now.n_channels != before.n_channels:
         yield f"{before.n_channels} channels before, {now.n_channels} now"
     if now.rate_hz != before.rate_hz:
