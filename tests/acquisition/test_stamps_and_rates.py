@@ -87,7 +87,7 @@ def test_stamps_of_any_clock_place_every_sample_at_its_time(
 
 CHANGES = {
     "jump ahead": lambda _k, t, _s: START_S + t + np.where(t < 2.0, 0.0, 30.0),
-    "small jump ahead": lambda _k, t, _s: START_S + t + np.where(t < 2.0, 0.0, 0.07),
+    "small jump ahead": lambda _k, t, _s: START_S + t + np.where(t < 2.0, 0.0, 0.3),
     "jump back": lambda _k, t, _s: START_S + t - np.where(t < 2.0, 0.0, 30.0),
     "jumps again and again": lambda _k, t, _s: START_S + t + np.floor(t / 1.5),
     "to unix time": lambda _k, t, _s: np.where(t < 2.0, START_S + t, UNIX_S + t),

@@ -116,7 +116,13 @@ class GapDetector:
         """Return where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
         return float(late_s.min()) if self.sharp else float(np.median(late_s))
 
-    def decide(self, late_s: FloatArray, final: bool, least: int = 0) -> Decision | None:
+    def caught_up(self, late_s: FloatArray) -> Decision | None:
+        """Return the decision that samples were late, if a later one is on time; else None."""
+        on_time = late_s <= 0.5 * self.packet_s
+        first = int(on_time.argmax())
+        return Decision(max(1, first), 0.0) if on_time[first] else None
+
+    def decide(self, late_s: FloatArray, final: bool) -> Decision | None:
         """Decide from the samples after a suspicious one, once their level shows whether any are lost.
 
         Parameters
@@ -125,8 +131,6 @@ class GapDetector:
             How late they are, from the suspicious one on.
         final : bool
             No more will come.
-        least : int
-            So many must be looked at before any are lost.
 
         Returns
         -------
@@ -134,7 +138,7 @@ class GapDetector:
             None if more samples are needed.
         """
         n = len(late_s)
-        batch = max(self._batch(), least)
+        batch = self._batch()
         on_time_s = max(0.5 * self.packet_s, self._noise_s(batch))
         before_s = self.level_s(late_s[: batch // 2])
         for size in range(batch, n + batch, batch):

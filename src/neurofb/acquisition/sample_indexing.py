@@ -34,11 +34,11 @@ from neurofb.events import Event
 
 #: A stamp this far after its own arrival is no gap: the sender's clock has jumped. Stamps that scatter may be so many
 #: times their scatter ahead.
-FUTURE_S, FUTURE_TIMES = 0.05, 4.0
+FUTURE_S, FUTURE_TIMES = 0.25, 4.0
 #: Levels that move by less are followed as stamps; larger ones are jumps of the sender's clock.
 FOLLOW_S = 0.25
 #: Of samples that are timed by their arrival, none is lost before others have come for so long.
-LATE_S = 0.3
+LATE_S = 0.5
 #: Missing time beyond this is taken for a new beginning of the sender's clock, not filled with NaN.
 MAX_GAP_S = 3600.0
 #: Blocks before a level can be judged.
@@ -267,13 +267,13 @@ class SampleIndexer:
         if first:
             return first, 0, 0.0
         late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
-        least = 0
         if self._by_arrival and not final:
-            # What came at once is as late as the last of it: only later arrivals tell whether it was lost.
-            least = len(rows)
+            # What came at once is as late as the last of it: only later arrivals tell whether samples were lost.
             if not rows[-1, 1] - rows[0, 1] >= LATE_S:
                 return 0, 0, 0.0
-        decision = self.gap_detector.decide(late_s, final, least)
+            decision = self.gap_detector.caught_up(late_s) or self.gap_detector.decide(late_s, final)
+        else:
+            decision = self.gap_detector.decide(late_s, final)
         if decision is None:
             return 0, 0, 0.0
         if decision.n_late:

@@ -45,7 +45,7 @@ class StampClock(NamedTuple):
     scale_s: float
     shift_s: float
     timed_by: TimedBy
-    #: How far the newest stamp was from its arrival, as it came, in seconds; NaN where stamps say nothing.
+    #: How far the stamps were ahead of the earliest arrival, in seconds; NaN where stamps say nothing.
     difference_s: float
 
     @property
@@ -81,7 +81,7 @@ def judge(received_s: FloatArray, arrivals_s: FloatArray, rate_hz: float) -> Sta
     words = "unix time (seconds since 1970)" if newest_s > UNIX_S else "another clock"
     if scale_s != 1.0:
         words = f"{UNITS[scale_s]} of {words}"
-    return StampClock(words, scale_s, -ahead_s, "sender", newest_s - float(arrivals_s[-1]))
+    return StampClock(words, scale_s, -ahead_s, "sender", ahead_s)
 
 
 def unit_of(received_s: FloatArray, rate_hz: float) -> float | None:
