@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neurofb.acquisition.readers.open import read_recording
 from neurofb.chunk import Chunk
 from neurofb.devices import load_profile
+from neurofb.devices.electrodes import standard_labels
 from neurofb.dsp.artifacts import Calibration
 from neurofb.dsp.rules import CURRENT, FIRST
 from neurofb.dsp.spectrum import baseline_spectrum
@@ -529,3 +530,33 @@ def test_every_real_blink_still_withholds(data_dir, run_number):
         blinks.append(np.array([value.why == "blink" for value in values]))
     assert 0.1 < blinks[0].mean() < 0.5
     assert (blinks[0] == blinks[1]).all()
+
+
+# -- mains that the baseline did not have --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subject", [0, 3])
+def test_mains_that_come_after_a_filtered_baseline_are_stopped(data_dir, subject):
+    """EEGMAT is low-passed at 45 Hz by its providers; no constant was set on it. 15 µV of mains come afterwards."""
+    recording = read_recording(data_dir / f"eegmat/Subject0{subject}_1.edf")
+    labels = ("Fz", "T3", "T4", "O1", "O2")
+    columns = [recording.labels.index(label) for label in (standard_labels(labels))]
+    x = np.ascontiguousarray(recording.samples_uv[1500:31500:2, columns])
+    spectrum, limits = baseline_spectrum(x[:7500], 250.0), Calibration.from_baseline(x[:7500], 250.0)
+    alpha = Power(
+        name="alpha", at=ChannelSelection(channels=("O1", "O2")), band=(8.0, 12.0), scale="absolute"
+    )
+    noisy = x[7500:] + 15 * np.sin(2 * np.pi * 50 * np.arange(7500) / 250)[:, None]
+    usable, power = {}, {}
+    for rules, samples in ((FIRST, noisy), (CURRENT, noisy), ("clean", x[7500:])):
+        pipeline = Pipeline(
+            (alpha,), Montage(labels), 250.0, calibration=limits, spectrum=spectrum,
+            rules=CURRENT if rules == "clean" else rules,
+        )  # fmt: skip
+        values = run(pipeline, samples)[40:]
+        usable[rules] = np.mean([value.usable for value in values])
+        power[rules] = np.median([value.value for value in values])
+    assert usable["clean"] > 0.7
+    assert usable[CURRENT] > usable["clean"] - 0.05
+    assert usable[FIRST] < usable["clean"] - 0.05
+    assert power[CURRENT] == pytest.approx(power["clean"], rel=0.03)

@@ -8,7 +8,8 @@ rules what is new
 ===== ==============================================================================================================
 1     the first
 2     contact is judged by what is left beside the mains and their harmonics, and compared with channels that measure
-      something; artifacts withhold only what they reach
+      something; artifacts withhold only what they reach; filters that are fitted to a baseline expect mains that it
+      did not have
 ===== ==============================================================================================================
 """
 

@@ -19,6 +19,8 @@ from neurofb.errors import WrongInput, WrongShape
 SEGMENT_S = 2.0
 #: A baseline shorter than this is refused: 10 s is within 0.006 of the accuracy that 88 s give.
 SHORTEST_BASELINE_S = 6.0
+#: Density of the mains in the prior, 1 Hz wide (SD); its rhythms have 1 at 1 Hz and 0.8 at 10.
+MAINS = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +118,28 @@ def prior_spectrum(rate_hz: float) -> Spectrum:
     freqs = np.linspace(0.0, rate_hz / 2, n_freqs)
     density = 1 / np.maximum(freqs, 1.0) + 0.8 * np.exp(-0.5 * (freqs - 10.0) ** 2) + 1e-3
     density += 10 / np.maximum(freqs, 0.5) ** 2
-    for mains_hz in (50.0, 60.0, 100.0, 120.0):
-        density += 0.3 * np.exp(-0.5 * (freqs - mains_hz) ** 2)
+    for hz in _lines((50.0, 60.0)):
+        density += MAINS * np.exp(-0.5 * (freqs - hz) ** 2)
     return Spectrum(freqs, density)
+
+
+def with_mains(spectrum: Spectrum, line_hz: float | None = None) -> Spectrum:
+    """Return a spectrum with at least the mains of `prior_spectrum`, at the spectrum's own level from 3 to 30 Hz.
+
+    A baseline may have been filtered, or taken where there were none; taps designed for it would let through those
+    that come later.
+    """
+    freqs, usual = spectrum.freqs_hz, (spectrum.freqs_hz >= 3) & (spectrum.freqs_hz <= 30)
+    if not usual.any():
+        return spectrum
+    prior = prior_spectrum(2 * float(freqs[-1])).at(freqs)
+    lines = np.zeros_like(freqs)
+    for hz in _lines((50.0, 60.0) if line_hz is None else (line_hz,)):
+        lines += MAINS * np.exp(-0.5 * (freqs - hz) ** 2)
+    level = (spectrum.density[:, usual] / prior[:, usual]).mean(axis=1, keepdims=True)
+    return Spectrum(freqs, np.maximum(spectrum.density, level * lines))
+
+
+def _lines(mains_hz: tuple[float, ...]) -> list[float]:
+    """Return the frequencies of the mains, and twice these."""
+    return [order * hz for order in (1, 2) for hz in mains_hz]

@@ -30,8 +30,8 @@ from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.power import BandPower
 from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
-from neurofb.dsp.rules import CURRENT
-from neurofb.dsp.spectrum import Spectrum
+from neurofb.dsp.rules import CURRENT, FIRST
+from neurofb.dsp.spectrum import Spectrum, with_mains
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.events import Event
 from neurofb.features.checks import check_features
@@ -109,6 +109,8 @@ class Pipeline:
         check_features(self.features, montage, rate_hz, iaf_hz, reference)
         self.hop_size = hop_size = HopSize.at(rate_hz)
         n = len(montage.labels)
+        if spectrum is not None and rules != FIRST:
+            spectrum = with_mains(spectrum, line_hz)
         self._bank = Bank.of(self.features, hop_size, n, iaf_hz, spectrum)
         self._reference, self._eyes = reference, eye_channels(montage.positions)
         self._finder = ArtifactFinder(n, rate_hz, hop_size.hop, calibration or Calibration.assumed(n))
