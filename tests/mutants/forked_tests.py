@@ -14,7 +14,9 @@ noticed nothing of. Each process that a test starts loads the changed module too
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
+import copy
 import ctypes
 import functools
 import gc
@@ -28,13 +30,12 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from mutations import Mutant
@@ -53,6 +54,9 @@ LONG_S = 1.0
 QUICK_S = 3.0
 #: How likely a test notices a change before anything is known; and how much more one of the same function counts.
 HOPE, SAME_FUNCTION = 0.2, 5.0
+
+#: What a function calls by this name when it is called; among the builtins, in a forked process only.
+_TOLD = "neurofb_mutants_told"
 
 _HOOK = """
 import importlib.abc, importlib.util, os, sys
@@ -84,8 +88,8 @@ class Learned:
     """What is known of the tests of a module."""
 
     cpu_s: dict[str, float] = field(default_factory=dict)
-    #: The functions that a short test calls, as path and line; None: it starts a process, and may call all.
-    calls: dict[str, list[str] | None] = field(default_factory=dict)
+    #: The functions of the module that a test calls, by their lines; None: it starts a process, and may call all.
+    calls: dict[str, list[int] | None] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
     noticed: Counter[str] = field(default_factory=Counter)
     of_function: dict[str, Counter[str]] = field(default_factory=dict)
@@ -129,15 +133,14 @@ class Module:
 class Runner:
     """Runs the tests of the mutants of one module.
 
-    ``known`` is what was learned of these tests with another. ``is_quick`` tries so many tests of a mutant only as
-    take ``QUICK_S`` together: to look for holes.
+    ``is_quick`` tries so many tests of a mutant only as take ``QUICK_S`` together: to look for holes.
     """
 
-    def __init__(self, module: Module, known: Learned | None = None, *, is_quick: bool = False) -> None:
+    def __init__(self, module: Module, *, is_quick: bool = False) -> None:
         self.module = module
         self._most_s = QUICK_S if is_quick else math.inf
         self.unchanged = module.code(None)
-        self.learned = Learned(known.cpu_s, known.calls) if known else Learned()
+        self.learned = Learned()
         self._live: list[FunctionType] = []
         self._folder = Path(tempfile.mkdtemp(prefix="neurofb-mutants-"))
         (self._folder / "hook").mkdir()
@@ -241,17 +244,15 @@ class Runner:
             os.write(writes, json.dumps(what).encode() + b"\n")
 
         def learn_and_try(items: list[pytest.Item]) -> None:
-            if not {item.nodeid for item in items} <= set(self.learned.cpu_s):
-                for step, name in ((self._measure, "cpu_s"), (self._follow, "calls")):
-                    if failed := self._forked(functools.partial(step, items)):
-                        say(failed=failed)
-                        return
-                    setattr(self.learned, name, json.loads((self._folder / name).read_text("utf-8")))
             self._live = [
                 each
                 for each in gc.get_objects()
                 if isinstance(each, FunctionType) and each.__code__.co_filename == str(self.module.path)
             ]
+            if failed := self._forked(functools.partial(self._measure, items)):
+                say(failed=failed)
+                return
+            self.learned.cpu_s, self.learned.calls = json.loads((self._folder / "learned").read_text("utf-8"))
             for at, mutant in enumerate(mutants):
                 say(at=at, noticed_by=self._try(mutant, items))
             say(learned=vars(self.learned))
@@ -271,10 +272,11 @@ class Runner:
         live = [each for each in self._live if _place(each.__code__) in changed]
         if {_place(each.__code__) for each in live} != set(changed):
             return None
-        places = {f"{self.module.path}:{line}" for _, line in changed}
-        calls = self.learned.calls
-        short = [item for item in items if item.nodeid in calls]
-        reached = [item for item in short if (known := calls[item.nodeid]) is None or places & set(known)]
+        places, learned = {line for _, line in changed}, self.learned
+        short = [item for item in items if learned.cpu_s[item.nodeid] <= LONG_S]
+        reached = [
+            item for item in short if (known := learned.calls[item.nodeid]) is None or places & set(known)
+        ]
         ordered = self._ordered(reached, mutant.function)
         sums_s = itertools.accumulate(self.learned.cpu_s[item.nodeid] for item in ordered)
         ordered = [item for item, sum_s in zip(ordered, sums_s, strict=True) if sum_s <= self._most_s]
@@ -296,53 +298,43 @@ class Runner:
         by_name = {item.nodeid: item for item in items}
         return [by_name[name] for name in self.learned.order(list(by_name), function)]
 
-    def _run(self, items: Sequence[pytest.Item], slower: float = SLOWER) -> None:
+    def _run(self, items: Sequence[pytest.Item]) -> None:
         """Run tests in their order; the first that fails ends the process, its name in the report."""
         with (self._folder / "report").open("r+b", buffering=0) as report:
             for item, after in zip(items, [*items[1:], None], strict=True):
                 report.seek(0)
                 report.truncate()
                 report.write(item.nodeid.encode())
-                most_s = max(LEAST_CPU_S, slower * self.learned.cpu_s.get(item.nodeid, LEAST_CPU_S))
+                most_s = max(LEAST_CPU_S, SLOWER * self.learned.cpu_s.get(item.nodeid, LEAST_CPU_S))
                 signal.setitimer(signal.ITIMER_PROF, most_s)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             signal.setitimer(signal.ITIMER_PROF, 0.0)
 
     def _measure(self, items: Sequence[pytest.Item]) -> int:
-        took: dict[str, float] = {}
-        for item in items:
-            before_s = _cpu_s()
-            self._run([item])
-            took[item.nodeid] = _cpu_s() - before_s
-        (self._folder / "cpu_s").write_text(json.dumps(took), "utf-8")
-        return 0
-
-    def _follow(self, items: Sequence[pytest.Item]) -> int:
-        """Write down which functions of the program each short test calls."""
-        root, found, started = str(ROOT / "src"), set[str](), []
-
-        def on_call(frame: FrameType, *_: object) -> None:
-            code = frame.f_code
-            if code.co_filename.startswith(root):
-                found.add(f"{code.co_filename}:{code.co_firstlineno}")
+        """Write down how long each test takes, and which functions of the module it calls."""
+        called, started = set[int](), []
+        codes = _functions(
+            compile(_telling(self.module.tree), str(self.module.path), "exec", dont_inherit=True)
+        )
+        setattr(builtins, _TOLD, called.add)
+        for each in self._live:
+            each.__code__ = codes.get(_place(each.__code__), each.__code__)
 
         def on_audit(event: str, _: tuple[object, ...]) -> None:
             if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"):
                 started.append(event)
 
         sys.addaudithook(on_audit)
-        calls: dict[str, list[str] | None] = {}
+        cpu_s: dict[str, float] = {}
+        calls: dict[str, list[int] | None] = {}
         for item in items:
-            if self.learned.cpu_s[item.nodeid] > LONG_S:
-                continue
-            found.clear()
+            called.clear()
             started.clear()
-            threading.settrace(on_call)
-            sys.settrace(on_call)
-            self._run([item], 20 * SLOWER)
-            sys.settrace(None)
-            calls[item.nodeid] = None if started else sorted(found)
-        (self._folder / "calls").write_text(json.dumps(calls), "utf-8")
+            before_s = _cpu_s()
+            self._run([item])
+            cpu_s[item.nodeid] = _cpu_s() - before_s
+            calls[item.nodeid] = None if started else sorted(called)
+        (self._folder / "learned").write_text(json.dumps([cpu_s, calls]), "utf-8")
         return 0
 
 
@@ -375,6 +367,20 @@ def _pytest(files: Sequence[str], loop: _Loop) -> int:
     for plugin in ("cacheprovider", "randomly", "pytest-qt"):
         asked += ["-p", f"no:{plugin}"]
     return int(pytest.main([*asked, *files], plugins=[loop]))
+
+
+def _telling(tree: ast.Module) -> ast.Module:
+    """Return a module whose functions each tell by their first line that they were called."""
+    telling = copy.deepcopy(tree)
+    for node in ast.walk(telling):
+        if isinstance(node, ast.FunctionDef):
+            line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            call = ast.parse(f"{_TOLD}({line})").body[0]
+            first = node.body[0]
+            for each in ast.walk(call):
+                ast.copy_location(each, first)
+            node.body.insert(ast.get_docstring(node) is not None, call)
+    return telling
 
 
 def _functions(code: CodeType) -> dict[tuple[str, int], CodeType]:

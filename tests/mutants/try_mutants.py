@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forked_tests import ROOT, Learned, Module, Runner
+from forked_tests import ROOT, Module, Runner
 from mutations import Mutant, mutants
 
 SOURCE = ROOT / "src" / "neurofb"
@@ -179,12 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _try_all(todo: Sequence[tuple[str, Mutant]], is_quick: bool) -> Iterator[Outcome]:
-    known: Learned | None = None
     for module in dict.fromkeys(module for module, _ in todo):
         files = tuple(files_for(module))
-        runner = Runner(Module(module, path_of(module), files), known, is_quick=is_quick)
+        runner = Runner(Module(module, path_of(module), files), is_quick=is_quick)
         yield from tried(runner, [mutant for each, mutant in todo if each == module], is_quick)
-        known = runner.learned
 
 
 def _is_commit(name: str) -> bool:
