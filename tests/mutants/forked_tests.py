@@ -267,7 +267,7 @@ class Runner:
         code = self.module.code(mutant)
         before = _functions(self.unchanged)
         changed = {at: each for at, each in _functions(code).items() if each != before[at]}
-        if not changed or _is_import(self.unchanged, code):
+        if not changed or changes_import(self.unchanged, code):
             return None
         live = [each for each in self._live if _place(each.__code__) in changed]
         if {_place(each.__code__) for each in live} != set(changed):
@@ -392,7 +392,7 @@ def _functions(code: CodeType) -> dict[tuple[str, int], CodeType]:
     return found
 
 
-def _is_import(one: CodeType, other: CodeType) -> bool:
+def changes_import(one: CodeType, other: CodeType) -> bool:
     """Return whether two modules differ in what they do when they are imported."""
     if one.co_code != other.co_code or one.co_names != other.co_names:
         return True
@@ -400,7 +400,7 @@ def _is_import(one: CodeType, other: CodeType) -> bool:
         return True
     for a, b in zip(one.co_consts, other.co_consts, strict=True):
         if isinstance(a, CodeType) and isinstance(b, CodeType):
-            if not _is_function(a) and _is_import(a, b):
+            if not _is_function(a) and changes_import(a, b):
                 return True
         elif repr(a) != repr(b):
             return True

@@ -3,8 +3,9 @@
 import ast
 
 import pytest
+from forked_tests import Learned, changes_import
 from mutations import mutants
-from try_mutants import SURVIVORS, files_for, modules, named_survivors, path_of
+from try_mutants import SURVIVORS, changed_lines, files_for, modules, named_survivors, path_of
 
 SOURCE = '''
 """A module."""
@@ -83,3 +84,27 @@ def test_each_named_survivor_exists_and_has_its_reason():
     assert SURVIVORS.exists()
     assert [key for key in named if key not in there] == []
     assert [key for key, reason in named.items() if not reason.startswith(("equal: ", "tame: "))] == []
+
+
+def test_only_what_runs_at_import_is_called_so():
+    tree = ast.parse(SOURCE)
+    unchanged = compile(tree, "guard.py", "exec")
+    at_import = [
+        m.name for m in mutants(SOURCE) if changes_import(unchanged, compile(m.of(tree), "guard.py", "exec"))
+    ]
+    assert at_import == ["(module): 49.0  ->  61.25"]
+
+
+def test_likely_test_comes_first_and_a_quick_one_before_a_slow_one():
+    learned = Learned(cpu_s={"slow": 2.0, "quick": 0.01, "other": 0.01})
+    assert learned.order(["slow", "quick"], "f") == ["quick", "slow"]
+    learned.add("f", ["quick", "other"], "other")
+    assert learned.order(["quick", "other"], "f") == ["other", "quick"]
+    for _ in range(50):
+        learned.add("g", ["other", "quick"], "quick")
+    assert learned.order(["quick", "other", "slow"], "f")[-1] == "slow"
+
+
+def test_clone_without_the_commit_has_nothing_to_compare(capsys):
+    assert changed_lines("0" * 40, "src") == {}
+    assert "nothing is tried" in capsys.readouterr().out

@@ -144,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", help="only mutants whose name matches this")
     parser.add_argument("--list", action="store_true", help="print names, run nothing")
     parser.add_argument("--log", type=Path, help="a file to which each outcome is added as a JSON line")
-    parser.add_argument("--again", type=Path, help="only those that were not noticed in this log")
+    parser.add_argument(
+        "--again", type=Path, help="only those that this log says were not noticed, the named left out"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="only the tests that most likely notice: to find holes"
     )
@@ -211,11 +213,11 @@ def tried(runner: Runner, those: Sequence[Mutant], is_quick: bool) -> Iterator[O
 
 
 def missed(log: Path) -> set[tuple[str, str]]:
-    """Return what was not noticed when it was last tried, by module and name."""
+    """Return what was not noticed when it was last tried, and is not named, by module and name."""
     last = {
         (module, name): by for module, name, _, by in map(json.loads, log.read_text("utf-8").splitlines())
     }
-    return {key for key, noticed_by in last.items() if not noticed_by}
+    return {key for key, noticed_by in last.items() if not noticed_by} - set(named_survivors())
 
 
 def _report(outcomes: Sequence[Outcome], took_s: float) -> int:

@@ -951,3 +951,32 @@ def test_nothing_is_found_where_all_that_was_bearable_is_taken_back():
         WrongInput, match="for a rating of 20, 40 nothing was given whole and called bearable"
     ):
         made.result()
+
+
+def test_threshold_of_a_press_is_one_whenever_it_was():
+    made = calibration(limits_n=2)
+    for celsius in (48.0, None):
+        made.next()
+        made.add_answer(Answer(None, celsius))
+    assert made.next().profile.target_c == 47.5
+
+
+def test_flat_line_that_rises_is_a_line():
+    made = up_to_ladder(ladder_n=4, stop_rating=50.0)
+    answered(made, 10.0, 10.4, 10.8, 11.2)
+    assert made._line[1] == pytest.approx(0.8)
+    assert made.next().kind == "verify"
+
+
+@pytest.mark.parametrize("name", [each for each in CalibrationSettings.model_fields if each.endswith("_n")])
+def test_counts_of_a_calibration_are_whole_numbers(name):
+    for wrong in ("3", 3.0, True):
+        with pytest.raises(WrongInput, match=name):
+            checked(CalibrationSettings, {name: wrong}, "calibration")
+
+
+@pytest.mark.parametrize("name", ["stop_rating", "tolerance", "ladder_below_c"])
+def test_points_and_degrees_of_a_calibration_are_numbers(name):
+    for wrong in ("1", True, math.nan, math.inf):
+        with pytest.raises(WrongInput, match=name):
+            checked(CalibrationSettings, {name: wrong}, "calibration")

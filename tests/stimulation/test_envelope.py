@@ -256,3 +256,10 @@ def test_equal_limits_loosen_nothing_and_each_is_compared():
     for text in found:
         is_least = text.startswith(("interval_s", "baseline_low_c"))
         assert text.endswith("or more" if is_least else "or less")
+
+
+@pytest.mark.parametrize("name", list(Envelope.model_fields))
+@pytest.mark.parametrize("wrong", [math.inf, math.nan, True])
+def test_limit_is_a_finite_number(name, wrong):
+    with pytest.raises(WrongInput, match=f"{name}: "):
+        checked(Envelope, {name: wrong}, "envelope")

@@ -277,6 +277,7 @@ def test_doses_are_written_with_news_at_each_change_and_ten_times_a_second(tmp_p
         log.write_doses(guard, 100.0 + time_s, time_s, news=news)
         if len(path.read_text("utf-8").splitlines()) > before:
             written.append(time_s)
+    assert '"link_s": null' in path.read_text("utf-8").splitlines()[0]
     assert written == [0.25, 1.25, 1.375, 1.4, 1.46]
     found = read_watchdog_log(path)
     assert (found.last_wall_s, found.outlook, found.link_s) == (101.46, None, math.inf)
@@ -318,13 +319,19 @@ def test_disk_that_fails_stops_nobody(tmp_path):
 
 
 def test_thread_writes_and_syncs_all_in_order_and_ends(tmp_path, monkeypatch):
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda _: synced.append(path.stat().st_size))
+    synced, threads = [], set()
+
+    def fsync(_):
+        synced.append(path.stat().st_size)
+        threads.add(threading.current_thread())
+
+    monkeypatch.setattr(os, "fsync", fsync)
     path = tmp_path / "log.jsonl"
     log = WatchdogLog(path)
     for n in range(100):
         log.write({"n": n})
     log.finish()
+    assert threads == {log._writer}, "whoever writes does not wait for the disk"
     assert not log._writer.is_alive()
     assert log._writer.daemon, "whoever cannot write does not keep the process"
     assert [json.loads(each)["n"] for each in path.read_text().splitlines()] == list(range(100))
