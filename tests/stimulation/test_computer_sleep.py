@@ -16,7 +16,7 @@ from neurofb.stimulation.drivers import simulated
 from neurofb.stimulation.drivers.simulated import SimulatedThermode
 from neurofb.stimulation.envelope import Envelope
 from neurofb.stimulation.guard import Guard
-from neurofb.stimulation.heat_profile import HeatProfile
+from neurofb.stimulation.heat_profile import HeatProfile, dose_per_s
 
 
 class DeviceOfItsOwn(SimulatedThermode):
@@ -159,3 +159,17 @@ def test_clocks_that_are_read_far_apart_are_read_again(monkeypatch):
     monkeypatch.setattr(clocks, "_awake_s", lambda: next(awake))
     monkeypatch.setattr(clocks, "_total_s", lambda: 1.3)
     assert system_readings()[:2] == (1.3, 1.3)
+
+
+@pytest.mark.parametrize("slept_s, charged_s", [(300.0, 7.0), (2.0, 2.0)])
+def test_sleep_is_charged_as_long_as_the_device_can_have_gone_on(slept_s, charged_s):
+    """What is left of the stimulus and the device's own time without a word, or the sleep if that was shorter."""
+    profile = HeatProfile(46.0, 8.0)
+    bed = Bedside()
+    bed.fire(profile)
+    bed.run(profile.duration_s - 6.5)
+    before = bed.guard.used()[SITE]
+    bed.sleep(slept_s)
+    bed.run(0.02)
+    charged = bed.guard.used()[SITE] - before
+    assert charged_s * dose_per_s(45.9) <= charged <= (charged_s + 0.1) * dose_per_s(46.2)

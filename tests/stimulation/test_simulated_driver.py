@@ -411,7 +411,10 @@ def test_what_the_device_says_of_itself():
     assert made.self_test() == []
 
 
-@pytest.mark.parametrize("text", ["stuck@1+-2", "runaway@inf", "lost@1+nan", "wrong_readback@1:x"])
+@pytest.mark.parametrize(
+    "text",
+    ["stuck@1+-2", "runaway@inf", "runaway@1+inf", "runaway@inf+1", "lost@1+nan", "wrong_readback@1:x"],
+)
 def test_more_faults_that_cannot_be_read(text):
     with pytest.raises(WrongInput):
         parse_heat_faults([text])
@@ -420,3 +423,22 @@ def test_more_faults_that_cannot_be_read(text):
 def test_fault_at_the_start_and_a_wrong_reading_without_a_number():
     assert parse_heat_faults(["wrong_readback@0"]) == (HeatFault("wrong_readback", 0.0, math.inf, 3.0),)
     assert parse_heat_faults(["wrong_readback@1:0"])[0].by_c == 0.0
+
+
+def test_each_question_alone_moves_the_device_on():
+    clock, made = fired()
+    assert made.read().state == "rising"
+    clock.advance(0.4)
+    assert made.skin_c > 32.5
+    clock, made = thermode("lost@1")
+    ticket = made.arm(PROFILE)
+    clock.advance(1.25)
+    with pytest.raises(StimulatorMissing, match="fire: no answer"):
+        made.fire(ticket)
+
+
+def test_lowering_at_rest_and_a_stale_first_reading():
+    _, made = thermode("stale@0")
+    made.lower(40.0)
+    assert made.commanded_c == 32.0
+    assert made.read() == made.read()

@@ -241,6 +241,10 @@ def test_heat_that_no_line_ends_is_added(last_wall_s, alone_s, link_s):
     assert logged.with_outlook(127.0) == {SITE: 0.25 + most}
     assert replace(logged, used={}).with_outlook(127.0) == {SITE: most}
     assert logged.used == {SITE: 0.25}, "what was read stays as it is"
+    short = Outlook(SITE, 45.0, 0.5)
+    assert replace(logged, used={}, outlook=short).with_outlook(127.0) == {
+        SITE: short.most_dose(link_s, alone_s)
+    }
 
 
 class StubGuard:
