@@ -406,7 +406,15 @@ def test_lost_device_hears_no_lowering_and_no_connect():
 def test_what_the_device_says_of_itself():
     _, made = thermode()
     assert made.capabilities() == Capabilities(
-        "simulated thermode", MAX_C, RISE_C_PER_S, COOL_C_PER_S, COOL_C_PER_S, LAG_S, True, LINK_S, True
+        "simulated thermode",
+        max_c=MAX_C,
+        rise_c_per_s=RISE_C_PER_S,
+        return_c_per_s=COOL_C_PER_S,
+        abort_c_per_s=COOL_C_PER_S,
+        lag_s=LAG_S,
+        on_silence="returns",
+        silence_s=LINK_S,
+        simulated=True,
     )
     assert made.self_test() == []
 
