@@ -142,6 +142,13 @@ def test_time_without_values_is_not_clean():
     assert "withheld: 1.5 s 'no value came'" in collector.missing()
 
 
+def test_baseline_that_is_just_clean_enough_may_not_be_so_in_two_seconds():
+    bad = dict.fromkeys(range(929), "blink on Fp1")  # 29 of 60 s
+    collector = collected(powers(60), unusable=bad, least_s=10.0, least_share=0.5)
+    assert collector.missing() == collector.missing(1.9) == ""
+    assert "needed are 50%" in collector.missing(2.1)
+
+
 def test_collector_ignores_other_features_and_requires_order():
     collector = BaselineCollector(POWER, "rest", RATE_HZ)
     collector.add([FeatureValue("emg", 1.0, 9, True), FeatureValue("fm theta", 1.0, 8, True)])

@@ -26,6 +26,8 @@ from neurofb.loop.participant_fit import ParticipantFit
 INSTRUCTION = "loop"
 #: Feedback learns that samples are missing after so long without any, and then this often.
 SILENT_S = 0.1
+#: So long before its end a baseline is tried, so that the end need not wait for it.
+AHEAD_S = 2.0
 
 
 class RecordedLoop:
@@ -106,13 +108,19 @@ class RecordedLoop:
             return None
         job, self._trial_fit, self._is_ahead = self._trial_fit, None, False
         found = job.result()
-        return None if found and was_ahead else found  # there is more by now than it was tried on
+        if (
+            found and was_ahead
+        ):  # there is more by now than it was tried on: tried again before anybody tries ahead
+            self.start_trial_fit(ahead=False)
+            return None
+        return found
 
     def start_trial_fit(self, *, ahead: bool = True) -> None:
         """Start to compute, beside the session, whether the baseline suffices: before its end if ``ahead``."""
         if self._worker is None or self._trial_fit is not None or self.loop.participant_fit is not None:
             return
-        self._trial_fit, self._is_ahead = self._worker.submit(self.loop.trial_fit_job()), ahead
+        job = self.loop.trial_fit_job(AHEAD_S if ahead else 0.0)
+        self._trial_fit, self._is_ahead = self._worker.submit(job), ahead
 
     # -- the participant's own pipeline ------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from neurofb.engine.heat_steps import HeatSteps
 from neurofb.engine.planning import SessionPlan
 from neurofb.engine.probe_place import PROBE, ProbePlace
 from neurofb.engine.prompting import Prompting
-from neurofb.engine.recorded_loop import RecordedLoop
+from neurofb.engine.recorded_loop import AHEAD_S, RecordedLoop
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
@@ -39,8 +39,6 @@ _WAITS_FOR = {
 SETTLE_S = 3.0
 #: A baseline that lacks clean EEG is made longer by so much at a time.
 EXTEND_S = 5.0
-#: So long before its end a baseline is tried, so that the end need not wait for it.
-AHEAD_S = 2.0
 #: A baseline goes on for so long while it is being computed whether it suffices.
 PENDING_S = 0.05
 

@@ -211,14 +211,14 @@ class BaselineCollector:
         """Seconds of clean EEG so far."""
         return math.fsum(self._clean)
 
-    def missing(self) -> str:
-        """Return in words what is still missing; empty when the baseline may end."""
+    def missing(self, ahead_s: float = 0.0) -> str:
+        """Return in words what is still missing; empty when the baseline may end, be no further ``ahead_s`` s clean."""
         least_s, least_share = self.settings.least_s, self.settings.least_share
         clean_s, offered_s = self.clean_s, self.clean_s + math.fsum(self._withheld.values())
         # Sums of steps that are no binary fractions fall short by rounding alone.
         if clean_s < least_s * (1 - 1e-9) or len(self._values) < 2:
             problem = f"{clean_s:.1f} s of clean EEG, needed are {least_s:.1f} s"
-        elif clean_s < least_share * offered_s:
+        elif clean_s < least_share * (offered_s + ahead_s):
             problem = (
                 f"{clean_s / offered_s:.0%} of {offered_s:.1f} s was clean, needed are {least_share:.0%}"
             )

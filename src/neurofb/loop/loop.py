@@ -224,9 +224,10 @@ class Loop:
         settings = self.settings
         return lambda: fit(ranges, settings.montage, settings.rate_hz, end, settings.rules)
 
-    def trial_fit_job(self) -> Callable[[], str]:
+    def trial_fit_job(self, ahead_s: float = 0.0) -> Callable[[], str]:
         """Return a function that tries a fit and returns what the current baseline would lack; empty if nothing.
 
+        Nothing is lacking only if that holds whatever the next ``ahead_s`` seconds bring.
         Before a fit the limits of artifacts are assumed ones, and may take a participant's usual EEG for movement.
         """
         kept, first, end = self._samples_kept(), self._kept_from, self.next_index
@@ -247,7 +248,7 @@ class Loop:
             collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
             for collector in collectors:
                 collector.add([value for value in values if last.first <= value.index < end])
-            return "; ".join(filter(None, (collector.missing() for collector in collectors)))
+            return "; ".join(filter(None, (collector.missing(ahead_s) for collector in collectors)))
 
         return try_fit
 
