@@ -209,3 +209,27 @@ def test_losses_and_late_samples_are_no_lower_rate(kind: str, monkeypatch: pytes
     taken = take(device, 5.0, monkeypatch)
     assert taken.unfit == ""
     assert_all_is_placed(taken, device)
+
+
+WAITED = ("right", "30 s ahead", "0.5 s ahead", "an hour behind", "unix time", "unix milliseconds")
+
+
+@pytest.mark.parametrize("kind", WAITED)
+def test_losses_among_what_had_waited_are_counted(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What waits in a buffer comes at once, or piece by piece: only the last piece tells how far the clock is ahead.
+    for waited_s, piece in ((0.6, 130), (1.1, 130), (2.3, 0), (2.3, 130), (2.3, 260)):
+        device = Device(
+            stamps=STAMPS[kind][0], lost=lambda packet: packet % 7 == 3, stalls=((0.0, waited_s),)
+        )
+        taken = take(device, 3.5, monkeypatch, piece=piece)
+        assert_all_is_placed(taken, device)
+        assert sum(event.details["n_samples"] for event in taken.told("gap")) == taken.n_missing
+        assert not taken.told("clock_jump")
+
+
+def test_rate_of_counted_stamps_of_another_clock_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # They run ahead of their arrivals for good: that is no buffer that is fetched.
+    device = Device(taken_s=at(500.0), stamps=lambda k, _t, _s: UNIX_S + k / 250.0)
+    taken = take(device, 6.0, monkeypatch)
+    assert taken.unfit
+    assert taken.ages_s.min() >= 0.0

@@ -55,6 +55,8 @@ class SimulatedInlet:
     device: Device
     clock: ManualClock
     until_s: float
+    #: A pull returns about so many samples of those that wait; 0: all of them.
+    piece: int = 0
     info: StreamInfo = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,8 @@ class SimulatedInlet:
             self.stamps_s[n : n + len(k)] = stamps_s
             n += len(k)
             self._next += 1
+            if 0 < self.piece <= n:
+                break
         return n
 
     @property
@@ -143,19 +147,22 @@ class Taken:
         return off - off[0]
 
 
-def take(device: Device, until_s: float, monkeypatch: pytest.MonkeyPatch) -> Taken:
-    """Take samples in for so long: each packet when it arrives, and nothing every 5 ms."""
+def take(device: Device, until_s: float, monkeypatch: pytest.MonkeyPatch, *, piece: int = 0) -> Taken:
+    """Take samples in for so long: each packet when it arrives, and nothing every 5 ms; of many, a piece at a time."""
     clock = ManualClock(START_S)
     monkeypatch.setattr(live, "_CLOCK", clock)
     monkeypatch.setattr(LslConnection, "_measure_offsets", lambda _self: None)  # waits in real time
-    inlet = SimulatedInlet(device, clock, until_s)
+    inlet = SimulatedInlet(device, clock, until_s, piece)
     columns = EegColumns.in_microvolts(LABELS)
     connection = LslConnection(inlet, columns, device.says_hz, None, keep_raw=True)  # type: ignore[arg-type]
     batches: list[Batch] = []
     ages_s, unfit_s, unfit = [], [], ""
     try:
         while clock.now_s() < START_S + until_s + 0.2:
-            clock.wait_until(min(clock.now_s() + 0.005, inlet.next_arrival_s))
+            waits = inlet.next_arrival_s <= clock.now_s()  # a piece is left
+            clock.wait_until(
+                clock.now_s() + 0.001 if waits else min(clock.now_s() + 0.005, inlet.next_arrival_s)
+            )
             batches.append(connection.pull(0.0))
             chunk = batches[-1].chunk
             if len(chunk):

@@ -288,9 +288,8 @@ class LslConnection:
                 self._search = OutletSearch(
                     wanted, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
-            # Of an outlet that is gone, no more will come to tell its clock by.
-            chunk = self._placed(final=True) if inlet is None else self._no_samples()
-            return self._batch(chunk)
+            # Of an outlet that is gone, no more will come to tell its clock by; of another, that nothing comes tells.
+            return self._batch(self._placed(now_s, final=inlet is None))
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
         self.builder.indexer.gap_detector.likely_packet = self._arrivals.packet_samples
@@ -299,7 +298,9 @@ class LslConnection:
     def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
         self._value_limits.flush()
-        return self._batch(joined(self._placed(final=True), self._corrected(self.builder.flush())))
+        return self._batch(
+            joined(self._placed(_CLOCK.now_s(), final=True), self._corrected(self.builder.flush()))
+        )
 
     def _batch(self, chunk: Chunk) -> Batch:
         """Return a batch of samples, with the raw samples, offsets and events since the last one."""
@@ -342,12 +343,12 @@ class LslConnection:
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
         self._value_limits.push(raw, samples, np.full(n, here_s))
         self._held.append(_Block(samples, received_s, here_s, counts))
-        return self._placed(final=False)
+        return self._placed(now_s, final=False)
 
     def _no_samples(self) -> Chunk:
         return Chunk.empty(self.builder.indexer.next_index, len(self.builder.labels))
 
-    def _placed(self, *, final: bool) -> Chunk:
+    def _placed(self, now_s: float, *, final: bool) -> Chunk:
         """Place the samples that wait, when it is known which clock theirs is; ``final`` if no more will come."""
         if not self._held:
             return self._no_samples()
@@ -355,7 +356,8 @@ class LslConnection:
         if sender_clock.clock is None:
             stamps_s = np.concatenate([block.received_s for block in self._held])
             arrivals_s = np.concatenate([self._arrivals_of(block) for block in self._held])
-            clock = sender_clock.find(stamps_s, arrivals_s, final=final)
+            here_s = self._on_grid(now_s - self._offset.correction_s)
+            clock = sender_clock.find(stamps_s, arrivals_s, here_s, final=final)
             if clock is None:
                 return self._no_samples()
             self._log_clock(clock, float(stamps_s[0]))
@@ -376,8 +378,10 @@ class LslConnection:
 
     def _arrivals_of(self, block: _Block) -> FloatArray:
         """Return when samples arrived, on LSL's clock of their sender: there are no steps between its offsets."""
-        here_s = block.here_s - self.builder.bound.shift_s - self._offset.base_s
-        return np.full(len(block.samples), here_s)
+        return np.full(len(block.samples), self._on_grid(block.here_s))
+
+    def _on_grid(self, here_s: float) -> float:
+        return here_s - self.builder.bound.shift_s - self._offset.base_s
 
     def _local(self, block: _Block) -> FloatArray:
         """Return the stamps that samples are placed by."""

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofb.acquisition.arrival_bound import AHEAD_S
 from neurofb.acquisition.gap_detection import GapDetector
 from neurofb.acquisition.sample_clock import Jitter, SampleClock
 from neurofb.chunk import FloatArray
@@ -281,7 +282,9 @@ class SampleIndexer:
             self._cleared_burst = self.gap_detector.is_burst(late_s[: decision.n_late])
             return self._decide(rows, min(decision.n_late, self._block_end - self.next_index), final)
         most_ahead_s = max(FUTURE_S, FUTURE_TIMES * self.gap_detector.rough_s)
-        if (rows[:, 0] - rows[:, 1]).max() > most_ahead_s or decision.level_s > MAX_GAP_S:
+        # What had waited in a buffer may be ahead already: a jump is as large as what it makes of that.
+        is_ahead = (rows[:, 0] - rows[:, 1]).max() > most_ahead_s
+        if (is_ahead and decision.level_s > most_ahead_s - AHEAD_S) or decision.level_s > MAX_GAP_S:
             return 0, 0, decision.level_s
         missing = self.gap_detector.n_missing(decision.level_s, self._restarted)
         self.findings.log_gap(self.next_index, missing, "the time stamps")

@@ -30,6 +30,10 @@ WITHIN = 5.0
 JUMP_S, MOST_JUMPS = 0.25, 0.4
 #: Stamps are judged over so long, and so many arrivals.
 JUDGED_S, N_ARRIVALS = 0.5, 3
+#: Samples that came no faster than they were taken for so long had not waited.
+CAUGHT_UP_S = 0.25
+#: A buffer is fetched in less than this.
+MOST_WAITED_S = 0.75
 #: So many samples that came at once tell by themselves that stamps go on in another unit.
 WHOLE_BLOCK = 8
 
@@ -111,6 +115,20 @@ def _disorder(received_s: FloatArray) -> str:
     return "times that run backwards" if (steps <= 0.0).mean() > 0.9 else "times without order"
 
 
+def _has_caught_up(stamps_s: FloatArray, arrivals_s: FloatArray, now_s: float) -> bool:
+    """Return whether samples came as they were taken lately, or none came: nothing waits in a buffer any more.
+
+    True also where they come faster for long: that is no buffer but a rate.
+    """
+    if now_s - arrivals_s[0] >= MOST_WAITED_S:
+        return True
+    before = int(np.searchsorted(arrivals_s, now_s - CAUGHT_UP_S, side="right"))
+    if not before:
+        return False
+    passed_s = now_s - arrivals_s[before - 1]
+    return bool(stamps_s[-1] - stamps_s[before - 1] <= CATCHES_UP * passed_s)
+
+
 def _n_before_last(stamps_s: FloatArray) -> FloatArray:
     """Return for each sample how many with its stamp follow it."""
     n = len(stamps_s)
@@ -146,8 +164,14 @@ class SenderClock:
     def __repr__(self) -> str:
         return f"SenderClock(rate_hz={self._rate_hz!r}, clock={self.clock!r})"
 
-    def find(self, stamps_s: FloatArray, arrivals_s: FloatArray, *, final: bool = False) -> StampClock | None:
-        """Find the clock from the first samples; None if more are needed, and no more are if ``final``."""
+    def find(
+        self, stamps_s: FloatArray, arrivals_s: FloatArray, now_s: float = math.inf, *, final: bool = False
+    ) -> StampClock | None:
+        """Find the clock from the first samples; None if more are needed, and no more are if ``final``.
+
+        How far another clock is ahead is known once what had waited has come: before, arrivals say nothing of it, and
+        a loss among what comes next would look like a jump. ``now_s`` is the present on the clock of the arrivals.
+        """
         n, n_arrivals = len(stamps_s), len(np.unique(arrivals_s))
         if not final:
             if n < max(8.0, JUDGED_S * self._rate_hz):
@@ -158,8 +182,12 @@ class SenderClock:
                 and n < 10.0 * self._rate_hz
             ):
                 return None
-        self.clock = judge(stamps_s, arrivals_s, self._rate_hz)
-        return self.clock
+        clock = judge(stamps_s, arrivals_s, self._rate_hz)
+        is_moved = clock.is_foreign and clock.timed_by == "sender"
+        if is_moved and not final and not _has_caught_up(clock.scale_s * stamps_s, arrivals_s, now_s):
+            return None
+        self.clock = clock
+        return clock
 
     def local(self, stamps_s: FloatArray, arrival_s: float) -> FloatArray:
         """Return stamps, corrected by LSL, on this computer's clock; ``find`` has found theirs."""
