@@ -48,10 +48,16 @@ class StampKind(NamedTuple):
     tolerance_s: float
 
 
+#: By arrival: a pull may come late, and after a gap nobody knows better.
+BY_ARRIVAL_S = DELAY_S + 2 * PULL_S + PACKET / RATE_HZ
 STAMPS = {
     "lsl": StampKind(lambda true_s: true_s, 1e-3),
-    # By arrival: a pull may come late, and after a gap nobody knows better.
-    "unix": StampKind(lambda true_s: true_s + 1.7e9, DELAY_S + 2 * PULL_S + PACKET / RATE_HZ),
+    "unix": StampKind(lambda true_s: true_s + 1.7e9, BY_ARRIVAL_S),
+    "ahead": StampKind(lambda true_s: true_s + 30.0, BY_ARRIVAL_S),
+    "behind": StampKind(lambda true_s: true_s - 3600.0, BY_ARRIVAL_S),
+    "milliseconds": StampKind(lambda true_s: 1e3 * true_s, BY_ARRIVAL_S),
+    "constant": StampKind(lambda true_s: 0.0 * true_s + 77.0, BY_ARRIVAL_S),
+    "zero": StampKind(lambda true_s: 0.0 * true_s, BY_ARRIVAL_S),
 }
 
 
