@@ -237,11 +237,11 @@ def test_what_is_not_run_says_why_and_is_little():
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_each_test_that_a_page_names_is_there(page):
     named = set(re.findall(r"`(test_\w+)`", page.read_text("utf-8")))
-    assert named <= tests_there(), sorted(named - tests_there())
+    assert named <= names_of_tests(), sorted(named - names_of_tests())
 
 
 @functools.cache
-def tests_there() -> frozenset[str]:
+def names_of_tests() -> frozenset[str]:
     texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     return frozenset(name for text in texts for name in re.findall(r"^ *def (test_\w+)", text, re.M))
 

@@ -26,7 +26,8 @@ SILENT: Mapping[str, str] = {
     "repeat": "packets that come twice are taken once: nothing is lost",
 }
 #: Kinds that may come many times a minute, as with a weak radio: one in so many seconds is told, with their number.
-FREQUENT = ("gap", "zeros", "backwards", "no_value", "counter", "stale", "resumed", "late")
+#: Not ``no_value``, which sums itself up.
+FREQUENT = ("gap", "zeros", "backwards", "counter", "stale", "resumed", "late")
 TOLD_EVERY_S = 10.0
 
 

@@ -458,7 +458,14 @@ PAGE["a name that does not exist"] = [
         "a thermode",
         nothing,
         "run demo --participant P07 --simulate --thermode medoc --data data",
-        ("no stimulator 'medoc'; there are: simulated; say which with --thermode",),
+        ("no stimulator 'medoc'; there are: simulated, tcs-ii; say which with --thermode",),
+        2,
+    ),
+    (
+        "a bench of what needs none",
+        nothing,
+        "bench simulated --by Ann --on-a-dummy",
+        ("the simulated thermode needs no bench; give the file of a real one",),
         2,
     ),
     (

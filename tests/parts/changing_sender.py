@@ -20,7 +20,8 @@ import pylsl
 LEVELS_UV = {"Fz": 40.0, "Cz": -30.0, "Pz": 75.0, "Oz": -90.0}
 #: How far a value may lie from its level, in µV.
 SWING_UV = 9.0
-BURST_S = 0.05
+#: A whole number of samples at each rate that is asked for.
+BURST_S = 0.04
 _SCALES = {"microvolts": 1.0, "volts": 1e-6}
 
 
