@@ -233,3 +233,18 @@ def test_rate_of_counted_stamps_of_another_clock_is_told(monkeypatch: pytest.Mon
     taken = take(device, 6.0, monkeypatch)
     assert taken.unfit
     assert taken.ages_s.min() >= 0.0
+
+
+def test_packets_that_come_in_whole_pulls_are_no_other_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    # From where stamps jump, arrivals count: of a packet of 12 every 46.9 ms, four tenths of a second bring 96 or 108.
+    device = Device(
+        says_hz=256.0,
+        taken_s=at(256.0),
+        packet=12,
+        delay_s=0.01,
+        stalls=tuple((0.1 * i + 1e-4, 0.1 * (i + 1)) for i in range(79)),
+        stamps=lambda _k, t, _s: START_S + t + 40.0 * np.floor((t + 0.05) / 1.3),
+    )
+    taken = take(device, 8.0, monkeypatch)
+    assert not taken.told("rate")
+    assert np.isfinite(taken.numbers).sum() == len(taken.inlet.sent)

@@ -141,6 +141,7 @@ class ChunkBuilder:
     def time_by_arrival(self, packet_samples: int) -> None:
         """Expect stamps that are made of arrivals, of samples that are likely to be lost so many at once."""
         self.indexer.time_by_arrival(max(packet_samples, self._format_packet))
+        self.rate_check.time_by_arrival()
 
     def restart(self) -> None:
         """Expect the samples of another sender next."""

@@ -81,6 +81,8 @@ class RateCheck:
         self._n_point = self._n_looked = 0
         self._newest_s = math.nan
         self._largest = 1
+        #: Whether stamps are made of arrivals: whole pulls, which may hold a packet more or less.
+        self._is_by_arrival = False
         #: From so many samples on the sample clock is asked: it is of these samples.
         self._clock_from = 0
 
@@ -89,10 +91,19 @@ class RateCheck:
 
     def restart(self) -> None:
         """Begin again: another sender's samples follow."""
-        self._points.clear()
-        self._newest_s = math.nan
+        self._forget()
+        self._is_by_arrival = False
         self.finding = "unknown"
         self.is_other_sender = True
+
+    def time_by_arrival(self) -> None:
+        """Judge by what follows alone, which is timed by its arrival."""
+        self._forget()
+        self._is_by_arrival = True
+
+    def _forget(self) -> None:
+        self._points.clear()
+        self._newest_s = math.nan
         self._clock_from = self._n + round(SETTLED_S * self._clock.nominal_hz)
 
     def add(self, stamps_s: FloatArray, packet_samples: int = 1) -> bool:
@@ -161,7 +172,7 @@ class RateCheck:
             if not passed_s[0] >= 0.9 * window_s:
                 return None
             seen = table[passed_s <= window_s]
-            off = _off(seen, lag, period_s)
+            off = _off(seen, lag, period_s, self._largest if self._is_by_arrival else 0)
             if off is not None:
                 return off
         return None
@@ -185,8 +196,11 @@ def _n_first(mask: NDArray[np.bool_]) -> int:
     return len(mask) if mask.all() else int(mask.argmin())
 
 
-def _off(points: FloatArray, lag: float, period_s: float) -> float | None:
-    """Return by how much the periods of these points are longer; None if they scatter too much to tell."""
+def _off(points: FloatArray, lag: float, period_s: float, uncertain: int) -> float | None:
+    """Return by how much the periods of these points are longer; None if they scatter too much to tell.
+
+    ``uncertain`` is the number of samples that the first or the last point may have more or less.
+    """
     counts, stamps_s, lost = points[:, 0], points[:, 1], points[:, 2]
     steps = _steps(counts, stamps_s, lag, period_s)
     if len(steps) < 5:
@@ -194,7 +208,10 @@ def _off(points: FloatArray, lag: float, period_s: float) -> float | None:
     n_apart = max(1.0, (counts[-1] - counts[0]) / lag)
     middle = float(np.median(steps))
     error = SURE * 1.25 * 1.4826 * float(np.median(np.abs(steps - middle))) / math.sqrt(n_apart)
-    if middle + error < -MOST_OFF:
+    # Most stretches of whole pulls may hold one packet too many: then all of them together do not.
+    whole = float(stamps_s[-1] - stamps_s[0]) / ((counts + lost)[-1] - (counts + lost)[0]) / period_s - 1.0
+    is_whole = not uncertain or whole < -MOST_OFF - uncertain / (counts[-1] - counts[0])
+    if middle + error < -MOST_OFF and is_whole:
         return middle
     n_blocks, n_after_loss = points[-1, 3:] - points[0, 3:]
     is_loss = n_after_loss < MOST_LOST * n_blocks
