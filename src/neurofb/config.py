@@ -12,7 +12,7 @@ import importlib.resources
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -159,6 +159,22 @@ def several(problems: Iterable[tuple[Place, str]]) -> PydanticCustomError:
     return PydanticCustomError(
         "several", "{text}", {"text": "; ".join(t for _, t in found), "problems": found}
     )
+
+
+def unknown_facts(named: Iterable[str], facts: Sequence[str]) -> list[tuple[Place, str]]:
+    """Return a problem for each key that names no fact."""
+    return [((key,), f"no fact has this name; {nearest(key, facts)}") for key in named if key not in facts]
+
+
+def require_sources(sources: Mapping[str, str], given: Iterable[str], facts: Sequence[str]) -> None:
+    """Raise, for a validator, what ``[sources]`` lacks of the facts that are given, and what names no fact."""
+    found: list[tuple[Place, str]] = [
+        ((fact,), f'missing; say where {fact} is known from, or write {fact} = "assumed: why"')
+        for fact in given
+        if fact not in sources
+    ]
+    if found := found + unknown_facts(sources, facts):
+        raise several(found)
 
 
 class FaultText(NamedTuple):

@@ -13,7 +13,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, StringConstraints, ValidationInfo, field_validator
 
-from neurofb.config import Number, Place, Positive, Table, Text, TomlFiles, parse_toml, several
+from neurofb.config import (
+    Number,
+    Place,
+    Positive,
+    Table,
+    Text,
+    TomlFiles,
+    parse_toml,
+    require_sources,
+    several,
+    unknown_facts,
+)
 from neurofb.devices.electrodes import OLD_POSITIONS, is_position
 from neurofb.devices.tables import HardwareFilter, OtherStream, Packets, Program, QualityLimits, Unit
 from neurofb.errors import UnknownDevice, UnknownName, WrongProfile, nearest
@@ -183,10 +194,7 @@ class DeviceProfile(Table):
     @field_validator("disputed")
     @classmethod
     def _facts_exist(cls, disputed: Mapping[str, str]) -> Mapping[str, str]:
-        found: list[tuple[Place, str]] = [
-            ((key,), f"no fact has this name; {nearest(key, FACTS)}") for key in disputed if key not in FACTS
-        ]
-        if found:
+        if found := unknown_facts(disputed, FACTS):
             raise several(found)
         return disputed
 
@@ -194,16 +202,7 @@ class DeviceProfile(Table):
     @classmethod
     def _every_fact_sourced(cls, sources: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
         given = [fact for fact in FACTS if info.data.get(fact) is not None]
-        found: list[tuple[Place, str]] = [
-            ((fact,), f'missing; say where {fact} is known from, or write {fact} = "assumed: why"')
-            for fact in given
-            if fact not in sources
-        ]
-        found += [
-            ((key,), f"no fact has this name; {nearest(key, FACTS)}") for key in sources if key not in FACTS
-        ]
-        if found:
-            raise several(found)
+        require_sources(sources, given, FACTS)
         return sources
 
     @property

@@ -17,16 +17,14 @@ from neurofb.config import (
     Count,
     Flag,
     NotNegative,
-    Place,
     Positive,
     Table,
     Text,
     TomlFiles,
     parse_toml,
-    several,
+    require_sources,
     toml_content,
 )
-from neurofb.errors import nearest
 from neurofb.stimulation.driver import Capabilities
 
 #: The thermode that is simulated needs no file.
@@ -117,16 +115,7 @@ class ThermodeFile(Table):
     def _every_fact_sourced(cls, sources: Mapping[str, str], info: Any) -> Mapping[str, str]:
         limits = info.data.get("limits")
         given = ["link"] + ([] if limits is None else sorted(limits.model_fields_set))
-        found: list[tuple[Place, str]] = [
-            ((fact,), f'missing; say where {fact} is known from, or write {fact} = "assumed: why"')
-            for fact in given
-            if fact not in sources
-        ]
-        found += [
-            ((key,), f"no fact has this name; {nearest(key, FACTS)}") for key in sources if key not in FACTS
-        ]
-        if found:
-            raise several(found)
+        require_sources(sources, given, FACTS)
         return sources
 
     @property
