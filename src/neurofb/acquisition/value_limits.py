@@ -23,7 +23,7 @@ SUMMARY_S = 60.0
 
 
 class ValueLimits:
-    """Takes values that cannot have been measured for missing samples.
+    """Replaces values that cannot have been measured by missing samples.
 
     Parameters
     ----------

@@ -6,12 +6,12 @@ In: what ``stimulation.bench`` found. Out: why a thermode may not heat a person.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neurofb import __version__
+from neurofb.recording.user_files import user_file
 from neurofb.stimulation.bench import Check, fingerprint
 from neurofb.stimulation.driver import Capabilities
 from neurofb.stimulation.thermode_file import ThermodeFile
@@ -22,11 +22,7 @@ ENVIRONMENT = "NEUROFB_THERMODE_BENCH"
 
 def bench_path() -> Path:
     """Return the file of bench results: that of the environment, or the one in the user's data folder."""
-    if named := os.environ.get(ENVIRONMENT):
-        return Path(named)
-    from platformdirs import user_data_path
-
-    return user_data_path("neurofb", appauthor=False) / FILE
+    return user_file(FILE, ENVIRONMENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from neurofb.errors import RecordingFailed, WrongFile
 from neurofb.folding import folded
+from neurofb.recording.user_files import user_file
 
 #: Names another file than the one in the user's own folder.
 ENVIRONMENT = "NEUROFB_SKIN_ACCOUNT"
@@ -26,11 +27,7 @@ def account_path(chosen: Path | None = None) -> Path:
     """Return the account's file: the chosen one, that of the environment, or the one in the user's data folder."""
     if chosen is not None:
         return chosen
-    if named := os.environ.get(ENVIRONMENT):
-        return Path(named)
-    from platformdirs import user_data_path
-
-    return user_data_path("neurofb", appauthor=False) / FILE
+    return user_file(FILE, ENVIRONMENT)
 
 
 @dataclass(frozen=True, slots=True)
