@@ -68,7 +68,26 @@ def test_declared_feature_is_parsed():
     assert protocol.features[1].limit == 6.0
 
 
+def test_protocol_says_who_must_not_know_the_arms():
+    assert protocol_with().masked == ()
+    assert protocol_with(('neurofb = ">=0.1"', 'neurofb = ">=0.1"\nblinding = "open"')).masked == ()
+    masked = protocol_with(more='\n[blinding]\nmasked = ["participant", "operator"]\n').masked
+    assert masked == ("participant", "operator")
+
+
 REFUSED = [
+    (
+        'neurofb = ">=0.1"',
+        'neurofb = ">=0.1"\nblinding = "shut"',
+        "blinding",
+        r"found 'shut'.*\"open\" \(everybody",
+    ),
+    (
+        "[study]",
+        '[blinding]\nmasked = ["all"]\n[study]',
+        "masked",
+        r"blinding.masked\[1\]: found 'all'.*'assessor'",
+    ),
     ('status = "adapted"', 'status = "adapted"\ncolour = 1', "colour", r"study.colour: no such key"),
     ('status = "adapted"', 'status = "copied"', 'status = "copied', r"study.status: found 'copied'"),
     ('">=0.1"', '">=99"', "neurofb =", r"neurofb: found '>=99': this is neurofb .*install a newer"),

@@ -26,7 +26,7 @@ from neurofb.protocol.feature_tables import parse_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
 from neurofb.protocol.ratings import Scale
-from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
+from neurofb.protocol.study import ONLY_ARM, Arm, Blinding, Needs, StopSettings, Study, Visit
 from neurofb.stimulation.calibration import CalibrationSettings
 
 Problems = list[tuple[Place, str]]
@@ -96,6 +96,11 @@ class Protocol(Table):
         default=(), description="tables [[sessions]]; left out: one session with all phases"
     )
     arms: tuple[Arm, ...] = Field(default=(), description="tables [[arms]]; left out: all get the same")
+    blinding: Blinding | None = Field(
+        default=None,
+        description='"open" (everybody may know the arms), or a table [blinding] that says who must not; needed with '
+        "several arms and real participants",
+    )
     stop: StopSettings = Field(default_factory=StopSettings, description="the table [stop]")
     sources: Mapping[str, str] = Field(
         default={},
@@ -217,6 +222,11 @@ class Protocol(Table):
             raise several(found)
         return value
 
+    @field_validator("blinding", mode="before")
+    @classmethod
+    def _open(cls, value: Any) -> Any:
+        return Blinding.open() if value == "open" else value
+
     @field_validator("arms")
     @classmethod
     def _arms_fit(cls, value: tuple[Arm, ...], info: ValidationInfo) -> tuple[Arm, ...]:
@@ -297,6 +307,11 @@ class Protocol(Table):
                 f"this protocol has several arms ({labels}): say which one with --arm, by its id in the file"
             )
         return _named("arm", arm, {each.id: each for each in self.arms})
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """Who must not know a participant's arm; nobody where the arms are open or nothing is said."""
+        return () if self.blinding is None else self.blinding.masked
 
     @property
     def assumed(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Sealed allocation: keys, envelopes, lists, binding, unblinding, and how well a blinding held."""
