@@ -21,6 +21,7 @@ NAMES = (
     "export",
     "latency",
     "play",
+    "protocols",
     "report",
     "rerun",
     "run",

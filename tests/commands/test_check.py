@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from protocol_parts import TEXT, text_with
 
 from neurofb.commands import check
-from neurofb.errors import WrongFile
+from neurofb.errors import WrongFile, WrongInput
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
 
@@ -98,7 +98,7 @@ def test_bar_is_printed_on_terminal(monkeypatch, capsys, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(TEXT, "utf-8")
     check.command.callback(
-        str(path), "simulated", None, "simulated", False, session=None, arm=None, seed=0, participant=None
+        str(path), "simulated", None, "simulated", None, False, session=None, arm=None, seed=0, participant=None
     )
     shown = capsys.readouterr().out
     assert "rrrrrrrr" in shown
@@ -131,3 +131,51 @@ def test_heat_that_is_held_for_longer_than_its_calibration_rates_is_warned_of(
     assert "level 'warm'" not in said
     if is_warned:
         assert "Set calibration.plateau_s to at least 8" in said
+
+
+def _text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def test_plan_is_a_page_with_the_timeline_to_scale_and_what_a_participant_meets(called, tmp_path):
+    page = tmp_path / "plan.html"
+    result = called("demo", html=page)
+    assert f"drawn: {page}" in result.output
+    shown = _text_of(page)
+    assert "Follow your breath. When warmth or heat comes" in shown
+    assert "<i>asks:</i>" in shown
+    assert "left forearm" in shown
+    assert shown.count("<svg") == 1
+    assert "http" not in shown.replace("http-equiv", "")  # nothing is fetched
+    assert called("demo", html=page).exit_code == 0  # its own page is replaced
+
+
+def test_plan_of_a_wrong_file_has_its_problems_and_no_figure(called, tmp_path):
+    file = tmp_path / "wrong.toml"
+    file.write_text(TEXT + "\n[nonsense]\nx = '<b>'\n")
+    page = tmp_path / "plan.html"
+    assert isinstance(called(file, html=page).exception, WrongFile)
+    assert "cannot be run so" in _text_of(page)
+    assert "nonsense" in _text_of(page)
+    assert "<svg" not in _text_of(page)
+
+
+def test_plan_replaces_no_file_of_somebody_else(called, tmp_path):
+    page = tmp_path / "mine.html"
+    page.write_text("<!doctype html>mine")
+    result = called("demo", html=page)
+    assert isinstance(result.exception, WrongInput)
+    assert _text_of(page) == "<!doctype html>mine"
+    assert isinstance(called("demo", html=tmp_path / "missing" / "p.html").exception, WrongInput)
+
+
+def test_plan_draws_each_dose_where_it_grows():
+    from neurofb.devices import load_profile
+    from neurofb.offline.report.plan import _growth
+    from neurofb.protocol.checks.check import RunContext, check_protocol
+
+    report = check_protocol("breath-heat", RunContext(load_profile("simulated")))
+    for budget in report.budgets:
+        times_s, shares = _growth(report, report.timeline, budget.site)
+        assert times_s == sorted(times_s)
+        assert shares[-1] == pytest.approx(budget.share)

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurofb.commands.options import AS_JSON, DEVICE, SESSION
 from neurofb.commands.tables import show_table
-from neurofb.errors import WrongFile
+from neurofb.errors import WrongFile, WrongInput
 from neurofb.format import clock
 
 if TYPE_CHECKING:
@@ -48,9 +49,21 @@ BAR_WIDTH = 78
 @click.option(
     "--thermode", default="simulated", help="What is to give the heat: a name, or the path of a file."
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also draw it as a page, to scale: FILE.html.",
+)
 @AS_JSON
 def command(
-    protocol: str, device: str, baseline: str | None, thermode: str, as_json: bool, **asked: Any
+    protocol: str,
+    device: str,
+    baseline: str | None,
+    thermode: str,
+    page: Path | None,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Say what a participant will get, and everything that is wrong, before anything starts.
 
@@ -69,14 +82,38 @@ def command(
     )
     if file is not None:
         report = replace(report, warnings=(*report.warnings, file.outlives()))
+    if page is not None:
+        write_plan(report, page)
     if as_json:
         click.echo(json.dumps(document(report), indent=2, ensure_ascii=False))
         if report.problems:
             sys.exit(WrongFile.exit_code)
         return
     show(report)
+    if page is not None:
+        click.echo(f"drawn: {page}")
     if report.problems:
         raise WrongFile(report.refusal)
+
+
+def write_plan(report: CheckReport, page: Path) -> None:
+    """Write the page of a plan; only another page of a plan is replaced.
+
+    Raises
+    ------
+    WrongInput
+        If there is another file, or none can be written.
+    """
+    from neurofb.offline.report.plan import MARK, plan_page
+
+    try:
+        if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:200]:
+            raise WrongInput(
+                f"{page} is there and is no plan of neurofb; give another name: --html FILE.html"
+            )
+        page.write_text(plan_page(report), encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"{page} cannot be written: {error.strerror}; give another path") from None
 
 
 def show(report: CheckReport) -> None:

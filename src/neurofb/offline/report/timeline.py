@@ -91,19 +91,18 @@ def session_figure(
             draw(axes)
             _shade(axes, annotations)
             axes.yaxis.set_label_coords(-0.055, 0.5)
-        _time_axis(found[-1], annotations)
+        label_time(found[-1], annotations.end_s)
         words = "phases, temperatures, feedback and ratings over the session's time"
         return svg_of(figure, words)
 
 
-def _time_axis(axes: Axes, annotations: SessionAnnotations) -> None:
-    axes.set_xlim(0, max(annotations.end_s, 1e-3))
-    divisor = minutes(axes, annotations.end_s)
+def label_time(axes: Axes, end_s: float) -> None:
+    """Label the axis of a session's time, in seconds or minutes, with ticks at whole ones."""
+    axes.set_xlim(0, max(end_s, 1e-3))
+    divisor = minutes(axes, end_s)
     if divisor > 1:
-        step = next(
-            s for s in (30, 60, 120, 300, 600, 1200, 3600, 7200, 36000) if annotations.end_s / s <= 14
-        )
-        ticks = np.arange(0, annotations.end_s + 1, step)
+        step = next(s for s in (30, 60, 120, 300, 600, 1200, 3600, 7200, 36000) if end_s / s <= 14)
+        ticks = np.arange(0, end_s + 1, step)
         axes.set_xticks(ticks, [f"{tick / divisor:g}" for tick in ticks])
 
 
@@ -125,14 +124,20 @@ def _shade(axes: Axes, annotations: SessionAnnotations) -> None:
 
 
 def _phases(axes: Axes, annotations: SessionAnnotations) -> None:
-    whole_s = max(annotations.end_s, 1e-3)
-    for span in annotations.phases:
-        lasted_s = span.end_s - span.start_s
-        axes.barh(
-            0, lasted_s, left=span.start_s, height=1.0, color=colour_of(span.phase_kind), alpha=0.85, linewidth=0
-        )  # fmt: skip
-        words = _wrapped(span.label, int(lasted_s / whole_s * 150))
-        middle_s = span.start_s + lasted_s / 2
+    spans = [
+        (span.start_s, span.end_s - span.start_s, span.label, colour_of(span.phase_kind))
+        for span in annotations.phases
+    ]
+    label_phases(axes, spans, annotations.end_s)
+
+
+def label_phases(axes: Axes, spans: Sequence[tuple[float, float, str, str]], end_s: float) -> None:
+    """Draw the row of phases: onset and duration in seconds, name and colour of each."""
+    whole_s = max(end_s, 1e-3)
+    for onset_s, lasted_s, label, colour in spans:
+        axes.barh(0, lasted_s, left=onset_s, height=1.0, color=colour, alpha=0.85, linewidth=0)
+        words = _wrapped(label, int(lasted_s / whole_s * 150))
+        middle_s = onset_s + lasted_s / 2
         axes.text(middle_s, 0, words, ha="center", va="center", fontsize=7, color="white", linespacing=1.05)
     axes.set_ylim(-0.5, 0.5)
     axes.set_yticks([])
@@ -256,7 +261,7 @@ def feature_figure(recording: SessionRecording, annotations: SessionAnnotations)
             grid(axes)
             _shade(axes, annotations)
             axes.yaxis.set_label_coords(-0.055, 0.5)
-        _time_axis(found[-1], annotations)
+        label_time(found[-1], annotations.end_s)
         return svg_of(figure, "features over the session's time, and the trained one against its threshold")
 
 

@@ -189,18 +189,20 @@ def _device_problems(protocol: Protocol, context: RunContext) -> Iterator[tuple[
         yield (("features", at), words) if at is not None else (("features",), words)
 
 
+def fits(protocol: Protocol | None, device: DeviceProfile) -> bool:
+    """Return whether a headset has the electrodes and the rate that a protocol needs; False where there is none."""
+    return (
+        protocol is not None
+        and set(protocol.needs.regions) <= set(device.regions)
+        and not feature_problems(
+            protocol.features, Montage.of(device), device.rate_hz, None, protocol.reference
+        )
+    )
+
+
 def _fitting(device: DeviceProfile) -> str:
     """Return the bundled protocols that a headset has the electrodes for, as the end of a problem's text."""
-    montage = Montage.of(device)
-    fitting = []
-    for name in protocol_names():
-        protocol = parse_protocol(name).protocol
-        if (
-            protocol is not None
-            and set(protocol.needs.regions) <= set(device.regions)
-            and not feature_problems(protocol.features, montage, device.rate_hz, None, protocol.reference)
-        ):
-            fitting.append(name)
+    fitting = [name for name in protocol_names() if fits(parse_protocol(name).protocol, device)]
     return f"; bundled protocols that fit it: {', '.join(fitting)}" if fitting else ""
 
 
