@@ -98,7 +98,16 @@ def test_bar_is_printed_on_terminal(monkeypatch, capsys, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(TEXT, "utf-8")
     check.command.callback(
-        str(path), "simulated", None, "simulated", None, False, session=None, arm=None, seed=0, participant=None
+        str(path),
+        "simulated",
+        None,
+        "simulated",
+        None,
+        False,
+        session=None,
+        arm=None,
+        seed=0,
+        participant=None,
     )
     shown = capsys.readouterr().out
     assert "rrrrrrrr" in shown
