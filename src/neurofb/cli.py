@@ -8,17 +8,20 @@ from importlib import import_module
 import click
 
 from neurofb import __version__
+from neurofb.blinding.keys import take_engine_key
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.format import accept_every_letter, clean
 
 #: Each is ``command`` in the module of its name in `neurofb.commands`.
 NAMES = (
+    "allocate",
     "bench",
     "check",
     "demo",
     "devices",
     "doctor",
     "export",
+    "keys",
     "latency",
     "play",
     "protocols",
@@ -71,6 +74,7 @@ def main() -> None:
     """Run the command line; an error of ours is one message and its exit code, never a traceback."""
     accept_every_letter()
     try:
+        take_engine_key()  # before anything else runs, so that no process which is started has it
         commands(standalone_mode=False)
     except NeurofbError as error:
         click.echo(clean(f"neurofb: {error}", lines=True), err=True)

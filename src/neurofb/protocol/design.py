@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from neurofb import __version__
+from neurofb.blinding.study_file import Blinding
 from neurofb.config import Name, Place, Positive, Table, lines_of, message, problems_of, several, toml_content
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
@@ -26,7 +27,7 @@ from neurofb.protocol.feature_tables import parse_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
 from neurofb.protocol.ratings import Scale
-from neurofb.protocol.study import ONLY_ARM, Arm, Blinding, Needs, StopSettings, Study, Visit
+from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
 from neurofb.stimulation.calibration import CalibrationSettings
 
 Problems = list[tuple[Place, str]]

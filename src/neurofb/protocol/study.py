@@ -94,31 +94,6 @@ class Arm(Table):
     )
 
 
-#: Who may be kept from knowing the arms.
-Masked = Literal["participant", "operator", "assessor", "analyst"]
-
-
-class Blinding(Table):
-    """Who does not know the arm of a participant."""
-
-    masked: tuple[Masked, ...] = Field(
-        min_length=1,
-        description='who must not know the arm: of "participant", "operator", "assessor" and "analyst"',
-    )
-
-    @field_validator("masked")
-    @classmethod
-    def _once(cls, value: tuple[Masked, ...]) -> tuple[Masked, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("each stands there once")
-        return value
-
-    @classmethod
-    def open(cls) -> Blinding:
-        """Return what ``blinding = "open"`` says: nobody is kept from knowing."""
-        return cls.model_construct(masked=())
-
-
 #: What is taken where a protocol has no arms.
 ONLY_ARM = Arm(id="all", label="A")
 
