@@ -458,7 +458,9 @@ PAGE["a name that does not exist"] = [
         "a thermode",
         nothing,
         "run demo --participant P07 --simulate --thermode medoc --data data",
-        ("no stimulator 'medoc'; there are: simulated, tcs-ii; say which with --thermode",),
+        (
+            "no stimulator 'medoc'; there are: medoc-main-station, simulated, tcs-ii; say which with --thermode",
+        ),
         2,
     ),
     (

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from neurofb.clock import Clock
 from neurofb.errors import NeurofbError
@@ -65,7 +66,16 @@ class Check:
 
 def fingerprint(file: ThermodeFile) -> str:
     """Return a digest of what a file says of the device: a bench result holds for these facts only."""
-    facts = {"kind": file.kind, "zones": file.zones, "limits": file.limits.model_dump(mode="json")}
+    facts: dict[str, Any] = {
+        "kind": file.kind,
+        "zones": file.zones,
+        "limits": file.limits.model_dump(mode="json"),
+    }
+    # Left out where there is none, so that results hold that were recorded before there were any.
+    if file.programs:
+        facts["programs"] = [each.model_dump(mode="json") for each in file.programs]
+    if file.settings:
+        facts["settings"] = dict(file.settings)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -57,6 +57,13 @@ class Stopped(NamedTuple):
     time_s: float
 
 
+class Failed(NamedTuple):
+    """The device reports that something is wrong with it: whatever is on ends, and nothing starts until a reset."""
+
+    what: str
+    time_s: float
+
+
 class Confirmed(NamedTuple):
     """The device holds the settings of the ticket with this number."""
 
@@ -64,7 +71,7 @@ class Confirmed(NamedTuple):
 
 
 #: What a device tells by itself.
-News = Onset | Stopped | Confirmed
+News = Onset | Stopped | Failed | Confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,8 @@ class Capabilities:
         temperatures hold as well.
     spread_c : float
         So far apart its zones may be.
+    programs : tuple of HeatProfile
+        All that it can give, where each stimulus is a program that was set up in it by hand; else empty.
     firmware, serial : str
         As the device says; "" where it says nothing.
     warnings : tuple of str
@@ -157,6 +166,7 @@ class Capabilities:
     step_s: float = 0.0
     dwell: tuple[tuple[float, float], ...] = ()
     spread_c: float = math.inf
+    programs: tuple[HeatProfile, ...] = ()
     firmware: str = ""
     serial: str = ""
     warnings: tuple[str, ...] = ()
@@ -165,7 +175,9 @@ class Capabilities:
     def from_document(cls, document: Mapping[str, Any]) -> Capabilities:
         """Return what ``dataclasses.asdict`` and JSON made a document of."""
         rows = tuple((at_c, s) for at_c, s in document.get("dwell", ()))
-        return cls(**{**document, "dwell": rows, "warnings": tuple(document.get("warnings", ()))})
+        programs = tuple(HeatProfile(**each) for each in document.get("programs", ()))
+        warnings = tuple(document.get("warnings", ()))
+        return cls(**{**document, "dwell": rows, "programs": programs, "warnings": warnings})
 
     @property
     def outlasts_s(self) -> float:
@@ -216,6 +228,12 @@ class Capabilities:
                 f"{profile.plateau_s:g} s at {profile.target_c:g} °C are asked; the device's own table ends them after "
                 f"{most_s:g} s"
             )
+        if self.programs and profile not in self.programs:
+            near = min(self.programs, key=lambda each: _apart(each, profile))
+            found.append(
+                f"no program of the device gives {_in_words(profile)}; the nearest gives {_in_words(near)}: set one "
+                "up, and add its row to [[programs]]"
+            )
         return found
 
     def rounded(self, profile: HeatProfile) -> HeatProfile:
@@ -235,6 +253,21 @@ class Capabilities:
     def longest_return_s(self, from_c: float, baseline_c: float) -> float:
         """Return how long a way back to 1 °C above baseline takes at most, with a second for the link and the lag."""
         return max(0.0, from_c - baseline_c - 1.0) / self.abort_c_per_s + self.lag_s + 1.0
+
+
+def _apart(one: HeatProfile, other: HeatProfile) -> tuple[float, ...]:
+    """Return how far apart two stimuli are: first by their temperature, then by their plateau, then by the rest."""
+    return tuple(
+        abs(getattr(one, name) - getattr(other, name))
+        for name in ("target_c", "plateau_s", "baseline_c", "rise_c_per_s", "return_c_per_s")
+    )
+
+
+def _in_words(profile: HeatProfile) -> str:
+    return (
+        f"{profile.target_c:g} °C for {profile.plateau_s:g} s from {profile.baseline_c:g} °C, up at "
+        f"{profile.rise_c_per_s:g} and back at {profile.return_c_per_s:g} °C/s"
+    )
 
 
 def _down(value: float, step: float) -> float:

@@ -42,6 +42,7 @@ from neurofb.stimulation.conditions import Facts, Required, unmet
 from neurofb.stimulation.driver import (
     Capabilities,
     Confirmed,
+    Failed,
     News,
     Onset,
     Reading,
@@ -522,6 +523,8 @@ class Guard:
                 what = "the participant pressed the device's own button"
                 self._log("heat_stopped", what, by=news.by, pressed_s=news.time_s)
                 self.end("the device's own button")
+            case Failed():
+                self._fault(f"the device reports: {news.what}")
             case Stopped(by="emergency"):
                 what = "somebody pressed the device's emergency button"
                 self._log("heat_stopped", what, by=news.by, pressed_s=news.time_s)

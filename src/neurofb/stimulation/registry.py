@@ -41,6 +41,7 @@ Maker = Callable[[DriverSetup], StimulatorDriver]
 #: Our drivers, by their kind: the module and the function that makes one.
 OURS: Mapping[str, str] = {
     "simulated": "neurofb.stimulation.drivers.simulated:make",
+    "mms": "neurofb.stimulation.drivers.mms:make",
     "tcs2": "neurofb.stimulation.drivers.tcs2:make",
 }
 #: Those that heat nobody. A driver of another package is never one of them, whatever it says of itself.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from neurofb.config import (
     Count,
@@ -25,7 +26,9 @@ from neurofb.config import (
     require_sources,
     toml_content,
 )
+from neurofb.errors import WrongInput
 from neurofb.stimulation.driver import Capabilities
+from neurofb.stimulation.heat_profile import HeatProfile
 
 #: The thermode that is simulated needs no file.
 SIMULATED_THERMODE = "simulated"
@@ -75,6 +78,32 @@ class Limits(Table):
         return Capabilities(name, **given)
 
 
+class Program(Table):
+    """A stimulus that was set up by hand in the device's own program."""
+
+    code: Annotated[int, Field(strict=True, ge=0, le=255)] = Field(
+        description="the number by which the device knows it, from 0 to 255"
+    )
+    target_c: Positive = Field(description="the temperature of its plateau, in °C")
+    plateau_s: NotNegative = Field(description="how long that is held, in s")
+    baseline_c: Positive = Field(32.0, description="where it starts and ends, in °C")
+    rise_c_per_s: Positive = Field(8.0, description="its rise, in °C/s")
+    return_c_per_s: Positive = Field(8.0, description="its return, in °C/s")
+
+    @model_validator(mode="after")
+    def _is_a_stimulus(self) -> Program:
+        try:
+            _ = self.profile
+        except WrongInput as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def profile(self) -> HeatProfile:
+        """What it gives."""
+        return HeatProfile(**self.model_dump(exclude={"code"}))
+
+
 #: What needs a line in ``[sources]``.
 FACTS = ("link", *Limits.model_fields)
 
@@ -94,6 +123,9 @@ class ThermodeFile(Table):
     zones: tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...] = Field(
         (), description="the zones of its probe that heat, as [1, 2, 3, 4, 5]"
     )
+    programs: tuple[Program, ...] = Field(
+        (), description="tables [[programs]] with the stimuli that were set up in the device"
+    )
     firmware: str = Field("", description='the firmware that is expected, as "16.1.2"; left out: any')
     link: Link = Field(description="the table [link]: port and baud, or host and tcp_port")
     limits: Limits = Field(description="the table [limits] with what the device can do")
@@ -109,6 +141,17 @@ class ThermodeFile(Table):
         if len(set(zones)) < len(zones):
             raise ValueError(f"found {list(zones)}: a zone counts once")
         return zones
+
+    @field_validator("programs")
+    @classmethod
+    def _programs_differ(cls, programs: tuple[Program, ...]) -> tuple[Program, ...]:
+        for what, found in (
+            ("code", [each.code for each in programs]),
+            ("stimulus", [each.profile for each in programs]),
+        ):
+            if len(set(found)) < len(found):
+                raise ValueError(f"two programs have the same {what}: nobody could know which one heats")
+        return programs
 
     @field_validator("sources")
     @classmethod
@@ -132,7 +175,8 @@ class ThermodeFile(Table):
 
     def capabilities(self) -> Capabilities:
         """Return what the device can do, as the file says; the device itself may say less."""
-        return self.limits.capabilities(self.title)
+        able = self.limits.capabilities(self.title)
+        return replace(able, programs=tuple(each.profile for each in self.programs))
 
     def outlives(self) -> str:
         """Return what happens to a stimulus whose computer dies, in words for whoever plans a session."""

@@ -25,8 +25,9 @@ from typing import TypeVar
 
 from neurofb.clock import Clock
 from neurofb.errors import StimulatorMissing, UnsafeHeat, WrongInput
-from neurofb.stimulation.driver import Capabilities, Confirmed, News, Onset, Reading, State, Stopped, Ticket
+from neurofb.stimulation.driver import Capabilities, Confirmed, News, Reading, Stopped, Ticket
 from neurofb.stimulation.drivers import tcs2_words as words
+from neurofb.stimulation.drivers.progress import ONSET_C, REST, Progress
 from neurofb.stimulation.drivers.serial_port import Port, open_port
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.registry import DriverSetup
@@ -42,11 +43,6 @@ ANSWER_S = 0.2
 ABORT_AGAIN_S = 0.05
 #: The pause after each character before firmware 14: K-Demin/DecNef, qstm14.
 CHARACTER_S = 0.001
-#: A stimulus has begun when the hottest zone is so far above its start. Assumed: five steps of a reading.
-ONSET_C = 0.5
-#: A zone that falls so far below its plateau without an abort has been stopped. Assumed: as far as a healthy one may
-#: deviate from its course.
-FALLEN_C = 1.0
 #: What the help may take: up to 10 kB, 0.9 s at 115200 baud.
 HELP_S = 2.0
 #: What is proved in ``connect``: a cap, and a target above it that must come back lowered. Assumed: below any pain.
@@ -59,8 +55,6 @@ TEST_C, TEST_MEAN_C, TEST_WORST_C = 2.0, 1.5, 4.0
 #: Bytes that are kept of what is not understood: a help of 10 kB, and as much again.
 _MOST_BYTES = 20_000
 UNPLUG = "firmware {} cannot switch its trigger input off: unplug that cable, a pulse there could start heat"
-#: Where the probe rests before the first stimulus.
-_REST = HeatProfile(32.0, 0.001)
 
 
 class Tcs2:
@@ -98,13 +92,8 @@ class Tcs2:
         self._ticket: Ticket | None = None
         self._is_confirmed = False
         self._n_tickets = 0
-        self._fired_s: float | None = None
-        self._onset_s: float | None = None
-        self._has_settled = False
-        self._start_c = 32.0
-        self._running = _REST
+        self._progress = Progress(self._abilities)
         self._aborted_s: float | None = None
-        self._state: State = "off"
         self._is_pressed = (False, False)
         self._news: list[News] = []
         self._last = Reading(clock.now_s(), 32.0, float("nan"), "off")
@@ -118,8 +107,8 @@ class Tcs2:
             self._greet()
             self._prove_cap()
             self._say(words.cap(cap_c))
-            self._write_settings(words.settings_of(_REST, self._file.zones))
-            self._state = "baseline"
+            self._write_settings(words.settings_of(REST, self._file.zones))
+            self._progress.state = "baseline"
             self._look()
         except BaseException:
             self._let_go()
@@ -141,7 +130,7 @@ class Tcs2:
 
     def prepare(self) -> list[str]:
         """Ramp to 2 °C above baseline and back, with the probe off the skin; return how badly it follows."""
-        profile = replace(_REST, target_c=_REST.baseline_c + TEST_C, plateau_s=1.0)
+        profile = replace(REST, target_c=REST.baseline_c + TEST_C, plateau_s=1.0)
         ticket = self.arm(profile)
         self._wait_for(lambda: True if self._is_confirmed else None, "its settings")
         self.fire(ticket)
@@ -163,7 +152,7 @@ class Tcs2:
             )
         if not max(off_c, default=0.0) <= TEST_WORST_C:
             found.append(f"it is {max(off_c):.1f} °C off on a ramp of {TEST_C:g} °C")
-        if t_s and self._onset_s is None:
+        if t_s and not self._progress.has_begun:
             found.append(f"it did not rise by {ONSET_C:g} °C when it was told to rise by {TEST_C:g} °C")
         return found
 
@@ -193,9 +182,9 @@ class Tcs2:
         """Write the settings of a stimulus and ask for them again; the answer confirms them."""
         self._n_tickets += 1
         self._ticket, self._is_confirmed = Ticket(self._n_tickets, self._abilities.rounded(profile)), False
-        self._fired_s = self._aborted_s = None
-        self._running, self._state = self._ticket.profile, "armed"
-        self._wanted = words.settings_of(self._running, self._file.zones)
+        self._aborted_s = None
+        self._progress.arm(self._ticket.profile)
+        self._wanted = words.settings_of(self._ticket.profile, self._file.zones)
         self._say(*self._wanted.commands(self._digits))
         self._next_ask_s, self._asks_settings = self._clock.now_s(), False
         self._turn()
@@ -208,12 +197,8 @@ class Tcs2:
         if not self._is_confirmed:
             raise StimulatorMissing("the device has not confirmed the settings of this stimulus")
         self._ticket = None
-        self._start_c = self._last.measured_c
-        self._fired_s, self._onset_s, self._state = self._clock.now_s(), None, "rising"
         self._say(b"Ol" if self._firmware is not None and self._firmware.has_button else b"L")
-        is_slow = self._running.rise_c_per_s * self._abilities.onset_s < 2 * ONSET_C
-        if is_slow or self._running.target_c - self._running.baseline_c < 2 * ONSET_C:
-            self._begin(self._fired_s, "the command: its rise is too small or too slow to be seen")
+        self._news += self._progress.fire(self._clock.now_s(), self._last.measured_c)
         self._turn()
 
     def lower(self, target_c: float) -> None:
@@ -223,8 +208,8 @@ class Tcs2:
         """Send the abort at once, ahead of all that waits; again every 50 ms while this is called."""
         now_s = self._clock.now_s()
         if self._aborted_s is None:
-            self._ticket = self._fired_s = None
-            self._state = "aborted"
+            self._ticket = None
+            self._progress.stop()
             self._unsent[:] = words.ABORT  # what was cut off takes some of them for its digits
             self._aborted_s = now_s
         elif now_s - self._aborted_s >= ABORT_AGAIN_S and not self._unsent:
@@ -303,10 +288,9 @@ class Tcs2:
         zones_c = tuple(seen.zones_c[zone - 1] for zone in self._file.zones)
         hottest_c = max(zones_c)
         self._hear_buttons(seen, asked_s)
-        self._follow(hottest_c, asked_s)
-        on = self._onset_s is not None and self._fired_s is not None
-        target_c = self._running.temperature_c(asked_s - (self._onset_s or 0.0)) if on else seen.neutral_c
-        self._last = Reading(asked_s, target_c, hottest_c, self._state, zones_c)
+        self._news += self._progress.follow(hottest_c, asked_s)
+        target_c = self._progress.target_c(asked_s, seen.neutral_c)
+        self._last = Reading(asked_s, target_c, hottest_c, self._progress.state, zones_c)
 
     def _hear_buttons(self, seen: words.Seen, time_s: float) -> None:
         before, self._is_pressed = self._is_pressed, (seen.stim, seen.response)
@@ -314,30 +298,6 @@ class Tcs2:
             self._news.append(Stopped("emergency", time_s))
         if seen.response and not before[1]:
             self._news.append(Stopped("participant", time_s))
-
-    def _follow(self, hottest_c: float, time_s: float) -> None:
-        """Note the onset, the phase, and an end that nobody has asked for."""
-        if self._fired_s is None or time_s <= self._fired_s:
-            return
-        if self._onset_s is None:
-            risen_c = hottest_c - self._start_c
-            if risen_c >= ONSET_C:
-                self._begin(max(self._fired_s, time_s - risen_c / self._running.rise_c_per_s), "its readings")
-            return
-        t_s, profile = time_s - self._onset_s, self._running
-        if t_s < profile.rise_s:
-            self._state = "rising"
-        elif t_s < profile.rise_s + profile.plateau_s:
-            is_settled = t_s > profile.rise_s + 5 * self._abilities.lag_s
-            is_fallen = is_settled and hottest_c < profile.target_c - FALLEN_C and self._has_settled
-            self._has_settled = self._has_settled or hottest_c >= profile.target_c - FALLEN_C / 2
-            self._state = "aborted" if is_fallen else "plateau"
-        else:
-            self._state = "returning" if t_s < profile.duration_s else "baseline"
-
-    def _begin(self, time_s: float, source: str) -> None:
-        self._onset_s, self._has_settled = time_s, False
-        self._news.append(Onset(time_s, source))
 
     def _say(self, *commands: bytes) -> None:
         """Queue commands, whole."""
@@ -363,7 +323,7 @@ class Tcs2:
 
     def _let_go(self) -> None:
         port, self._port = self._port, None
-        self._state = "off"
+        self._progress.stop("off")
         if port is not None:
             port.close()
 
@@ -405,7 +365,7 @@ class Tcs2:
         """Go back to baseline after the device's own test."""
         self.abort()
         until_s = self._clock.now_s() + self._abilities.longest_return_s(
-            _REST.baseline_c + TEST_C, _REST.baseline_c
+            REST.baseline_c + TEST_C, REST.baseline_c
         )
         while self._clock.now_s() < until_s:
             self._pause()
