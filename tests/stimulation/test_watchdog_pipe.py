@@ -25,7 +25,9 @@ from neurofb.stimulation.watchdog_pipe import (
     write_line,
 )
 
-PATIENCE_S = 30.0
+PATIENCE_S = 10.0
+#: Whoever waits for a line that never comes has failed.
+pytestmark = pytest.mark.timeout(20)
 
 
 class SteadyClock:

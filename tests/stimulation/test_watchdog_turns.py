@@ -43,7 +43,9 @@ from neurofb.stimulation.watchdog_pipe import read_lines, write_line
 PROFILE = HeatProfile(45.0, 1.0)
 FACTS = Facts(START_S, 0.1, recording=True, view=True)
 ABILITIES = Capabilities("x", 50.0, 70.0, 40.0, 40.0, 0.1)
-PATIENCE_S = 30.0
+PATIENCE_S = 10.0
+#: Whoever waits for a line that never comes has failed.
+pytestmark = pytest.mark.timeout(20)
 
 
 class StubGuard:
