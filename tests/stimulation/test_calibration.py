@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import random
 
 import pytest
@@ -594,6 +595,20 @@ def test_versions_are_appended_and_come_back(tmp_path):
     versions = json.loads(path.read_text("utf-8"))["versions"]
     assert [CalibratedHeat.model_validate(each) for each in versions] == [first, second]
     assert load_calibration(tmp_path, "p01", "right forearm") is None
+
+
+def test_calibration_is_on_the_disk_whole_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    found = carry_out(calibration(), Person()).result().model_copy(update={"notes": ("wärmer",)})
+    path, synced = calibration_path(tmp_path, "p01", SITE), []
+
+    def fsync(_):
+        synced.append((path.exists(), path.with_suffix(".new").read_text("utf-8")))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    save_calibration(tmp_path, found)
+    assert synced == [(False, path.read_text("utf-8"))]
+    assert "wärmer" in path.read_text("utf-8"), "readable by a person"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_a_broken_file_is_not_overwritten(tmp_path):

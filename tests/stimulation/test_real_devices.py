@@ -494,3 +494,165 @@ def test_simulated_thermode_tells_nothing_and_prepares_nothing():
     thermode.connect(49.0)
     assert (thermode.prepare(), thermode.pop_news()) == ([], [])
     assert thermode.capabilities().outlasts_s == simulated.LINK_S
+
+
+def test_device_that_names_its_firmware_is_in_the_record():
+    def said(**how):
+        clock = ManualClock(START_S)
+        guard = Guard(Device(clock, **how), Envelope(), clock, SiteLedger(), NOTHING)
+        guard.connect()
+        return guard.pop_events()
+
+    assert said() == []
+    [event] = said(firmware="1.2", serial="T03", warnings=("stand at the switch",))
+    assert event.message == "a device, firmware 1.2; stand at the switch"
+    assert (event.kind, event.details["firmware"], event.details["probe"]) == ("heat_device", "1.2", "T03")
+
+
+def test_device_is_at_baseline_after_it_has_tested_itself():
+    clock = ManualClock(START_S)
+    device = Device(clock)
+    guard = Guard(device, Envelope(), clock, SiteLedger(), NOTHING)
+    guard.connect()
+    guard.prepare()
+    assert device.aborts == 1
+
+
+# What is told at an odd time, or not at all.
+
+
+@pytest.mark.parametrize("says_onset, began_s", [(True, 0.3), (False, 0.5)])
+def test_stimulus_is_counted_from_its_latest_beginning_until_it_is_known(says_onset, began_s):
+    stand = Stand(late_s=0.3, onset_s=0.5, says_onset=says_onset).give().run(0.45)
+    since_s = stand.guard._now_s - stand.said("heat_fired")[0].details["fired_s"]
+    left_s = PROFILE.duration_s - max(0.0, since_s - began_s)
+    assert stand.guard.outlook().left_s == pytest.approx(min(left_s, PROFILE.duration_s + 0.2), abs=0.11)
+    if not says_onset:
+        assert stand.guard.outlook().left_s >= PROFILE.duration_s
+
+
+def test_stimulus_that_the_device_s_steps_make_too_long_is_refused():
+    """Rounded down, a ramp is slower; with it the stimulus is longer than the device holds."""
+    stand = Stand(step_c_per_s=3.0, longest_s=6.0)
+    stand.run(0.05)
+    with pytest.raises(UnsafeHeat, match="in the device's own steps the stimulus is refused: a rise of 4.6"):
+        stand.guard.arm(HeatProfile(46.0, 3.0, rise_c_per_s=5.5), SITE)
+    assert stand.guard.pop_events()[0].kind == "heat_refused"
+    assert stand.guard.arm(HeatProfile(46.0, 1.0, rise_c_per_s=5.5), SITE).profile.rise_c_per_s == 3.0
+
+
+class Mute(Device):
+    """A device whose link breaks at a time: its words, and if it is told so its readings."""
+
+    breaks_s, also_read = math.inf, False
+
+    def pop_news(self):
+        if self.clock.now_s() >= self.breaks_s:
+            raise OSError("unplugged")
+        return super().pop_news()
+
+    def read(self):
+        if self.also_read and self.clock.now_s() >= self.breaks_s:
+            raise OSError("no answer")
+        return super().read()
+
+
+class OtherStand(Stand):
+    """A stand with another device."""
+
+    device = Mute
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.thermode = self.device(self.clock, **self.how)
+        self.guard = Guard(self.thermode, self.envelope, self.clock, SiteLedger({SITE: 0.0}), NOTHING)
+        self.guard.connect()
+        self.guard.place(SITE)
+        self.guard.pop_events()
+
+
+@pytest.mark.parametrize(
+    "also_read, cause", [(False, "no word from the device: unplugged"), (True, "no reading: no answer")]
+)
+def test_device_whose_words_cannot_be_heard_gives_no_heat(also_read, cause):
+    stand = OtherStand().give().run(2.0)
+    stand.thermode.breaks_s, stand.thermode.also_read = stand.clock.now_s(), also_read
+    stand.run(0.02)
+    assert stand.said("heat_fault")[0].details["cause"] == cause
+
+
+def test_confirmation_of_another_ticket_confirms_nothing():
+    stand = Stand(confirms_after_s=math.inf, confirm_s=0.5, news_at={0.2: Confirmed(99)}).give().run(2.0)
+    assert stand.said("heat_fired") == []
+    assert "has not confirmed its settings within 0.5 s" in stand.why("heat_refused")
+
+
+def test_each_stimulus_waits_for_its_own_confirmation():
+    stand = Stand(confirms_after_s=0.1, confirm_s=0.5).give().run(7.0)
+    assert len(stand.said("heat_fired")) == 1
+    stand.thermode.confirms_after_s = math.inf
+    stand.give(in_s=9.0).run(11.0)
+    assert len(stand.said("heat_fired")) == 1
+    assert "has not confirmed its settings" in stand.why("heat_refused")
+
+
+def test_confirmed_stimulus_starts_at_its_time_and_an_unconfirmed_one_no_later_than_it_may():
+    stand = Stand(confirms_after_s=0.1, confirm_s=0.5).give(in_s=0.3).run(1.0)
+    [fired] = stand.said("heat_fired")
+    assert fired.details["fired_s"] - fired.details["scheduled_s"] == pytest.approx(0.0, abs=0.011)
+    stand = Stand(confirms_after_s=math.inf, confirm_s=0.5).give(in_s=0.3).run(2.0)
+    [refused] = stand.said("heat_refused")
+    assert refused.time_s == pytest.approx(START_S + 0.05 + 0.3 + 0.5, abs=0.011)
+
+
+class Lowering(Device):
+    """A device whose stimulus can be lowered while it waits."""
+
+    def __init__(self, clock, **how):
+        super().__init__(clock, **how, lowers=True)
+
+    def lower(self, target_c):
+        self.course.lower_to(target_c)
+
+
+class LoweringStand(OtherStand):
+    device = Lowering
+
+
+@pytest.mark.parametrize("at_s", [0.2, 1.0, 3.0])
+def test_lowered_stimulus_that_begins_late_stays_lowered(at_s):
+    stand = LoweringStand(late_s=0.4, onset_s=0.5).give().run(at_s)
+    stand.guard.lower(2.0)
+    stand.run(9.0)
+    assert stand.said("heat_fault") == []
+    assert len(stand.said("heat_onset")) == 1
+    if at_s < 1.5:
+        assert stand.thermode.hottest_c == pytest.approx(44.0)
+    [ended] = stand.said("heat_ended")
+    assert ended.details["dose"] == pytest.approx(stand.share, rel=0.05)
+
+
+@pytest.mark.parametrize("by", ["participant", "emergency"])
+def test_button_is_in_the_record_with_its_time_once(by):
+    presses = {2.0: Stopped(by, START_S + 1.99), 2.05: Stopped(by, START_S + 2.0)}
+    stand = Stand(news_at=presses, cools_c_per_s=20.0).give().run(6.0)
+    stopped = stand.said("heat_stopped")
+    assert len(stopped) == (1 if by == "participant" else 2)
+    assert (stopped[0].details["by"], stopped[0].details["pressed_s"]) == (by, START_S + 1.99)
+
+
+def test_end_that_was_said_of_the_stimulus_before_is_not_of_this_one():
+    """A reading from before the start, or with a time that is not come yet, says nothing of what is on."""
+    stand = Stand(says=lambda t_s: "aborted" if t_s < 0.2 else None, period_s=0.25).give(in_s=0.3).run(2.0)
+    assert stand.said("heat_fired")
+    assert stand.said("heat_fault") == []
+
+
+def test_zones_that_differ_twice_for_a_moment_are_none():
+    stand = Stand(zones=lambda c: (c, c - 5.0 * (36.0 < c < 37.0 or 42.0 < c < 43.0)), spread_c=2.0)
+    assert stand.give().run(7.0).said("heat_fault") == []
+
+
+def test_device_without_a_spread_has_zones_as_it_likes():
+    stand = Stand(zones=lambda c: (c, c - 5.0)).give().run(7.0)
+    assert stand.said("heat_fault") == []

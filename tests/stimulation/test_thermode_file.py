@@ -114,14 +114,11 @@ class SerialException(Exception):
 class Serial:
     """A port that takes and gives what it is told to, until it is broken."""
 
-    made = []
-
     def __init__(self, name, baud, **how):
         if name == "COM99":
             raise ValueError("no such port")
         self.opened, self.coming, self.sent, self.takes = (name, baud, how), b"", b"", 100
         self.broken, self.is_closed = None, False
-        Serial.made.append(self)
 
     def read(self, n):
         if self.broken:
@@ -142,10 +139,15 @@ class Serial:
 
 @pytest.fixture
 def serial(monkeypatch):
-    Serial.made.clear()
-    stand_in = SimpleNamespace(Serial=Serial, SerialException=SerialException)
+    made = []
+
+    def open_serial(*what, **how):
+        made.append(Serial(*what, **how))
+        return made[-1]
+
+    stand_in = SimpleNamespace(Serial=open_serial, SerialException=SerialException)
     monkeypatch.setitem(sys.modules, "serial", stand_in)
-    return Serial.made
+    return made
 
 
 def test_port_neither_waits_nor_is_shared(serial, tcs):

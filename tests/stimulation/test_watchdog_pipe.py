@@ -209,13 +209,13 @@ def test_question_waits_as_long_as_is_said_on_the_clock_of_the_engine(started, m
 
     def get(timeout):
         waits.append(timeout)
-        pipe._clock.advance(min(timeout, 4.0))
+        pipe._clock.advance(min(timeout, 4.75))
         return {"id": 77}
 
     monkeypatch.setattr(pipe, "_answers", SimpleNamespace(get=get, put=print))
     with pytest.raises(StimulatorMissing, match="did not answer 'connect' in 10 s"):
         pipe.ask("connect")
-    assert waits == [START_S, 6.0, 2.0]
+    assert waits == [START_S, 5.25, 0.5]
 
 
 def test_watchdog_that_goes_while_it_is_asked_is_gone_at_once(started):
