@@ -459,7 +459,8 @@ PAGE["a name that does not exist"] = [
         nothing,
         "run demo --participant P07 --simulate --thermode medoc --data data",
         (
-            "no stimulator 'medoc'; there are: medoc-main-station, simulated, tcs-ii; say which with --thermode",
+            "no stimulator 'medoc'; there are: medoc-main-station, medoc-tsa-2, simulated, tcs-ii; say which with "
+            "--thermode",
         ),
         2,
     ),

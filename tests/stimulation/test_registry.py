@@ -40,7 +40,7 @@ def own_file(tmp_path, kind="tcs2", **changes):
 
 def test_lab_brings_its_own_driver(brought, tmp_path):
     brought(("mine", f"{__name__}:make_lab_driver"))
-    assert registry.kinds() == ["mine", "mms", "simulated", "tcs2"]
+    assert registry.kinds() == ["mine", "mms", "simulated", "tcs2", "tsa2"]
     file = registry.find_thermode(own_file(tmp_path, "mine"))
     clock = ManualClock()
     name, setup = registry.make_driver("mine", clock, 7, (), file)
@@ -64,10 +64,11 @@ def test_two_drivers_of_one_name_are_refused(brought, second):
 
 def test_unknown_driver_and_thermode_say_what_there_is(tmp_path, brought):
     brought()
-    with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: mms, simulated, tcs2"):
+    with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: mms, simulated, tcs2, tsa2"):
         registry.maker_of("oven")
     with pytest.raises(
-        UnknownName, match="no stimulator 'oven'; there are: medoc-main-station, simulated, tcs-ii"
+        UnknownName,
+        match="no stimulator 'oven'; there are: medoc-main-station, medoc-tsa-2, simulated, tcs-ii",
     ):
         registry.find_thermode("oven")
     with pytest.raises(UnknownName, match="no stimulator 'oven'"):

@@ -129,7 +129,7 @@ class ThermodeBench:
     def _connect(self) -> None:
         abilities = self.abilities = self._guard.connect()
         found = self._guard.self_test()
-        words = f"firmware {abilities.firmware or 'not told'}, probe {abilities.serial or 'not told'}; its cap binds"
+        words = f"firmware {abilities.firmware or 'not told'}, probe {abilities.serial or 'not told'}"
         self._note("connection and self-test", not found, "; ".join(found) or words)
 
     def _device_test(self) -> None:

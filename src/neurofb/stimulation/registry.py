@@ -43,6 +43,7 @@ OURS: Mapping[str, str] = {
     "simulated": "neurofb.stimulation.drivers.simulated:make",
     "mms": "neurofb.stimulation.drivers.mms:make",
     "tcs2": "neurofb.stimulation.drivers.tcs2:make",
+    "tsa2": "neurofb.stimulation.drivers.tsa2:make",
 }
 #: Those that heat nobody. A driver of another package is never one of them, whatever it says of itself.
 SIMULATED = ("simulated",)
