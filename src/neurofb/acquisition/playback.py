@@ -29,6 +29,8 @@ _ROUNDING_SAMPLES = 1e-6
 _PULL_TIMEOUT_S = 0.25
 #: How many samples are read from the file at a time.
 _PIECE_SAMPLES = 1 << 12
+#: What one pull returns at most: at a speed that no disk keeps up with all of a file would be due at once.
+_MOST_SAMPLES = 1 << 14
 #: How often a waiting stream polls for a listener.
 _POLL_S = 0.05
 
@@ -112,7 +114,10 @@ class PlaybackSource(GeneratedSource):
         self._start_s = None
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
-        """Return all samples that are due, waiting at most ``timeout_s`` for the first; maybe none."""
+        """Return the samples that are due, waiting at most ``timeout_s`` for the first; maybe none.
+
+        Where more than some thousand are due, the others come with the next pull.
+        """
         if self._start_s is None:
             raise WrongInput("a playback gives samples between start() and stop(); call start() first")
         end = self._due(self._start_s)
@@ -127,6 +132,7 @@ class PlaybackSource(GeneratedSource):
         """Return the index up to which whole chunks are due."""
         passed_s = self._clock.now_s() - start_s
         n_due = math.floor(passed_s * self.rate_hz * self._speed + _ROUNDING_SAMPLES) + 1
+        n_due = min(n_due, self._next_index + max(_MOST_SAMPLES, self.chunk_samples))
         if not self.loop and n_due >= self._n_samples:
             return self._n_samples
         return max(self._next_index, n_due // self.chunk_samples * self.chunk_samples)
