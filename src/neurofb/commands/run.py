@@ -36,6 +36,7 @@ from neurofb.commands.options import (
     dataset,
 )
 from neurofb.commands.screen_processes import KINDS, Windows
+from neurofb.commands.sound_process import SoundProcess
 from neurofb.commands.terminal import EventLines, Keys, Picture, has_person
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.events import Told
@@ -174,7 +175,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
     _check_simulated(asked, options)
     plan = plan_session(asked)
     _confirm(plan, is_asked=has_person() and not options.as_json)
-    shown = _Shown(options)
+    shown = _Shown(options, is_heard=_is_heard(plan))
     clock = _clock(options)
     echo = (lambda text: click.echo(text, err=True)) if options.as_json else click.echo
     for line in (NOTICE, *_notes(plan)):
@@ -293,8 +294,8 @@ def _clock(options: Presentation) -> Clock:
 class _Shown:
     """How a session is shown at the terminal: as a picture, or as lines."""
 
-    def __init__(self, options: Presentation) -> None:
-        self._options = options
+    def __init__(self, options: Presentation, *, is_heard: bool = False) -> None:
+        self._options, self._is_heard = options, is_heard
         self._is_picture = sys.stdout.isatty() and not (options.headless or options.fast or options.as_json)
         self._picture: Picture | None = None
         self._lines = EventLines()
@@ -332,6 +333,9 @@ class _Shown:
             self._keys.actions["w"] = windows.open_again
             self._open_pairing(assembled, self._keys)
         self._windows = windows
+        sound = None
+        if windows is not None and self._options.screens and self._is_heard:
+            sound = SoundProcess(assembled.uid, assembled.key, _to_stderr, self._keys.note)
         try:
             with contextlib.nullcontext() if self._options.fast else self._keys.reading():
                 if self._is_picture:
@@ -345,6 +349,8 @@ class _Shown:
                 self._pairing.close()
             if windows is not None:
                 windows.close()
+            if sound is not None:
+                sound.close()
 
     def _open_pairing(self, assembled: Assembled, keys: Keys) -> None:
         """Let the key k make a code for a window on another computer."""
@@ -397,6 +403,12 @@ class _Shown:
                 self._events.append(f"{event.time_s - self._start_s:.0f} s  {words}")
         elif not self._options.as_json:
             self._lines.print(event, self._start_s)
+
+
+def _is_heard(plan: SessionPlan) -> bool:
+    """Return whether a protocol has feedback that is heard."""
+    feedback = plan.protocol.feedback
+    return feedback is not None and feedback.sound and feedback.mode != "instruction"
 
 
 def _to_stderr(words: str) -> None:

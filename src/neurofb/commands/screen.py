@@ -180,12 +180,14 @@ def setup(protocol: str | None, language: str, light: bool) -> None:
     "--speech", type=click.Path(path_type=Path, file_okay=False), help="A folder with spoken instructions."
 )
 @click.option("--test", is_flag=True, help="Play the range once, to set the headphones.")
+@WAIT
 @_with_key
 def sound(
     uid: str | None,
     device: str | None,
     no_rewards: bool,
     test: bool,
+    wait_s: float,
     key_stdin: bool,
     key_file: Path | None,
     by_code: bool,
@@ -195,11 +197,11 @@ def sound(
     from neurofb.lsl.inlet import LslClock
     from neurofb.screens.sound import process
     from neurofb.screens.sound.player import device_of
-    from neurofb.screens.start import find_session
+    from neurofb.screens.start import SEARCH_S, find_session
 
     asked = process.SoundOptions(device=device_of(device), rewards=not no_rewards, **options)
     if test:
         process.audition(LslClock(), asked, echo=click.echo)
     else:
         key = _key("sound", uid, key_stdin=key_stdin, key_file=key_file, by_code=by_code)
-        process.run(find_session(uid), LslClock(), asked, echo=click.echo, key=key)
+        process.run(find_session(uid, max(wait_s, SEARCH_S)), LslClock(), asked, echo=click.echo, key=key)

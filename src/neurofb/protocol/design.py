@@ -43,6 +43,9 @@ class FeedbackPlan(FeedbackSettings):
         default="continuous",
         description="'continuous', 'summary' (a sum after each block) or 'instruction' (none is shown, only recorded)",
     )
+    sound: bool = Field(
+        default=True, description="whether --screens starts the sound as well: phases, feedback and rewards"
+    )
 
 
 class BaselinePlan(BaselineSettings):
