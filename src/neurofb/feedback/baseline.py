@@ -136,6 +136,13 @@ class Baseline(Table):
         """Return how many SD ``value`` lies from the centre; NaN for what has no logarithm."""
         return (_scaled(value, self.log) - self.centre) / self.spread
 
+    def value(self, z: float) -> float:
+        """Return the value that lies ``z`` SD from the centre; mirrored at 0 for what was never below it."""
+        scaled = self.centre + z * self.spread
+        if self.log:
+            return float(10.0 ** (scaled / 10.0))
+        return abs(scaled) if min(self.values) >= 0.0 else scaled
+
     def mismatch(self, measure: Measure) -> str:
         """Return in words how it differs from a baseline of ``measure``; empty if it does not."""
         pairs = {

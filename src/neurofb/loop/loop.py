@@ -15,6 +15,7 @@ start_block(condition) a feedback block begins, scored against this condition's 
 end_block()           it ends, and the threshold may move
 heat_onset()          heat rises from here on: the evoked response earns nothing
 expect(expected)      no sample has come for a while, and this one should be there by now
+enter(phase, …)       in a blinded session: the phase, block, level and stimulus whose donor is followed from here on
 ===================== ==========================================================================================
 """
 
@@ -26,6 +27,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from neurofb.blinding.sham import Delivery
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.events import Event
@@ -42,8 +44,11 @@ from neurofb.loop.settings import LoopSettings
 class Output:
     """Feature values and feedback samples, in order."""
 
+    #: As they may be seen: in a blinded session, the delivered ones.
     values: list[FeatureValue]
     samples: list[FeedbackSample]
+    #: The participant's own, where they may not be seen.
+    measured: list[FeatureValue] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,8 @@ class Loop:
         What an earlier session found of this participant; left out: `fit` finds it.
     baselines : sequence of Baseline
         Of an earlier session.
+    delivery : Delivery, optional
+        Of a blinded session: decides what feedback is made of.
     """
 
     def __init__(
@@ -72,8 +79,9 @@ class Loop:
         settings: LoopSettings,
         participant_fit: ParticipantFit | None = None,
         baselines: tuple[Baseline, ...] = (),
+        delivery: Delivery | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._delivery = settings, delivery
         self.participant_fit = participant_fit
         self.measures = measures_of(settings.features)
         self.baselines: dict[tuple[str, Condition], Baseline] = {
@@ -103,7 +111,16 @@ class Loop:
         self.next_index = chunk.first_index + len(chunk)
         for collector in self._collectors:
             collector.add(values)
-        return Output(values, self.feedback.step(values) if self.feedback else [])
+        if self._delivery is None:
+            return Output(values, self.feedback.step(values) if self.feedback else [])
+        delivered = self._delivery.delivered(values)
+        samples = self.feedback.step(delivered) if self.feedback else []
+        return Output(*self._delivery.shown(delivered, samples), values)
+
+    @property
+    def is_blinded(self) -> bool:
+        """Whether feedback may be made of another value than the participant's own."""
+        return self._delivery is not None
 
     @property
     def samples_to_hop(self) -> int:
@@ -145,6 +162,7 @@ class Loop:
             "end_block": self._end_block,
             "heat_onset": self._heat_onset,
             "expect": self._expect,
+            "enter": self._enter,
         }
         if instruction not in known:
             raise UnknownName(f"no instruction {instruction!r}; {nearest(instruction, known)}")
@@ -206,7 +224,12 @@ class Loop:
         feedback = self.settings.feedback
         if feedback is None:
             return tuple(self.measures)
-        return (feedback.feature, *(each.feature for each in feedback.inhibits if each.unit == "z"))
+        control = self._delivery and self._delivery.control
+        return (
+            feedback.feature,
+            *(each.feature for each in feedback.inhibits if each.unit == "z"),
+            *([control] if control else []),
+        )
 
     # -- fitting -----------------------------------------------------------------------------------------------
 
@@ -308,8 +331,18 @@ class Loop:
                 settings, self.measures, self.baselines.values(), there or [condition], self.settings.rate_hz
             )
         self.feedback.start_block(condition)
+        if self._delivery is not None:
+            control = self.baselines.get((self._delivery.control or "", condition))
+            self._delivery.start_block(self.baselines[settings.feature, condition], control)
+
+    def _enter(self, phase: str, block: int, level: str, number: int) -> None:
+        if self._delivery is None:
+            raise WrongInput("this session was blinded, and its envelope is not open")
+        self._delivery.enter(phase, block, level, number)
 
     def _end_block(self) -> None:
+        if self._delivery is not None:
+            self._delivery.end_block()
         self.block_result = asdict(self._started_feedback().end_block())
 
     def _heat_onset(self) -> None:
@@ -320,7 +353,8 @@ class Loop:
         if self.feedback is None or expected <= self._last_expected:
             return []
         self._last_expected = expected
-        return self.feedback.step([], expected)
+        samples = self.feedback.step([], expected)
+        return samples if self._delivery is None else self._delivery.shown([], samples)[1]
 
     def _started_feedback(self) -> Feedback:
         if self.feedback is None:
