@@ -20,6 +20,7 @@ NAMES = (
     "demo",
     "devices",
     "doctor",
+    "donors",
     "export",
     "keys",
     "latency",
@@ -33,6 +34,7 @@ NAMES = (
     "simulate",
     "skin",
     "streams",
+    "unlock",
 )
 
 

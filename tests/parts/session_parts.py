@@ -139,10 +139,12 @@ class Ran:
         return found["time_series"][:, labels.index(label)]
 
 
-def run(data: Path, acts=(), *, prepare=None, on_event=None, step_s: float = STEP_S, **asked) -> Ran:
+def run(
+    data: Path, acts=(), *, prepare=None, on_event=None, step_s: float = STEP_S, blinded=None, **asked
+) -> Ran:
     """Run a simulated session as fast as it can; ``prepare`` may change the parts before it starts."""
     words = {"protocol": "demo", "device": "simulated", "participant": "P01", "seed": 1, **asked}
-    plan = plan_session(Asked(**words, data=data, simulate=True))
+    plan = plan_session(Asked(**words, data=data, simulate=True), blinded)
     clock = ManualClock(START_S)
     script = Script(clock, list(acts))
     statuses: list[dict] = []

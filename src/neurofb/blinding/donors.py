@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurofb import limits
 from neurofb.chunk import FloatArray
@@ -40,6 +41,9 @@ RATE_WITHIN = 0.03
 STEP_TOLERANCE_S = 1e-6
 #: Bytes of a pool at most: 100 donors with 10 sessions of an hour have 300 MB (assumed).
 MOST_BYTES = 500_000_000
+#: A score is stored in steps of 1/4000 SD, up to 8 SD: far below what anybody sees of it.
+STEPS_PER_SD = 4000.0
+_MOST_STEPS, _UNUSABLE = 32_000, -32_768
 _VERSION = 1
 
 
@@ -210,9 +214,20 @@ def pool_bytes(pool: DonorPool) -> bytes:
         ],
     }
     buffer = io.BytesIO()
-    z = np.concatenate([np.empty(0), *(piece.z for piece in pieces)])
+    z = _stored(np.concatenate([np.empty(0), *(piece.z for piece in pieces)]))
     np.savez_compressed(buffer, head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8), z=z)
     return buffer.getvalue()
+
+
+def _stored(z: FloatArray) -> NDArray[np.int16]:
+    steps = np.clip(np.rint(np.nan_to_num(z) * STEPS_PER_SD), -_MOST_STEPS, _MOST_STEPS)
+    return np.where(np.isfinite(z), steps, _UNUSABLE).astype(np.int16)
+
+
+def _scores(stored: NDArray[np.int16]) -> FloatArray:
+    """Return scores as they were to half a step, with all the digits of measured numbers: round ones would tell."""
+    spread = np.random.default_rng(0).uniform(-0.49, 0.49, len(stored))
+    return np.where(stored == _UNUSABLE, np.nan, (stored + spread) / STEPS_PER_SD)
 
 
 def write_pool(pool: DonorPool, path: Path) -> str:
@@ -263,7 +278,7 @@ def read_pool(path: Path) -> DonorPool:
 def parsed_pool(content: bytes) -> DonorPool:
     """Return the pool that `pool_bytes` wrote."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        head, z = json.loads(bytes(file["head"])), np.asarray(file["z"], dtype=np.float64)
+        head, z = json.loads(bytes(file["head"])), _scores(np.asarray(file["z"], dtype=np.int16))
     if head["v"] != _VERSION:
         raise ValueError("another version")
     at = 0

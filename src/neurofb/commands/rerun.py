@@ -33,9 +33,24 @@ BLOCK_HEADER = ("block", "", "rewards", "share", "usable", "level", "success", "
 @SESSION_FOLDER
 @click.option("--check", is_flag=True, help="Demand equality with the record, to the last bit.")
 @click.option("--protocol", help="Another protocol: what would they have felt?")
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of a blinded session: a private key that opens its envelope.",
+)
+@click.option(
+    "--donors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of a blinded session: the pool of donors.",
+)
 @AS_JSON
-def command(session: Path, check: bool, protocol: str | None, as_json: bool) -> None:
-    """Compute the session in the folder SESSION once more, and hold it against its record."""
+def command(
+    session: Path, check: bool, protocol: str | None, key: Path | None, donors: Path | None, as_json: bool
+) -> None:
+    """Compute the session in the folder SESSION once more, and hold it against its record.
+
+    Of a blinded session the answer is equal or not, and nothing else.
+    """
     from neurofb.recording.session_recording import open_session_recording
 
     if check and protocol:
@@ -43,6 +58,9 @@ def command(session: Path, check: bool, protocol: str | None, as_json: bool) -> 
     recording = open_session_recording(session)
     if protocol:
         _compare_protocols(recording, protocol, as_json)
+        return
+    if recording.is_blinded and key is not None and donors is not None:
+        _check_blinded(recording, key, donors, as_json)
         return
     from neurofb.offline.comparison import compare
     from neurofb.offline.rerun import compute, loop_of
@@ -59,6 +77,22 @@ def command(session: Path, check: bool, protocol: str | None, as_json: bool) -> 
     else:
         _print_verdict(verdict, eeg_s, took_s)
     if check and not verdict.is_equal:
+        sys.exit(DIFFERENT)
+
+
+def _check_blinded(recording: SessionRecording, key: Path, donors: Path, as_json: bool) -> None:
+    """Say whether a blinded session is equal; where it differs would tell its arm."""
+    from neurofb.blinding.donors import read_pool
+    from neurofb.blinding.keys import read_private_key
+    from neurofb.offline.blinded import check_blinded
+
+    with _progress(as_json) as progress:
+        is_equal = check_blinded(recording, read_private_key(key), read_pool(donors), progress).is_equal
+    if as_json:
+        click.echo(json.dumps({"session": str(recording.folder), "equal": is_equal}))
+    else:
+        click.echo("equal" if is_equal else "different", err=not is_equal)
+    if not is_equal:
         sys.exit(DIFFERENT)
 
 

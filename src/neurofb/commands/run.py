@@ -44,6 +44,7 @@ from neurofb.format import NOTICE
 
 if TYPE_CHECKING:
     from neurofb.engine.assembly import Assembled
+    from neurofb.engine.blinded_session import BlindedSession
     from neurofb.engine.engine import Outcome
     from neurofb.engine.planning import Asked, SessionPlan
     from neurofb.lsl.pairing_streams import PairingDesk
@@ -160,8 +161,8 @@ def command(seed: int | None, **words: Any) -> None:
     sys.exit(run_session(asked, shown).exit_code)
 
 
-def run_session(asked: Asked, options: Presentation) -> Outcome:
-    """Run a session and print its outcome.
+def run_session(asked: Asked, options: Presentation, blinded: BlindedSession | None = None) -> Outcome:
+    """Run a session and print its outcome; of a blinded session with its opened envelope.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def run_session(asked: Asked, options: Presentation) -> Outcome:
 
     asked = replace(asked, date=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     _check_simulated(asked, options)
-    plan = plan_session(asked)
+    plan = plan_session(asked, blinded)
     _confirm(plan, is_asked=has_person() and not options.as_json)
     shown = _Shown(options, is_heard=_is_heard(plan))
     clock = _clock(options)

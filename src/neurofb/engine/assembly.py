@@ -14,6 +14,7 @@ from pathlib import Path
 
 from neurofb.acquisition.absent_source import AbsentSource
 from neurofb.acquisition.source import Source
+from neurofb.blinding.side_file import SideFile
 from neurofb.clock import Clock, ManualClock
 from neurofb.dsp.rules import CURRENT
 from neurofb.engine.commands import Commands
@@ -108,6 +109,8 @@ class _Opened:
     return_s: float
     loop: Loop
     recorder: Recorder
+    #: Of a blinded session.
+    side_file: SideFile | None
 
 
 def open_source(plan: SessionPlan, clock: Clock) -> tuple[Source, Head | None]:
@@ -176,13 +179,14 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
     earlier = plan.earlier
     participant_fit, baselines = (earlier.fit, earlier.baselines) if earlier else (None, ())
-    loop = Loop(_loop_settings(plan, source), participant_fit, baselines)
+    loop = Loop(_loop_settings(plan, source), participant_fit, baselines, plan.delivery)
+    side_file = None if plan.blinded is None else plan.blinded.side_file(folder.path)
     key_file = plan.asked.key_file
     key = SessionKey(uid, None if key_file is None else read_key_file(key_file, create=True))
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
-    return _Opened(uid, key, plan, source, head, folder, client, return_s, loop, recorder)
+    return _Opened(uid, key, plan, source, head, folder, client, return_s, loop, recorder, side_file)
 
 
 def _as_sent(plan: SessionPlan, source: Source) -> SessionPlan:
@@ -309,7 +313,7 @@ def _session_log(
             opened.uid, units, source.labels, source.rate_hz, hop_hz, stimulus=stimulus, key=opened.key
         )
     columns = LogColumns(source.stream_info, source.eeg_columns, units, heat.sites if heat else ())
-    return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event)
+    return SessionLog(opened.recorder, publisher, clock, columns, hooks.on_event, opened.side_file)
 
 
 def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:

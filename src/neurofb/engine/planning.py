@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neurofb.blinding.sham import Delivery
 from neurofb.devices import DeviceProfile, load_profile
+from neurofb.engine.blinded_session import BlindedSession, hidden
 from neurofb.engine.earlier_dose import (
     RECOVERS_S,
     date_of,
@@ -121,6 +123,9 @@ class SessionPlan:
     thermode: ThermodeFile | None = None
     #: Who sends the EEG, once it is found.
     sender: Sender | None = None
+    #: The opened envelope of a blinded session, and what decides which value is delivered.
+    blinded: BlindedSession | None = None
+    delivery: Delivery | None = None
 
     @property
     def visit(self) -> str:
@@ -157,13 +162,14 @@ class SessionPlan:
             for name, level in levels.items()
             if level.pain is not None and level.pain in found
         }
-        return expand(
+        timeline = expand(
             self.protocol,
             session=self.visit,
-            arm=self.timeline.arm,
+            arm=self.timeline.arm if self.blinded is None else self.blinded.arm,
             seed=self.asked.seed,
             temperatures={**self.temperatures, **celsius},
         )
+        return timeline if self.blinded is None else hidden(timeline)
 
     def heat_ahead(self, timeline: Timeline, n_taken: int, used: Mapping[str, float]) -> list[str]:
         """Return the reasons that forbid the heat of a timeline after ``n_taken`` steps."""
@@ -192,8 +198,8 @@ def capabilities_of(thermode: ThermodeFile | None) -> Capabilities | None:
     return None if thermode is None else thermode.capabilities()
 
 
-def plan_session(asked: Asked) -> SessionPlan:
-    """Check all that was asked.
+def plan_session(asked: Asked, blinded: BlindedSession | None = None) -> SessionPlan:
+    """Check all that was asked; of a blinded session, whatever its arm is, for all arms.
 
     Raises
     ------
@@ -225,11 +231,15 @@ def plan_session(asked: Asked) -> SessionPlan:
             thermode=capabilities_of(thermode),
         )
         report = problems.collect(check_protocol, parsed, given)
-    _check_report(asked, report, problems)
+    _check_report(asked, report, problems, is_blinded=blinded is not None)
+    delivery = None
+    if blinded is not None and report is not None and report.protocol is not None and not problems:
+        session = report.protocol.session(asked.session).id
+        delivery = problems.collect(blinded.delivery, report.protocol, asked.participant, session)
     if problems or profile is None or report is None or report.protocol is None or report.timeline is None:
         raise _refusal(problems)
     warnings = (*([TRUSTS] if asked.trust_network else []), *report.warnings)
-    return SessionPlan(
+    plan = SessionPlan(
         asked,
         report.protocol,
         profile,
@@ -240,7 +250,10 @@ def plan_session(asked: Asked) -> SessionPlan:
         used,
         account,
         thermode,
+        blinded=blinded,
+        delivery=delivery,
     )
+    return plan if blinded is None else replace(plan, timeline=plan.again({}))
 
 
 def _check_options(asked: Asked, problems: _Problems) -> ThermodeFile | None:
@@ -320,13 +333,13 @@ def _check_spelling(asked: Asked, entries: Sequence[AccountEntry], problems: _Pr
         )
 
 
-def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems) -> None:
+def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems, *, is_blinded: bool) -> None:
     """Add what the check of the protocol found."""
     if report is None:
         problems += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]
     elif report.problems:
         problems.append(WrongInput(report.refusal))
-    elif report.protocol is not None and not problems:
+    elif report.protocol is not None and not problems and not is_blinded:
         problems.collect(report.protocol.arm, asked.arm)
 
 

@@ -22,6 +22,7 @@ from neurofb.engine.recorded_loop import AHEAD_S, RecordedLoop
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
+from neurofb.protocol.delivery import block_number, trial_number
 from neurofb.protocol.schedule import Schedule, SessionState, State
 from neurofb.protocol.stop_rules import Action, StopRules
 from neurofb.protocol.timeline import PlannedPhase, Step
@@ -165,12 +166,19 @@ class Sequencer:
         if self._pending_block is not None:
             condition, self._pending_block = self._pending_block, None
             self._recorded_loop.do("start_block", condition=condition)
+            self._follow_donor("", 0)
             self.block = condition
             self._session_log.log("block", f"feedback against the {condition!r} baseline begins", self._index)
         if self._pending_baseline is not None:
             condition, self._pending_baseline = self._pending_baseline, None
             self._recorded_loop.do("collect", condition=condition)
             self._collecting, self._collecting_since_s = True, self._now_s
+
+    def _follow_donor(self, level: str, number: int) -> None:
+        """Tell the loop of a blinded session, in every arm, where it is: what a donor had there may be delivered."""
+        if self._recorded_loop.loop.is_blinded and self.phase is not None:
+            block = block_number(self.timeline, self.phase.index)
+            self._recorded_loop.do("enter", phase=self.phase.name, block=block, level=level, number=number)
 
     @property
     def _index(self) -> int:
@@ -191,6 +199,9 @@ class Sequencer:
         )  # fmt: skip
         if step.kind == "heat":
             self._heat.onset()
+            if self.block is not None:
+                number = trial_number(self.timeline, step.phase, step.level, step.trial)
+                self._follow_donor(step.level or "", number)
         elif step.kind == "rating":
             self._prompt(step, now_s)
         elif step.kind == "calibration" and self.calibration is not None:
@@ -230,7 +241,9 @@ class Sequencer:
             self.block = None
             self._recorded_loop.do("end_block")
             self.last_block = dict(self._recorded_loop.loop.block_result or {})
-            self._session_log.log("block_ended", "the feedback block ends", self._index, **self.last_block)
+            self._session_log.log_block(
+                "block_ended", "the feedback block ends", self._index, self.last_block
+            )
 
     def _ends_baseline(self) -> bool:
         """Return whether the step that is on is the last of a baseline."""

@@ -125,6 +125,7 @@ def settings_document(
         "device": plan.profile.model_dump(mode="json"),
         "program": None if plan.sender is None else plan.sender.as_dict(),
         "loop": settings.as_dict(),
+        "blinding": None if plan.blinded is None else plan.blinded.as_dict(),
         "given": None if plan.earlier is None else plan.earlier.as_dict(),
         "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
         BEFORE: dict(plan.used),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ import numpy as np
 
 from neurofb import messages
 from neurofb.acquisition.source import Batch
+from neurofb.blinding.side_file import SideFile
 from neurofb.chunk import Chunk, FloatArray
 from neurofb.clock import Clock
 from neurofb.devices.columns import EegColumns
@@ -113,6 +114,8 @@ class SessionLog:
     columns : LogColumns
     on_event : callable, optional
         Called with each event; what it raises is logged once, and it is called with the next all the same.
+    side_file : SideFile, optional
+        Of a blinded session: features, feedback and results of blocks are sealed in it, and not in the record.
     """
 
     def __init__(
@@ -122,7 +125,9 @@ class SessionLog:
         clock: Clock,
         columns: LogColumns,
         on_event: Callable[[Event], None] | None = None,
+        side_file: SideFile | None = None,
     ) -> None:
+        self._side_file = side_file
         self._recorder, self._publisher, self._clock = recorder, publisher, clock
         self._on_event = on_event
         self._listener_errors: set[str] = set()
@@ -158,6 +163,8 @@ class SessionLog:
         try:
             aged = self.write_feedback(output.samples)
             self._write_values(output.values)
+            if self._side_file is not None and output.measured is not None:
+                self._keep_measured(self._side_file, output.measured)
         finally:
             self._write_received(batch)
         if len(chunk):
@@ -183,17 +190,32 @@ class SessionLog:
 
     def _write_values(self, values: Sequence[FeatureValue]) -> None:
         """Send and record values, those of one sample index in one row."""
+        for row, time_s in self._rows(values):
+            if self._publisher is not None:
+                self._publisher.features(row[1:], time_s)
+            self._keep("features", row[None], np.array((time_s,)))
+
+    def _keep_measured(self, side_file: SideFile, values: Sequence[FeatureValue]) -> None:
+        for row, time_s in self._rows(values):
+            side_file.append("measured", row[None], np.array((time_s,)))
+
+    def _rows(self, values: Sequence[FeatureValue]) -> Iterator[tuple[FloatArray, float]]:
+        """Yield a row for each sample index, and its time."""
         row = self._row
         for i, value in enumerate(values):
             at = self._names[value.name]
             row[at], row[at + 1] = value.value, value.usable
             if i + 1 == len(values) or values[i + 1].index != value.index:
                 row[0] = value.index
-                time_s = self.time_of(value.index)
-                if self._publisher is not None:
-                    self._publisher.features(row[1:], time_s)
-                self._recorder.append(self._streams["features"], row[None].copy(), np.array((time_s,)))
+                yield row.copy(), self.time_of(value.index)
                 row.fill(np.nan)
+
+    def _keep(self, stream: str, rows: FloatArray, times_s: FloatArray) -> None:
+        """Record rows of features or feedback; of a blinded session in its sealed half."""
+        if self._side_file is None:
+            self._recorder.append(self._streams[stream], rows, times_s)
+        else:
+            self._side_file.append(stream, rows, times_s)
 
     def write_feedback(self, samples: Sequence[FeedbackSample]) -> list[FeedbackSample]:
         """Send and record feedback; return it with its age. A new reason for withheld feedback is an event."""
@@ -212,7 +234,7 @@ class SessionLog:
         aged = [sample.with_age(age_s) for sample, age_s in zip(samples, ages_s, strict=True)]
         self.ages_s.extend(ages_s)
         rows = np.array([_FEEDBACK_OF(sample) for sample in aged], dtype=np.float64)
-        self._recorder.append(self._streams["feedback"], rows, np.array(out_s))
+        self._keep("feedback", rows, np.array(out_s))
         for sample, now_s in zip(aged, out_s, strict=True):
             self._log_reason(sample, now_s)
         return aged
@@ -264,6 +286,14 @@ class SessionLog:
         if error not in self._listener_errors and len(self._listener_errors) < N_LISTENER_ERRORS:
             self._listener_errors.add(error)
             self.log("error", f"the listener of events missed one: {error}")
+
+    def log_block(self, kind: str, message: str, index: int, result: Mapping[str, Any]) -> None:
+        """Log the result of a block; of a blinded session its numbers are sealed, and what was withheld is not."""
+        if self._side_file is None:
+            self.log(kind, message, index, **result)
+            return
+        self._side_file.note(kind, index=index, **result)
+        self.log(kind, message, index, condition=result.get("condition"), withheld=result.get("withheld"))
 
     def warn(self, kind: str, message: str, index: int | None, now_s: float, **details: Any) -> None:
         """Log an event that the operator must see; its message is among ``warnings`` for a while."""
@@ -326,6 +356,13 @@ class SessionLog:
         try:
             self._write_sample_map()
             self._recorder.close()
+        finally:
+            self._close_others()
+
+    def _close_others(self) -> None:
+        try:
+            if self._side_file is not None:
+                self._side_file.write()
         finally:
             if self._publisher is not None:
                 self._publisher.close()

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from neurofb.blinding.sham import Delivery
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.errors import NeurofbError, WrongFile
+from neurofb.errors import NeurofbError, WrongFile, WrongInput
 from neurofb.events import Event
 from neurofb.features.value import FeatureValue
 from neurofb.feedback.baseline import Baseline
@@ -97,13 +98,28 @@ def instructions(events: Sequence[Event]) -> list[Instruction]:
     return found
 
 
-def loop_of(recording: SessionRecording) -> Loop:
-    """Return the loop as it was when the session began."""
+def loop_of(
+    recording: SessionRecording, delivery: Delivery | None = None, *, own_values: bool = False
+) -> Loop:
+    """Return the loop as it was when the session began; of a blinded one with what decides which value is delivered.
+
+    ``own_values``: of a blinded session, with the participant's own values.
+
+    Raises
+    ------
+    WrongInput
+        If the session was blinded, and neither is given.
+    """
     settings = settings_of(recording)
+    if recording.is_blinded and delivery is None and not own_values:
+        raise WrongInput(
+            f"{recording.folder} was blinded: it can be computed again with its envelope alone; give the key that "
+            "opens it and the pool of donors: neurofb rerun --check FOLDER --key FILE --donors POOL"
+        )
     try:
         given = settings["given"]
         participant_fit, baselines = earlier_fit(given)
-        return Loop(LoopSettings.from_dict(settings["loop"]), participant_fit, baselines)
+        return Loop(LoopSettings.from_dict(settings["loop"]), participant_fit, baselines, delivery)
     except (KeyError, TypeError) as error:
         raise WrongFile(
             f"the settings of {recording.path} lack {error}; was it recorded by another version of neurofb?"

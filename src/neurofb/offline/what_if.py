@@ -69,7 +69,12 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
             f"the protocol {protocol.study.id!r} has no [feedback] table, so nobody would have felt anything; give one "
             "that has"
         )
-    recorded = loop_of(recording).settings
+    if recording.is_sealed:
+        raise WrongInput(
+            f"{recording.folder} is blinded, and what another protocol would have given tells what was delivered; it "
+            "can be asked when the study is locked and the session unlocked (neurofb unlock)"
+        )
+    recorded = loop_of(recording, own_values=True).settings
     settings = LoopSettings(
         protocol.features,
         recorded.montage,

@@ -46,6 +46,10 @@ class FeedbackPlan(FeedbackSettings):
     sound: bool = Field(
         default=True, description="whether --screens starts the sound as well: phases, feedback and rewards"
     )
+    control_feature: Name | None = Field(
+        default=None,
+        description='the feature that an arm with feedback "sham:other_band" gets instead; computed in every arm',
+    )
 
 
 class BaselinePlan(BaselineSettings):
@@ -172,6 +176,7 @@ class Protocol(Table):
         used: list[tuple[Place, str]] = [
             (("feature",), value.feature),
             *((("inhibits", i, "feature"), each.feature) for i, each in enumerate(value.inhibits)),
+            *([] if value.control_feature is None else [(("control_feature",), value.control_feature)]),
         ]
         found = [
             (place, f"no feature {name!r} is declared; {nearest(name, names)}")

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from neurofb import limits, messages
+from neurofb.blinding.side_file import MOST_BYTES as MOST_SIDE_BYTES
+from neurofb.blinding.side_file import UNLOCKED, SealedRows, parsed_rows
 from neurofb.chunk import FloatArray
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import UnknownFile, WrongFile
@@ -27,6 +29,8 @@ from neurofb.xdf.file import XdfFile, read_xdf_file
 from neurofb.xdf.stream import XdfStream
 
 SAMPLE_MAP = "neurofb-placement"
+#: Streams whose rows a blinded session seals → their tables in the side file.
+_SEALED = {messages.FEATURES: "features", messages.FEEDBACK: "feedback"}
 #: Streams of a session in the order of their headers; the EEG comes first, under its own name.
 STREAMS = (SAMPLE_MAP, messages.FEATURES, messages.FEEDBACK, messages.STIMULUS, messages.EVENTS)
 
@@ -106,6 +110,16 @@ class SessionRecording:
             return 0.0
         return max(stream.n_samples - self._mapped.n_mapped, 0) / rate_hz
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether features and feedback are sealed: a blinded session that was not unlocked yet."""
+        return bool(self.settings.get("blinding")) and not (self.folder / UNLOCKED).is_file()
+
+    @property
+    def is_blinded(self) -> bool:
+        """Whether the session was blinded, unlocked since or not."""
+        return bool(self.settings.get("blinding"))
+
     # -- EEG ---------------------------------------------------------------------------------------------------
 
     @property
@@ -184,11 +198,43 @@ class SessionRecording:
         units = stream.header.units or ("",) * len(stream.header.labels)
         return dict(zip(stream.header.labels, units, strict=False))
 
-    def _table(self, name: str) -> dict[str, FloatArray]:
+    @cached_property
+    def measured(self) -> dict[str, FloatArray]:
+        """The participant's own values of an unlocked session; ``features`` are the delivered ones. Empty if sealed."""
+        return self._table(messages.FEATURES, "measured")
+
+    def unseal(self, rows: SealedRows) -> None:
+        """Take features and feedback from rows that were sealed."""
+        for name in ("features", "feedback", "measured"):
+            self.__dict__.pop(name, None)
+        self.__dict__["_unlocked"] = rows
+
+    def labels_of(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table of the side file, without times."""
+        name = next(name for name, each in _SEALED.items() if each == table)
+        return self._streams[name].header.labels
+
+    @cached_property
+    def _unlocked(self) -> SealedRows | None:
+        path = self.folder / UNLOCKED
+        if not self.is_blinded or not path.is_file():
+            return None
+        try:
+            return parsed_rows(limits.read_bytes(path, MOST_SIDE_BYTES), path)
+        except (OSError, WrongFile) as error:
+            self._problems.append(f"{UNLOCKED} cannot be read: {error}")
+            return None
+
+    def _table(self, name: str, unlocked: str = "") -> dict[str, FloatArray]:
         stream = self._streams.get(name)
         if stream is None or stream.header.dtype is None:
             return {"time_s": np.empty(0)}
         values, stamps_s = stream.read()
+        rows = (
+            None if self._unlocked is None else self._unlocked.tables.get(unlocked or _SEALED.get(name, ""))
+        )
+        if rows is not None and rows.shape[1] == len(stream.header.labels) + 1:
+            values, stamps_s = rows[:, :-1], np.ascontiguousarray(rows[:, -1])
         labels = stream.header.labels
         columns = {
             label: values[:, i].astype(np.float64) for i, label in enumerate(labels[: values.shape[1]])

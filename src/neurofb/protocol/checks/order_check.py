@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 
+from neurofb.blinding.sham import PICKS
 from neurofb.config import Place
+from neurofb.errors import nearest
 from neurofb.features.feature_specs import SynchronyOf
 from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.protocol.design import Protocol
@@ -29,13 +31,27 @@ def order_problems(
     yield from _baseline_problems(protocol, timeline)
     yield from _calibration_problems(protocol, timeline, temperatures)
     yield from _move_problems(protocol, timeline)
+    yield from _sham_problems(protocol)
+
+
+def _sham_problems(protocol: Protocol) -> Iterator[tuple[Place, str]]:
+    """Return the problems of arms whose feedback is a sham: what it needs, and that it must be blinded."""
     for i, arm in enumerate(protocol.arms):
-        if arm.feedback.startswith("sham"):
-            text = (
-                f'found {arm.feedback!r}: sham feedback is not built yet and nobody may believe it is; "real" and '
-                '"none" are'
+        if not arm.feedback.startswith("sham"):
+            continue
+        place = ("arms", i, "feedback")
+        if arm.feedback not in PICKS:
+            yield place, f"found {arm.feedback!r}; {nearest(arm.feedback, PICKS)}"
+        elif protocol.feedback is None:
+            yield place, "a sham needs a table [feedback]: it stands for what that gives"
+        elif not {"participant", "operator"} <= set(protocol.masked):
+            yield (
+                place,
+                "a sham that participant or operator know of is none: add a table [blinding] with masked = "
+                '["participant", "operator"]',
             )
-            yield ("arms", i, "feedback"), text
+        elif arm.feedback == "sham:other_band" and protocol.feedback.control_feature is None:
+            yield place, "it needs the feature that is fed back instead: set feedback.control_feature"
 
 
 def _training_problems(
