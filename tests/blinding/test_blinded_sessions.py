@@ -1,4 +1,4 @@
-"""Whole blinded sessions on simulated devices: what is delivered, that no place tells the arm, checking and unlocking."""
+"""Whole blinded sessions on simulated devices: what is delivered, that no place tells the arm, unlocking."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from neurofb.cli import commands
 from neurofb.engine import simulated_participant
 from neurofb.engine.planning import Asked, plan_session
 from neurofb.errors import NeurofbError, WrongFile, WrongInput
-from neurofb.offline.session import read_session
 from neurofb.offline.bids.export import export
 from neurofb.offline.blinded import blinded_loop, check_blinded, unlock
 from neurofb.offline.report.document import report_of, save
 from neurofb.offline.rerun import compute, loop_of
+from neurofb.offline.session import read_session
 from neurofb.protocol.design import load_protocol
 from neurofb.recording.session_recording import open_session_recording
 
@@ -106,6 +106,15 @@ def _is_open(fd):
 @pytest.fixture(scope="module")
 def sealed(pair):
     return {arm: open_side_file(pair[arm][0].folder, keys().statistician) for arm in ARMS}
+
+
+def copied(folder, to, without=()):
+    """Copy the files of a session."""
+    to.mkdir(parents=True)
+    for path in folder.iterdir():
+        if path.is_file() and path.name not in without:
+            (to / path.name).write_bytes(path.read_bytes())
+    return to
 
 
 def feedback_of(rows):
@@ -218,7 +227,7 @@ def test_lsl_has_the_delivered_series_under_the_features_name_and_no_other(pair,
 
 def test_status_differs_in_nothing_but_delivered_numbers(pair):
     """The operator's and the participant's screens are drawn from it."""
-    delivered = {"level", "reward", "value", "z", "threshold", "success_index", "share", "rewarded"}
+    delivered = {"level", "reward", "value", "z", "threshold", "success_index", "success", "rewarded"}
 
     def hidden(document):
         if isinstance(document, dict):
@@ -232,10 +241,13 @@ def test_status_differs_in_nothing_but_delivered_numbers(pair):
     for documents in statuses:
         for document in documents:
             document["recording"] = {
-                k: v for k, v in document["recording"].items() if k not in ("path", "free_bytes")
+                k: v
+                for k, v in document["recording"].items()
+                if k not in ("path", "free_bytes", "queued_bytes")
             }
     assert len(statuses[0]) > 100
-    assert [hidden(each) for each in statuses[0]] == [hidden(each) for each in statuses[1]]
+    for one, other in zip(*statuses, strict=True):
+        assert hidden(one) == hidden(other)
     assert not TELLING.search(json.dumps(statuses[1]))
     assert all(s["features"]["posterior_alpha"]["value"] is None for s in statuses[1] if s["features"])
 
@@ -258,7 +270,8 @@ def test_report_and_crednf_are_the_same_and_say_that_feedback_is_sealed(pair):
         ]
         texts.append([re.sub(r"data\d+", "data", text) for text in found])
     assert texts[0] == texts[1]
-    assert "sealed" in texts[0][0]
+    assert "sealed until the study is locked" in texts[0][0]
+    assert "sealed until the study is locked" in texts[0][1]
 
 
 def test_bids_dataset_is_the_same(pair, tmp_path):
@@ -360,9 +373,8 @@ def test_error_of_the_program_tells_no_arm_in_message_traceback_or_exit_code(stu
         (folder,) = (tmp_path / arm / "sourcedata" / "neurofb").iterdir()
         events = open_session_recording(folder).events
         (error,) = [event for event in events if event.kind == "error"]
-        found.append(
-            (error.message, re.sub(r"data/\w+|line \d+", "", str(error.details)), events[-1].message)
-        )
+        trace = re.sub(r'File "[^"]*"', "", str(error.details))  # of modules, which run in every arm
+        found.append((error.message, trace, events[-1].message))
     assert found[0] == found[1]
     assert not TELLING.search(str(found))
 
@@ -392,13 +404,9 @@ def test_unlocking_needs_the_right_key_and_the_word_that_the_study_is_locked(pai
 
 
 def test_unlocked_session_has_delivered_and_own_values_and_its_arm(pair, sealed, study, tmp_path):
-    """Last: what is unlocked stays so."""
-    from neurofb.blinding.donors import pool_bytes
-
-    (tmp_path / "pool.npz").write_bytes(pool_bytes(study[1]))
     key = str(key_file(tmp_path))
     for arm, feedback in zip(ARMS, ("real", "sham:yoked"), strict=True):
-        folder = pair[arm][0].folder
+        folder = copied(pair[arm][0].folder, tmp_path / arm)
         computed = blinded_loop(open_session_recording(folder), keys().statistician, study[1])
         done = CliRunner().invoke(
             commands, ["unlock", str(folder), "--key", key, "--study-is-locked", "--json"]
@@ -422,15 +430,13 @@ def test_unlocked_session_has_delivered_and_own_values_and_its_arm(pair, sealed,
         assert "posterior_alpha" in recording.measured
         again = compute(recording, computed)
         np.testing.assert_array_equal(again.feedback["level"], recording.feedback["level"])
-        assert "sealed until" not in report_of(folder).html
+        report = report_of(folder)
+        assert "sealed until" not in report.html
+        assert f"{usable.sum() / len(usable):.0%}"[:-1] in report.html
 
 
 def test_session_that_broke_off_is_unlocked_by_computing_it_again(pair, sealed, study, tmp_path):
-    folder = tmp_path / "broken"
-    folder.mkdir()
-    for path in pair["yoked"][0].folder.iterdir():
-        if path.is_file() and path.name not in (SIDE_FILE, UNLOCKED):
-            (folder / path.name).write_bytes(path.read_bytes())
+    folder = copied(pair["yoked"][0].folder, tmp_path / "broken", without=(SIDE_FILE,))
     recording = open_session_recording(folder)
     with pytest.raises(WrongInput, match="give --donors POOL"):
         unlock(recording, keys().statistician)
@@ -465,8 +471,8 @@ def test_sham_that_cannot_be_blind_is_refused(tmp_path, change, words):
     assert change[0] in path.read_text()
     path.write_text(path.read_text().replace(*change))
     refused = CliRunner().invoke(commands, ["check", str(path), "--device", "simulated"])
-    assert refused.exit_code == 2
-    assert words in refused.output + str(refused.exception)
+    assert isinstance(refused.exception, WrongFile)
+    assert words in str(refused.exception)
 
 
 def test_bundled_blinded_protocol_has_two_arms_and_is_masked():

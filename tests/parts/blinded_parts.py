@@ -82,6 +82,8 @@ def short_protocol(
     text = protocol_text("nf-sham")[0]
     text = text[: text.index("[[sessions]]")] + text[text.index("[sources]") :]
     for was, now in (
+        ('id = "nf-sham"', 'id = "short"'),
+        ('title = "Real and yoked sham feedback, on simulated devices"', 'title = "Practice"'),
         ("duration_s = 3.0", "duration_s = 1.0"),
         ("duration_s = 24.0", "duration_s = 12.0"),
         ("duration_s = 45.0", "duration_s = 14.0"),

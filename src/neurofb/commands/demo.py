@@ -60,11 +60,15 @@ def command(
         sys.exit(run_session(asked, shown).exit_code)
     outcome = run_session(asked, shown, _blinded(out))
     if not as_json:
-        key = out / KEYS / "statistician.key"
+        engine, statistician = (out / KEYS / f"{name}.key" for name in ("engine", "statistician"))
         click.echo(
-            "Nobody knows whether this was real feedback or a sham, and nothing in the folder tells. Whether the record is "
-            f"what the envelope asked for: neurofb rerun --check FOLDER --key {out / KEYS / 'engine.key'} --donors "
-            f"{out / POOL}. When a study is over: neurofb unlock FOLDER --key {key} --study-is-locked"
+            "Feedback was real or a sham; nothing that was shown or recorded tells which. FOLDER is as above:"
+        )
+        click.echo(
+            f"  is it what was allocated?  neurofb rerun --check FOLDER --key {engine} --donors {out / POOL}"
+        )
+        click.echo(
+            f"  when the study is over     neurofb unlock FOLDER --key {statistician} --study-is-locked"
         )
     sys.exit(outcome.exit_code)
 

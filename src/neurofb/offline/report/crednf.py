@@ -251,6 +251,10 @@ def _delivered(facts: Facts) -> Evidence:
     """Return how many values are kept."""
     given = facts.recording.feedback
     n = len(given["time_s"])
+    if facts.recording.is_sealed:
+        return "partly", [
+            "delivered values and the own ones are sealed until the study is locked (sealed.age)"
+        ]
     if not n:
         return NOTHING
     columns = ", ".join(name for name in given if name != "time_s")

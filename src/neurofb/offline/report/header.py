@@ -29,6 +29,13 @@ SECTIONS = (
 BAD_ENDS = ("aborted", "broken off", "error", "failed")
 
 
+#: What a blinded session's report says until it is unlocked.
+SEALED = (
+    "This session is blinded: features, feedback and the results of blocks are sealed until the study is locked "
+    "(neurofb unlock); what they would fill below is empty in every arm."
+)
+
+
 def header_context(facts: Facts) -> dict[str, Any]:
     """Return which session it is, how it ended, whether it is whole, and its key figures."""
     session, recording = facts.annotations, facts.recording
@@ -50,6 +57,7 @@ def header_context(facts: Facts) -> dict[str, Any]:
         "is_simulated": bool(facts.at("simulated")),
         "message": session.message,
         "problems": recording.problems,
+        "sealed": SEALED if recording.is_sealed else "",
         "lost_s": recording.lost_s,
         "key_figures": _key_figures(facts),
         "sections": SECTIONS,
