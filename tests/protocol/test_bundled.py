@@ -11,7 +11,15 @@ from neurofb.protocol.checks.heat_check import site_budgets
 from neurofb.protocol.design import load_protocol
 from neurofb.protocol.timeline import expand
 
-NAMES = ["breath-heat", "breath-muse", "demo", "region-synchrony", "wielgosz-adapted", "zeidan-adapted"]
+NAMES = [
+    "breath-heat",
+    "breath-muse",
+    "demo",
+    "nf-sham",
+    "region-synchrony",
+    "wielgosz-adapted",
+    "zeidan-adapted",
+]
 #: Headsets with the regions that the bundled protocols need.
 ENOUGH = ["simulated", "actichamp-32", "actichamp-64", "dsi-24", "generic-10-20"]
 

@@ -31,7 +31,7 @@ from neurofb.lsl.senders import Sender
 from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
 from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
-from neurofb.protocol.study import pseudonym_problem
+from neurofb.protocol.study import Arm, pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
 from neurofb.recording.skin_account import AccountEntry, account_path, entries_of, read_account
@@ -340,7 +340,17 @@ def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems,
     elif report.problems:
         problems.append(WrongInput(report.refusal))
     elif report.protocol is not None and not problems and not is_blinded:
-        problems.collect(report.protocol.arm, asked.arm)
+        problems.collect(_open_arm, report.protocol, asked.arm)
+
+
+def _open_arm(protocol: Protocol, arm: str | None) -> Arm:
+    """Return the arm of a session without an envelope; nobody may know who gets a sham."""
+    if any(each.feedback.startswith("sham") for each in protocol.arms):
+        raise WrongInput(
+            f"an arm of {protocol.study.id} is a sham, and whoever names an arm knows it; its arms come from sealed "
+            "envelopes (neurofb allocate). To see one: neurofb demo --sham"
+        )
+    return protocol.arm(arm)
 
 
 def _refusal(problems: _Problems) -> NeurofbError:

@@ -120,4 +120,3 @@ def delivery_of(
         fixed_z = protocol.feedback.threshold.z if protocol.feedback.threshold.rule == "fixed" else None
         track = DonorTrack(pool, pool.order(sealed.donor_seed, participant, fixed_z), session)
     return Delivery(protocol.feedback.feature, feedback, track, protocol.feedback.control_feature)
-
