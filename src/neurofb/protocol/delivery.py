@@ -14,6 +14,7 @@ from neurofb.blinding.donors import DonorPool, Need, pool_problems
 from neurofb.blinding.envelopes import Sealed
 from neurofb.blinding.sham import Delivery, DonorTrack
 from neurofb.errors import WrongInput
+from neurofb.feedback.settings import FeedbackSettings
 from neurofb.folding import folded
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.timeline import Timeline, expand
@@ -23,11 +24,19 @@ _TRAINING = {"features", "feedback", "baseline", "heat", "sessions", "reference"
 
 
 def training_sha256(protocol: Protocol) -> str:
-    """Return the hash of all that donors and recipients must have in common."""
-    content = protocol.model_dump(mode="json", include=_TRAINING)
+    """Return the hash of all that donors and recipients must have in common.
+
+    What a protocol leaves at its default is not in it, so that a key that a later version adds changes no hash.
+    """
+    content = protocol.model_dump(mode="json", include=_TRAINING, exclude_defaults=True)
     content["phases"] = [
-        phase.model_dump(mode="json", exclude={"text", "ratings"}) for phase in protocol.phases
+        phase.model_dump(mode="json", exclude={"text", "ratings"}, exclude_defaults=True)
+        for phase in protocol.phases
     ]
+    if protocol.feedback is not None:
+        content["feedback"] = protocol.feedback.model_dump(
+            mode="json", include=set(FeedbackSettings.model_fields), exclude_defaults=True
+        )
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
