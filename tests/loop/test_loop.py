@@ -201,6 +201,6 @@ def test_recording_is_computed_by_its_own_rules():
         pipeline.push(chunk(x))
         assert pipeline.channel_states[MONTAGE.labels[0]].bad == bad
     with pytest.raises(
-        WrongInput, match="rules 99 are not known here, only 1 to 2; was it recorded by a newer"
+        WrongInput, match="rules 99 are not known here, only 1 to 3; was it recorded by a newer"
     ):
         LoopSettings.from_dict(content | {"rules": 99})

@@ -1,5 +1,6 @@
 """The pipeline: same bits for every chunking, honest about gaps, contact and artifacts, right on real EEG."""
 
+import math
 import re
 
 import mne
@@ -560,3 +561,30 @@ def test_mains_that_come_after_a_filtered_baseline_are_stopped(data_dir, subject
     assert usable[CURRENT] > usable["clean"] - 0.05
     assert usable[FIRST] < usable["clean"] - 0.05
     assert power[CURRENT] == pytest.approx(power["clean"], rel=0.03)
+
+
+def test_sharp_rhythm_says_not_enough_by_these_rules_alone():
+    """Alpha 0.3 Hz wide at the back: 2 s hold too few independent samples; first rules gave a number all the same."""
+    rng, n = np.random.default_rng(0), int(64 * RATE_HZ)
+    freqs = np.fft.rfftfreq(n, 1 / RATE_HZ)[:, None]
+    back = np.array([label in MONTAGE.regions["posterior"] for label in MONTAGE.labels])
+    density = 1 / np.maximum(freqs, 0.5) + 300 * back * np.exp2(-(((freqs - 10) / 0.15) ** 2))
+    white = np.fft.rfft(rng.standard_normal((n, len(back))), axis=0)
+    x = np.fft.irfft(white * np.sqrt(density), n, axis=0) * 15
+    spectrum = baseline_spectrum(x, RATE_HZ)
+    left, right = (ChannelSelection(channels=(label,)) for label in np.array(MONTAGE.labels)[back][:2])
+    features = [
+        SynchronyOf(name=f"over_{window_s:g}s", between=(left, right), band=(8.0, 12.0), window_s=window_s)
+        for window_s in (2.0, 8.0)
+    ]
+    said = {}
+    for rules in (2, CURRENT):
+        values = run(
+            Pipeline(features, MONTAGE, RATE_HZ, spectrum=spectrum, rules=rules), x[: int(12 * RATE_HZ)]
+        )
+        said[rules] = {value.name: value for value in values}
+    assert said[2]["over_2s"].usable
+    assert said[CURRENT]["over_2s"].why == "not enough: so sharp a rhythm needs a longer window"
+    assert math.isnan(said[CURRENT]["over_2s"].value)
+    assert said[CURRENT]["over_8s"].usable
+    assert said[CURRENT]["over_8s"].value != said[2]["over_8s"].value

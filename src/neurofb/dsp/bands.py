@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,7 @@ from neurofb.dsp.wiener import (
     check_bands,
     design,
     envelope_correlation,
+    output_autocorrelation,
     single_precision,
     target_response,
 )
@@ -181,9 +182,37 @@ class BandFilter:
         """Autocorrelation of the output under the spectrum, at the output's rate, shape (n_bands, n_rows, n_lags).
 
         One row for each channel, or one for all where they share a design; 1 at lag 0. `Synchrony` needs it to
-        know how many samples are independent.
+        know how many samples are independent. Where the spectrum says how sharp rhythms are (`Spectrum.fine`), it is
+        that of rhythms so sharp.
         """
+        if self._spectrum.fine is not None:
+            return self.autocorrelation_under(self._spectrum)
         return self._autocorrelation[:, :, :: self._every].copy()
+
+    def autocorrelation_under(self, spectrum: Spectrum, bands: Sequence[int] | None = None) -> ComplexArray:
+        """Return the autocorrelation of the output if the input had this spectrum, as `autocorrelation`.
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+            With a row for each place that the output will be mixed to; or one for each channel where these have
+            taps of their own.
+        bands : sequence of int, optional
+            Which of the bands; default: all.
+        """
+        chosen = list(range(self.n_bands)) if bands is None else list(bands)
+        taps, edges = self.taps[chosen], [list(self._bands.values())[band] for band in chosen]
+        alike = bool((taps == taps[:, :1]).all())
+        if not alike and spectrum.n_channels != self._n_channels:
+            raise WrongShape(
+                f"{self._n_channels} channels have taps of their own: needed are as many rows, found "
+                f"{spectrum.n_channels}"
+            )
+        rows = [
+            output_autocorrelation(taps[:, 0 if alike else row], edges, _row_of(spectrum, row), self._grid)
+            for row in range(spectrum.n_channels)
+        ]
+        return np.stack(rows, axis=1)[:, :, :: self._every].copy()
 
     def measure_correlation(self, baseline: ArrayLike) -> FloatArray:
         """Measure on a baseline how well this filter's envelope follows the offline one.
@@ -354,6 +383,10 @@ def _grid(bands: Mapping[str, tuple[float, float]], rate_hz: float, delays_s: Fl
     target_s = 4 * 3.3 / min(2.0, lows.min())  # four lengths of the longest target: nothing wraps around
     n_freqs = fft.next_fast_len(math.ceil(rate_hz * max(1 / DESIGN_STEP_HZ, target_s, 4 * lengths_s.max())))
     return Grid(rate_hz, n_taps, width, n_freqs)
+
+
+def _row_of(spectrum: Spectrum, row: int) -> Spectrum:
+    return spectrum if spectrum.n_channels == 1 else spectrum.mean_over([row])
 
 
 def _spectrum_for(spectrum: Spectrum | None, rate_hz: float, n_channels: int) -> Spectrum:

@@ -181,15 +181,15 @@ def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> Flo
     if measure == "coherence":
         return np.asarray(np.sqrt(1 - (1 - quantile) ** (1 / (n - 1))), dtype=np.float64)
     if measure == "imaginary_coherence":
-        return np.asarray(np.sqrt(stats.beta.ppf(quantile, 0.5, n - 0.5)), dtype=np.float64)
-    two_sided = float(stats.norm.ppf(0.5 + quantile / 2))
+        return np.asarray(np.sqrt(special.betaincinv(0.5, n - 0.5, quantile)), dtype=np.float64)
+    two_sided = float(special.ndtri(0.5 + quantile / 2))
     # Power of N by which the level falls, and the level times that power for many samples.
     limits = {
         "plv": (0.5, math.sqrt(-math.log(1 - quantile))),
         "ciplv": (0.5, two_sided / math.sqrt(2)),
         "wpli": (0.5, two_sided * math.sqrt(2)),
         "debiased_wpli2": (1.0, 2 * (two_sided**2 - 1)),
-        "aec_orth": (0.5, float(stats.norm.ppf(quantile))),
+        "aec_orth": (0.5, float(special.ndtri(quantile))),
     }
     if measure not in limits:
         known = ", ".join(("coherence", "imaginary_coherence", *limits))
@@ -203,8 +203,8 @@ def null_level(measure: str, samples: FloatArray, quantile: float = 0.95) -> Flo
 
 def _table_levels(measure: str, quantile: float) -> tuple[FloatArray, FloatArray]:
     """Return the table's numbers of samples, and the levels at them; quantiles outside the table take its ends."""
-    at = stats.norm.ppf(QUANTILES)
-    levels = [np.interp(stats.norm.ppf(quantile), at, row) for row in LEVELS[measure]]
+    at = special.ndtri(QUANTILES)
+    levels = [np.interp(special.ndtri(quantile), at, row) for row in LEVELS[measure]]
     return np.array(SAMPLES, dtype=np.float64), np.array(levels)
 
 

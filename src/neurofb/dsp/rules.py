@@ -10,6 +10,7 @@ rules what is new
 2     contact is judged by what is left beside the mains and their harmonics, and compared with channels that measure
       something; artifacts withhold only what they reach; filters that are fitted to a baseline expect mains that it
       did not have
+3     synchrony counts fewer independent samples where the baseline shows a sharp rhythm, place by place
 ===== ==============================================================================================================
 """
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 from neurofb.errors import WrongInput
 
-FIRST, CURRENT = 1, 2
+FIRST, CURRENT = 1, 3
+#: From these on, how sharp rhythms are is measured, and synchrony goes by it.
+SHARP_RHYTHMS = 3
 
 
 def known(rules: object) -> int:

@@ -5,6 +5,7 @@ A spectrum comes from the participant's own baseline where there is one, else fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,10 @@ from neurofb.errors import WrongInput, WrongShape
 
 #: Seconds of a Welch segment; 2 s resolve what a filter of 1–2 s can use (accuracy is flat from 2 to 8 s).
 SEGMENT_S = 2.0
+#: Seconds of the segments that show how sharp rhythms are, and up to which frequency they are kept.
+FINE_SEGMENT_S, FINE_TO_HZ = 8.0, 50.0
+#: With fewer such segments (a quarter of their length apart) none are kept: 16 s without a gap.
+LEAST_FINE = 5
 #: A baseline shorter than this is refused: 10 s is within 0.006 of the accuracy that 88 s give.
 SHORTEST_BASELINE_S = 6.0
 #: Density of the mains in the prior, 1 Hz wide (SD); its rhythms have 1 at 1 Hz and 0.8 at 10.
@@ -33,10 +38,13 @@ class Spectrum:
         Ascending, from 0 upwards.
     density : ndarray, shape (1, n_freqs) or (n_channels, n_freqs)
         µV²/Hz (any scale does for a filter's design); one row serves all channels.
+    fine : Spectrum, optional
+        The same measured on longer segments: what is known of how sharp rhythms are. Filters are not designed for it.
     """
 
     freqs_hz: FloatArray
     density: FloatArray
+    fine: Spectrum | None = None
 
     def __post_init__(self) -> None:
         freqs = np.asarray(self.freqs_hz, dtype=np.float64)
@@ -50,6 +58,10 @@ class Spectrum:
             )
         if not np.all(np.isfinite(density)) or np.any(density < 0) or np.any(density.max(axis=1) <= 0):
             raise WrongInput("a spectrum needs finite densities, none negative and no channel all zero")
+        if self.fine is not None and len(self.fine.density) != len(density):
+            raise WrongShape(
+                f"a spectrum of {len(density)} rows needs as many fine ones, found {len(self.fine.density)}"
+            )
         object.__setattr__(self, "freqs_hz", freqs)
         object.__setattr__(self, "density", density)
 
@@ -62,12 +74,22 @@ class Spectrum:
         """Return densities, shape (n_channels, len(freqs_hz)), linear between and constant beyond."""
         return np.stack([np.interp(freqs_hz, self.freqs_hz, row) for row in self.density])
 
+    def mean_over(self, rows: Sequence[int] | None = None) -> Spectrum:
+        """Return the mean of these rows, or of all, as one."""
+        chosen = slice(None) if rows is None else list(rows)
+        fine = None if self.fine is None else self.fine.mean_over(rows)
+        return Spectrum(self.freqs_hz, self.density[chosen].mean(axis=0), fine)
+
+    def without_fine(self) -> Spectrum:
+        """Return what segments of 2 s show alone."""
+        return Spectrum(self.freqs_hz, self.density)
+
 
 def baseline_spectrum(samples: ArrayLike, rate_hz: float) -> Spectrum:
     """Measure the spectrum of each channel of a baseline.
 
     Welch's method, Hann windows of 2 s, three quarters overlap, each segment's mean removed; segments with a
-    missing sample are left out.
+    missing sample are left out. The fine one has windows of 8 s, and is there if 16 s or more have no gap.
 
     Parameters
     ----------
@@ -96,7 +118,17 @@ def baseline_spectrum(samples: ArrayLike, rate_hz: float) -> Spectrum:
     if len(flat):
         raise WrongInput(f"channels {flat.tolist()} are flat throughout the baseline: no spectrum")
     freqs, density = signal.periodogram(segments, rate_hz, "hann", detrend="constant", axis=1)
-    return Spectrum(freqs, density.mean(axis=0).T)
+    return Spectrum(freqs, density.mean(axis=0).T, _fine(x, rate_hz))
+
+
+def _fine(x: FloatArray, rate_hz: float) -> Spectrum | None:
+    segments = _whole_segments(x, round(FINE_SEGMENT_S * rate_hz))
+    if len(segments) < LEAST_FINE:
+        return None
+    freqs, density = signal.periodogram(segments, rate_hz, "hann", detrend="constant", axis=1)
+    kept = freqs <= FINE_TO_HZ
+    fine = density.mean(axis=0).T[:, kept]
+    return Spectrum(freqs[kept], fine) if np.all(fine.max(axis=1) > 0) else None
 
 
 def _whole_segments(x: FloatArray, length: int) -> FloatArray:
@@ -137,7 +169,7 @@ def with_mains(spectrum: Spectrum, line_hz: float | None = None) -> Spectrum:
     for hz in _lines((50.0, 60.0) if line_hz is None else (line_hz,)):
         lines += MAINS * np.exp(-0.5 * (freqs - hz) ** 2)
     level = (spectrum.density[:, usual] / prior[:, usual]).mean(axis=1, keepdims=True)
-    return Spectrum(freqs, np.maximum(spectrum.density, level * lines))
+    return Spectrum(freqs, np.maximum(spectrum.density, level * lines), spectrum.fine)
 
 
 def _lines(mains_hz: tuple[float, ...]) -> list[float]:

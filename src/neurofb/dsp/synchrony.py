@@ -13,8 +13,9 @@ Which measure for what (formulas: Nolte 2004, Lachaux 1999, Bruña 2018, Stam 20
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -26,18 +27,23 @@ from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.channel_pairs import Pairing
 from neurofb.dsp.checks import complex_parts, count, positive, window_or_decay
 from neurofb.dsp.effective_samples import (
-    Independence,
     default_autocorrelation,
+    effective_samples,
     independence,
     near_samples,
     null_level,
 )
+from neurofb.dsp.null_simulation import level_of, simulated_measures
 from neurofb.errors import WrongInput, WrongShape
 
 #: Samples taken into the sums in one go: a pair's sums are fetched and stored once for all of them.
 BLOCK = 8
 #: Exponential weights are followed for this many time constants.
 TAIL = 6.0
+#: Null levels of windows with more independent samples go by those of so many.
+ENOUGH = 25.0
+#: Channels whose numbers of independent samples differ by less than this share are of one kind to null levels.
+KIND = 0.08
 
 
 class Synchrony:
@@ -62,6 +68,11 @@ class Synchrony:
         samples or epochs. Default: a flat band 4 Hz wide.
     least_samples : float
         Effective number of independent samples below which a pair's measures are not given (NaN).
+    refuse : bool
+        Whether a window that is too short for all pairs is refused; if not, nothing is given (`is_too_short`).
+    most_near : float
+        Share of the window (of two time constants) that samples may be near each other: a pair of rhythms so sharp
+        that theirs are for longer is not given.
 
     See Also
     --------
@@ -73,7 +84,7 @@ class Synchrony:
     others untouched. The sums over a box are begun anew with every window: rounding does not build up.
 
     How little unrelated channels read is as true as the autocorrelation. A filter designed for the participant's
-    own baseline knows how narrow their rhythm is, down to the 0.7 Hz that 2 s resolve. One designed for the prior
+    own baseline knows how narrow their rhythm is (`Spectrum.fine`), down to 0.2 Hz. One designed for the prior
     does not: two independent alpha rhythms 1.2 Hz wide, twelve times as strong as the rest of their band, then read
     0.13 (2 s) and 0.07 (4 s) in `debiased_wpli2` instead of 0.02 and 0.01, and 30 % of windows lie above the 95 %
     level of `coherence`.
@@ -90,6 +101,8 @@ class Synchrony:
         *,
         autocorrelation: ArrayLike | Literal["independent"] | None = None,
         least_samples: float = 3.0,
+        refuse: bool = True,
+        most_near: float = 0.5,
     ) -> None:
         self._n_channels, self._n_bands = count(n_channels, "n_channels"), count(n_bands, "n_bands")
         self._rate_hz = positive(rate_hz, "rate_hz")
@@ -100,11 +113,24 @@ class Synchrony:
         if time_constant_s is not None:
             self._decay = math.exp(-1 / (positive(time_constant_s, "time_constant_s") * self._rate_hz))
         repeats = _autocorrelation(autocorrelation, self._n_bands, self._n_channels, self._rate_hz)
+        self._repeats = repeats
+        self._simulated: dict[tuple[int, int, int, int], Mapping[str, FloatArray]] = {}
         longest = (self._window or round(4 * TAIL * self._rate_hz * (time_constant_s or 0) + 64)) - 2
-        self._near = np.array([min(near_samples(r), max(0, longest)) for r in repeats], np.int64)
+        span = self._window or 2 * self._rate_hz * (time_constant_s or 0)
+        most = max(0, min(longest, int(positive(most_near, "most_near") * span)))
+        self._near = np.array([min(near_samples(r), most) for r in repeats], np.int64)
         weights = self._full_weights()
         self._independence = [independence(weights, r, self._pairing.pairs) for r in repeats]
-        self._least_weight = np.stack([_least_weight(i, least_samples) for i in self._independence])
+        least = [table.weight_for(positive(least_samples, "least_samples")) for table in self._independence]
+        if most < longest:
+            least = [
+                np.where(_repeats_for(r, self._pairing.pairs) > most, np.inf, each)
+                for r, each in zip(repeats, least, strict=True)
+            ]
+        if refuse:
+            self._refuse_too_short(least, least_samples)
+        # The sum of exponential weights nears its limit from below; rounding must not keep it from the last step.
+        self._least_weight = np.stack(least) * (1 - 1e-9)
         self._allocate()
 
     def _allocate(self) -> None:
@@ -132,6 +158,8 @@ class Synchrony:
         time_constant_s: float | None = None,
         pairs: Literal["all"] | Sequence[tuple[int, int]] = "all",
         least_samples: float = 3.0,
+        refuse: bool = True,
+        most_near: float = 0.5,
     ) -> Synchrony:
         """Return the synchrony of a band filter's output, with the autocorrelation that filter declares."""
         return cls(
@@ -143,6 +171,8 @@ class Synchrony:
             pairs,
             autocorrelation=bands.autocorrelation,
             least_samples=least_samples,
+            refuse=refuse,
+            most_near=most_near,
         )
 
     # -- what comes in -----------------------------------------------------------------------------------------
@@ -251,9 +281,65 @@ class Synchrony:
         numbers = np.stack([table.at(w) for table, w in zip(self._independence, self._weights, strict=True)])
         return np.where(self._weights >= self._least_weight, numbers, np.nan)
 
+    @property
+    def is_too_short(self) -> bool:
+        """True if for some pair the full window holds fewer than ``least_samples``: it never gets a value."""
+        return bool(np.isinf(self._least_weight).any())
+
     def null_level(self, measure: str, quantile: float = 0.95) -> FloatArray:
-        """Return the level that unrelated channels stay below in ``quantile`` of windows, shape (n_bands, n_pairs)."""
-        return null_level(measure, self.effective_samples(), quantile)
+        """Return the level that unrelated channels stay below in ``quantile`` of windows, shape (n_bands, n_pairs).
+
+        From windows of noise with the channels' own autocorrelation (`neurofb.dsp.null_simulation`); of independent
+        samples, exact (`neurofb.dsp.effective_samples.null_level`). NaN where too few samples are there, and where
+        so large a share of unrelated windows reads 1 that nothing can be above it. The first call takes up to a
+        second for each kind of channels.
+        """
+        samples = self.effective_samples()
+        if self._repeats.shape[-1] == 1:
+            return null_level(measure, samples, quantile)
+        null_level(measure, np.array([]), quantile)  # refuses what it does not know
+        levels = np.full_like(samples, np.nan)
+        for band, pair in np.argwhere(np.isfinite(samples)).tolist():
+            levels[band, pair] = self._level(measure, quantile, band, pair, samples.item(band, pair))
+        return levels
+
+    def _level(self, measure: str, quantile: float, band: int, pair: int, samples: float) -> float:
+        """Return the level of one pair: as of the longest window looked at that holds no more than there is."""
+        table, kinds = self._independence[band], self._kinds[band]
+        rows = self._pairing.pairs[pair] if len(kinds) > 1 else (0, 0)
+        first, second = sorted(int(kinds[row]) for row in rows)
+        row = table.samples[pair if len(table.samples) > 1 else 0]
+        least = int(np.searchsorted(row, 2.0))
+        fill = max(least, int(np.searchsorted(row, min(samples, ENOUGH) * (1 + 1e-9), side="right")) - 1)
+        key = (band, first, second, fill)
+        if key not in self._simulated:
+            weights = self._full_weights()
+            n = int(np.searchsorted(np.cumsum(weights), table.weights[fill] * (1 - 1e-9))) + 1
+            near = min(int(self._near[band]), n - 2)
+            repeats = self._repeats[band]
+            self._simulated[key] = simulated_measures(weights[:n], repeats[first], repeats[second], near)
+        level = level_of(self._simulated[key][measure], quantile)
+        if row.item(fill) >= samples * (1 - 1e-6):
+            return level
+        held, asked = null_level(measure, np.array([row.item(fill), samples]), quantile)
+        shrunk: float = level * asked / held if 0 < asked < held else level
+        return shrunk
+
+    @functools.cached_property
+    def _kinds(self) -> list[NDArray[np.int64]]:
+        """Of each band and row of the autocorrelation, the row that stands for it: no less alike to itself."""
+        weights = self._full_weights()
+        kinds = []
+        for repeats in self._repeats:
+            own = np.log([effective_samples(weights, row) for row in repeats])
+            stands = np.zeros(len(own), np.int64)
+            leader = -1
+            for row in np.argsort(own, kind="stable").tolist():
+                if leader < 0 or own[row] - own[leader] > KIND:
+                    leader = row
+                stands[row] = leader
+            kinds.append(stands)
+        return kinds
 
     @property
     def near_s(self) -> FloatArray:
@@ -279,6 +365,21 @@ class Synchrony:
         self._read_out = True
 
     # -- how it is made ----------------------------------------------------------------------------------------
+
+    def _refuse_too_short(self, least: Sequence[FloatArray], least_samples: float) -> None:
+        for table, each in zip(self._independence, least, strict=True):
+            if not np.isinf(each).all():
+                continue
+            most = table.samples.max()
+            longer = max(least_samples / most, 1.1)
+            raise WrongInput(
+                f"this window ever holds {most:.1f} independent samples of a band, fewer than "
+                f"least_samples={least_samples:g}: no measure could be given. Make it at least "
+                f"{longer:.1f} times as long, or widen the band"
+                if most < least_samples
+                else f"samples of a rhythm as sharp as this are alike for longer than the window allows "
+                f"({most:.1f} independent ones): make it twice as long, or widen the band"
+            )
 
     def _full_weights(self) -> FloatArray:
         if self._window is not None:
@@ -307,14 +408,7 @@ def _autocorrelation(
     return array
 
 
-def _least_weight(table: Independence, least_samples: float) -> FloatArray:
-    least = table.weight_for(positive(least_samples, "least_samples"))
-    if np.isinf(least).all():
-        most = table.samples.max()
-        raise WrongInput(
-            f"this window ever holds {most:.1f} independent samples of a band, fewer than "
-            f"least_samples={least_samples:g}: no measure could be given. Make it at least "
-            f"{least_samples / most:.1f} times as long, or widen the band"
-        )
-    # The sum of exponential weights nears its limit from below; rounding must not keep it from the last step.
-    return least * (1 - 1e-9)
+def _repeats_for(autocorrelation: NDArray[np.complex128], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return up to which lag the samples of each pair, or of all, are near: that of the less sharp of the two."""
+    own = np.array([near_samples(row[None]) for row in autocorrelation])
+    return own if len(own) == 1 else np.minimum(own[pairs[:, 0]], own[pairs[:, 1]])

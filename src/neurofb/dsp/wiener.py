@@ -20,9 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, signal, special
+from scipy import fft, linalg, signal, special
 
 from neurofb.chunk import ComplexArray, FloatArray
+from neurofb.dsp.sharp_rhythms import sharp_density
+from neurofb.dsp.spectrum import Spectrum
 from neurofb.errors import WrongInput
 
 #: Name → (low, high) in Hz, or pairs of these.
@@ -33,6 +35,9 @@ Bands = Mapping[str, tuple[float, float]] | Iterable[tuple[str, tuple[float, flo
 FLOOR = 1e-5
 #: Window of MNE's default FIR design and its length in units of 1/transition (Hamming).
 HAMMING_LENGTH = 3.3
+#: Lags of an output's autocorrelation under a fine spectrum, and the circle they are computed on: it holds a rhythm
+#: 0.2 Hz wide, whose autocorrelation is 0 after 10 s.
+LONGEST_LAG_S, CIRCLE_S = 16.0, 64.0
 #: The lowest edge of a band (assumed): below it the design of a filter needs minutes and gigabytes.
 LOWEST_HZ = 0.1
 
@@ -163,6 +168,37 @@ def _autocorrelation(taps: ComplexArray, power: FloatArray, grid: Grid) -> Compl
     covariance = np.fft.ifft(np.abs(np.fft.fft(response, axis=1)) ** 2 * power, axis=1)
     half: ComplexArray = covariance[:, : grid.n_freqs // 2] / covariance[:, :1].real
     return half
+
+
+def output_autocorrelation(
+    taps: ComplexArray, edges_hz: Iterable[tuple[float, float]], spectrum: Spectrum, grid: Grid
+) -> ComplexArray:
+    """Return the autocorrelation of each band's output, shape (n_bands, n_lags), for rhythms as sharp as they are.
+
+    Parameters
+    ----------
+    taps : ndarray, shape (n_bands, n_taps)
+        On samples ``grid.width`` apart, newest first.
+    edges_hz : iterable of (float, float)
+        Of each band.
+    spectrum : Spectrum
+        One row. In and around a band its fine part counts (`neurofb.dsp.sharp_rhythms`), elsewhere the coarse one.
+    grid : Grid
+        That of the design; lags go further than its own.
+    """
+    n_freqs = fft.next_fast_len(max(grid.n_freqs, math.ceil(CIRCLE_S * grid.rate_hz)))
+    longer = Grid(grid.rate_hz, grid.n_taps, grid.width, n_freqs)
+    freqs = longer.freqs_hz
+    coarse = _floored(spectrum.at(np.abs(freqs))[0], longer)
+    mean_of = np.exp(-2j * np.pi * np.outer(freqs / grid.rate_hz, np.arange(grid.width))).mean(axis=1)
+    out = []
+    for band, edges in enumerate(edges_hz):
+        power = coarse
+        if spectrum.fine is not None:
+            fine = sharp_density(spectrum.fine.freqs_hz, spectrum.fine.density[0], edges, np.abs(freqs))
+            power = np.where(np.isnan(fine), coarse, fine)
+        out.append(_autocorrelation(taps[band : band + 1], power * np.abs(mean_of) ** 2, longer)[0])
+    return np.stack(out)[:, : math.ceil(LONGEST_LAG_S * grid.rate_hz)]
 
 
 def envelope_correlation(agreement: FloatArray) -> FloatArray:

@@ -51,6 +51,8 @@ class Bank:
 
     keys: tuple[BandKey, ...]
     filter: BandFilter
+    #: What is known of each channel, and of how sharp its rhythms are; None if nothing.
+    fine: Spectrum | None = None
 
     @classmethod
     def of(
@@ -70,14 +72,22 @@ class Bank:
             hop_size.rate_hz,
             n_channels,
             {name: delay_s for name, (_, _, delay_s) in zip(names, unique, strict=True)},
-            None if spectrum is None else Spectrum(spectrum.freqs_hz, spectrum.density.mean(axis=0)),
+            None if spectrum is None else spectrum.without_fine().mean_over(),
             every=hop_size.every,
         )
-        return cls(unique, filtering)
+        return cls(unique, filtering, None if spectrum is None or spectrum.fine is None else spectrum)
 
     def index(self, feature: AnyFeature, band: Band, iaf_hz: float | None) -> int:
         """Return the place of a feature's band in the bank."""
         return self.keys.index(key_of(feature, band, iaf_hz))
+
+    def autocorrelation(self, band: int, places: Sequence[Sequence[int]]) -> ComplexArray:
+        """Return that of a band's output for each place, or one for all where nothing is known of the places."""
+        if self.fine is None:
+            return self.filter.autocorrelation[band : band + 1]
+        rows = [self.fine.mean_over(place) for place in places]
+        each = [self.filter.autocorrelation_under(row, [band]) for row in rows]
+        return np.concatenate(each, axis=1)
 
     def reach_s(self, bands: Sequence[int]) -> float:
         """Return how far back the taps of these bands reach, in s."""
@@ -156,7 +166,9 @@ class SynchronyEstimator:
             bank.filter.output_rate_hz,
             window_s=spec.window_s,
             pairs=spec.pairs or "all",
-            autocorrelation=bank.filter.autocorrelation[self.band : self.band + 1],
+            autocorrelation=bank.autocorrelation(self.band, places),
+            refuse=bank.fine is None,
+            most_near=0.5 if bank.fine else 1.0,
         )
         self._spatial = self._without([])
 
@@ -178,6 +190,11 @@ class SynchronyEstimator:
         if not unusable and self._spatial is not None:
             out[:, 0] = project_complex(self._spatial, z)
         self._synchrony.process(out)
+
+    @property
+    def is_too_short(self) -> bool:
+        """True if the window never holds enough for some pair, so sharp are the rhythms there."""
+        return self._synchrony.is_too_short
 
     def value(self) -> float:
         """Return the mean of the measure over the pairs; NaN while the window holds too little."""

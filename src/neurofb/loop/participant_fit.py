@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neurofb import limits
 from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import Calibration
-from neurofb.dsp.rules import CURRENT, FIRST, known
+from neurofb.dsp.rules import CURRENT, FIRST, SHARP_RHYTHMS, known
 from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.features.alpha_frequency import SHORTEST_S as SHORTEST_ALPHA_S
@@ -59,10 +59,7 @@ class ParticipantFit:
                 "muscle_uv2": list(limits.muscle_uv2),
                 "source": limits.source,
             },
-            "spectrum": {
-                "freqs_hz": self.spectrum.freqs_hz.tolist(),
-                "density": self.spectrum.density.tolist(),
-            },
+            "spectrum": _spectrum_as_dict(self.spectrum),
             "notes": list(self.notes),
             "rules": self.rules,
         }
@@ -86,7 +83,7 @@ class ParticipantFit:
                 tuple(limits["muscle_uv2"]),
                 str(limits["source"]),
             ),
-            Spectrum(np.array(spectrum["freqs_hz"]), np.array(spectrum["density"])),
+            _spectrum_from_dict(spectrum),
             tuple(content.get("notes", ())),
             known(content.get("rules", FIRST)),
         )
@@ -204,11 +201,12 @@ def fit(
     alpha = _alpha(baselines.get("iaf", x), montage, rate_hz)
     if not alpha.found:
         notes.append(f"alpha peak: {alpha.why}; 10 Hz are taken for it")
+    spectrum = _spectrum(x, good, rate_hz)
     return ParticipantFit(
         until,
         alpha.peak_hz if alpha.found else None,
         _calibration(x, good, rate_hz),
-        _spectrum(x, good, rate_hz),
+        spectrum if rules >= SHARP_RHYTHMS else spectrum.without_fine(),
         tuple(notes),
         rules,
     )
@@ -251,6 +249,28 @@ def _spectrum(x: FloatArray, good: NDArray[np.bool_], rate_hz: float) -> Spectru
     measured = baseline_spectrum(np.ascontiguousarray(x[:, good]), rate_hz)
     if good.all():
         return measured
+    return _filled_up(measured, good)
+
+
+def _filled_up(measured: Spectrum, good: NDArray[np.bool_]) -> Spectrum:
     density = np.repeat(measured.density.mean(axis=0, keepdims=True), len(good), axis=0)
     density[good] = measured.density
-    return Spectrum(measured.freqs_hz, density)
+    fine = None if measured.fine is None else _filled_up(measured.fine, good)
+    return Spectrum(measured.freqs_hz, density, fine)
+
+
+def _spectrum_as_dict(spectrum: Spectrum) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "freqs_hz": spectrum.freqs_hz.tolist(),
+        "density": spectrum.density.tolist(),
+    }
+    return content if spectrum.fine is None else {**content, "fine": _spectrum_as_dict(spectrum.fine)}
+
+
+def _spectrum_from_dict(content: Mapping[str, Any]) -> Spectrum:
+    fine = content.get("fine")
+    return Spectrum(
+        np.array(content["freqs_hz"]),
+        np.array(content["density"]),
+        None if fine is None else _spectrum_from_dict(fine),
+    )

@@ -30,7 +30,7 @@ from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.power import BandPower
 from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
-from neurofb.dsp.rules import CURRENT, FIRST
+from neurofb.dsp.rules import CURRENT, FIRST, SHARP_RHYTHMS
 from neurofb.dsp.spectrum import Spectrum, with_mains
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.events import Event
@@ -59,6 +59,7 @@ from neurofb.spatial.filters import SpatialFilter, rereference
 from neurofb.spatial.montage import Montage
 
 _NOT_YET, _GAP = "not enough data yet", "gap: samples are missing"
+_TOO_SHARP = "not enough: so sharp a rhythm needs a longer window"
 
 
 class Pipeline:
@@ -111,6 +112,8 @@ class Pipeline:
         n = len(montage.labels)
         if spectrum is not None and rules != FIRST:
             spectrum = with_mains(spectrum, line_hz)
+        if spectrum is not None and rules < SHARP_RHYTHMS:
+            spectrum = spectrum.without_fine()
         self._bank = Bank.of(self.features, hop_size, n, iaf_hz, spectrum)
         self._reference, self._eyes = reference, eye_channels(montage.positions)
         self._finder = ArtifactFinder(n, rate_hz, hop_size.hop, calibration or Calibration.assumed(n))
@@ -312,7 +315,7 @@ class Pipeline:
         """Return why there is no value: the beginning, or a gap."""
         needed_s = estimator.reach_s + 0.5
         if isinstance(estimator, SynchronyEstimator):
-            return _NOT_YET
+            return _TOO_SHARP if estimator.is_too_short else _NOT_YET
         return _NOT_YET if hop - self._first_hop < self.hop_size.count(needed_s) else _GAP
 
     def _update_channels(self) -> None:
