@@ -56,6 +56,10 @@ class PhaseStatus:
     waits: bool
     #: Of the last block; None before the first.
     summary: BlockSummary | None
+    #: What the eyes rest on: "shape" or "point".
+    shows: str = "shape"
+    #: How often the shape breathes; None where it does not.
+    breaths_per_min: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class StepStatus:
     n_trials: int | None
     start_s: Number | None
     end_s: Number | None
+    #: What a participant reads for the level, by language, as the protocol has it.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

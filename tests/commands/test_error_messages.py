@@ -898,13 +898,6 @@ PAGE["a screen"] = [
         ("no session '7f3a'; no session is seen on the network.", REACHABLE),
         3,
     ),
-    (
-        "with a breath that nobody has",
-        display,
-        "screen participant --breaths 90",
-        ("a breath pacer goes 2 to 30 times a minute; found 90",),
-        2,
-    ),
 ]
 
 PAGE["the delay of a screen or the sound"] = [

@@ -628,3 +628,22 @@ def test_any_broken_file_is_refused_with_a_message(tmp_path_factory, data):
         words = report.refusal or "nothing is wrong"
         assert (report.timeline is None) <= bool(report.problems)
     assert re.search(r"is not TOML|has \d+ problems?:\n  .|nothing is wrong", words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "shown"),
+    [
+        ("rest_baseline", {}, "point"),
+        ("rest_baseline", {"shows": "shape"}, "shape"),
+        ("instruction", {}, "shape"),
+        ("instruction", {"shows": "point"}, "point"),
+    ],
+)
+def test_eyes_rest_on_the_point_in_baselines_unless_the_protocol_says_otherwise(kind, more, shown):
+    from neurofb.protocol.phases import Phase
+
+    phase = Phase(name="a", kind=kind, duration_s=10.0, **more)
+    assert phase.shown == shown
+    assert phase.breaths_per_min is None
+    with pytest.raises(ValueError, match="breaths_per_min"):
+        Phase(name="a", kind=kind, duration_s=10.0, breaths_per_min=90.0)

@@ -96,7 +96,6 @@ def test_several_sessions_require_a_uid(session):
     "arguments, error",
     [
         ({"kind": "audience"}, "no screen 'audience'; there are: "),
-        ({"kind": "operator", "breaths_per_min": 90}, "2 to"),
     ],
 )
 def test_unknown_screen_options_are_refused(arguments, error):

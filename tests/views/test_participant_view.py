@@ -114,7 +114,9 @@ def test_summary_follows_its_block_until_the_next_phase_but_one():
     [
         ({"kind": "cue", "level": "moderate"}, "Next: moderate"),
         ({"kind": "cue", "level": None}, "Attention"),
-        ({"kind": "cue", "level": "odd_one"}, "Next: odd one"),
+        ({"kind": "cue", "level": "odd_one"}, "Attention"),  # the protocol's own name is not for people
+        ({"kind": "cue", "level": "odd_one", "labels": {"en": "strong", "de": "stark"}}, "Next: strong"),
+        ({"kind": "cue", "level": "hot", "labels": {"de": "stark"}}, "Next: hot"),
         ({"kind": "anticipation"}, "It is about to begin"),
         ({"kind": "heat", "level": "moderate"}, "Now"),
         ({"kind": "relief"}, "It is over: let go"),
@@ -358,3 +360,48 @@ def test_open_question_dims_the_rest():
     )
     assert picture.sign.words == ""
     assert picture.scene_opacity == 0.25
+
+
+def test_shape_breathes_only_at_a_pace_that_the_protocol_asks_for():
+    still = settle(ParticipantView(WORDING), status=status())
+    assert still.breath == 0.5
+    view, seen = ParticipantView(WORDING), []
+    for i in range(60 * 30):
+        paced = status(phase={"breaths_per_min": 6.0})
+        seen.append(view.picture(Snapshot(i / 60, paced, 0.1)).breath)
+    late = seen[60 * 10 :]
+    assert min(late) < 0.01
+    assert max(late) > 0.99
+    assert late[: 60 * 10] == pytest.approx(late[60 * 10 :], abs=1e-6)  # 10 s a breath
+
+
+@pytest.mark.parametrize(
+    "changes, point",
+    [
+        ({"phase": {"shows": "point"}, "feedback": {"on": False}}, 1.0),
+        ({"phase": {"shows": "point"}, "feedback": {"on": True, "mode": "instruction"}}, 1.0),
+        ({"phase": {"shows": "point"}, "feedback": {"on": True}}, 0.0),  # feedback is there to be seen
+        ({"phase": {"shows": "point", "eyes": "closed"}, "feedback": {"on": False}}, 0.0),
+        ({"phase": {"shows": "point"}, "feedback": {"on": False}, "state": "paused"}, 0.0),
+        ({"phase": {"shows": "shape"}, "feedback": {"on": False}}, 0.0),
+        ({"phase": None, "feedback": {"on": False}}, 0.0),
+    ],
+)
+def test_point_stands_where_the_eyes_are_to_rest(changes, point):
+    picture = settle(ParticipantView(WORDING), status=status(**changes))
+    assert picture.point == point
+
+
+def test_question_shows_its_time_left_and_no_word_about_feedback():
+    view = ParticipantView(WORDING)
+    early = settle(view, status=status(prompt=prompt(), now_s=310.1), feedback=row(0.5, 0, usable=0.0))
+    assert early.asks
+    assert early.note == ""
+    assert early.left == pytest.approx(1.0, abs=0.01)
+    half = settle(view, start_s=4.0, status=status(prompt=prompt(), now_s=320.0))
+    assert half.left == pytest.approx(0.5, abs=0.02)
+    over = settle(view, start_s=8.0, status=status(prompt=prompt(), now_s=331.0))
+    assert over.left == 0.0
+    other = settle(view, start_s=12.0, status=status(prompt=prompt(id="p2", due_s=361.0), now_s=331.0))
+    assert other.left == pytest.approx(1.0, abs=0.01)
+    assert settle(view, start_s=16.0, status=status(prompt=prompt(id="p3", due_s=None))).left is None

@@ -106,15 +106,8 @@ def _wait_for_session(uid: str | None, wait_s: float) -> None:
 @WAIT
 @_with_key
 @click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
-@click.option(
-    "--breaths",
-    type=Finite(0, min_open=True),
-    default=6.0,
-    show_default=True,
-    help="Of the breath pacer, in a minute.",
-)
 def participant(
-    uid: str | None, language: str, light: bool, wait_s: float, window: bool, breaths: float, **keys: Any
+    uid: str | None, language: str, light: bool, wait_s: float, window: bool, **keys: Any
 ) -> None:
     """Show the participant's screen."""
     from neurofb.screens.start import run
@@ -127,7 +120,6 @@ def participant(
         language=language,
         dark=not light,
         full_screen=not window,
-        breaths_per_min=breaths,
         key=key,
     )
     sys.exit(code)

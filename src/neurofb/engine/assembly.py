@@ -442,6 +442,9 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
         folder.recording,
         plan.protocol.heat.budget if plan.protocol.heat else 1.0,
         {} if plan.sender is None else plan.sender.hints,
+        {name: level.label for name, level in plan.protocol.heat.levels.items()}
+        if plan.protocol.heat
+        else {},
     )
 
 

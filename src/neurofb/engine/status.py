@@ -63,6 +63,8 @@ class Heading:
     budget: float
     #: What to do if the EEG stream sends nothing, by language.
     hints: Mapping[str, str] = field(default_factory=dict)
+    #: What a participant reads for each level of heat, by language.
+    level_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class StatusBuilder:
@@ -156,6 +158,8 @@ class StatusBuilder:
             sound=phase.sound,
             waits=phase.waits,
             summary=self._summary(),
+            shows=phase.shows,
+            breaths_per_min=phase.breaths_per_min,
         )
 
     def _summary(self) -> BlockSummary | None:
@@ -173,7 +177,13 @@ class StatusBuilder:
             return None
         start_s = sequencer.step_due_s - sequencer.start_s
         return StepStatus(
-            step.kind, step.level, step.trial, step.n_trials, start_s, start_s + step.duration_s
+            step.kind,
+            step.level,
+            step.trial,
+            step.n_trials,
+            start_s,
+            start_s + step.duration_s,
+            self._heading.level_labels.get(step.level or "", {}),
         )
 
     def _feedback(self) -> FeedbackStatus:

@@ -35,6 +35,11 @@ class HeatLevel(Table):
         validate_default=True,
         description="of a level with pain: the temperature in °C that checks and simulations take before a calibration",
     )
+    label: Mapping[str, Name] = Field(
+        default={},
+        description='what a participant reads for it, by language, as label = { en = "warm", de = "warm" }; left out: '
+        "a usual word of that name, or none",
+    )
     plateau_s: Annotated[float, Field(strict=True, ge=0, le=LONGEST_PLATEAU_S)] = Field(
         description=f"how long the temperature is held, without ramps: 0 to {LONGEST_PLATEAU_S:g} s"
     )

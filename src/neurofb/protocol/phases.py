@@ -30,6 +30,8 @@ Collects = Literal["rest", "warm", "pain", "iaf", "none"]
 Eyes = Literal["open", "closed"]
 #: What a phase collects if it does not say.
 USUALLY_COLLECTS: Mapping[str, Collects] = {"rest_baseline": "rest", "iaf_baseline": "iaf"}
+#: Phases in which the eyes rest on a point if they do not say otherwise.
+USUALLY_POINT = ("rest_baseline", "iaf_baseline", "heat", "transfer")
 #: Phases that consist of trials, or of time in which nothing else happens.
 WITH_TRIALS = ("training", "heat", "transfer")
 
@@ -169,6 +171,16 @@ class Phase(Table):
     waits: bool = Field(
         default=False, description="true if it ends when somebody says so, at the latest after duration_s"
     )
+    shows: Literal["shape", "point"] | None = Field(
+        default=None,
+        description='where the eyes rest: "shape", which feedback changes, or "point", which stands still; left out: '
+        "the point in baselines, in heat and in a transfer without feedback, else the shape",
+    )
+    breaths_per_min: Annotated[float, Field(strict=True, ge=2, le=30)] | None = Field(
+        default=None,
+        description="how often the shape breathes for the participant to follow, 2 to 30 a minute; left out: it does "
+        "not, and breath is the participant's own",
+    )
     duration_s: Seconds | None = Field(
         default=None,
         validate_default=True,
@@ -225,6 +237,11 @@ class Phase(Table):
         if value is None and not is_implied and kind is not None and "trials" in info.data:
             raise ValueError(f"a phase of kind {kind!r} without trials needs duration_s, in s")
         return value
+
+    @property
+    def shown(self) -> Literal["shape", "point"]:
+        """What the eyes rest on."""
+        return self.shows or ("point" if self.kind in USUALLY_POINT else "shape")
 
     @property
     def baseline(self) -> Collects:

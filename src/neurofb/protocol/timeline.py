@@ -96,6 +96,9 @@ class PlannedPhase:
     #: Site of the phase's heat or calibration; None without heat, or where it changes with each trial.
     site: str | None = None
     n_trials: int = 0
+    #: What the eyes rest on, and how often the shape breathes; None where it does not.
+    shows: Literal["shape", "point"] = "shape"
+    breaths_per_min: float | None = None
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,8 @@ class _Writer:
                 (self._at_ns - start_ns) / NS_PER_S,
                 sites.pop() if len(sites) == 1 else None,
                 0 if phase.trials is None else len(phase.trials.levels),
+                phase.shown,
+                phase.breaths_per_min,
             )
         )
 

@@ -23,9 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--window", action="store_true", help="participant: a window instead of the whole screen"
     )
-    parser.add_argument(
-        "--breaths", type=float, default=6.0, help="participant: breaths per minute (default: 6)"
-    )
     accept_every_letter()
     given = parser.parse_args(arguments)
     try:
@@ -41,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
             language=given.language,
             dark=not given.light,
             full_screen=not given.window,
-            breaths_per_min=given.breaths,
         )
     except NeurofbError as error:
         print(f"neurofb: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintE
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from neurofb.screens.theme import Theme
-from neurofb.screens.widgets.question import MIDDLE, Places, draw_question, places
+from neurofb.screens.widgets.question import MIDDLE, Places, draw_question, draw_time_left, places
 from neurofb.screens.widgets.scene import NOTE, Landscape, draw_scene, draw_text, with_alpha
 from neurofb.views.participant import ParticipantView, Picture
 from neurofb.views.rating import Action, Answer
@@ -69,12 +69,10 @@ class Session(Protocol):
 class ParticipantScreen(QWidget):
     """Qt view of the ``ParticipantView`` model, full screen; a frame each 16 ms, or as many as the computer draws."""
 
-    def __init__(
-        self, session: Session, wording: Wording, theme: Theme, breaths_per_min: float = 6.0
-    ) -> None:
+    def __init__(self, session: Session, wording: Wording, theme: Theme) -> None:
         super().__init__()
         self._session, self._wording, self._theme = session, wording, theme
-        self.view = ParticipantView(wording, breaths_per_min)
+        self.view = ParticipantView(wording)
         self.picture = Picture()
         self._now_s = 0.0
         self._clock_s: float | None = None
@@ -145,6 +143,8 @@ class ParticipantScreen(QWidget):
             draw_question(
                 painter, self.view.rating, self.question_places, theme, self._wording, picture.ask_opacity
             )
+            if picture.asks and picture.left is not None:
+                draw_time_left(painter, self.question_places, theme, picture.left, picture.ask_opacity)
         if picture.note:
             note = QRectF(width * 0.03, height * 0.02, width * 0.94, height * 0.06)
             draw_text(

@@ -61,7 +61,6 @@ def run(
     language: str = "en",
     dark: bool = True,
     full_screen: bool = True,
-    breaths_per_min: float = 6.0,
     key: WindowKey | None = None,
 ) -> int:
     """Show the participant's or the operator's screen until its window is closed; return the exit code.
@@ -77,8 +76,6 @@ def run(
         Dark or light.
     full_screen : bool
         Whether the participant's window covers the screen; F11 changes it.
-    breaths_per_min : float
-        Of the participant's breath pacer.
     key : WindowKey, optional
         To check what is shown and to sign commands; left out: nothing is checked, and only a stop is obeyed.
 
@@ -91,8 +88,6 @@ def run(
     """
     if kind not in ("participant", "operator"):
         raise WrongInput(f"no screen {kind!r}; {nearest(kind, KINDS)}")
-    if not 2 <= breaths_per_min <= 30:
-        raise WrongInput(f"a breath pacer goes 2 to 30 times a minute; found {breaths_per_min:g}")
     check_display()
     from neurofb.views.texts import Wording
 
@@ -101,7 +96,7 @@ def run(
     app = _application()
     client = _client(session, kind, key)
     if kind == "participant":
-        screen = _participant_screen(client, wording, breaths_per_min, dark=dark)
+        screen = _participant_screen(client, wording, dark=dark)
     else:
         screen = _operator_screen(client, wording, dark=dark)
     _step_back()
@@ -126,13 +121,11 @@ def _client(session: str, kind: str, key: WindowKey | None) -> SessionClient:
     )
 
 
-def _participant_screen(
-    client: SessionClient, wording: Wording, breaths_per_min: float, *, dark: bool
-) -> Any:
+def _participant_screen(client: SessionClient, wording: Wording, *, dark: bool) -> Any:
     from neurofb.screens.participant import ParticipantScreen
     from neurofb.screens.theme import theme
 
-    screen = ParticipantScreen(client, wording, theme(dark), breaths_per_min)
+    screen = ParticipantScreen(client, wording, theme(dark))
     screen.resize(1280, 720)
     return screen
 

@@ -4,8 +4,10 @@ In: a ``Snapshot`` for each frame. Out: a ``Picture``. Kept: how calm, how prese
 they move slowly (see ``flash_limits``).
 
 Three appearances must not be taken for each other: *feedback* (a filled shape, the smoother the calmer), *no feedback
-now* (an open ring that breathes on: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words:
-something technical).
+now* (an open ring: neutral, it is nobody's failure), and *waiting* (a dotted ring and a line of words: something
+technical). Where the protocol wants the eyes to rest, a point stands still in place of the shape. The shape breathes
+only where the protocol says how often: a pace that nobody has asked for would change the breath, and with it the heart,
+the EEG and the pain.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ from neurofb.views.snapshot import Snapshot
 from neurofb.views.texts import Wording
 
 Appearance = Literal["feedback", "neutral", "waiting"]
-BREATHS_PER_MIN = 6.0
 #: Of the last row of feedback: an older one is no feedback.
 FEEDBACK_AGE_S = 1.0
 #: Without a sign that a stop was heard, the participant is told to help themselves.
@@ -67,7 +68,9 @@ class Picture:
     filled: float = 0.0
     dotted: float = 1.0
     glow: float = 0.0
-    breath: float = 0.0
+    breath: float = 0.5
+    #: How visible the point is that stands in place of the shape, 0–1.
+    point: float = 0.0
     words: Words = Words()
     #: 0–1; ``scene`` is the shape.
     words_opacity: float = 0.0
@@ -99,9 +102,13 @@ class Picture:
 class ParticipantView:
     """Makes the pictures of one participant's screen."""
 
-    def __init__(self, wording: Wording, breaths_per_min: float = BREATHS_PER_MIN) -> None:
+    def __init__(self, wording: Wording) -> None:
         self._wording = wording
-        self._breath_s = 60.0 / breaths_per_min
+        #: How far the shape breathes, and how often at last.
+        self._breathes, self._breaths_per_min = Slow(0.0), 6.0
+        self._point = Slow(0.0)
+        #: When the question that is open was seen first, on the session's clock.
+        self._asked_s: float | None = None
         self.rating = Rating()
         self._calm, self._filled, self._dotted = Slow(0.5), Slow(0.0), Slow(1.0)
         self._glow, self._scene = Slow(0.0), Slow(0.0, 0.6)
@@ -154,13 +161,16 @@ class ParticipantView:
             filled=self._filled.follow(float(appearance == "feedback"), elapsed_s),
             dotted=self._dotted.follow(float(appearance == "waiting"), elapsed_s),
             glow=self._glow.follow(float(reward), elapsed_s),
-            breath=0.5 - 0.5 * math.cos(2 * math.pi * snapshot.now_s / self._breath_s),
+            breath=self._breath(status, snapshot.now_s, elapsed_s),
+            point=self._point.follow(float(_has_point(status)), elapsed_s),
             words=self._words.content,
             words_opacity=self._words.opacity,
             sign=self._sign.content,
             sign_opacity=self._sign.opacity,
             scene_opacity=self._scene.follow(0.25 if asks or snapshot.is_over else 1.0, elapsed_s),
-            left=_left(status, snapshot.status_age_s),
+            left=self._answer_left(status, snapshot.status_age_s)
+            if asks
+            else _left(status, snapshot.status_age_s),
             note=self._note.content if self._note.opacity > 0 else "",
             asks=asks,
             ask_opacity=self._ask.opacity,
@@ -175,6 +185,24 @@ class ParticipantView:
             stop=can_stop,
         )
 
+    def _breath(self, status: SessionStatus | None, now_s: float, elapsed_s: float) -> float:
+        """Return how far the shape has breathed in, 0–1; one that does not breathe stays halfway."""
+        asked = status.phase.breaths_per_min if status is not None and status.phase is not None else None
+        if asked is not None:
+            self._breaths_per_min = asked
+        strength = self._breathes.follow(float(asked is not None), elapsed_s)
+        return 0.5 - 0.5 * strength * math.cos(2 * math.pi * now_s * self._breaths_per_min / 60.0)
+
+    def _answer_left(self, status: SessionStatus | None, age_s: float) -> float | None:
+        """Return how much of the time for an answer is left, 0–1; None where it has no end."""
+        prompt = status.prompt if status is not None else None
+        if status is None or prompt is None or prompt.due_s is None:
+            return None
+        if self._asked_s is None:
+            self._asked_s = status.now_s
+        long_s = prompt.due_s - self._asked_s
+        return min(1.0, max(0.0, (prompt.due_s - status.now_s - age_s) / long_s)) if long_s > 0 else None
+
     def _forget_stopped_heat(self, status: SessionStatus | None) -> None:
         """Forget that this heat was stopped when its trial goes on."""
         step = status.step if status is not None else None
@@ -187,6 +215,8 @@ class ParticipantView:
         is_wanted = prompt is not None and prompt.id not in self.rating.answered
         self._ask.become(str(prompt.id) if prompt is not None and is_wanted else "", elapsed_s)
         if prompt is not None and str(prompt.id) == self._ask.content:
+            if self._prompt is None or self._prompt.id != prompt.id:
+                self._asked_s = None
             self._prompt = prompt
         shown = self._prompt if self._ask.content else None
         is_same = shown is not None and prompt is not None and shown.id == prompt.id
@@ -254,7 +284,8 @@ class ParticipantView:
         if self._stop_heat_s is not None and kind in BEFORE_RELIEF:  # this heat is over, or will not be given
             return Sign() if _is_on(status) else Sign("relief", self._wording("sign.relief"))
         if kind == "cue":
-            level = self._wording.translate("level", step.level)
+            language = self._wording.language
+            level = step.labels.get(language) or self._wording.find("level", step.level or "none")
             return Sign(
                 kind, self._wording("sign.cue", level=level) if level else self._wording("sign.cue_plain")
             )
@@ -270,7 +301,7 @@ class ParticipantView:
             return self._wording("participant.waiting_session")
         if status.stream.state in ("lost", "changed", "waiting", "silent"):
             return self._wording("participant.waiting_eeg")
-        if not status.feedback.on or status.feedback.mode != "continuous":
+        if not status.feedback.on or status.feedback.mode != "continuous" or self.rating.is_open:
             return ""
         if messages.FEEDBACK in snapshot.missing:
             return self._wording("participant.waiting_feedback")
@@ -311,6 +342,14 @@ def _has_button(status: SessionStatus | None) -> bool:
     """Return whether "now it hurts" means something: in the method of limits, and nowhere else."""
     heat = status.heat if status is not None else None
     return bool(heat and heat.button)
+
+
+def _has_point(status: SessionStatus | None) -> bool:
+    """Return whether the eyes rest on a point: never where feedback changes the shape."""
+    if status is None or status.phase is None or status.state != "running":
+        return False
+    has_feedback = status.feedback.on and status.feedback.mode == "continuous"
+    return status.phase.shows == "point" and status.phase.eyes == "open" and not has_feedback
 
 
 def _left(status: SessionStatus | None, age_s: float) -> float | None:

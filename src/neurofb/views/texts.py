@@ -49,6 +49,10 @@ class Wording:
         table, name = key.split(".", 1)
         return self._texts[table][name].format(**words)
 
+    def find(self, table: str, name: str) -> str:
+        """Return the text for a word from elsewhere; "" where there is none."""
+        return self._texts[table].get(name, "")
+
     def translate(self, table: str, name: str | None) -> str:
         """Return the text for a word from elsewhere; the word itself where there is no translation."""
         return self._texts[table].get(name or "none", (name or "").replace("_", " "))

@@ -82,6 +82,17 @@ def draw_question(
     draw_text(painter, where.decline, wording(decline), height * NOTE, faint, align=MIDDLE)
 
 
+def draw_time_left(painter: QPainter, where: Places, theme: Theme, left: float, opacity: float) -> None:
+    """Draw how much of the time for an answer is left, as a thin line that grows shorter."""
+    full = where.width * 0.30
+    y, x = where.height * 0.045, where.width / 2
+    for length, strength in ((full, 0.18), (full * left, 0.7)):
+        pen = QPen(with_alpha(theme.faint, strength * opacity), where.height * 0.006)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(pen)
+        painter.drawLine(QPointF(x - length / 2, y), QPointF(x + length / 2, y))
+
+
 def _draw_line(painter: QPainter, rating: Rating, where: Places, theme: Theme, opacity: float) -> None:
     assert rating.prompt is not None
     height, line = where.height, where.line

@@ -113,11 +113,15 @@ def draw_scene(
     shape = _Shape(
         centre,
         height * RADIUS * (0.93 + 0.14 * picture.breath),
-        picture.scene_opacity * (1.0 - 0.6 * picture.sign_opacity * bool(picture.sign.kind)),
+        picture.scene_opacity
+        * (1.0 - picture.point)
+        * (1.0 - 0.6 * picture.sign_opacity * bool(picture.sign.kind)),
     )
     _draw_light(painter, picture, theme, shape)
     _draw_water(painter, picture, theme, shape, height, now_s)
     _draw_shape(painter, picture, theme, shape, height, now_s)
+    if picture.point > 0:
+        _draw_point(painter, picture, theme, centre, height)
     if picture.sign.kind and picture.sign_opacity > 0:
         _draw_sign(painter, picture, theme, centre, height)
     _draw_words(painter, picture, theme, width, height)
@@ -202,6 +206,27 @@ def _draw_water(
         )
         middle = shape.centre.x() + drift
         painter.drawLine(QPointF(middle - half, y), QPointF(middle + half, y))
+
+
+def _draw_point(painter: QPainter, picture: Picture, theme: Theme, centre: QPointF, height: int) -> None:
+    """Draw a disc, a cross in it and a dot in that.
+
+    Eyes rest on it more steadily than on any other target that was tried (Thaler et al. 2013, Vision Res. 76:31).
+    """
+    outer, inner = height * 0.018, height * 0.006
+    hidden = picture.sign_opacity * bool(picture.sign.kind)
+    opacity = picture.point * picture.scene_opacity * (1.0 - hidden)
+    ink, ground = with_alpha(theme.ink, opacity), with_alpha(theme.sky_top, opacity)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(ink)
+    painter.drawEllipse(centre, outer, outer)
+    painter.setPen(QPen(ground, 2 * inner, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
+    painter.drawLine(QPointF(centre.x() - outer, centre.y()), QPointF(centre.x() + outer, centre.y()))
+    painter.drawLine(QPointF(centre.x(), centre.y() - outer), QPointF(centre.x(), centre.y() + outer))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(ink)
+    painter.drawEllipse(centre, inner, inner)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
 
 
 def _draw_sign(painter: QPainter, picture: Picture, theme: Theme, centre: QPointF, height: int) -> None:
