@@ -22,6 +22,7 @@ from neurofb.engine.planning import Asked, plan_session
 from neurofb.errors import NeurofbError, WrongFile, WrongInput
 from neurofb.offline.bids.export import export
 from neurofb.offline.blinded import blinded_loop, check_blinded, unlock
+from neurofb.offline.donor_sessions import build_pool
 from neurofb.offline.report.document import report_of, save
 from neurofb.offline.rerun import compute, loop_of
 from neurofb.offline.session import read_session
@@ -431,6 +432,33 @@ def test_unlocked_session_has_delivered_and_own_values_and_its_arm(pair, sealed,
         again = compute(recording, computed)
         np.testing.assert_array_equal(again.feedback["level"], recording.feedback["level"])
     assert "sealed until" not in report_of(folder).html
+
+
+def test_only_sessions_with_real_feedback_become_donors(pair, sealed, tmp_path):
+    """Whether it was real is computed from the EEG, and not taken from a label."""
+    folders = [copied(pair[arm][0].folder, tmp_path / f"sub-{arm}") for arm in ARMS]
+    with pytest.raises(WrongInput, match="it is sealed"):
+        build_pool(folders)
+    for folder in folders:
+        unlock(open_session_recording(folder), keys().statistician)
+    built = build_pool(folders)
+    assert [(path.name, why) for path, why in built.left_out] == [
+        ("sub-yoked", "its feedback does not follow from its own EEG: it was not real")
+    ]
+    (donor,) = built.pool.donors
+    pieces = donor.sessions["1"]
+    assert [(p.phase, p.block, p.level, p.number) for p in pieces] == [
+        ("training", 0, "", 0), ("training", 0, "warm", 0), ("training", 0, "hot", 0), ("training", 0, "warm", 1)
+    ]  # fmt: skip
+    given = feedback_of(sealed["real"])
+    scores = np.concatenate([piece.z for piece in pieces])
+    np.testing.assert_array_equal(scores[np.isfinite(scores)], given["z"][given["usable"] == 1])
+    out = str(tmp_path / "pool.npz")
+    done = CliRunner().invoke(commands, ["donors", "build", str(folders[0]), "--out", out])
+    assert "1 donors with 1 sessions" in done.output
+    judged = CliRunner().invoke(commands, ["donors", "check", out, "--protocol", "nf-sham"])
+    assert judged.exit_code == 2
+    assert "trained by another protocol" in judged.output
 
 
 def test_session_that_broke_off_is_unlocked_by_computing_it_again(pair, sealed, study, tmp_path):

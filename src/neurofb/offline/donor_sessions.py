@@ -79,7 +79,7 @@ def _add(found: _Found | None, recording: SessionRecording) -> _Found:
         raise WrongInput("its protocol has mistakes or no feedback")
     if recording.is_sealed:
         raise WrongInput("it is sealed: unlock it when its study is over")
-    if not compare(recording, compute(recording, loop_of(recording))).is_equal:
+    if not _is_real(recording, protocol.feedback.feature):
         raise WrongInput("its feedback does not follow from its own EEG: it was not real")
     pieces, step_s = pieces_of(recording, protocol.feedback.feature)
     if not pieces:
@@ -96,6 +96,17 @@ def _add(found: _Found | None, recording: SessionRecording) -> _Found:
     sessions = found.donors.setdefault(str(settings["participant"]), {})
     sessions[str(settings["session"])] = tuple(pieces)
     return found
+
+
+def _is_real(recording: SessionRecording, feature: str) -> bool:
+    """Return whether feedback followed from the session's own EEG."""
+    if not recording.is_blinded:
+        return compare(recording, compute(recording, loop_of(recording))).is_equal
+    own, given = compute(recording, loop_of(recording, own_values=True)).features, recording.feedback
+    value_at = dict(zip(own["index"].tolist(), own[feature].tolist(), strict=True))
+    usable = given["usable"] == 1
+    pairs = zip(given["index"][usable].tolist(), given["value"][usable].tolist(), strict=True)
+    return bool(usable.any()) and all(value_at.get(index) == value for index, value in pairs)
 
 
 def pieces_of(recording: SessionRecording, feature: str) -> tuple[list[Piece], float]:
