@@ -69,7 +69,7 @@ class Loop:
     """A recorded loop that computes nothing: it keeps what it was told, and says what it is told to say."""
 
     def __init__(self):
-        self.loop = SimpleNamespace(next_index=0, block_result={"rewards": 3})
+        self.loop = SimpleNamespace(next_index=0, is_blinded=False, block_result={"rewards": 3})
         self.done, self.is_fitting, self.lacks = [], False, ""
         self.n_fits = self.n_trial_fits = self.n_polls = 0
 
@@ -329,6 +329,7 @@ def test_baseline_that_lacks_eeg_goes_on_as_long_as_it_may(bench):
     assert "2 s more are needed" in bench.sequencer.message
     bench.to(30.25)  # 12 s is the longest: one extension more than that is not given
     assert bench.phases() == ["welcome", "rest", "training"]
+    assert bench.sequencer.message == ""  # what is said of a phase ends with it
 
 
 def test_baseline_waits_briefly_while_nobody_knows_what_it_lacks(bench):

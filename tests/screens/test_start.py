@@ -155,3 +155,32 @@ def test_views_load_no_qt():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("monitor", [(0, 0, 1920, 1080), (100, 30, 2560, 1400)])
+def test_windows_share_the_only_monitor_without_overlap(monitor):
+    left, top, width, height = monitor
+    seen = {kind: start.share_of_monitor(kind, monitor) for kind in ("participant", "operator")}
+    assert seen["participant"][0] == left
+    assert seen["participant"][0] + seen["participant"][2] == seen["operator"][0]
+    assert seen["operator"][0] + seen["operator"][2] == left + width
+    assert {(each[1], each[3]) for each in seen.values()} == {(top, height)}
+
+
+def test_narrow_monitor_keeps_all_of_the_operators_window():
+    seen = {kind: start.share_of_monitor(kind, (0, 0, 1366, 768)) for kind in ("participant", "operator")}
+    assert seen["operator"] == (1366 - start.OPERATORS_LEAST_PX, 0, start.OPERATORS_LEAST_PX, 768)
+    assert seen["participant"][2] >= 400
+
+
+def test_window_by_itself_covers_the_screen_and_beside_the_other_it_does_not(monkeypatch):
+    needs_qt()
+    from PySide6.QtWidgets import QApplication, QWidget
+
+    QApplication.instance() or QApplication([])
+    alone, beside = QWidget(), QWidget()
+    start._show(alone, "participant", full_screen=True, beside=False)
+    start._show(beside, "participant", full_screen=True, beside=True)
+    assert alone.isFullScreen()
+    assert not beside.isFullScreen()
+    assert beside.width() < alone.width()

@@ -55,7 +55,7 @@ def command(
 
     protocol = BLINDED if sham else "demo"
     asked = Asked(protocol, "simulated", "demo", data=out, seed=seed, simulate=True, key_file=key_file)
-    shown = Presentation(headless, fast, screens, as_json, export=not fast, report=True)
+    shown = Presentation(headless, fast, screens, as_json, report=True)
     if not sham:
         sys.exit(run_session(asked, shown).exit_code)
     outcome = run_session(asked, shown, _blinded(out))

@@ -158,7 +158,8 @@ def _compare_protocols(recording: SessionRecording, protocol: str, as_json: bool
     show_table(f"Delivered, and with {other.study.id}", BLOCK_HEADER, list(block_rows(blocks)))
     click.echo(
         "note: the EEG answered the feedback that was delivered; this says what the other rule would have given for "
-        "the same EEG, not what the participant would have done"
+        "the same EEG, not what the participant would have done. alike: how the two levels go together, as "
+        "a correlation"
     )
 
 

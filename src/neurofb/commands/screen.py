@@ -26,6 +26,11 @@ WAIT = click.option(
     default=0.0,
     help="With --session: seconds to wait for one that is about to begin.",
 )
+BESIDE = click.option(
+    "--beside",
+    is_flag=True,
+    help="Beside the other window: the participant's on the second monitor, or side by side on the only one.",
+)
 CLOSED_WITHOUT_CHOICE = 130
 _KEY_OPTIONS = (
     click.option(
@@ -105,9 +110,10 @@ def _wait_for_session(uid: str | None, wait_s: float) -> None:
 @LIGHT
 @WAIT
 @_with_key
+@BESIDE
 @click.option("--window", is_flag=True, help="In a window instead of the whole screen.")
 def participant(
-    uid: str | None, language: str, light: bool, wait_s: float, window: bool, **keys: Any
+    uid: str | None, language: str, light: bool, wait_s: float, window: bool, beside: bool, **keys: Any
 ) -> None:
     """Show the participant's screen."""
     from neurofb.screens.start import run
@@ -120,6 +126,7 @@ def participant(
         language=language,
         dark=not light,
         full_screen=not window,
+        beside=beside,
         key=key,
     )
     sys.exit(code)
@@ -131,13 +138,14 @@ def participant(
 @LIGHT
 @WAIT
 @_with_key
-def operator(uid: str | None, language: str, light: bool, wait_s: float, **keys: Any) -> None:
+@BESIDE
+def operator(uid: str | None, language: str, light: bool, wait_s: float, beside: bool, **keys: Any) -> None:
     """Show the operator's screen."""
     from neurofb.screens.start import run
 
     key = _key("operator", uid, **keys)
     _wait_for_session(uid, wait_s)
-    sys.exit(run("operator", uid, language=language, dark=not light, key=key))
+    sys.exit(run("operator", uid, language=language, dark=not light, key=key, beside=beside))
 
 
 @command.command("setup")

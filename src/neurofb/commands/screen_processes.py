@@ -183,7 +183,7 @@ class Windows:
 
     def _start(self, kind: str) -> str:
         """Start a window and wait until it draws; return why it did not."""
-        words = ["screen", kind, "--session", self._uid, "--wait", f"{FIND_S:g}", "--key-stdin"]
+        words = ["screen", kind, "--session", self._uid, "--wait", f"{FIND_S:g}", "--key-stdin", "--beside"]
         with self._lock:
             if self._closing.is_set():
                 return "is not needed any more"

@@ -209,6 +209,7 @@ class Sequencer:
 
     def _start_phase(self, phase: PlannedPhase, due_s: float, now_s: float) -> None:
         self.phase, self.phase_due_s, self.extended_s = phase, due_s, 0.0
+        self.message = ""  # what was so before is over
         self._phase_is_closed = False
         self._heat.rules.start_block()
         self._session_log.log(

@@ -78,6 +78,10 @@ class Session(Protocol):
         ...
 
 
+#: A thermode's own noise, some hundredths of a degree, stays a line.
+LEAST_SPAN_C = 6.0
+
+
 class OperatorScreen(QWidget):
     """Qt view of the ``OperatorView`` model, the EEG and the last minute."""
 
@@ -100,7 +104,9 @@ class OperatorScreen(QWidget):
         self.events.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.events.setWordWrap(True)
         self.history = HistoryPlot(theme, ("z", "threshold", "level"), wording("operator.course"))
-        self.temperature = HistoryPlot(theme, ("measured_c", "target_c"), wording("operator.temperature"))
+        self.temperature = HistoryPlot(
+            theme, ("measured_c", "target_c"), wording("operator.temperature"), least_span=LEAST_SPAN_C
+        )
         self.eeg_title = QLabel()
         self.note = QLineEdit()
         self.note.setPlaceholderText(wording("operator.mark_hint"))

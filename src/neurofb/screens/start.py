@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 KINDS = ("participant", "operator", "setup")
 SEARCH_S = 3.0
+#: Of the only monitor; the operator's window has more in it, and needs so many pixels for all of it.
+PARTICIPANTS_SHARE, PARTICIPANTS_LEAST_SHARE = 0.4, 0.3
+OPERATORS_LEAST_PX = 1120
 #: Libraries that Qt loads and that a bare Linux lacks, and the packages of Debian and Ubuntu that have them.
 ALWAYS: Mapping[str, str] = {
     "libEGL.so.1": "libegl1",
@@ -61,6 +64,7 @@ def run(
     language: str = "en",
     dark: bool = True,
     full_screen: bool = True,
+    beside: bool = False,
     key: WindowKey | None = None,
 ) -> int:
     """Show the participant's or the operator's screen until its window is closed; return the exit code.
@@ -76,6 +80,9 @@ def run(
         Dark or light.
     full_screen : bool
         Whether the participant's window covers the screen; F11 changes it.
+    beside : bool
+        Whether the other window is opened on this computer, too: the participant's covers a second monitor, and where
+        there is one alone both share it.
     key : WindowKey, optional
         To check what is shown and to sign commands; left out: nothing is checked, and only a stop is obeyed.
 
@@ -102,14 +109,42 @@ def run(
     _step_back()
     client.start()
     screen.start()
-    if kind == "participant" and full_screen:
-        screen.showFullScreen()
-    else:
-        screen.show()
+    _show(screen, kind, full_screen=full_screen, beside=beside)
     try:
         return _executed(app)
     finally:
         client.close()
+
+
+def _show(screen: Any, kind: str, *, full_screen: bool, beside: bool) -> None:
+    """Show a window where it belongs: no window may lie over the other."""
+    from PySide6.QtGui import QGuiApplication
+
+    monitors = QGuiApplication.screens() if beside else []
+    if len(monitors) > 1 and kind == "participant":
+        other = next(each for each in monitors if each != QGuiApplication.primaryScreen())
+        screen.setGeometry(other.geometry())
+    elif len(monitors) == 1:
+        free = monitors[0].availableGeometry()
+        box = (free.left(), free.top(), free.width(), free.height())
+        screen.setGeometry(*share_of_monitor(kind, box))
+        full_screen = False
+    if kind == "participant" and full_screen:
+        screen.showFullScreen()
+    else:
+        screen.show()
+
+
+def share_of_monitor(kind: str, monitor: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a window where both share one monitor: the participant's at the left.
+
+    On a narrow one the operator's, whose stops must be in sight, covers some of the participant's.
+    """
+    left, top, width, height = monitor
+    for_operator = min(width, max(OPERATORS_LEAST_PX, round(width * (1 - PARTICIPANTS_SHARE))))
+    if kind == "operator":
+        return left + width - for_operator, top, for_operator, height
+    return left, top, max(width - for_operator, round(width * PARTICIPANTS_LEAST_SHARE)), height
 
 
 def _client(session: str, kind: str, key: WindowKey | None) -> SessionClient:

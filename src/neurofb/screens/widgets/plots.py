@@ -16,11 +16,17 @@ _DASH, _DOT = Qt.PenStyle.DashLine, Qt.PenStyle.DotLine
 class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
     """Qt view of a ``RingBuffer``: each column a curve, told apart by its line as well as by its colour.
 
-    ``columns`` are drawn solid, dashed, dotted; ``span`` is a fixed range of values, None to follow them.
+    ``columns`` are drawn solid, dashed, dotted; ``span`` is a fixed range of values, None to follow them, but never
+    closer than ``least_span``: the noise of a value that rests is not drawn as if it were a course.
     """
 
     def __init__(
-        self, theme: Theme, columns: tuple[str, ...], title: str, span: tuple[float, float] | None = None
+        self,
+        theme: Theme,
+        columns: tuple[str, ...],
+        title: str,
+        span: tuple[float, float] | None = None,
+        least_span: float | None = None,
     ) -> None:
         super().__init__(background=theme.panel)
         self._columns = columns
@@ -30,6 +36,8 @@ class HistoryPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]
         self.setXRange(-SPAN_S, 0.0, padding=0.01)
         if span is not None:
             self.setYRange(*span, padding=0.02)
+        if least_span is not None:
+            self.getViewBox().setLimits(minYRange=least_span)
         for side in ("left", "bottom"):
             self.getAxis(side).setPen(theme.line)
             self.getAxis(side).setTextPen(theme.faint)
