@@ -134,6 +134,9 @@ class Log:
     def log(self, kind, message, index=None, time_s=None, **details):
         self.events.append(SimpleNamespace(kind=kind, message=message, time_s=time_s, details=details))
 
+    def log_block(self, kind, message, index, result):
+        self.log(kind, message, index, **result)
+
     def log_event(self, event):
         self.events.append(event)
 
