@@ -34,6 +34,7 @@ NAMES = (
     "simulate",
     "skin",
     "streams",
+    "unblind",
     "unlock",
 )
 

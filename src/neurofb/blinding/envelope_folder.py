@@ -162,6 +162,7 @@ def _write_batches(
     public = {
         "format": _FORMAT,
         "study_sha256": sha256,
+        "public_keys": to,
         "slots": [dataclasses.asdict(each) for each in listed],
     }
     _replace(folder / SLOTS, json.dumps(public, indent=1, ensure_ascii=False).encode())
@@ -242,6 +243,25 @@ def read_slots(folder: Path) -> tuple[ListedSlot, ...]:
         raise WrongFile(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise WrongFile(f"{path} is no list of slots; take the folder as the statistician sent it") from None
+
+
+def read_public_keys(folder: Path) -> tuple[str, ...]:
+    """Return the public keys that an allocation was sealed for: the statistician's, the emergency's, the engine's.
+
+    Raises
+    ------
+    UnknownFile, WrongFile
+        If the folder is none of an allocation, or its list names no keys.
+    """
+    read_slots(folder)
+    document = limits.parse_json(limits.read_text(folder / SLOTS, limits.MOST_JSON_BYTES))
+    keys = document.get("public_keys")
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise WrongFile(
+            f"{folder / SLOTS} names no public keys, which a session's sealed half needs; ask the statistician for the "
+            "folder of neurofb allocate"
+        )
+    return tuple(keys)
 
 
 def open_slot(folder: Path, listed: ListedSlot | None, study_sha256: str, key: PrivateKey) -> Sealed:

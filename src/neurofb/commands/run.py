@@ -88,6 +88,29 @@ class Presentation:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A list outside the dataset, to note the arm in.",
 )
+@click.option(
+    "--envelope",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of neurofb allocate: the arm is in the participant's envelope, and nobody sees it.",
+)
+@click.option(
+    "--stratum",
+    multiple=True,
+    help="With --envelope, for a new participant: a factor and its level, as site=A; once for each.",
+)
+@click.option(
+    "--engine-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --envelope: the file with the engine's private key.  [default: what NEUROFB_ENGINE_KEY holds]",
+)
+@click.option(
+    "--donors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --envelope, of a study with a sham: the frozen pool of neurofb donors build.",
+)
+@click.option(
+    "--enrol", is_flag=True, help="Yes, this participant is new and gets the next envelope for good."
+)
 @STREAM
 @STREAM_LIKE
 @WHERE
@@ -244,13 +267,15 @@ def _notes(plan: SessionPlan) -> Iterator[str]:
 
 def _confirm(plan: SessionPlan, *, is_asked: bool) -> None:
     """Ask what should be confirmed about the participant's code; where nobody can be asked, refuse it all at once."""
-    from neurofb.engine.participant_questions import probe_question, questions
+    from neurofb.engine.participant_questions import envelope_question, probe_question, questions
     from neurofb.recording.skin_account import read_account
 
     entries = [] if plan.account is None else read_account(plan.account)
     found = list(questions(plan.asked, plan.visit, entries))
     if plan.protocol.heat is not None and (about_probe := probe_question(plan.asked, plan.thermode)):
         found.append(about_probe)
+    if about_envelope := envelope_question(plan.sealed_arm, plan.asked):
+        found.append(about_envelope)
     if found and not is_asked:
         raise WrongInput("; ".join(each.refusal for each in found))
     for each in found:

@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from neurofb.acquisition.absent_source import AbsentSource
 from neurofb.acquisition.source import Source
 from neurofb.blinding.side_file import SideFile
+from neurofb.blinding.unblinding import unblinding_words
 from neurofb.clock import Clock, ManualClock
 from neurofb.dsp.rules import CURRENT
 from neurofb.engine.commands import Commands
@@ -179,10 +181,11 @@ def _open(plan: SessionPlan, clock: Clock, undo: contextlib.ExitStack) -> _Opene
     uid = plan.stable_uid() if is_manual else uuid.uuid4().hex[:12]
     earlier = plan.earlier
     participant_fit, baselines = (earlier.fit, earlier.baselines) if earlier else (None, ())
-    loop = Loop(_loop_settings(plan, source), participant_fit, baselines, plan.delivery)
-    side_file = None if plan.blinded is None else plan.blinded.side_file(folder.path)
     key_file = plan.asked.key_file
     key = SessionKey(uid, None if key_file is None else read_key_file(key_file, create=True))
+    plan = plan.open_envelope()  # the last that may fail before the record: a slot is not bound for nothing
+    loop = Loop(_loop_settings(plan, source), participant_fit, baselines, plan.delivery)
+    side_file = None if plan.blinded is None else plan.blinded.side_file(folder.path)
     write_settings(plan, uid, loop.settings, folder)
     recorder = Recorder(folder.recording, waits=is_manual)
     undo.callback(recorder.close)
@@ -449,6 +452,7 @@ def _heading(plan: SessionPlan, uid: str, source: Source, folder: SessionFolder)
 
 
 def _log_start(plan: SessionPlan, uid: str, session_log: SessionLog) -> None:
+    envelope: dict[str, Any] = {} if plan.opened is None else {"envelope": plan.opened.document}
     session_log.log(
         "start",
         f"{plan.protocol.study.title}: {plan.asked.participant}, session {plan.visit}",
@@ -460,4 +464,7 @@ def _log_start(plan: SessionPlan, uid: str, session_log: SessionLog) -> None:
         unattended=plan.unattended,
         warnings=list(plan.warnings),
         network="trusted" if plan.asked.trust_network else "signed",
+        **envelope,
     )
+    for each in () if plan.sealed_arm is None else plan.sealed_arm.unblindings:
+        session_log.log("unblinded", unblinding_words(each), 0, **each)

@@ -12,7 +12,7 @@ from typing import Any
 from neurofb.blinding.donors import DonorPool
 from neurofb.blinding.envelopes import Sealed
 from neurofb.blinding.sham import Delivery
-from neurofb.blinding.side_file import ENVELOPE, SideFile, write_whole
+from neurofb.blinding.side_file import SideFile
 from neurofb.protocol.delivery import delivery_of
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.timeline import Timeline
@@ -48,8 +48,7 @@ class BlindedSession:
         return delivery_of(protocol, self.sealed, self.pool, participant, session)
 
     def side_file(self, folder: Path) -> SideFile:
-        """Put the envelope into a session's folder, closed as it came; return the side file beside it."""
-        write_whole(folder / ENVELOPE, self.envelope)
+        """Return the side file of a session."""
         return SideFile(folder, self.public_keys)
 
     def as_dict(self) -> dict[str, Any]:

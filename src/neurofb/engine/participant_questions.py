@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from neurofb.engine.earlier_dose import run_folders
 from neurofb.engine.planning import Asked
+from neurofb.engine.sealed_arm import SealedArm
 from neurofb.folding import folded
 from neurofb.protocol.study import name_question
 from neurofb.recording.skin_account import AccountEntry, entries_of
@@ -42,6 +43,18 @@ def probe_question(asked: Asked, thermode: ThermodeFile | None) -> Question | No
         f"the {thermode.title} tests itself before the session, and moves its temperature; {thermode.outlives()}",
         "Is the probe off the skin?",
         "--probe-is-off",
+    )
+
+
+def envelope_question(sealed_arm: SealedArm | None, asked: Asked) -> Question | None:
+    """Return what is to be confirmed before a participant gets a slot, which is theirs for good."""
+    if sealed_arm is None or sealed_arm.is_bound or asked.enrol or asked.simulate:
+        return None
+    where = f" of {sealed_arm.stratum}" if sealed_arm.stratum else ""
+    return Question(
+        f"the code {asked.participant!r} has no envelope yet and gets slot {sealed_arm.slot}{where} for good",
+        "Is it a new participant, with consent, eligible, and with a complete baseline?",
+        "--enrol",
     )
 
 

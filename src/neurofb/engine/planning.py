@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neurofb.blinding.donors import DonorPool, read_pool
 from neurofb.blinding.sham import Delivery
 from neurofb.devices import DeviceProfile, load_profile
 from neurofb.engine.blinded_session import BlindedSession, hidden
@@ -24,14 +25,16 @@ from neurofb.engine.earlier_dose import (
     used_before,
     used_in,
 )
+from neurofb.engine.sealed_arm import OpenedEnvelope, SealedArm, check_envelope
 from neurofb.errors import NeurofbError, WrongInput
 from neurofb.folding import folded, spelt_as
 from neurofb.loop.participant_fit import ParticipantRecord, read_baseline
 from neurofb.lsl.senders import Sender
 from neurofb.protocol.checks.check import CheckReport, RunContext, check_protocol
 from neurofb.protocol.checks.heat_check import heat_problems_from
+from neurofb.protocol.delivery import require_pool
 from neurofb.protocol.design import ParsedProtocol, Protocol, parse_protocol
-from neurofb.protocol.study import Arm, pseudonym_problem
+from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
 from neurofb.recording.provenance import text_hash
 from neurofb.recording.skin_account import AccountEntry, account_path, entries_of, read_account
@@ -89,6 +92,12 @@ class Asked:
     date: str = ""
     #: The file to note the arm in, outside the dataset, in which the arm is nowhere.
     allocation: Path | None = None
+    #: The folder of envelopes with the arm, the participant's levels ("site=A"), and the file with the engine's key.
+    envelope: Path | None = None
+    stratum: tuple[str, ...] = ()
+    engine_key: Path | None = None
+    #: The frozen pool of donors of a study with a sham.
+    donors: Path | None = None
     #: Whether commands from the network need no signature; screens of other programs may be in use then.
     trust_network: bool = False
     #: The file with a secret that a screen on another computer has too.
@@ -100,6 +109,7 @@ class Asked:
     same_person: bool = False
     code_is_no_name: bool = False
     probe_is_off: bool = False
+    enrol: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +119,7 @@ class SessionPlan:
     asked: Asked
     protocol: Protocol
     profile: DeviceProfile
-    timeline: Timeline
+    timeline: Timeline = field(repr=False)  # what an arm gets differs in it
     #: Calibrated temperatures by level, in °C.
     temperatures: Mapping[str, float] = field(default_factory=dict)
     #: Measurements of this participant from an earlier session.
@@ -126,6 +136,30 @@ class SessionPlan:
     #: The opened envelope of a blinded session, and what decides which value is delivered.
     blinded: BlindedSession | None = None
     delivery: Delivery | None = None
+    #: The envelope with the arm, and the same when it is open: from then on the timeline is that of its arm.
+    sealed_arm: SealedArm | None = None
+    opened: OpenedEnvelope | None = None
+    #: Of a study with a sham, in every arm.
+    pool: DonorPool | None = field(default=None, repr=False)
+
+    def open_envelope(self) -> SessionPlan:
+        """Return the plan with the arm of its envelope, whose slot is the participant's from now on."""
+        if self.sealed_arm is None:
+            return self
+        opened = self.sealed_arm.open(self.protocol)
+        timeline = expand(
+            self.protocol,
+            session=self.visit,
+            arm=opened.sealed.arm,
+            seed=self.asked.seed,
+            temperatures=self.temperatures,
+        )
+        plan = replace(self, opened=opened, timeline=timeline)
+        if self.pool is None:
+            return plan
+        blinded = BlindedSession(opened.closed, opened.sealed, self.pool, self.sealed_arm.public_keys())
+        delivery = blinded.delivery(self.protocol, self.asked.participant, self.visit)
+        return replace(plan, blinded=blinded, delivery=delivery, timeline=hidden(timeline))
 
     @property
     def visit(self) -> str:
@@ -231,11 +265,16 @@ def plan_session(asked: Asked, blinded: BlindedSession | None = None) -> Session
             thermode=capabilities_of(thermode),
         )
         report = problems.collect(check_protocol, parsed, given)
-    _check_report(asked, report, problems, is_blinded=blinded is not None)
-    delivery = None
-    if blinded is not None and report is not None and report.protocol is not None and not problems:
-        session = report.protocol.session(asked.session).id
-        delivery = problems.collect(blinded.delivery, report.protocol, asked.participant, session)
+    _check_report(asked, report, problems)
+    sealed_arm, pool, delivery = None, None, None
+    if report is not None and report.protocol is not None and not problems:
+        protocol = report.protocol
+        if blinded is not None:
+            session = protocol.session(asked.session).id
+            delivery = problems.collect(blinded.delivery, protocol, asked.participant, session)
+        else:
+            sealed_arm = problems.collect(_sealed_arm, asked, protocol)
+            pool = None if sealed_arm is None else problems.collect(_pool, asked, protocol, sealed_arm)
     if problems or profile is None or report is None or report.protocol is None or report.timeline is None:
         raise _refusal(problems)
     warnings = (*([TRUSTS] if asked.trust_network else []), *report.warnings)
@@ -252,6 +291,8 @@ def plan_session(asked: Asked, blinded: BlindedSession | None = None) -> Session
         thermode,
         blinded=blinded,
         delivery=delivery,
+        sealed_arm=sealed_arm,
+        pool=pool,
     )
     return plan if blinded is None else replace(plan, timeline=plan.again({}))
 
@@ -333,24 +374,38 @@ def _check_spelling(asked: Asked, entries: Sequence[AccountEntry], problems: _Pr
         )
 
 
-def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems, *, is_blinded: bool) -> None:
+def _check_report(asked: Asked, report: CheckReport | None, problems: _Problems) -> None:
     """Add what the check of the protocol found."""
     if report is None:
         problems += [WrongInput(text) for text in [pseudonym_problem(asked.participant)] if text]
     elif report.problems:
         problems.append(WrongInput(report.refusal))
-    elif report.protocol is not None and not problems and not is_blinded:
-        problems.collect(_open_arm, report.protocol, asked.arm)
 
 
-def _open_arm(protocol: Protocol, arm: str | None) -> Arm:
-    """Return the arm of a session without an envelope; nobody may know who gets a sham."""
-    if any(each.feedback.startswith("sham") for each in protocol.arms):
+def _sealed_arm(asked: Asked, protocol: Protocol) -> SealedArm | None:
+    """Return the envelope of a session; a sham comes from nowhere else."""
+    if protocol.has_sham and asked.envelope is None:
         raise WrongInput(
             f"an arm of {protocol.study.id} is a sham, and whoever names an arm knows it; its arms come from sealed "
-            "envelopes (neurofb allocate). To see one: neurofb demo --sham"
+            "envelopes (neurofb allocate, then run --envelope DIR --donors POOL). To see one: neurofb demo --sham"
         )
-    return protocol.arm(arm)
+    return check_envelope(asked, protocol)
+
+
+def _pool(asked: Asked, protocol: Protocol, sealed_arm: SealedArm) -> DonorPool | None:
+    """Return the pool of donors, which is read and checked in every arm of a study with a sham."""
+    if not protocol.has_sham:
+        if asked.donors is not None:
+            raise WrongInput(f"{protocol.title} has no sham, so it needs no donors; leave --donors out")
+        return None
+    if asked.donors is None:
+        raise WrongInput(
+            f"an arm of {protocol.title} is a sham, and the engine needs its pool in every arm: give it with --donors"
+        )
+    pool = read_pool(asked.donors)
+    require_pool(protocol, pool, sealed_arm.study.donor_pool_sha256)
+    sealed_arm.public_keys()  # refused before anything is bound
+    return pool
 
 
 def _refusal(problems: _Problems) -> NeurofbError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from neurofb.engine.earlier_dose import BEFORE, LEDGER
 from neurofb.engine.planning import SessionPlan, wall_time_s
+from neurofb.engine.sealed_arm import ENVELOPE
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
@@ -23,6 +24,10 @@ def write_settings(plan: SessionPlan, uid: str, settings: LoopSettings, folder: 
     """Write the protocol as it was given, and everything else that the session was made of. Not the arm."""
     note_allocation(plan, uid)
     folder.write_text(PROTOCOL, plan.protocol.text)
+    if plan.opened is not None:
+        folder.write_bytes(ENVELOPE, plan.opened.closed)
+    elif plan.blinded is not None:
+        folder.write_bytes(ENVELOPE, plan.blinded.envelope)
     folder.write_text(
         SETTINGS, json.dumps(settings_document(plan, uid, settings, folder), indent=1, sort_keys=True)
     )
@@ -130,5 +135,6 @@ def settings_document(
         "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
         BEFORE: dict(plan.used),
         "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],
+        **({} if plan.opened is None else {"envelope": plan.opened.document}),
         "provenance": provenance(),
     }

@@ -82,6 +82,31 @@ def trial_number(timeline: Timeline, phase: int, level: str | None, trial: int |
     )
 
 
+def require_pool(protocol: Protocol, pool: DonorPool, sha256: str) -> None:
+    """Refuse a pool that is not the allocated one, or cannot serve the study.
+
+    ``sham:self`` has each participant's own earlier sessions, so its pool grows, and no hash is demanded of it.
+
+    Raises
+    ------
+    WrongInput
+        In the same words for every arm.
+    """
+    if _is_own(protocol):
+        return
+    if pool.sha256 != sha256:
+        raise WrongInput(
+            f"the pool of donors is not the one that the study was allocated with: its SHA-256 is {pool.sha256[:12]}…, "
+            f"expected: {sha256[:12] or 'none'}…; take the file whose hash the study file names (donor_pool_sha256)"
+        )
+    if problems := list(pool_problems(pool, needs_of(protocol), training_sha256(protocol))):
+        raise WrongInput("the pool of donors cannot serve this study: " + "; ".join(problems))
+
+
+def _is_own(protocol: Protocol) -> bool:
+    return any(arm.feedback == "sham:self" for arm in protocol.arms)
+
+
 def delivery_of(
     protocol: Protocol, sealed: Sealed, pool: DonorPool, participant: str, session: str
 ) -> Delivery:
@@ -104,16 +129,9 @@ def delivery_of(
     """
     if protocol.feedback is None:
         raise WrongInput("the protocol has no table [feedback], so there is nothing to blind")
-    if pool.sha256 != sealed.donor_pool_sha256:
-        raise WrongInput(
-            f"the pool of donors is not the one that the study was allocated with: its SHA-256 is {pool.sha256[:12]}…, "
-            f"expected: {sealed.donor_pool_sha256[:12] or 'none'}…; take the file that was given to neurofb allocate"
-        )
+    require_pool(protocol, pool, sealed.donor_pool_sha256)
     feedback = protocol.arm(sealed.arm).feedback
-    is_own = any(arm.feedback == "sham:self" for arm in protocol.arms)
-    problems = [] if is_own else list(pool_problems(pool, needs_of(protocol), training_sha256(protocol)))
-    if problems:
-        raise WrongInput("the pool of donors cannot serve this study: " + "; ".join(problems))
+    is_own = _is_own(protocol)
     ids = session_ids(protocol)
     before = ids[ids.index(session) - 1] if session in ids and ids.index(session) > 0 else None
     if is_own:

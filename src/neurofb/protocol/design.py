@@ -318,6 +318,11 @@ class Protocol(Table):
         return _named("arm", arm, {each.id: each for each in self.arms})
 
     @property
+    def has_sham(self) -> bool:
+        """Whether feedback of an arm is a sham."""
+        return any(arm.feedback.startswith("sham") for arm in self.arms)
+
+    @property
     def masked(self) -> tuple[str, ...]:
         """Who must not know a participant's arm; nobody where the arms are open or nothing is said."""
         return () if self.blinding is None else self.blinding.masked

@@ -106,14 +106,14 @@ class Timeline:
     """The planned steps of one session."""
 
     session: str
-    arm: str
+    arm: str = field(repr=False)
     #: Seed of the random choices.
     seed: int
     phases: tuple[PlannedPhase, ...]
     #: In order; the last is of kind "end".
     steps: tuple[Step, ...]
     #: Feedback of the arm: "real", "none" or a sham.
-    feedback: str = "real"
+    feedback: str = field(default="real", repr=False)
 
     @property
     def duration_s(self) -> float:

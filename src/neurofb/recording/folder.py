@@ -82,10 +82,14 @@ class SessionFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a new file and sync it to disk."""
+        return self.write_bytes(name, text.encode("utf-8"))
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a new file and sync it to disk."""
         path = self.path / name
         try:
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with path.open("xb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurofb import __version__
+from neurofb.blinding.unblinding import unblinding_words
 from neurofb.config import toml_content
 from neurofb.errors import WrongFile
 from neurofb.format import DASH, NOTICE, clock, number, percent
 from neurofb.offline.report.facts import Facts
 from neurofb.recording.provenance import text_hash
+from neurofb.recording.unblinded import read_unblindings
 
 SECTIONS = (
     ("timeline", "Over time"),
@@ -58,6 +60,7 @@ def header_context(facts: Facts) -> dict[str, Any]:
         "message": session.message,
         "problems": recording.problems,
         "sealed": SEALED if recording.is_sealed else "",
+        "unblindings": [unblinding_words(each) for each in read_unblindings(recording.folder)],
         "lost_s": recording.lost_s,
         "key_figures": _key_figures(facts),
         "sections": SECTIONS,
