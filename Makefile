@@ -81,7 +81,7 @@ fuzz: $(DEV)
 	@echo "== schedules of night $(NIGHT): make fuzz NIGHT=$(NIGHT) draws them again =="
 	NEUROFB_FUZZ=40 NEUROFB_FUZZ_NIGHT=$(NIGHT) $(PYTEST) --timeout 3600 tests/stimulation/test_guard.py \
 	  -k "no_schedule or nor_does_it or several"
-	NEUROFB_DRIVER_SCHEDULES=2000 $(PYTEST) --timeout 3600 tests/stimulation/test_tcs2.py -k no_schedule
+	NEUROFB_DRIVER_SCHEDULES=2000 $(PYTEST) --timeout 3600 tests/stimulation/test_every_driver.py -k no_schedule
 	NEUROFB_SESSIONS=2000 $(PYTEST) --timeout 3600 tests/engine/test_whole_sessions.py -k drawn_session
 	NEUROFB_FUZZ=1 $(PYTEST) --timeout 3600 tests/offline/test_rerun.py -k any_byte
 	NEUROFB_FUZZ=20 $(PYTEST) --timeout 3600 tests/acquisition/test_file_properties.py

@@ -187,6 +187,22 @@ def fired(at_s):
     return ("heat_fired", at_s, {"fired_s": FIRST_S + at_s, "scheduled_s": FIRST_S + at_s, "site": "arm"})
 
 
+@pytest.mark.parametrize(
+    "details, begins_s",
+    [({"onset_s": FIRST_S + 10.2}, 10.2), ({}, 10.0), ({"onset_s": "?"}, 10.0), (None, 10.0)],
+)
+def test_stimulus_begins_when_its_device_says_so(details, begins_s):
+    """Where the device reported no onset, when it was told to; that of the next stimulus is not its own."""
+    told = [] if details is None else [("heat_onset", 10.4, details)]
+    later = [fired(30.0), ("heat_onset", 30.4, {"onset_s": FIRST_S + 30.3})]
+    found = annotate(given(fired(10.0), *told, ("heat_ended", 15.0, {}), *later))
+    first, second = (each for each in found.with_samples() if each.kind == "heat")
+    start_s = next(each for each in found.with_samples() if each.kind == "heat").start_s
+    assert first.details["late_s"] == pytest.approx(begins_s - 10.0)
+    assert second.details["late_s"] == pytest.approx(0.3)
+    assert second.start_s - start_s == pytest.approx(30.3 - begins_s)
+
+
 def spans(found, kind):
     return [(round(a.onset_s, 6), round(a.duration_s, 6)) for a in found if a.kind == kind]
 

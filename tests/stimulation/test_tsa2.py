@@ -309,6 +309,17 @@ def test_profile_is_rounded_down_and_the_devices_own_table_holds():
     assert Lab(cap_c=46.0).driver.arm(PROFILE).profile == PROFILE
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.2])
+def test_status_from_before_the_start_is_no_end(late_s):
+    """A rise that no reading shows begins with its command; a status was on its way then."""
+    lab = Lab(tick_s=0.02, late_s=late_s).give(
+        HeatProfile(33.0, 0.0, rise_c_per_s=1.0, return_c_per_s=1.0), in_s=0.5
+    )
+    lab.run(4.0)
+    assert lab.said("heat_fault") == []
+    assert not lab.said("heat_ended")[0].details["early"]
+
+
 def test_ramp_that_is_not_answered_is_never_sent_twice():
     lab = Lab()
     before = lab.device.say

@@ -365,18 +365,19 @@ class _Session:
         places = [i for i, event in enumerate(self.events) if event.kind == "heat_fired"]
         for place, next_place in zip(places, [*places, None][1:], strict=True):
             event = self.events[place]
-            scheduled_s, fired_s = (_number(event.details.get(key)) for key in ("scheduled_s", "fired_s"))
+            scheduled_s = _number(event.details.get("scheduled_s"))
             details = {key: event.details.get(key) for key in ("site", "target_c", "plateau_s")}
             step = min(asked, key=lambda e: abs(_number(e.details.get("due_s")) - scheduled_s), default=None)
             if step is not None and abs(_number(step.details.get("due_s")) - scheduled_s) <= _TOGETHER_S:
                 details |= _step_details(step, phases)
             else:
                 details |= _phase_details(phases, event.time_s - self.zero_s)
-            how, over = _end_of_stimulus(self.events[place + 1 : next_place])
+            its_own = self.events[place + 1 : next_place]
+            how, over = _end_of_stimulus(its_own)
             dose = math.nan if over is None else _number(over.details.get("dose"))
-            details |= {"late_s": fired_s - scheduled_s, "end": how, "dose": dose}
+            start_s = _onset_of_stimulus(event, its_own)
+            details |= {"late_s": start_s - scheduled_s, "end": how, "dose": dose}
             over = self.events[next_place] if over is None and next_place is not None else over
-            start_s = fired_s if math.isfinite(fired_s) else event.time_s
             name = str(details.get("level") or "")
             found = self.between(
                 start_s, None if over is None else over.time_s, "heat", name, details=details
@@ -469,6 +470,14 @@ def _phase_details(phases: Sequence[Annotation], start_s: float) -> dict[str, An
     """Return the phase that was on, for a stimulus that no step asked for: a calibration's."""
     phase = next((each for each in reversed(phases) if each.start_s <= start_s + 1e-6), None)
     return {} if phase is None else {"phase": phase.name, "phase_label": phase.label}
+
+
+def _onset_of_stimulus(fired: Event, after: Sequence[Event]) -> float:
+    """Return when a stimulus began: as its device reported it, else when it was told to."""
+    onset = next((event for event in after if event.kind == "heat_onset"), None)
+    reported_s = math.nan if onset is None else _number(onset.details.get("onset_s"))
+    fired_s = _number(fired.details.get("fired_s"))
+    return next((each for each in (reported_s, fired_s) if math.isfinite(each)), fired.time_s)
 
 
 def _end_of_stimulus(events: Sequence[Event]) -> tuple[str, Event | None]:

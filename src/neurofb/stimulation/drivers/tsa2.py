@@ -132,7 +132,8 @@ class Tsa2:
         self._ticket: Ticket | None = None
         self._is_confirmed = False
         self._n_tickets = 0
-        self._armed_s = 0.0
+        self._armed_s = self._fired_s = 0.0
+        self._has_run = False
         self._news: list[News] = []
         self._last = Reading(clock.now_s(), REST.baseline_c, float("nan"), "off")
 
@@ -234,6 +235,7 @@ class Tsa2:
             raise StimulatorMissing("the device has not taken the ramps of this stimulus")
         self._ticket = None
         self._run_token = self._say(Command.RUN_TEST, b"\x00")
+        self._fired_s, self._has_run = self._clock.now_s(), False
         self._news += self._progress.fire(self._clock.now_s(), self._last.measured_c)
         self._turn()
 
@@ -378,7 +380,9 @@ class Tsa2:
         hottest_c = max(status.zones_c, default=float("nan"))
         self._news += self._progress.follow(hottest_c, asked_s, may_begin=status.state == State.TEST_RUN)
         self._hear_trouble(status, asked_s)
-        if self._progress.is_on and self._progress.has_begun:
+        # A status that was on its way when the ramps were started says nothing of them.
+        self._has_run = self._has_run or (status.state == State.TEST_RUN and asked_s > self._fired_s)
+        if self._progress.is_on and self._progress.has_begun and self._has_run:
             self._see_end(status, hottest_c)
         target_c = self._progress.target_c(asked_s, self._baseline_c)
         zones_c = status.zones_c if len(status.zones_c) > 1 else ()
