@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurofb.dsp.null_level_table import QUANTILES, SAMPLES
+
 N_DRAWS, SEED = 100_000, 17
-SAMPLES = (3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 30)
-QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.999)
 
 
 def levels(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

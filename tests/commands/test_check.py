@@ -39,7 +39,10 @@ def test_piped_check_is_one_row_per_line(called):
     assert feature[1:5] == ["Fz", "4–8 Hz", "150 ms", "0.12 s"]
     assert "usual spectrum" in feature[5]
     assert any(row[:2] == ["left forearm", "4"] and row[-1] == "4%" for row in rows)
-    assert "reward: 65% (what rule 'percentile' aims at, of clean time)" in result.output
+    reward = (
+        "reward: 65% (what rule 'percentile' aims at, of clean time); in the first block 42% to 84% for nine"
+    )
+    assert reward in result.output
     assert "note: assumed, not published: heat, scales, phases" in result.output
 
 

@@ -488,9 +488,12 @@ def test_reward_rate_is_predicted_from_baseline(written):
     promised = check_protocol(path, RunContext(HEAD)).reward
     assert promised.rate == 0.65
     assert "aims at" in promised.why
+    low, high = promised.first_block
+    assert (round(low, 2), round(high, 2)) == (0.42, 0.84)
     prediction = check_protocol(path, RunContext(HEAD, earlier=record_of(load_protocol(path)))).reward
     assert prediction.rate == pytest.approx(0.65, abs=0.02)
     assert "rehearsed" in prediction.why
+    assert prediction.first_block[0] < prediction.rate < prediction.first_block[1]
     fixed = written(
         text_with(
             (

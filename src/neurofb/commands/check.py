@@ -133,7 +133,15 @@ def show(report: CheckReport) -> None:
         show_table("Heat, planned", BUDGET_HEADER, budget_rows(report))
     if report.reward is not None:
         rate = "not known" if report.reward.rate is None else f"{report.reward.rate:.0%}"
-        click.echo(f"reward: {rate} ({report.reward.why})")
+        first = report.reward.first_block
+        click.echo(
+            f"reward: {rate} ({report.reward.why})"
+            + (
+                f"; in the first block {first[0]:.0%} to {first[1]:.0%} for nine in ten people"
+                if first
+                else ""
+            )
+        )
     for warning in report.warnings:
         click.echo(f"note: {warning}")
 
