@@ -251,11 +251,14 @@ def test_requests_that_nobody_reads_are_a_fault_when_they_are_too_many(started, 
 
 def test_close_says_so_ends_the_pipe_and_waits(started):
     pipe, process = started
+    reader, joined = pipe._reader, []
+    pipe._reader = SimpleNamespace(join=lambda wait_s: joined.append((process.waits, wait_s)))
     pipe.close(3.0)
+    assert joined == [([3.0], START_S)], "what the watchdog said last is read"
+    reader.join(PATIENCE_S)
     assert process.reads() == {"do": "close"}
     assert list(process.lines) == [], "the pipe has ended"
     assert process.waits == [3.0]
-    assert not pipe._reader.is_alive(), "what the watchdog said last was read"
     assert pipe.pid is None
     pipe.close(3.0)
     assert process.waits == [3.0], "once"
