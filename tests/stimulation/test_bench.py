@@ -1,6 +1,7 @@
 """The bench procedure of a thermode, its record, and what is refused without it."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -9,10 +10,12 @@ from stimulation_parts import thermode_text
 from tcs_device import MemoryPort, TcsDevice
 
 from neurofb.clock import ManualClock
+from neurofb.events import Event
 from neurofb.recording import bench_record
 from neurofb.recording.bench_record import bench_refusal, note_bench, read_benches
 from neurofb.stimulation import bench
-from neurofb.stimulation.bench import Check, ThermodeBench, fingerprint
+from neurofb.stimulation.bench import WARM, Check, ThermodeBench, fingerprint
+from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.drivers.tcs2 import Tcs2
 from neurofb.stimulation.thermode_file import load_thermode
 
@@ -108,6 +111,242 @@ def test_device_that_goes_on_without_its_computer_does_not_pass():
     [failed] = [check for check in found.checks if not check.passed]
     assert failed.name == "a computer that dies"
     assert "after the last word of the computer" in failed.found
+
+
+# Step by step, with what happens between two steps told to it.
+
+
+class Told(ThermodeBench):
+    """A bench whose time passes as it is told: how long it waits is written down."""
+
+    def __init__(self, script=lambda bench: None):
+        self.clock, self.calls, self.script, self.reading_c = ManualClock(100.0), [], script, 32.0
+        self.fired = False
+        super().__init__(self, FILE, self.clock, lambda text: True)
+        self.abilities = replace(FILE.capabilities(), confirm_s=0.5, onset_s=0.25, step_c=0.1)
+        self._guard = self
+
+    def schedule(self, profile, site, at_s):
+        self.calls.append(("schedule", profile, site, at_s - self.clock.now_s()))
+
+    def abort(self, *why):
+        self.calls.append(("abort", *why))
+
+    def reset(self):
+        self.calls.append(("reset",))
+
+    def arm(self, profile):
+        self.calls.append(("arm", profile))
+        return "a ticket"
+
+    def fire(self, ticket):
+        self.calls.append(("fire", ticket, self.clock.now_s()))
+
+    def read(self):
+        return Reading(self.clock.now_s(), 32.0, self.reading_c, "baseline")
+
+    def pop_news(self):
+        self.calls.append(("news",))
+        return []
+
+    def happened(self, kind, time_s=0.0, **details):
+        self._events.append(Event(kind, time_s, f"it is {kind}", details=details))
+
+    def measured(self, *rows):
+        self._readings += [Reading(time_s, celsius, celsius, "") for time_s, celsius in rows]
+
+    def _go(self, for_s, until=""):
+        self.calls.append(("go", round(for_s, 6), until))
+        self.clock.advance(for_s)
+        self.script(self)
+
+    def done(self, name):
+        self.calls.clear()
+        getattr(self, name)()
+        return self.checks[-1]
+
+
+RISE_S = WARM.rise_s
+
+
+def test_next_stimulus_waits_for_its_interval_and_starts_a_second_later():
+    told = Told()
+    told.happened("heat_fault")
+    told.measured((1.0, 50.0))
+    told._give()
+    assert told.calls == [("go", 9.0, ""), ("schedule", WARM, bench.DUMMY, 1.0), ("go", 5.0, "heat_fired")]
+    assert (told._events, told._readings) == ([], []), "what was before is not of this one"
+
+
+def given(plateau_c=44.0, *, early=False, ended=True, onset=True, fired=True):
+    """Say what happens in a stimulus that begins at 200 s."""
+
+    def script(told):
+        if told.calls[-1] != ("go", round(WARM.duration_s + 3.0, 6), ""):
+            return
+        if fired:
+            told.happened("heat_fired", 200.0)
+        if onset:
+            told.happened("heat_onset", onset_s=200.125)
+        told.happened("heat_plateau", 210.0)
+        told.measured((210.0, 44.0), (210.0 + WARM.plateau_s / 2, plateau_c), (210.0 + WARM.plateau_s, 44.0))
+        if ended:
+            told.happened("heat_ended", 220.0, early=early)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "how, passed, words",
+    [
+        ({}, True, "began 0.125 s after its command; off by 0.00 °C at most"),
+        ({"plateau_c": 44.0 + bench.PLATEAU_OFF_C}, True, "off by 1.00 °C"),
+        ({"plateau_c": 42.75}, False, "off by 1.25 °C"),
+        ({"early": True}, False, "off by 0.00 °C"),
+        ({"ended": False}, False, "off by 0.00 °C"),
+        ({"onset": False}, True, "began 0.000 s"),
+        ({"fired": False}, True, "began 0.000 s"),
+    ],
+)
+def test_stimulus_is_right_if_its_plateau_is_and_it_ends_in_time(how, passed, words):
+    check = Told(given(**how)).done("_stimulus")
+    assert (check.name, check.passed) == ("a stimulus of 44 °C", passed)
+    assert words in check.found
+
+
+def test_stimulus_without_a_plateau_says_why():
+    def script(told):
+        if told.calls[-1][0] == "go" and len(told.calls) > 3:
+            told.happened("heat_refused")
+            told.happened("heat_fault")
+
+    check = Told(script).done("_stimulus")
+    assert (check.passed, check.found) == (False, "it is heat_refused; it is heat_fault")
+
+
+def aborted(from_c=44.0, falls_s=0.25, cool_s=1.0):
+    """Say how the probe cools after an abort."""
+
+    def script(told):
+        if ("abort", "the bench") not in told.calls:
+            told.measured((told.clock.now_s() - 1.0, 20.0), (told.clock.now_s(), from_c))
+            return
+        at_s = told._readings[-1].time_s
+        told.measured(
+            (at_s + falls_s / 2, from_c - 1.0),
+            (at_s + falls_s, from_c - 1.125),
+            (at_s + cool_s, WARM.baseline_c + 1.0),
+            (at_s + 99.0, WARM.baseline_c),
+        )
+
+    return script
+
+
+def test_abort_is_measured_from_where_it_was_to_a_degree_above_baseline():
+    told = Told(aborted())
+    check = told.done("_abort")
+    rate = told.abilities.abort_c_per_s
+    waits = [call[1] for call in told.calls if call[0] == "go"]
+    assert waits[2:] == [
+        round(RISE_S + 1.5, 6),
+        round(told.abilities.longest_return_s(44.0, WARM.baseline_c), 6),
+    ]
+    assert check.found == (
+        f"from 44.0 °C: 1 °C cooler after 0.25 s, at baseline after 1.00 s, 11.0 °C/s; the file says {rate:g} °C/s"
+    )
+    assert check.passed
+    assert told.calls[-1] == ("reset",)
+
+
+@pytest.mark.parametrize(
+    "from_c, cool_s, passed",
+    [
+        (44.0, 11.0 / 7.2, True),
+        (44.0, 11.0 / 7.0, False),
+        (43.0, 0.5, False),
+        (43.1, 0.5, True),
+        (44.0, 98.0, False),
+    ],
+)
+def test_abort_that_is_slow_or_of_no_heat_is_none(from_c, cool_s, passed):
+    assert FILE.limits.abort_c_per_s == 8.0
+    told = Told(aborted(from_c, cool_s=cool_s))
+    assert told.done("_abort").passed is passed
+    assert (("reset",) in told.calls) is passed
+
+
+@pytest.mark.parametrize(
+    "kinds, passed, words",
+    [
+        (["heat_stopped"], True, "it ended the stimulus"),
+        (["heat_fault", "heat_stopped"], True, "it ended the stimulus"),
+        (["heat_fault"], False, "it is heat_fault"),
+        ([], False, "no press was seen"),
+    ],
+)
+def test_button_ends_a_warm_stimulus_of_ten_seconds(kinds, passed, words):
+    def script(told):
+        if told.calls[-1][2] == "heat_ended":
+            for kind in kinds:
+                told.happened(kind)
+
+    told = Told(script)
+    check = told.done("_button")
+    assert (check.passed, check.found) == (passed, words)
+    assert told.calls[1][1] == replace(WARM, target_c=42.0, plateau_s=bench.PRESS_S)
+    assert told.calls[-1] == ("go", bench.PRESS_S + 6.0, "heat_ended")
+
+
+@pytest.mark.parametrize("reading_c, passed", [(32.0, True), (33.0, True), (33.1, False)])
+def test_device_is_left_alone_as_long_as_its_stimulus_may_take(reading_c, passed):
+    told = Told()
+    told.reading_c = reading_c
+    check = told.done("_silence")
+    assert check.passed is passed
+    longest_s = WARM.duration_s + told.abilities.outlasts_s + 0.25 + bench.ALONE_S
+    assert check.found == f"{reading_c:.1f} °C {longest_s:.1f} s after the last word of the computer"
+    assert told.calls[:2] == [("go", 9.0, ""), ("arm", WARM)]
+    [(_, ticket, fired_s)] = [call for call in told.calls if call[0] == "fire"]
+    assert ticket == "a ticket"
+    assert fired_s == pytest.approx(100.0 + 9.0 + 0.5 + 0.2, abs=0.021)
+    assert told.clock.now_s() == pytest.approx(fired_s + longest_s + 0.5, abs=0.021)
+    assert told.calls.count(("news",)) > 30, "its words are taken"
+
+
+def test_device_that_outlasts_its_computer_is_waited_for():
+    told = Told()
+    told.abilities = replace(told.abilities, on_silence="returns", silence_s=3.0)
+    told.done("_silence")
+    assert told.clock.now_s() > 100.0 + 9.0 + 0.7 + WARM.duration_s + 3.0 + 2.0
+
+
+def test_no_reading_is_no_temperature():
+    told = Told()
+    assert math.isnan(told._newest_c())
+    told.measured((1.0, 40.0), (2.0, 41.0))
+    assert told._newest_c() == 41.0
+
+
+def test_plateau_is_looked_at_from_a_third_on_to_its_end():
+    told = Told()
+    assert told._plateau(WARM) == []
+    told.happened("heat_plateau", 100.0)
+    first_s, last_s = 100.0 + 0.3 * WARM.plateau_s, 100.0 + 0.8 * WARM.plateau_s
+    told.measured((first_s - 0.01, 1.0), (first_s, 2.0), (last_s, 3.0), (last_s + 0.01, 4.0))
+    assert told._plateau(WARM) == [2.0, 3.0]
+
+
+def test_time_is_passed_in_turns_until_it_is_over_or_something_happens():
+    found, _, _ = run()
+    start_s = found._clock.now_s()
+    found._go(0.5)
+    assert found._clock.now_s() == pytest.approx(start_s + 0.5, abs=0.021)
+    found._events = [Event("heat_fired", 0.0, "")]
+    found._go(0.5, until="heat_fired")
+    assert found._clock.now_s() == pytest.approx(start_s + 0.5, abs=0.021)
+    found._events.append(Event("", 0.0, ""))
+    found._go(0.5)
+    assert found._clock.now_s() == pytest.approx(start_s + 1.0, abs=0.042), "without a kind nothing ends it"
 
 
 # The record.

@@ -410,7 +410,7 @@ def test_ramp_below_the_devices_step_is_refused():
         Stand(step_c_per_s=0.1).give(HeatProfile(34.0, 1.0, rise_c_per_s=0.05))
 
 
-@pytest.mark.parametrize("by_c, by_s", [(0.1, 0.0), (0.0, 0.1)])
+@pytest.mark.parametrize("by_c, by_s", [(0.1, 0.0), (0.0, 0.1), (0.1, -2.0)])
 def test_driver_that_would_give_more_is_stopped(by_c, by_s):
     more = lambda p: replace(p, target_c=p.target_c + by_c, plateau_s=p.plateau_s + by_s)  # noqa: E731
     stand = Stand(gives=more)
@@ -474,6 +474,14 @@ def test_device_that_finishes_and_does_not_obey_counts_as_hot_for_long():
     stand.run(3.0)
     assert stand.said("heat_fault")
     assert stand.guard.outlook().longest_s(stand.guard.link_s, 0.0) >= 600.0
+
+
+def test_device_that_returns_by_itself_and_does_not_obey_counts_its_plan():
+    stand = Stand(cools_c_per_s=0.001, on_silence="returns", silence_s=2.0).give().run(3.0)
+    stand.guard.end("enough")
+    stand.run(3.0)
+    assert stand.said("heat_fault")
+    assert stand.guard.outlook().left_s <= PROFILE.duration_s
 
 
 # Before the session.

@@ -397,11 +397,20 @@ def test_writer_whose_engine_is_gone_ends_quietly(pipes):
     assert hook.call_count == 0
 
 
+def test_last_lines_are_written_for_a_second_at_most(pipes):
+    with mock.patch.object(threading.Thread, "start"):
+        lines = Lines()
+    waits = []
+    lines._writer = SimpleNamespace(join=waits.append)
+    lines.finish()
+    assert waits == [1.0]
+
+
 # Its clock, and how it is opened.
 
 
 def test_engine_clock_is_this_ones_and_the_offset(monkeypatch):
-    times, waits = iter([1.0, 2.0, 2.5]), []
+    times, waits = iter([1.0, 2.0, 2.25]), []
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
     monkeypatch.setattr(time, "sleep", waits.append)
     EngineClock(100.0).wait_until(102.25)
