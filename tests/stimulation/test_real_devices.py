@@ -236,6 +236,16 @@ def test_no_late_onset_is_a_fault_and_none_is_charged_too_little(late_s, profile
     assert stand.said("heat_ended")[0].details["dose"] >= stand.share * 0.98 - 1e-6
 
 
+@pytest.mark.parametrize("rate", [8.0, 16.0, 27.0, 70.0])
+@pytest.mark.parametrize("late_s, onset_s", [(0.0, 0.0), (0.3, 0.5)])
+def test_device_that_follows_sooner_than_it_declares_is_no_fault(rate, late_s, onset_s):
+    stand = Stand(late_s=late_s, onset_s=onset_s, lag_s=0.3).give(
+        HeatProfile(49.0, 0.5, 32.0, rate, min(rate, 40.0))
+    )
+    assert stand.run(8.0).said("heat_fault") == []
+    assert not stand.said("heat_ended")[0].details["early"]
+
+
 # What the device says of itself.
 
 

@@ -59,7 +59,7 @@ class ProbeModel:
         self._recent: deque[tuple[float, float, float]] = deque()
         #: Where a healthy probe would be that begins as late as it may; None where its onset is known.
         self._latest_c: float | None = None
-        self.expected_c = baseline_c
+        self.expected_c = self._commanded_c = baseline_c
         self.measured_c = math.nan
         self._usable_s = now_s
         self._last_c = math.nan
@@ -67,6 +67,7 @@ class ProbeModel:
 
     def follow(self, commanded_c: float, dt_s: float) -> None:
         """Advance by ``dt_s`` towards what is commanded."""
+        self._commanded_c = commanded_c
         share = 1.0 if self._lag_s <= 0 else -math.expm1(-dt_s / self._lag_s)
         self.expected_c += (commanded_c - self.expected_c) * share
 
@@ -141,8 +142,12 @@ class ProbeModel:
         return self._apart(now_s)
 
     def _bounds_since_reading(self, now_s: float) -> tuple[float, float]:
-        """Return the bounds since the last reading was taken: it lies within those of its own time."""
-        self._recent.append((now_s, *self._bounds_c()))
+        """Return the bounds since the last reading was taken: it lies within those of its own time.
+
+        A device may follow its command sooner than it declares: what is commanded now is right as well.
+        """
+        low_c, high_c = self._bounds_c()
+        self._recent.append((now_s, min(low_c, self._commanded_c), max(high_c, self._commanded_c)))
         since_s = max(self._usable_s, now_s - self._period_s)
         while len(self._recent) > 1 and self._recent[0][0] < since_s:
             self._recent.popleft()
