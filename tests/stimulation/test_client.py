@@ -120,9 +120,8 @@ def test_local_client_numbers_its_requests_and_says_what_became_of_them(local):
 def test_answer_to_a_schedule_is_that_of_the_last_request(local):
     """A refusal before it is another's: what is allowed and due now is fired now."""
     local.guard.refuses = ("place",)
-    local.client.place(SITE, "operator")
-    local.client.reset()
-    local.client.place(SITE, "operator")
+    for _ in range(3):
+        local.client.place(SITE, "operator")
     local.client.schedule(PROFILE, SITE, START_S)
     assert local.guard.calls[-1] == ("step",)
 

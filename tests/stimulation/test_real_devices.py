@@ -209,6 +209,14 @@ def test_stimulus_begins_when_the_device_says_so(late_s):
     assert ended.details["dose"] >= stand.share * 0.99  # never less than was there
 
 
+def test_what_is_commanded_is_counted_from_the_onset_once_it_is_known():
+    stand = Stand(late_s=0.4, onset_s=0.5).give().run(0.6)
+    onset_s = stand.said("heat_onset")[0].details["onset_s"]
+    last = stand.guard.readings()[-1]
+    assert last.time_s > onset_s
+    assert last.target_c == pytest.approx(PROFILE.temperature_c(last.time_s - onset_s), abs=0.1)
+
+
 def test_device_that_begins_without_a_word_is_ended():
     stand = Stand(late_s=0.1, says_onset=False, onset_s=0.3).give().run(3.0)
     [fault] = stand.said("heat_fault")
@@ -661,7 +669,7 @@ def test_button_is_in_the_record_with_its_time_once(by):
 
 def test_end_that_was_said_of_the_stimulus_before_is_not_of_this_one():
     """A reading from before the start, or with a time that is not come yet, says nothing of what is on."""
-    stand = Stand(says=lambda t_s: "aborted" if t_s < 0.2 else None, period_s=0.25).give(in_s=0.3).run(2.0)
+    stand = Stand(says=lambda t_s: "aborted" if t_s < 0.3 else None, period_s=0.25).give(in_s=0.3).run(2.0)
     assert stand.said("heat_fired")
     assert stand.said("heat_fault") == []
 

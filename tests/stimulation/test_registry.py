@@ -1,5 +1,6 @@
 """Which drivers there are, and the files that describe thermodes."""
 
+import dataclasses
 import json
 from importlib.metadata import EntryPoint
 
@@ -7,7 +8,7 @@ import pytest
 from stimulation_parts import thermode_text
 
 from neurofb.clock import ManualClock
-from neurofb.errors import UnknownName, WrongFile, WrongInput
+from neurofb.errors import NeurofbError, UnknownName, WrongFile, WrongInput
 from neurofb.stimulation import registry
 from neurofb.stimulation.client import open_stimulator
 from neurofb.stimulation.conditions import Required
@@ -146,3 +147,24 @@ def test_file_is_sent_to_the_watchdog_as_it_was_read(tmp_path):
     client = WatchdogClient("tcs2", Envelope(), ManualClock(), file=file)
     sent = client._opening["file"]
     assert ThermodeFile.model_validate_json(json.dumps(sent)) == file
+
+
+@pytest.mark.parametrize("path", ["mine.toml", "lab/mine", "lab\\mine"])
+def test_what_looks_like_a_path_is_missed_as_a_file(path):
+    with pytest.raises(NeurofbError) as error:
+        registry.find_thermode(path)
+    assert "say which with --thermode" not in str(error.value)
+    with pytest.raises(UnknownName, match="say which with --thermode"):
+        registry.find_thermode("mine")
+
+
+def test_driver_is_made_with_seed_0_if_nothing_is_said(monkeypatch):
+    made = []
+    monkeypatch.setattr(registry, "maker_of", lambda kind: made.append)
+    clock = ManualClock()
+    registry.make_driver("simulated", clock)
+    [setup] = made
+    assert setup == registry.DriverSetup(clock, 0, (), None) == registry.DriverSetup(clock)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setup.seed = 1
+    assert not hasattr(setup, "__dict__")

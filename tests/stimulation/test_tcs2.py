@@ -123,6 +123,29 @@ def test_errors_have_six_digits(answer, errors):
     assert words.errors_in(answer) == errors
 
 
+def test_times_and_temperatures_that_are_whole_stay_so_and_none_is_0_ms():
+    assert words.settings_of(HeatProfile(32.1, 0.0, 32.0, 70.0), (1,)).duration == 1
+    assert words.settings_of(HeatProfile(32.0, 0.0, 32.0, 8.0), (1,)).duration == 1
+    assert words.settings_of(HeatProfile(32.0, 0.002, 32.0, 8.0), (1,)).duration == 2
+    assert words.settings_of(HeatProfile(32.0, 0.0019, 32.0, 8.0), (1,)).duration == 1
+    for ms in range(1, 3000, 7):
+        assert words.settings_of(HeatProfile(32.0, ms / 1000, 32.0, 8.0), (1,)).duration == ms
+    assert words.tenths(0.29999) == 2
+
+
+def test_help_without_some_lines_says_nothing_of_them():
+    bare = words.firmware_in(b"Firmware : 16.1.2\r\n")
+    assert (bare.version, bare.serial, bare.probe, bare.duration_digits) == ("16.1.2", "", "", None)
+    full = words.firmware_in(b"Firmware : 16\r\nProbe ID : 01 02 \r\nProbe TYPE : T03\r\nDsxxxxx Ol Ose/d\n")
+    assert (full.serial, full.probe, full.duration_digits) == ("01 02", "T03", 5)
+
+
+@pytest.mark.parametrize("kind", [words.Firmware, words.Seen, words.Settings])
+def test_what_was_understood_does_not_change(kind):
+    assert kind.__dataclass_params__.frozen
+    assert "__slots__" in vars(kind)
+
+
 @pytest.mark.parametrize(
     "version, is_slow", [("008", True), ("13.9", True), ("14", False), ("16.1.2", False), ("?", True)]
 )

@@ -9,7 +9,7 @@ from stimulation_parts import thermode_text
 from neurofb.errors import StimulatorMissing, WrongFile, WrongInput
 from neurofb.stimulation.driver import Capabilities
 from neurofb.stimulation.drivers.serial_port import SerialPort, open_port
-from neurofb.stimulation.thermode_file import Limits, is_thermode, load_thermode
+from neurofb.stimulation.thermode_file import Limits, ThermodeFile, is_thermode, load_thermode
 
 LEAST = {
     "max_c": 50.0,
@@ -51,9 +51,14 @@ def test_file_does_not_change_and_takes_five_zones_at_most(tcs):
     file = tcs()
     with pytest.raises(ValueError, match="frozen"):
         file.name = "another"
-    assert file.experimental is True
+    with pytest.raises(WrongFile, match="valid integer"):
+        tcs(("zones = [1, 2, 3, 4, 5]", "zones = [1.0]"))
     with pytest.raises(WrongFile, match="less than or equal to 5|5"):
         tcs(("zones = [1, 2, 3, 4, 5]", "zones = [1, 6]"))
+
+
+def test_driver_counts_as_never_tried_unless_the_file_says_otherwise():
+    assert ThermodeFile.model_fields["experimental"].default is True
 
 
 def test_facts_that_are_assumed_are_listed(tcs):
