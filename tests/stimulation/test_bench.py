@@ -17,6 +17,7 @@ from neurofb.stimulation import bench
 from neurofb.stimulation.bench import WARM, Check, ThermodeBench, fingerprint
 from neurofb.stimulation.driver import Reading
 from neurofb.stimulation.drivers.tcs2 import Tcs2
+from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.thermode_file import load_thermode
 
 FILE = load_thermode("tcs-ii")
@@ -189,7 +190,8 @@ def given(plateau_c=44.0, *, early=False, ended=True, onset=True, fired=True):
         if onset:
             told.happened("heat_onset", onset_s=200.125)
         told.happened("heat_plateau", 210.0)
-        told.measured((210.0, 44.0), (210.0 + WARM.plateau_s / 2, plateau_c), (210.0 + WARM.plateau_s, 44.0))
+        middle_s = 210.0 + WARM.plateau_s / 2
+        told.measured((210.0, 20.0), (middle_s, plateau_c), (middle_s + 0.1, 44.0), (213.0, 20.0))
         if ended:
             told.happened("heat_ended", 220.0, early=early)
 
@@ -235,6 +237,7 @@ def aborted(from_c=44.0, falls_s=0.25, cool_s=1.0):
         told.measured(
             (at_s + falls_s / 2, from_c - 1.0),
             (at_s + falls_s, from_c - 1.125),
+            (at_s + cool_s - 0.01, WARM.baseline_c + 1.125),
             (at_s + cool_s, WARM.baseline_c + 1.0),
             (at_s + 99.0, WARM.baseline_c),
         )
@@ -349,6 +352,53 @@ def test_time_is_passed_in_turns_until_it_is_over_or_something_happens():
     assert found._clock.now_s() == pytest.approx(start_s + 1.0, abs=0.042), "without a kind nothing ends it"
 
 
+class Asked(Told):
+    """A bench whose device has something to say before it heats."""
+
+    says = ()
+
+    def connect(self):
+        return replace(FILE.capabilities(), firmware="1.2")
+
+    def self_test(self):
+        return list(self.says)
+
+    def prepare(self):
+        return list(self.says)
+
+    def place(self, *where):
+        self.calls.append(("place", *where))
+
+
+@pytest.mark.parametrize("says", [(), ("a fan is weak", "it is old")])
+def test_device_s_own_words_are_in_the_record(says):
+    told = Asked()
+    told.says = says
+    passed = not says
+    assert told.done("_connect") == Check(
+        "connection and self-test",
+        passed,
+        "; ".join(says) or "firmware 1.2, probe not told",
+    )
+    assert told.done("_device_test") == Check("the device's own test", passed, "; ".join(says) or "passed")
+    assert told.calls == [("place", bench.DUMMY, "the bench")]
+
+
+def test_bench_gives_a_short_stimulus_and_lets_the_device_go():
+    assert HeatProfile(44.0, 3.0) == WARM
+    found, _, _ = run(faults=["dead"])
+    assert found._guard.state == "off"
+    assert found._guard._envelope.interval_s == 8.0
+    assert found.run() is found.checks
+    good, there, _ = run(answers=lambda text: "Press the" not in text)
+    assert (good._guard.state, there.hottest_c) == ("off", 32.0)
+
+
+def test_what_was_found_does_not_change():
+    assert Check.__dataclass_params__.frozen
+    assert "__slots__" in vars(Check)
+
+
 # The record.
 
 ABILITIES = replace(FILE.capabilities(), firmware="16.1.2", serial="01 02")
@@ -389,6 +439,10 @@ def test_other_facts_need_another_bench(tmp_path):
     assert "says other things of the device" in bench_refusal(load_thermode(path), ABILITIES)
     path.write_text(thermode_text("tcs2", port='"COM7"'), "utf-8")  # the port is no fact of the device
     assert fingerprint(load_thermode(path)) == fingerprint(FILE)
+    assert re.fullmatch("[0-9a-f]{16}", fingerprint(FILE))
+    turned = FILE.model_copy(update={"settings": {"b": {"d": 1, "c": 2}, "a": 3}})
+    again = FILE.model_copy(update={"settings": {"a": 3, "b": {"c": 2, "d": 1}}})
+    assert fingerprint(turned) == fingerprint(again) != fingerprint(FILE), "whatever their order"
 
 
 @pytest.mark.parametrize("damage", ["", "{", "null", "[1]", '{"date": 1}', "\ufeff"])
