@@ -48,6 +48,11 @@ class StampKind(NamedTuple):
     tolerance_s: float
 
 
+def noise(true_s: np.ndarray) -> np.ndarray:
+    """Return a number from 0 to 1 for each sample that looks like chance, and is the same again."""
+    return np.sin(1e4 * np.rint(true_s * RATE_HZ) ** 1.5) / 2 + 0.5
+
+
 #: By arrival: a pull may come late, and after a gap nobody knows better.
 BY_ARRIVAL_S = DELAY_S + 2 * PULL_S + PACKET / RATE_HZ
 STAMPS = {
@@ -58,6 +63,33 @@ STAMPS = {
     "milliseconds": StampKind(lambda true_s: 1e3 * true_s, BY_ARRIVAL_S),
     "constant": StampKind(lambda true_s: 0.0 * true_s + 77.0, BY_ARRIVAL_S),
     "zero": StampKind(lambda true_s: 0.0 * true_s, BY_ARRIVAL_S),
+    "none": StampKind(lambda true_s: np.nan * true_s, BY_ARRIVAL_S),
+    "some none": StampKind(lambda true_s: np.where(noise(true_s) < 0.2, np.nan, true_s), BY_ARRIVAL_S),
+    "jumping": StampKind(lambda true_s: true_s + 40.0 * np.floor(true_s / 1.3), BY_ARRIVAL_S),
+    "jumping by less": StampKind(lambda true_s: true_s + 0.4 * np.floor(true_s / 0.7), BY_ARRIVAL_S),
+    "back by pieces": StampKind(lambda true_s: true_s - 0.5 * np.floor(true_s / 0.8), BY_ARRIVAL_S),
+    "pieces that run back": StampKind(
+        lambda true_s: true_s - 2.0 * np.maximum(0.0, true_s % 1.5 - 1.1), BY_ARRIVAL_S
+    ),
+    "back and forth": StampKind(lambda true_s: true_s + 3.0 * (true_s // 0.6 % 2), BY_ARRIVAL_S),
+    "twice as fast": StampKind(lambda true_s: true_s + np.maximum(0.0, true_s % 3.0 - 2.3), BY_ARRIVAL_S),
+    "standing still": StampKind(lambda true_s: true_s - np.maximum(0.0, true_s % 2.0 - 1.4), BY_ARRIVAL_S),
+    "local or unix": StampKind(lambda true_s: true_s + 1.7e9 * (true_s // 0.9 % 2), BY_ARRIVAL_S),
+    "local or unix, mixed": StampKind(lambda true_s: true_s + 1.7e9 * (noise(true_s) < 0.5), BY_ARRIVAL_S),
+    "seconds or milliseconds": StampKind(
+        lambda true_s: true_s * np.where(true_s % 4.0 < 2.0, 1.0, 1e3), BY_ARRIVAL_S
+    ),
+    "one a packet": StampKind(lambda true_s: 0.0 * true_s + true_s[-1], BY_ARRIVAL_S),
+    "the first of a packet": StampKind(lambda true_s: 0.0 * true_s + true_s[0], BY_ARRIVAL_S),
+    "reversed in a packet": StampKind(lambda true_s: true_s[::-1], BY_ARRIVAL_S),
+    "late by up to 50 ms": StampKind(lambda true_s: true_s + 0.05 * noise(true_s), BY_ARRIVAL_S),
+    "off by up to 50 ms": StampKind(lambda true_s: true_s + 0.1 * (noise(true_s) - 0.5), BY_ARRIVAL_S),
+    "packets off by 50 ms": StampKind(lambda true_s: true_s + 0.1 * (noise(true_s[:1]) - 0.5), BY_ARRIVAL_S),
+    "fast by 200 ppm": StampKind(lambda true_s: true_s * (1.0 + 2e-4), BY_ARRIVAL_S),
+    "whole seconds": StampKind(np.floor, BY_ARRIVAL_S),
+    "tenths": StampKind(lambda true_s: np.floor(10.0 * true_s) / 10.0, BY_ARRIVAL_S),
+    "a glitch now and then": StampKind(lambda true_s: true_s + 1e6 * (noise(true_s) < 0.01), BY_ARRIVAL_S),
+    "no order": StampKind(lambda true_s: true_s + 20.0 * noise(true_s), BY_ARRIVAL_S),
 }
 
 

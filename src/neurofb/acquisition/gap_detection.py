@@ -28,6 +28,8 @@ MAX_HOLD_S = 2.0
 LIKELY_TIMES = 3.0
 #: A first guess of the rate must be so many times the scatter of what it is made of.
 SURE = 5.0
+#: It is no further off: where stamps say so, samples are missing, or stamps are wrong.
+MOST_GUESSED = 0.05
 
 
 class Decision(NamedTuple):
@@ -108,7 +110,7 @@ class GapDetector:
             step_s = float(np.median(steps_s))
             # Jitter of 1 ms looks like 1 % here: only what stands out of the steps' own scatter is a rate.
             if abs(step_s) > SURE * float(np.median(np.abs(steps_s - step_s))):
-                deviation = step_s / (lag * self._period_s)
+                deviation = min(max(step_s / (lag * self._period_s), -MOST_GUESSED), MOST_GUESSED)
                 late_s -= deviation * np.arange(len(stamps_s)) * self._period_s
         return self.level_s(late_s[: 2 * self._together]), deviation
 

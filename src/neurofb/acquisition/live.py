@@ -38,6 +38,8 @@ from neurofb.lsl.matching import StreamInfo, StreamQuery, burst_s, choose, eeg_c
 from neurofb.lsl.senders import Sender, sender_of
 
 CORRECTION_EVERY_S = 5.0
+#: A stamp that is no number is recorded as LSL says that there is none.
+NO_STAMP_S = 0.0
 _CLOCK = LslClock()
 
 
@@ -267,7 +269,10 @@ class LslConnection:
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
         """Return all samples that have come, waiting at most ``timeout_s`` for the first; maybe none."""
+        waited = self._no_samples()
         if self._search is not None and self._search.found:
+            # What waits is of the sender before: what comes next tells nothing of it.
+            waited = joined(self._placed(_CLOCK.now_s(), final=True), self._corrected(self.builder.flush()))
             self._switch_to(self._search.found[0])
         inlet, n = self._inlet, 0
         if inlet is None:
@@ -289,11 +294,12 @@ class LslConnection:
                     wanted, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )
             # Of an outlet that is gone, no more will come to tell its clock by; of another, that nothing comes tells.
-            return self._batch(self._placed(now_s, final=inlet is None))
+            return self._batch(joined(waited, self._placed(now_s, final=inlet is None)))
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
         self.builder.indexer.gap_detector.likely_packet = self._arrivals.packet_samples
-        return self._batch(self._to_chunk(inlet, n, now_s))
+        chunk = self._to_chunk(inlet, n, now_s)
+        return self._batch(joined(waited, chunk) if len(waited) else chunk)
 
     def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
@@ -333,7 +339,9 @@ class LslConnection:
     def _to_chunk(self, inlet: NumericInlet, n: int, now_s: float) -> Chunk:
         raw = self._adaptation.apply(inlet.values[:n])
         samples = self.eeg.to_uv(raw)
-        received_s = inlet.stamps_s[:n].copy()
+        stamps_s = received_s = inlet.stamps_s[:n].copy()
+        if not np.isfinite(stamps_s).all():
+            received_s = np.where(np.isfinite(stamps_s), stamps_s, NO_STAMP_S)
         if self._keep_raw:
             self._raw.append(ReceivedBlock(raw.copy(), received_s))
         if not self._check.done:
@@ -342,7 +350,7 @@ class LslConnection:
         counts = raw[:, counter].astype(np.float64) if counter is not None else NO_COUNT
         here_s = now_s - self._offset.correction_s  # on the clock that samples are placed by
         self._value_limits.push(raw, samples, np.full(n, here_s))
-        self._held.append(_Block(samples, received_s, here_s, counts))
+        self._held.append(_Block(samples, stamps_s, received_s, here_s, counts))
         return self._placed(now_s, final=False)
 
     def _no_samples(self) -> Chunk:
@@ -354,13 +362,12 @@ class LslConnection:
             return self._no_samples()
         sender_clock = self._sender_clock
         if sender_clock.clock is None:
-            stamps_s = np.concatenate([block.received_s for block in self._held])
-            arrivals_s = np.concatenate([self._arrivals_of(block) for block in self._held])
+            first = [(block.stamps_s, self._on_grid(block.here_s)) for block in self._held]
             here_s = self._on_grid(now_s - self._offset.correction_s)
-            clock = sender_clock.find(stamps_s, arrivals_s, here_s, final=final)
+            clock = sender_clock.find(first, here_s, final=final)
             if clock is None:
                 return self._no_samples()
-            self._log_clock(clock, float(stamps_s[0]))
+            self._log_clock(clock, float(self._held[0].received_s[0]))
         blocks, self._held = self._held, []
         if len(blocks) == 1:
             block = blocks[0]
@@ -376,22 +383,24 @@ class LslConnection:
             )
         return self._corrected(chunk)
 
-    def _arrivals_of(self, block: _Block) -> FloatArray:
-        """Return when samples arrived, on LSL's clock of their sender: there are no steps between its offsets."""
-        return np.full(len(block.samples), self._on_grid(block.here_s))
-
     def _on_grid(self, here_s: float) -> float:
+        """Return an arrival on LSL's clock of its sender: there are no steps between its offsets."""
         return here_s - self.builder.bound.shift_s - self._offset.base_s
 
     def _local(self, block: _Block) -> FloatArray:
         """Return the stamps that samples are placed by."""
         sender_clock, indexer, base_s = self._sender_clock, self.builder.indexer, self._offset.base_s
-        arrival_s = float(self._arrivals_of(block)[-1])
-        clock = sender_clock.lost_order(block.received_s, arrival_s, indexer.jumped_s)
-        if clock is not None:
+        before = sender_clock.clock
+        local_s = sender_clock.local(block.stamps_s, self._on_grid(block.here_s), indexer.jumped_s)
+        for jump_s in sender_clock.pop_jumps():
+            indexer.findings.log_jump(indexer.next_index, jump_s, followed=False)
+        if local_s is not None:
+            return local_s + base_s
+        if sender_clock.clock is not None and sender_clock.clock is not before:
             indexer.forget_jumps()
-            self._log_clock(clock, float(block.received_s[0]))
-        return sender_clock.local(block.received_s, block.here_s - self._arrival_shift_s - base_s) + base_s
+            self._log_clock(sender_clock.clock, float(block.received_s[0]))
+        arrival_s = block.here_s - self._arrival_shift_s - base_s
+        return sender_clock.by_arrival(len(block.samples), arrival_s) + base_s
 
     def _corrected(self, chunk: Chunk) -> Chunk:
         clock = self._sender_clock.clock
@@ -512,6 +521,8 @@ class _Block(NamedTuple):
     """Samples that came at once."""
 
     samples: FloatArray
+    #: As they came, and as they are recorded: there each is a number.
+    stamps_s: FloatArray
     received_s: FloatArray
     #: When they arrived, on the clock that samples are placed by.
     here_s: float

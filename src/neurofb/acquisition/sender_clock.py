@@ -11,31 +11,28 @@ backwards, without order) are replaced. Of samples that share a stamp, the last 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from neurofb.acquisition.arrival_bound import AHEAD_S, BEHIND_S, CATCHES_UP
+from neurofb.acquisition.stamp_steps import UNITS, StampSteps, unit_of
 from neurofb.chunk import FloatArray
 
 #: Stamps further behind this computer's clock than this are of another clock.
 FOREIGN_S = 120.0
 #: Stamps beyond this count from 1970: no computer has been up for 30 years.
 UNIX_S = 1e9
-#: Units that stamps come in, in seconds.
-UNITS = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
-#: Stamps are in a unit if the rate that they then say is within this factor of the nominal one.
-WITHIN = 5.0
-#: A step further off than this is a jump; where so large a share jumps, stamps are without order.
-JUMP_S, MOST_JUMPS = 0.25, 0.4
 #: Stamps are judged over so long, and so many arrivals.
 JUDGED_S, N_ARRIVALS = 0.5, 3
 #: Samples that came no faster than they were taken for so long had not waited.
 CAUGHT_UP_S = 0.25
 #: A buffer is fetched in less than this.
 MOST_WAITED_S = 0.75
-#: So many samples that came at once tell by themselves that stamps go on in another unit.
-WHOLE_BLOCK = 8
+#: Samples come at their rate if they do so nearly; stamps do not tell their time if they advance by more or less.
+AT_RATE, MOST_PACE = 0.8, 1.35
+OTHER_PACE = "times that run at another pace than samples come"
 
 TimedBy = Literal["sender", "arrival"]
 
@@ -61,49 +58,88 @@ class StampClock(NamedTuple):
 LSL = StampClock("", 1.0, 0.0, "sender", 0.0)
 
 
-def judge(received_s: FloatArray, arrivals_s: FloatArray, rate_hz: float) -> StampClock:
+class Judged(NamedTuple):
+    """The clock of the first stamps, and what they are on this computer's clock."""
+
+    clock: StampClock
+    steps: StampSteps
+    local_s: FloatArray
+
+
+class Came(NamedTuple):
+    """Samples that came at once: how many, the first and the last stamp without jumps, and when."""
+
+    n: int
+    first_s: float
+    newest_s: float
+    arrival_s: float
+
+
+def judge(blocks: Sequence[tuple[FloatArray, float]], rate_hz: float) -> Judged:
     """Return the clock of stamps: in which unit, and how far from the arrivals of their samples.
 
     Parameters
     ----------
-    received_s : ndarray, shape (n_samples,)
-        Stamps as they came, with LSL's correction.
-    arrivals_s : ndarray, shape (n_samples,)
-        When each arrived.
+    blocks : sequence of (ndarray, float)
+        Stamps that came at once, with LSL's correction, and when.
     rate_hz : float
         Nominal.
     """
+    received_s = np.concatenate([stamps_s for stamps_s, _ in blocks])
     scale_s = unit_of(received_s, rate_hz)
     if scale_s is None:
-        return StampClock(_disorder(received_s), 1.0, 0.0, "arrival", math.nan)
-    ahead_s = float((scale_s * received_s - arrivals_s).max())
-    passed_s, stamped_s = arrivals_s[-1] - arrivals_s[0], scale_s * (received_s[-1] - received_s[0])
+        clock = StampClock(_disorder(received_s), 1.0, 0.0, "arrival", math.nan)
+        return Judged(clock, StampSteps(rate_hz), np.empty(0))
+    steps = StampSteps(rate_hz, scale_s)
+    parts, lead_s = [], _lead_s(scale_s, *blocks[0])
+    leads_s: dict[float, float] = {}
+    for stamps_s, arrival_s in blocks:
+        local_s = steps.follow(stamps_s, arrival_s, 0.0 if _is_near(scale_s, lead_s) else lead_s)
+        parts.append(local_s)
+        lead_s = max(lead_s, float(local_s.max()) - arrival_s)
+        own_s = float(local_s[-1]) - steps.shift_s - arrival_s
+        leads_s[steps.shift_s] = max(leads_s.pop(steps.shift_s, -math.inf), own_s)
+    came = [
+        Came(len(part), float(part[0]), float(part[-1]), at_s)
+        for part, (_, at_s) in zip(parts, blocks, strict=True)
+    ]
+    if _contradict(came, rate_hz):
+        return Judged(StampClock(OTHER_PACE, 1.0, 0.0, "arrival", math.nan), steps, np.empty(0))
+    passed_s, stamped_s = blocks[-1][1] - blocks[0][1], float(parts[-1][-1] - parts[0][0])
     is_live = passed_s > 0.5 * JUDGED_S and stamped_s < CATCHES_UP * passed_s
-    if scale_s == 1.0 and -(BEHIND_S if is_live else FOREIGN_S) < ahead_s <= AHEAD_S:
-        return LSL
-    newest_s = scale_s * float(received_s[-1])
+    for shift_s, ahead_s in reversed(leads_s.items()):
+        if _is_near(scale_s, ahead_s, BEHIND_S if is_live else FOREIGN_S):
+            steps.move(-shift_s)
+            return Judged(LSL, steps, np.concatenate(parts) - shift_s)
+    steps.move(-lead_s)
+    newest_s, ahead_s = scale_s * float(received_s[-1]), leads_s[next(reversed(leads_s))]
     words = "unix time (seconds since 1970)" if newest_s > UNIX_S else "another clock"
     if scale_s != 1.0:
         words = f"{UNITS[scale_s]} of {words}"
-    return StampClock(words, scale_s, -ahead_s, "sender", ahead_s)
+    clock = StampClock(words, scale_s, steps.shift_s, "sender", ahead_s)
+    return Judged(clock, steps, np.concatenate(parts) - lead_s)
 
 
-def unit_of(received_s: FloatArray, rate_hz: float) -> float | None:
-    """Return the unit of stamps, in seconds; None if they say nothing."""
-    n = len(received_s)
-    if n < 2:
-        return 1.0
-    if not np.isfinite(received_s).all():
-        return None
-    for lag in sorted({max(1, n // part) for part in (2, 4, 8, n)}, reverse=True):
-        steps = (received_s[lag:] - received_s[:-lag]) / lag
-        middle = float(np.median(steps))
-        for scale_s in UNITS:
-            if 1.0 / WITHIN < scale_s * middle * rate_hz < WITHIN:
-                jumps = np.abs(scale_s * (steps - middle)) * lag > JUMP_S
-                if jumps.mean() <= MOST_JUMPS:
-                    return scale_s
-    return None
+def _contradict(came: Sequence[Came], rate_hz: float) -> bool:
+    """Return whether stamps run at another pace than samples come, which come at their rate."""
+    first, last = came[0], came[-1]
+    counted_s = sum(each.n for each in came) / rate_hz
+    passed_s = last.arrival_s - first.arrival_s + first.n / rate_hz
+    stamped_s = last.newest_s - first.first_s + 1.0 / rate_hz
+    comes_at_rate = AT_RATE * passed_s < counted_s < passed_s / AT_RATE
+    is_pace = min(counted_s, passed_s) / MOST_PACE < stamped_s < MOST_PACE * max(counted_s, passed_s)
+    return comes_at_rate and not is_pace
+
+
+def _lead_s(scale_s: float, stamps_s: FloatArray, arrival_s: float) -> float:
+    """Return how far the first sample that has a stamp is ahead of its arrival."""
+    numbers_s = stamps_s[np.isfinite(stamps_s)]
+    return scale_s * float(numbers_s[0]) - arrival_s if len(numbers_s) else 0.0
+
+
+def _is_near(scale_s: float, lead_s: float, behind_s: float = FOREIGN_S) -> bool:
+    """Whether stamps are so near to their arrivals that they may be of LSL's clock."""
+    return scale_s == 1.0 and -behind_s < lead_s <= AHEAD_S
 
 
 def _disorder(received_s: FloatArray) -> str:
@@ -115,26 +151,19 @@ def _disorder(received_s: FloatArray) -> str:
     return "times that run backwards" if (steps <= 0.0).mean() > 0.9 else "times without order"
 
 
-def _has_caught_up(stamps_s: FloatArray, arrivals_s: FloatArray, now_s: float) -> bool:
+def _has_caught_up(local_s: FloatArray, blocks: Sequence[tuple[FloatArray, float]], now_s: float) -> bool:
     """Return whether samples came as they were taken lately, or none came: nothing waits in a buffer any more.
 
     True also where they come faster for long: that is no buffer but a rate.
     """
+    arrivals_s = np.repeat([arrival_s for _, arrival_s in blocks], [len(stamps_s) for stamps_s, _ in blocks])
     if now_s - arrivals_s[0] >= MOST_WAITED_S:
         return True
     before = int(np.searchsorted(arrivals_s, now_s - CAUGHT_UP_S, side="right"))
     if not before:
         return False
     passed_s = now_s - arrivals_s[before - 1]
-    return bool(stamps_s[-1] - stamps_s[before - 1] <= CATCHES_UP * passed_s)
-
-
-def _n_before_last(stamps_s: FloatArray) -> FloatArray:
-    """Return for each sample how many with its stamp follow it."""
-    n = len(stamps_s)
-    ends = np.flatnonzero(np.append(stamps_s[1:] != stamps_s[:-1], True))
-    before: FloatArray = (ends[np.searchsorted(ends, np.arange(n))] - np.arange(n)).astype(np.float64)
-    return before
+    return bool(local_s[-1] - local_s[before - 1] <= CATCHES_UP * passed_s)
 
 
 class SenderClock:
@@ -157,76 +186,78 @@ class SenderClock:
         self._rate_hz = rate_hz
         self.clock: StampClock | None = None
         self.age_s = 0.0
-        self._newest_s = math.nan
+        self._steps = StampSteps(rate_hz)
+        #: What the first stamps, from which the clock was found, are on this computer's clock; not asked for yet.
+        self._found_s = np.empty(0)
         self._stamps_s: list[FloatArray] = []
-        self._arrivals_s: list[float] = []
+        self._came: list[Came] = []
+        self._least_age_s = math.inf
 
     def __repr__(self) -> str:
         return f"SenderClock(rate_hz={self._rate_hz!r}, clock={self.clock!r})"
 
     def find(
-        self, stamps_s: FloatArray, arrivals_s: FloatArray, now_s: float = math.inf, *, final: bool = False
+        self, blocks: Sequence[tuple[FloatArray, float]], now_s: float = math.inf, *, final: bool = False
     ) -> StampClock | None:
         """Find the clock from the first samples; None if more are needed, and no more are if ``final``.
 
         How far another clock is ahead is known once what had waited has come: before, arrivals say nothing of it, and
         a loss among what comes next would look like a jump. ``now_s`` is the present on the clock of the arrivals.
         """
-        n, n_arrivals = len(stamps_s), len(np.unique(arrivals_s))
-        if not final:
-            if n < max(8.0, JUDGED_S * self._rate_hz):
-                return None
-            if (
-                n_arrivals < N_ARRIVALS
-                and unit_of(stamps_s, self._rate_hz) is None
-                and n < 10.0 * self._rate_hz
-            ):
-                return None
-        clock = judge(stamps_s, arrivals_s, self._rate_hz)
-        is_moved = clock.is_foreign and clock.timed_by == "sender"
-        if is_moved and not final and not _has_caught_up(clock.scale_s * stamps_s, arrivals_s, now_s):
+        n, n_arrivals = (
+            sum(len(stamps_s) for stamps_s, _ in blocks),
+            len({arrival_s for _, arrival_s in blocks}),
+        )
+        if not final and n < max(8.0, JUDGED_S * self._rate_hz):
             return None
-        self.clock = clock
+        judged = judge(blocks, self._rate_hz)
+        clock = judged.clock
+        if not final:
+            if clock.timed_by == "arrival" and n_arrivals < N_ARRIVALS and n < 10.0 * self._rate_hz:
+                return None
+            is_moved = clock.is_foreign and clock.timed_by == "sender"
+            if is_moved and not _has_caught_up(judged.local_s, blocks, now_s):
+                return None
+        self.clock, self._steps, self._found_s = judged
         return clock
 
-    def local(self, stamps_s: FloatArray, arrival_s: float) -> FloatArray:
-        """Return stamps, corrected by LSL, on this computer's clock; ``find`` has found theirs."""
-        assert self.clock is not None
-        if self.clock.timed_by == "arrival":
-            # The last sample came now; those before it were sent a period apart.
-            return arrival_s - self.age_s - _n_before_last(np.zeros_like(stamps_s)) / self._rate_hz
-        local_s = self.clock.scale_s * stamps_s + self.clock.shift_s if self.clock.is_foreign else stamps_s
-        if len(stamps_s) > 1 and (stamps_s[1:] == stamps_s[:-1]).any():
-            return local_s - _n_before_last(stamps_s) / self._rate_hz
-        return local_s
+    def pop_jumps(self) -> list[float]:
+        """Return the jumps of the sender's clock since the last call, in seconds; they are taken out of stamps."""
+        jumps_s, self._steps.jumps_s = self._steps.jumps_s, []
+        return jumps_s
 
-    def lost_order(self, stamps_s: FloatArray, arrival_s: float, jumped_s: float) -> StampClock | None:
-        """Return the clock from here on, if the last stamps say nothing any more: their arrivals; else None.
+    def by_arrival(self, n: int, arrival_s: float) -> FloatArray:
+        """Return stamps made of an arrival: the last sample came now, those before it were sent a period apart."""
+        return arrival_s - self.age_s - np.arange(n - 1, -1, -1) / self._rate_hz
 
-        Called with each block of stamps, as they came, and how far they have jumped by now.
+    def local(self, stamps_s: FloatArray, arrival_s: float, jumped_s: float) -> FloatArray | None:
+        """Return stamps on this computer's clock, as ``find`` has found theirs; None if they tell no time.
+
+        Called with each block of stamps, as they came, corrected by LSL. ``jumped_s`` is how far the grid knows them to
+        have jumped beside that.
         """
         assert self.clock is not None
         if self.clock.timed_by == "arrival":
             return None
+        n = len(stamps_s)
+        if len(self._found_s):
+            local_s, self._found_s = self._found_s[:n], self._found_s[n:]
+        else:
+            local_s = self._steps.follow(stamps_s, arrival_s)
+        newest_s = float(local_s[-1])
+        self._steps.watch_age(newest_s, arrival_s)
         self._stamps_s.append(stamps_s)
-        self._arrivals_s.append(arrival_s)
-        if len(stamps_s) >= WHOLE_BLOCK and unit_of(stamps_s, self._rate_hz) not in (
-            self.clock.scale_s,
-            None,
-        ):
-            return self._by_arrival("times in another unit")
-        if len(self._arrivals_s) < N_ARRIVALS or sum(map(len, self._stamps_s)) < JUDGED_S * self._rate_hz:
-            return None
-        seen_s, arrivals_s = np.concatenate(self._stamps_s), np.array(self._arrivals_s)
-        newest_s = np.array([each[-1] for each in self._stamps_s])
-        self._stamps_s, self._arrivals_s = [], []
-        if unit_of(seen_s, self._rate_hz) == self.clock.scale_s:
-            self.age_s = float((arrivals_s + jumped_s - self.local(newest_s, 0.0)).min())
-            return None
-        return self._by_arrival(
-            "times in another unit" if unit_of(seen_s, self._rate_hz) else _disorder(seen_s)
-        )
-
-    def _by_arrival(self, words: str) -> StampClock:
+        self._came.append(Came(n, float(local_s[0]), newest_s, arrival_s))
+        self._least_age_s = min(self._least_age_s, arrival_s + jumped_s - newest_s)
+        if len(self._stamps_s) < N_ARRIVALS or sum(map(len, self._stamps_s)) < JUDGED_S * self._rate_hz:
+            return local_s
+        seen_s, self._stamps_s = np.concatenate(self._stamps_s), []
+        came, self._came = self._came, []
+        unit_s = unit_of(seen_s, self._rate_hz)
+        is_other_pace = _contradict(came, self._rate_hz)
+        if unit_s == self.clock.scale_s and not is_other_pace:
+            self.age_s, self._least_age_s = self._least_age_s, math.inf
+            return local_s
+        words = OTHER_PACE if is_other_pace else "times in another unit" if unit_s else _disorder(seen_s)
         self.clock = StampClock(words, 1.0, 0.0, "arrival", math.nan)
-        return self.clock
+        return None
