@@ -85,7 +85,18 @@ def test_stamps_of_any_clock_place_every_sample_at_its_time(
         assert taken.told("foreign_clock")[0].details["timed_by"] == ("sender" if is_time else "arrival")
 
 
+def early(jump_s: float):
+    """Return stamps that jump in the first half second, while their clock is still judged."""
+    return lambda _k, t, _s: START_S + t + np.where(t < 0.3, 0.0, jump_s)
+
+
 CHANGES = {
+    "jump ahead at once": early(40.0),
+    "jump back at once": early(-40.0),
+    "from unix time at once": lambda _k, t, _s: np.where(t < 0.3, UNIX_S + t, START_S + t),
+    "back and forth": lambda _k, t, _s: START_S + t + 3.0 * (t // 0.7 % 2),
+    "a glitch now and then": lambda k, t, _s: START_S + t + 1e6 * (k % 131 == 7),
+    "no number now and then": lambda k, t, _s: np.where(k % 7 < 2, np.nan, START_S + t + (t > 2.0)),
     "jump ahead": lambda _k, t, _s: START_S + t + np.where(t < 2.0, 0.0, 30.0),
     "small jump ahead": lambda _k, t, _s: START_S + t + np.where(t < 2.0, 0.0, 0.3),
     "jump back": lambda _k, t, _s: START_S + t - np.where(t < 2.0, 0.0, 30.0),
@@ -106,6 +117,50 @@ def test_stamps_that_change_in_a_session_move_no_sample(kind: str, monkeypatch: 
     assert_times_are_right(taken, device)
     assert {"clock_jump", "foreign_clock"} & {event.kind for event in taken.events}  # told
     assert len(taken.told("clock_jump")) <= 20
+
+
+def test_what_is_lost_at_a_jump_is_counted_when_samples_stay_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    # From the stamps alone nobody knows what lies between a jump's two sides: arrivals tell it, by whole packets.
+    device = Device(
+        stamps=lambda _k, t, _s: START_S + t - 30.0 * (t > 2.8), lost=lambda packet: 50 <= packet < 70
+    )
+    taken = take(device, 6.0, monkeypatch)
+    assert_all_is_placed_but_for_order(taken)
+    assert_times_are_right(taken, device, from_s=3.6)
+    assert sum(event.details["n_samples"] for event in taken.told("gap")) == taken.n_missing == 200
+
+
+def assert_all_is_placed_but_for_order(taken: Taken) -> None:
+    """Assert that every sample stands once, in order, and that as many are missing as were lost."""
+    there = np.isfinite(taken.numbers)
+    assert there.sum() == len(taken.inlet.sent)
+    assert (np.diff(taken.numbers[there]) > 0).all()
+    assert len(taken.numbers) == max(taken.inlet.sent) - min(taken.inlet.sent) + 1
+
+
+def test_stamp_of_a_packet_that_is_fetched_in_two_pulls_is_of_its_last_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Device(
+        packet=5,
+        delay_s=0.03,
+        stamps=lambda k, _t, _s: START_S + (k // 10 * 10 + 9) / 250.0,
+        lost=lambda half: half // 2 in LOST,
+    )
+    taken = take(device, 4.0, monkeypatch)
+    assert_all_is_placed(taken, device)
+    assert_times_are_right(taken, device)
+
+
+def test_late_last_pull_without_stamps_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody looked for a while, and the last packet waited: what comes at the end is late, as far as is known.
+    for until_s in (3.0, 3.03, 3.06):
+        device = Device(
+            stamps=STAMPS["zero"][0],
+            stalls=tuple((0.1 * i + 1e-4, 0.1 * (i + 1)) for i in range(40)),
+        )
+        taken = take(device, until_s, monkeypatch, looks_s=0.1)
+        assert_all_is_placed(taken, device)
 
 
 def test_stamps_counted_from_the_nominal_rate_are_held_to_arrivals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +249,9 @@ HONEST = {
     "each third packet lost": Device(lost=lambda packet: packet % 3 == 1),
     "single samples lost": Device(packet=1, lost=lambda sample: (sample * 7919) % 97 < 10),
     "packets lost, no stamps": Device(lost=is_lost, stamps=lambda _k, t, _s: 0.0 * t, jitter_s=0.008),
+    "each third packet lost, no stamps": Device(
+        lost=lambda packet: packet % 3 == 1, stamps=lambda _k, t, _s: 0.0 * t
+    ),
     "stalls": Device(stalls=((1.0, 1.4), (2.0, 3.2))),
     "stalls, no stamps": Device(stalls=((1.0, 1.4), (2.0, 3.2)), stamps=lambda _k, t, _s: 0.0 * t),
     "stalls again and again, no stamps": Device(

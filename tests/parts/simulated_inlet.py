@@ -147,8 +147,13 @@ class Taken:
         return off - off[0]
 
 
-def take(device: Device, until_s: float, monkeypatch: pytest.MonkeyPatch, *, piece: int = 0) -> Taken:
-    """Take samples in for so long: each packet when it arrives, and nothing every 5 ms; of many, a piece at a time."""
+def take(
+    device: Device, until_s: float, monkeypatch: pytest.MonkeyPatch, *, piece: int = 0, looks_s: float = 0.0
+) -> Taken:
+    """Take samples in for so long: each packet when it arrives, and nothing every 5 ms; of many, a piece at a time.
+
+    With ``looks_s`` they are taken in only so often, and what came in between has waited.
+    """
     clock = ManualClock(START_S)
     monkeypatch.setattr(live, "_CLOCK", clock)
     monkeypatch.setattr(LslConnection, "_measure_offsets", lambda _self: None)  # waits in real time
@@ -161,7 +166,11 @@ def take(device: Device, until_s: float, monkeypatch: pytest.MonkeyPatch, *, pie
         while clock.now_s() < START_S + until_s + 0.2:
             waits = inlet.next_arrival_s <= clock.now_s()  # a piece is left
             clock.wait_until(
-                clock.now_s() + 0.001 if waits else min(clock.now_s() + 0.005, inlet.next_arrival_s)
+                clock.now_s() + looks_s
+                if looks_s
+                else clock.now_s() + 0.001
+                if waits
+                else min(clock.now_s() + 0.005, inlet.next_arrival_s)
             )
             batches.append(connection.pull(0.0))
             chunk = batches[-1].chunk

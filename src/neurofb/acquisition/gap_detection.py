@@ -59,12 +59,15 @@ class GapDetector:
         The jitter, as the typical step back to the line.
     likely_packet : int
         How many samples come at once as a rule: where stamps are too rough to count single ones, these are lost.
+    unsure_s : float
+        How long the newest samples may have waited to be fetched.
     """
 
     def __init__(self, clock: SampleClock, packet_samples: int) -> None:
         self.clock = clock
         self.rough_s = 0.0
         self.likely_packet = 1
+        self.unsure_s = 0.0
         self._period_s = 1.0 / clock.nominal_hz
         self.set_packet(packet_samples)
         self._roughness: deque[tuple[int, int, float]] = deque(maxlen=60)
@@ -99,13 +102,14 @@ class GapDetector:
             self._together = max(self.packet_samples, round(together))
         self.limit_s = max(0.5 * self.packet_s, 4.0 * self.rough_s)
 
-    def first_guess(self, stamps_s: FloatArray) -> tuple[float, float]:
+    def first_guess(self, stamps_s: FloatArray, *, is_by_arrival: bool = False) -> tuple[float, float]:
         """Guess level and rate deviation from the first stamps, where packets may be missing already."""
         late_s = stamps_s - stamps_s[0] - np.arange(len(stamps_s)) * self._period_s
         self.measure_jitter(late_s)
         deviation = 0.0
         lag = max(4, 2 * self.packet_samples)
-        if len(stamps_s) > 2 * lag and self.rough_s < 0.1 * self._period_s:
+        # Half a second of arrivals tells no rate.
+        if not is_by_arrival and len(stamps_s) > 2 * lag and self.rough_s < 0.1 * self._period_s:
             steps_s = late_s[lag:] - late_s[:-lag]
             step_s = float(np.median(steps_s))
             # Jitter of 1 ms looks like 1 % here: only what stands out of the steps' own scatter is a rate.
@@ -118,11 +122,17 @@ class GapDetector:
         """Return where the stamps stand: their edge where that is sharp (a next loss only adds), else their middle."""
         return float(late_s.min()) if self.sharp else float(np.median(late_s))
 
-    def caught_up(self, late_s: FloatArray) -> Decision | None:
-        """Return the decision that samples were late, if a later one is on time; else None."""
+    def caught_up(self, late_s: FloatArray, final: bool) -> Decision | None:
+        """Return the decision that samples were late, if a later one is on time; else None.
+
+        No later one comes if ``final``: then samples were late that may have waited to be fetched.
+        """
         on_time = late_s <= 0.5 * self.packet_s
         first = int(on_time.argmax())
-        return Decision(max(1, first), 0.0) if on_time[first] else None
+        if on_time[first]:
+            return Decision(max(1, first), 0.0)
+        may_be_late = final and self.level_s(late_s) - self.unsure_s <= 0.5 * self.packet_s
+        return Decision(len(late_s), 0.0) if may_be_late else None
 
     def decide(self, late_s: FloatArray, final: bool) -> Decision | None:
         """Decide from the samples after a suspicious one, once their level shows whether any are lost.

@@ -241,7 +241,8 @@ class LslConnection:
                 "Is its program still running, and may this computer reach it through the firewall?"
             ) from error
         self._inlet: NumericInlet | None = inlet
-        self._health.opened(_CLOCK.now_s())
+        self._looked_s = _CLOCK.now_s()  #: When it was looked for samples last.
+        self._health.opened(self._looked_s)
         self._offset_thread = threading.Thread(
             target=self._measure_offsets, name="neurofb-offset", daemon=True
         )
@@ -274,7 +275,7 @@ class LslConnection:
             # What waits is of the sender before: what comes next tells nothing of it.
             waited = joined(self._placed(_CLOCK.now_s(), final=True), self._corrected(self.builder.flush()))
             self._switch_to(self._search.found[0])
-        inlet, n = self._inlet, 0
+        inlet, n, begun_s = self._inlet, 0, _CLOCK.now_s()
         if inlet is None:
             self._wake.wait(timeout_s)
             self._wake.clear()
@@ -284,6 +285,7 @@ class LslConnection:
             except StreamLost:
                 self._lose()
         now_s = _CLOCK.now_s()
+        unlooked_s, self._looked_s = begun_s - self._looked_s, now_s
         index = self.builder.indexer.next_index
         if n == 0 or inlet is None:
             self._events += self._health.nothing_came(now_s, index)
@@ -297,7 +299,9 @@ class LslConnection:
             return self._batch(joined(waited, self._placed(now_s, final=inlet is None)))
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
-        self.builder.indexer.gap_detector.likely_packet = self._arrivals.packet_samples
+        gap_detector = self.builder.indexer.gap_detector
+        gap_detector.likely_packet = self._arrivals.packet_samples
+        gap_detector.unsure_s = unlooked_s
         chunk = self._to_chunk(inlet, n, now_s)
         return self._batch(joined(waited, chunk) if len(waited) else chunk)
 

@@ -243,7 +243,7 @@ class SampleIndexer:
         )
 
     def _start(self, stamps_s: FloatArray) -> None:
-        level_s, deviation = self.gap_detector.first_guess(stamps_s)
+        level_s, deviation = self.gap_detector.first_guess(stamps_s, is_by_arrival=self._by_arrival)
         self.clock.start(float(stamps_s[0] + level_s), deviation)
         self._started = True
 
@@ -268,13 +268,13 @@ class SampleIndexer:
         if first:
             return first, 0, 0.0
         late_s = rows[:, 0] - self.clock.times_of(self.next_index, len(rows))
-        if self._by_arrival and not final:
+        if self._by_arrival and not final and not rows[-1, 1] - rows[0, 1] >= LATE_S:
             # What came at once is as late as the last of it: only later arrivals tell whether samples were lost.
-            if not rows[-1, 1] - rows[0, 1] >= LATE_S:
-                return 0, 0, 0.0
-            decision = self.gap_detector.caught_up(late_s) or self.gap_detector.decide(late_s, final)
-        else:
-            decision = self.gap_detector.decide(late_s, final)
+            return 0, 0, 0.0
+        decision = None
+        if self._by_arrival:
+            decision = self.gap_detector.caught_up(late_s, final)
+        decision = decision or self.gap_detector.decide(late_s, final)
         if decision is None:
             return 0, 0, 0.0
         if decision.n_late:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from neurofb.acquisition.arrival_bound import AHEAD_S, BEHIND_S, CATCHES_UP
-from neurofb.acquisition.stamp_steps import UNITS, StampSteps, unit_of
+from neurofb.acquisition.stamp_steps import UNITS, StampSteps, unit_of, usually_sharing
 from neurofb.chunk import FloatArray
 
 #: Stamps further behind this computer's clock than this are of another clock.
@@ -90,7 +90,7 @@ def judge(blocks: Sequence[tuple[FloatArray, float]], rate_hz: float) -> Judged:
     if scale_s is None:
         clock = StampClock(_disorder(received_s), 1.0, 0.0, "arrival", math.nan)
         return Judged(clock, StampSteps(rate_hz), np.empty(0))
-    steps = StampSteps(rate_hz, scale_s)
+    steps = StampSteps(rate_hz, scale_s, usually_sharing(received_s))
     parts, lead_s = [], _lead_s(scale_s, *blocks[0])
     leads_s: dict[float, float] = {}
     for stamps_s, arrival_s in blocks:

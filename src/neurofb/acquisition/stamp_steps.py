@@ -75,6 +75,14 @@ def unit_of(received_s: FloatArray, rate_hz: float) -> float | None:
     return None
 
 
+def usually_sharing(received_s: FloatArray) -> int:
+    """Return how many samples share a stamp as a rule."""
+    ends = np.flatnonzero(np.append(received_s[1:] != received_s[:-1], True))
+    sizes = np.diff(ends, prepend=-1)
+    # Of the first and the last, some may not have been seen.
+    return int(np.median(sizes[1:-1])) if len(sizes) > 2 else int(sizes.max())
+
+
 class StampSteps:
     """Takes jumps out of stamps.
 
@@ -84,6 +92,8 @@ class StampSteps:
         Nominal.
     scale_s : float
         Seconds per unit of the stamps.
+    sharing : int
+        How many samples share a stamp as a rule, as far as is known.
 
     Attributes
     ----------
@@ -93,7 +103,7 @@ class StampSteps:
         The jumps since they were last taken from here.
     """
 
-    def __init__(self, rate_hz: float, scale_s: float = 1.0) -> None:
+    def __init__(self, rate_hz: float, scale_s: float = 1.0, sharing: int = 1) -> None:
         self._period_s, self._scale_s = 1.0 / rate_hz, scale_s
         self.shift_s = 0.0
         self.jumps_s: list[float] = []
@@ -103,7 +113,7 @@ class StampSteps:
         #: From which stamp on, and which sample, a step forward may be taken back.
         self._before_step: tuple[float, int] | None = None
         #: The newest stamp as it came, how many samples had it, and how many have the same as a rule.
-        self._shared, self._n_sharing, self._usually_sharing = math.nan, 0, 1
+        self._shared, self._n_sharing, self._usually_sharing = math.nan, 0, sharing
         self._ages_s: deque[float] = deque(maxlen=N_AGES)
         self._ages_from: tuple[float, float] | None = None
         self._least_age_s = math.inf
@@ -233,10 +243,9 @@ class StampSteps:
         sizes = np.diff(ends, prepend=-1)
         if goes_on:
             sizes[0] += self._n_sharing
-        elif self._n_sharing:
-            self._usually_sharing = self._n_sharing
-        if len(sizes) > 1:
-            self._usually_sharing = int(sizes[-2])
+        complete = [*([] if goes_on else [self._n_sharing]), *sizes[:-1].tolist()]
+        if self._n and complete:  # of the very first, some may not have been seen
+            self._usually_sharing = max(1, complete[-1])
         self._shared, self._n_sharing = float(received_s[-1]), int(sizes[-1])
         stamps_s = self._scale_s * received_s
         if len(ends) == n and self._usually_sharing == 1:
