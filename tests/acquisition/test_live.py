@@ -221,12 +221,12 @@ def test_stall_is_stale_then_lost_then_resumed() -> None:
     assert pulled.event("stale").details["silent_s"] > 3 / 256
     assert pulled.event("lost").details["silent_s"] > 2.0
     sender.send(300, 300)
-    pulled.until(lambda: pulled.source.state == "flowing")
+    pulled.until(lambda: "resumed" in pulled.kinds)
+    assert pulled.kinds == ["stale", "lost", "resumed"]
     pulled.until_received(600)
     assert not np.isnan(pulled.samples).any()
-    told = [kind for kind in pulled.kinds if kind != "gap"]
-    assert told[:3] == ["stale", "lost", "resumed"]
-    assert set(told[3:]) <= {"stale"}  # all has come, and nothing is sent after it
+    # Nothing is sent any more: where the rest is fetched late, that is a silence of its own, and true.
+    assert pulled.kinds[3:] in ([], ["stale"])
     assert pulled.event("resumed").details["silent_s"] > 2.0
     pulled.source.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from neurofb.devices import load_profile
 from neurofb.errors import WrongStream
+from neurofb.lsl import description_change
 from neurofb.lsl.description_change import adapt
 from neurofb.lsl.matching import StreamInfo, eeg_columns
+from neurofb.lsl.senders import Sender, sender_of
 
 LABELS = ("TP9", "AF7", "AF8", "TP10", "AUX")
 BEFORE = StreamInfo(
@@ -136,6 +139,48 @@ def test_two_channels_of_one_name_are_not_told_apart() -> None:
     assert adapted(twice).columns is None  # in the order of before nothing has to be told apart
     with pytest.raises(WrongStream, match="AUX, AUX before"):
         adapted(twice, labels=(*LABELS[::-1], "AUX"))
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "words"),
+    [
+        # A maker that a program says only now, or otherwise, makes no other program of it.
+        ({"name": "Muse", "source_id": "Muse00:55", "manufacturer": "Muse"}, {"manufacturer": ""}, ""),
+        ({"name": "Muse-1A2B (00:55) EEG", "source_id": "BlueMuse"}, {"manufacturer": "InteraXon"}, ""),
+        (
+            {"name": "SOMETHING", "source_id": "x"},
+            {"manufacturer": "b"},
+            "manufacturer '' before, 'b' now",
+        ),
+    ],
+)
+def test_program_that_sends_is_recognised_again(
+    before: dict[str, str], changes: dict[str, str], words: str
+) -> None:
+    first = replace(BEFORE, **before)  # type: ignore[arg-type]
+    profile = load_profile("muse-2")
+    eeg, now = eeg_columns(first, profile), replace(first, uid="u2", **changes)  # type: ignore[arg-type]
+    if words:
+        with pytest.raises(WrongStream, match=words):
+            adapt(first, eeg, now, profile)
+    else:
+        assert sender_of(first, profile).name == sender_of(now, profile).name != ""
+        assert adapt(first, eeg, now, profile).notes == ()
+
+
+def test_another_program_of_the_same_maker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = load_profile("muse-2")
+    eeg = eeg_columns(BEFORE, profile)
+    muselsl, other = profile.programs[:2]
+    told = iter((muselsl, other))
+    monkeypatch.setattr(
+        description_change,
+        "sender_of",
+        lambda _info, each: Sender(each.sent_by(program := next(told)), (program,), ""),
+    )
+    words = f"sent by {re.escape(muselsl.program)} before, by {re.escape(other.program)} now"
+    with pytest.raises(WrongStream, match=words):
+        adapt(BEFORE, eeg, replace(BEFORE, uid="u2"), profile)
 
 
 def test_every_difference_is_listed() -> None:

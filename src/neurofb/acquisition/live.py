@@ -154,6 +154,7 @@ class LslSource:
             profile,
             keep_raw=self._keep_raw,
             start_hint="" if self.sender is None else self.sender.start_hint(),
+            programs=self.query.profile,
         )
 
     def pull(self, timeout_s: float = 0.0) -> Batch:
@@ -184,6 +185,10 @@ class LslConnection:
     profile : DeviceProfile or None
     keep_raw : bool
         Whether batches hold the samples as they were received.
+    start_hint : str
+        What to do in the program that sends, if it sends nothing.
+    programs : DeviceProfile, optional
+        The profile with all programs that may send: another one is not read.
 
     Attributes
     ----------
@@ -211,8 +216,10 @@ class LslConnection:
         *,
         keep_raw: bool,
         start_hint: str = "",
+        programs: DeviceProfile | None = None,
     ) -> None:
         info = self.info = self.first_info = inlet.info
+        self._programs = programs
         self.eeg = eeg
         self.builder = ChunkBuilder(eeg.labels, rate_hz, PacketFormat.of(profile))
         self._arrivals = ArrivalTiming(rate_hz)
@@ -291,7 +298,7 @@ class LslConnection:
             self._events += self._health.nothing_came(now_s, index)
             if self._health.state == "lost" and (self._search is None or self._search.is_over):
                 self._end_search()
-                wanted = Wanted(self.first_info, self.eeg, self.info.uid)
+                wanted = Wanted(self.first_info, self.eeg, self.info.uid, self._programs)
                 self._search = OutletSearch(
                     wanted, index, lambda: self._health.state == "lost", self._wake, self._stopped
                 )

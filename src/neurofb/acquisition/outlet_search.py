@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from neurofb.acquisition.second_sender import MOST_TOLD
+from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, WrongStream
 from neurofb.events import Event
@@ -32,6 +33,8 @@ class Wanted(NamedTuple):
     eeg: EegColumns
     #: LSL's id of the outlet that is lost: it is listed for a while.
     lost_uid: str
+    #: Of the device, with all programs that may send its stream.
+    profile: DeviceProfile | None = None
 
     def may_be(self, info: StreamInfo) -> bool:
         """Return whether a stream is another outlet of the one that is lost, or is called like it."""
@@ -120,7 +123,9 @@ class OutletSearch:
             if not self._wanted.may_be(info):
                 continue
             try:
-                fits.append((info, handle, adapt(self._wanted.info, self._wanted.eeg, info)))
+                fits.append(
+                    (info, handle, adapt(self._wanted.info, self._wanted.eeg, info, self._wanted.profile))
+                )
             except WrongStream as error:
                 is_changed |= info.source_id == self._wanted.info.source_id
                 self._log_refused(info, str(error))

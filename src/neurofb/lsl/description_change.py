@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
+from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns, unit_uv
 from neurofb.errors import WrongStream
 from neurofb.format import clean
 from neurofb.lsl.matching import StreamInfo
+from neurofb.lsl.senders import sender_of
 
 #: Formats in which a converted value is still the value: a number of microvolts in volts is no integer.
 FLOATS = ("float32", "double64")
@@ -54,7 +56,9 @@ class Adaptation:
         return values
 
 
-def adapt(before: StreamInfo, eeg: EegColumns, now: StreamInfo) -> Adaptation:
+def adapt(
+    before: StreamInfo, eeg: EegColumns, now: StreamInfo, profile: DeviceProfile | None = None
+) -> Adaptation:
     """Return how samples of a stream that came back become those of the stream before.
 
     Parameters
@@ -64,13 +68,15 @@ def adapt(before: StreamInfo, eeg: EegColumns, now: StreamInfo) -> Adaptation:
     eeg : EegColumns
         What was made of it.
     now : StreamInfo
+    profile : DeviceProfile, optional
+        Of the device, with all its programs: by them it is known whether another one sends now.
 
     Raises
     ------
     WrongStream
         If it is not the same channels at the same rate in the same format; the message lists every difference.
     """
-    differences = list(_differences(before, now))
+    differences = [*_differences(before, now), *_senders(before, now, profile)]
     columns = None if differences else _order(before, now)
     if columns is None and not differences:
         differences.append(f"channels {_listed(before.labels)} before, {_listed(now.labels)} now")
@@ -101,16 +107,25 @@ def _differences(before: StreamInfo, now: StreamInfo) -> Iterator[str]:
     """Yield what differs beside order and unit, in words."""
     if now.source_id != before.source_id:
         yield f"source_id {clean(before.source_id)!r} before, {clean(now.source_id)!r} now"
-    if (
-        now.manufacturer != before.manufacturer
-    ):  # by it the program is known that sends, and what its values mean
-        yield f"manufacturer {clean(before.manufacturer)!r} before, {clean(now.manufacturer)!r} now"
     if now.n_channels != before.n_channels:
         yield f"{before.n_channels} channels before, {now.n_channels} now"
     if now.rate_hz != before.rate_hz:
         yield f"{before.rate_hz:g} Hz before, {now.rate_hz:g} Hz now"
     if now.value_format != before.value_format:
         yield f"numbers as {before.value_format} before, as {now.value_format} now"
+
+
+def _senders(before: StreamInfo, now: StreamInfo, profile: DeviceProfile | None) -> Iterator[str]:
+    """Yield in words that another program sends now: it is another one that gives the values their meaning.
+
+    A program that is not recognised is known by what it says of its maker alone.
+    """
+    names = ["" if profile is None else sender_of(info, profile).name for info in (before, now)]
+    if names[0] != names[1]:
+        was, is_now = (name or "a program that is not recognised" for name in names)
+        yield f"sent by {was} before, by {is_now} now"
+    elif not names[0] and now.manufacturer != before.manufacturer:
+        yield f"manufacturer {clean(before.manufacturer)!r} before, {clean(now.manufacturer)!r} now"
 
 
 def _order(before: StreamInfo, now: StreamInfo) -> tuple[int, ...] | None:
