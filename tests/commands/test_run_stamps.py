@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,22 +77,22 @@ phases = "assumed: a test"
 """
 
 
-def run(tmp_path: Path, **plan: object) -> tuple[subprocess.CompletedProcess[str], Session, float]:
-    """Run a session of some seconds with a peer's stream; return also when its first sample was taken."""
+def command(tmp_path: Path) -> tuple[list[str], str]:
+    """Return the command that runs a session of some seconds with a peer's stream, and the name of that."""
     name = unique("Peer")
     device, protocol = tmp_path / "four-dry.toml", tmp_path / "short.toml"
     device.write_text(FOUR, "utf-8")
     protocol.write_text(SHORT, "utf-8")
     words = [protocol, "--participant", "P01", "--device", device, "--stream", name, "--headless"]
-    words += ["--skin-account", tmp_path / "account"]
+    words += ["--skin-account", tmp_path / "account", "--data", tmp_path / "data"]
+    return [sys.executable, "-m", "neurofb", "run", *map(str, words)], name
+
+
+def run(tmp_path: Path, **plan: object) -> tuple[subprocess.CompletedProcess[str], Session, float]:
+    """Run a session; return also when the first sample was taken."""
+    words, name = command(tmp_path)
     with peer(name=name, noise_uv=8.0, **plan) as sender:
-        done = subprocess.run(
-            [sys.executable, "-m", "neurofb", "run", *map(str, words), "--data", str(tmp_path / "data")],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=60.0,
-        )
+        done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60.0)
         assert sender.stdin is not None
         assert sender.stdout is not None
         sender.stdin.close()
@@ -112,11 +113,41 @@ def test_run_refuses_a_stream_that_sends_twice_as_fast_as_it_says(tmp_path: Path
     assert not session.feedback["reward"].any()
 
 
-def test_run_keeps_one_axis_with_stamps_30_s_ahead(tmp_path: Path) -> None:
-    done, session, start_s = run(tmp_path, stamps="ahead")
+def test_run_refuses_a_stream_without_a_fixed_rate(tmp_path: Path) -> None:
+    words, name = command(tmp_path)
+    with peer(name=name, noise_uv=8.0, says_hz=0.0):
+        done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60.0)
     said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert re.search(r"stamps its samples with another clock, \+(29\.9|30\.0) s off LSL's clock", said)
+    assert done.returncode == 3, said
+    assert "it says that it has no fixed rate (0 Hz), not 250" in said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "data").rglob("recording.xdf"))
+
+
+#: Each kind of stamps, and how the session calls their clock.
+CLOCKS = {
+    "ahead": r"another clock, \+(29\.9|30\.0) s off LSL's clock",
+    "unix": r"unix time \(seconds since 1970\)",
+    "ms": r"milliseconds of another clock",
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Session, float]]:
+    """Run a session with each kind of stamps, all at once: each waits for its stream most of the time."""
+    with ThreadPoolExecutor(len(CLOCKS)) as pool:
+        runs = {kind: pool.submit(run, tmp_path_factory.mktemp(kind), stamps=kind) for kind in CLOCKS}
+    done = {kind: each.result() for kind, each in runs.items()}
+    assert {kind: each.returncode for kind, (each, *_) in done.items()} == dict.fromkeys(CLOCKS, 0)
+    return {kind: (each.stdout + each.stderr, *rest) for kind, (each, *rest) in done.items()}
+
+
+@pytest.mark.parametrize("kind", CLOCKS)
+def test_run_keeps_one_axis_with_stamps_of_another_clock(
+    kind: str, ran: dict[str, tuple[str, Session, float]], tmp_path: Path
+) -> None:
+    said, session, start_s = ran[kind]
+    assert re.search("stamps its samples with " + CLOCKS[kind], said)
     ages_s = session.feedback["age_s"]
     assert len(ages_s) > 10
     assert 0.0 <= ages_s.min() <= np.median(ages_s) < 0.5

@@ -141,16 +141,16 @@ class LslSource:
         if profile is not None:
             self.sender = sender_of(info, profile, self.program)
             profile = self.sender.profile
-        rate_hz = info.rate_hz or (profile.rate_hz if profile else 0.0)
-        if not rate_hz:
+        if not info.rate_hz:
             raise WrongStream(
-                f"the stream {info.describe()} has no rate; choose an EEG stream, or give --device"
+                f"the stream {info.describe()} says that it has no fixed rate (0 Hz): no band can be made of it. "
+                "Choose an EEG stream, or set the rate in the program that sends"
             )
         inlet = NumericInlet(info, handle)
         self._connection = LslConnection(
             inlet,
             eeg,
-            rate_hz,
+            info.rate_hz,
             profile,
             keep_raw=self._keep_raw,
             start_hint="" if self.sender is None else self.sender.start_hint(),

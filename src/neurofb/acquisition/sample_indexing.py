@@ -21,6 +21,7 @@ matters, the device must send a counter column, by which the count is exact.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,8 @@ MIN_BLOCKS = 4
 RATE_LIMIT = 0.005
 #: Stamps that run backwards are summed up and logged so often.
 SUMMARY_S = 60.0
+#: So many jumps a minute are told one by one.
+MOST_JUMPS_TOLD = 5
 
 
 class IndexedSamples(NamedTuple):
@@ -245,6 +248,7 @@ class SampleIndexer:
     def _start(self, stamps_s: FloatArray) -> None:
         level_s, deviation = self.gap_detector.first_guess(stamps_s, is_by_arrival=self._by_arrival)
         self.clock.start(float(stamps_s[0] + level_s), deviation)
+        self.findings.begin()
         self._started = True
 
     def _decide(self, rows: FloatArray, n: int, final: bool) -> tuple[int, int, float]:
@@ -432,17 +436,25 @@ class StampFindings:
         self.clock = clock
         self.last_stamp_s = -math.inf
         self._events: list[Event] = []
+        self._has_begun = False
         self._n_backwards = 0
         self._largest_back_s = 0.0
         self._backwards_logged_s = -math.inf
         self._rate_is_off = False
+        #: Jumps in this minute, since when, and how many were not told.
+        self._n_jumps, self._jumps_from_s, self._n_untold = 0, -math.inf, 0
 
     def __repr__(self) -> str:
         return f"StampFindings({self.clock!r})"
 
+    def begin(self) -> None:
+        """Give what was found so far its time: the clock has one now."""
+        self._has_begun = True
+        self._events = [replace(event, time_s=self.clock.time_of(event.index or 0)) for event in self._events]
+
     def pop_events(self) -> list[Event]:
-        """Return the events since the last call, in order."""
-        events, self._events = self._events, []
+        """Return the events since the last call, in order; none before the clock has a time."""
+        events, self._events = (self._events, []) if self._has_begun else ([], self._events)
         return events
 
     def log(self, kind: str, index: int, message: str, **details: object) -> None:
@@ -462,14 +474,24 @@ class StampFindings:
         )
 
     def log_jump(self, index: int, jump_s: float, followed: bool) -> None:
-        """Log a jump of the sender's clock, and whether the sample clock follows it."""
+        """Log a jump of the sender's clock, and whether the sample clock follows it; of many, a sum once a minute."""
+        time_s = self.clock.time_of(index)
+        if time_s - self._jumps_from_s > SUMMARY_S:
+            self._jumps_from_s, self._n_jumps = time_s, 0
+        self._n_jumps += 1
+        if self._n_jumps > MOST_JUMPS_TOLD:
+            self._n_untold += 1
+            return
+        n, self._n_untold = self._n_untold, 0
         self.log(
             "clock_jump",
             index,
-            f"the sender's time stamps jumped by {jump_s:+.3f} s; "
+            f"the sender's time stamps jumped by {jump_s:+.3f} s"
+            + (f", and {n} times before that in the last minutes; " if n else "; ")
             + ("the clock follows" if followed else "the clock goes on as before; no samples are missing"),
             jump_s=jump_s,
             followed=followed,
+            n_before=n,
         )
 
     def log_counter_restart(self, index: int, before: float, count: float) -> None:

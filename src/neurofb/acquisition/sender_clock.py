@@ -32,6 +32,8 @@ CAUGHT_UP_S = 0.25
 MOST_WAITED_S = 0.75
 #: Samples come at their rate if they do so nearly; stamps do not tell their time if they advance by more or less.
 AT_RATE, MOST_PACE = 0.8, 1.35
+#: Of samples that came at once it is not known how long they took: those that were first may be so many of all.
+MOST_FIRST = 0.4
 OTHER_PACE = "times that run at another pace than samples come"
 
 TimedBy = Literal["sender", "arrival"]
@@ -126,6 +128,8 @@ def _contradict(came: Sequence[Came], rate_hz: float) -> bool:
     counted_s = sum(each.n for each in came) / rate_hz
     passed_s = last.arrival_s - first.arrival_s + first.n / rate_hz
     stamped_s = last.newest_s - first.first_s + 1.0 / rate_hz
+    if first.n > MOST_FIRST * sum(each.n for each in came):
+        return False  # most had waited: it is not known when it was sent
     comes_at_rate = AT_RATE * passed_s < counted_s < passed_s / AT_RATE
     is_pace = min(counted_s, passed_s) / MOST_PACE < stamped_s < MOST_PACE * max(counted_s, passed_s)
     return comes_at_rate and not is_pace

@@ -194,7 +194,10 @@ def match_profile(info: StreamInfo, profile: DeviceProfile) -> ProfileMatch:
         reasons.append(f"{info.rate_hz:g} Hz")
     else:
         rates = " or ".join(f"{rate_hz:g}" for rate_hz in profile.rates_hz)
-        against.append(f"its rate is {info.rate_hz:g} Hz, not {rates}")
+        says = (
+            f"its rate is {info.rate_hz:g} Hz" if info.rate_hz else "it says that it has no fixed rate (0 Hz)"
+        )
+        against.append(f"{says}, not {rates}")
     if not info.labels:
         missing.append(f"labels (from the profile: {' '.join(profile.labels)})")
     if not any(info.units):
