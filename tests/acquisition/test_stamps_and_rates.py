@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from simulated_inlet import START_S, Device, Taken, take
 
+from neurofb.acquisition import live
+
 UNIX_S = 1_790_000_000.0
 LOST = frozenset(np.flatnonzero(np.random.RandomState(5).random_sample(1000) < 0.1).tolist())
 #: Times are right to this: what the sample clock needs, and the least time that a sample is under way.
@@ -150,6 +152,29 @@ def test_stamp_of_a_packet_that_is_fetched_in_two_pulls_is_of_its_last_sample(
     taken = take(device, 4.0, monkeypatch)
     assert_all_is_placed(taken, device)
     assert_times_are_right(taken, device)
+
+
+@pytest.mark.parametrize("kind", ["right", "unix time", "zero", "30 s ahead"])
+def test_what_was_not_sent_while_the_computer_slept_is_missing(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The program that sends sleeps too: 7 s of the headset reach nobody, and LSL's clock lacks them.
+    monkeypatch.setattr(live, "_HOST", "h")
+    slept_s, first, after = 7.0, 500, 500 + 1750
+    device = Device(
+        taken_s=lambda k: np.where(k < first, k, np.where(k < after, first, k - (after - first))) / 250.0,
+        stamps=STAMPS[kind][0],
+        lost=lambda packet: first <= 10 * packet < after,
+        sleeps=((first / 250.0 + 0.001, slept_s),),
+    )
+    taken = take(device, 5.0, monkeypatch)
+    assert_all_is_placed(taken, device)
+    assert_times_are_right(taken, device)
+    assert (np.diff(taken.times_s) > 0.0).all()
+    (gap,) = taken.told("gap")
+    assert gap.details["n_samples"] == after - first
+    assert gap.time_s == pytest.approx(START_S + 2.0, abs=0.05)
+    assert not {"clock_jump", "rate"} & {event.kind for event in taken.events}
 
 
 def test_late_last_pull_without_stamps_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:

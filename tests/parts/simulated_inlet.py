@@ -46,6 +46,8 @@ class Device:
     #: Nothing arrives between the two times; then all of it does.
     stalls: tuple[tuple[float, float], ...] = ()
     seed: int = 0
+    #: The computer sleeps at a time, for so long; its clock stands still.
+    sleeps: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass
@@ -162,6 +164,7 @@ def take(
     connection = LslConnection(inlet, columns, device.says_hz, None, keep_raw=True)  # type: ignore[arg-type]
     batches: list[Batch] = []
     ages_s, unfit_s, unfit = [], [], ""
+    sleeps = list(device.sleeps)
     try:
         while clock.now_s() < START_S + until_s + 0.2:
             waits = inlet.next_arrival_s <= clock.now_s()  # a piece is left
@@ -172,6 +175,8 @@ def take(
                 if waits
                 else min(clock.now_s() + 0.005, inlet.next_arrival_s)
             )
+            if sleeps and clock.now_s() >= START_S + sleeps[0][0]:
+                clock.sleep_computer(sleeps.pop(0)[1])
             batches.append(connection.pull(0.0))
             chunk = batches[-1].chunk
             if len(chunk):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurofb.chunk import FloatArray
 
@@ -20,6 +21,8 @@ from neurofb.chunk import FloatArray
 AHEAD_S = 0.1
 #: Of the time that has passed, so much may be taken back at once: times always increase.
 MOST_BACK = 0.9
+#: A sleep, in which the clock stood still, is so much of the grid's time at most: times always increase.
+MOST_SLEEP = 1.0 - 1e-6
 #: No device takes longer to send a sample that is not held up; one held up catches up. Source: as
 #: ``stream_health.LOST_S``.
 BEHIND_S = 2.0
@@ -53,6 +56,9 @@ class ArrivalBound:
         self._least_s = math.inf
         self._n_behind = 0
         self._window: tuple[float, float] | None = None
+        #: Seconds of sleep that the grid does not have yet, and where it has the last: from, to, and both shifts.
+        self._asleep_s = 0.0
+        self._sleep: tuple[float, float, float, float] | None = None
 
     def __repr__(self) -> str:
         return f"ArrivalBound(shift_s={self.shift_s!r})"
@@ -62,16 +68,39 @@ class ArrivalBound:
         moves, self._moves_s = self._moves_s, []
         return moves
 
-    def hold(self, times_s: FloatArray, arrival_s: float) -> None:
-        """Move times, the newest of which arrived at ``arrival_s``, in place."""
+    @property
+    def expected_shift_s(self) -> float:
+        """What will be added to the times of what arrives now."""
+        return self.shift_s - self._asleep_s
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether samples of a sleep are still to come as missing ones."""
+        return self._asleep_s > 0.0
+
+    def sleep(self, slept_s: float) -> None:
+        """Expect that the grid advances by a sleep of the computer, in which its clock stood still."""
+        self._asleep_s += slept_s
+
+    def local_s(self, grid_s: float) -> float:
+        """Return a time of the grid on this computer's clock."""
+        if self._sleep is None or grid_s >= self._sleep[1]:
+            return grid_s + self.shift_s
+        from_s, to_s, before_s, after_s = self._sleep
+        return grid_s + float(np.interp(grid_s, (from_s, to_s), (before_s, after_s)))
+
+    def hold(self, times_s: FloatArray, arrival_s: float, missing: NDArray[np.bool_] | None = None) -> None:
+        """Move times, the newest of which arrived at ``arrival_s``, in place; of samples that are ``missing``."""
         n = len(times_s)
         if n == 0 or not math.isfinite(arrival_s):
             return
         first_s, last_s = float(times_s[0]), float(times_s[-1])
         from_s = first_s if self._last_s is None else self._last_s
         self._last_s = last_s
+        if self._asleep_s and missing is not None and self._hold_sleep(times_s, missing, from_s):
+            return
         before_s = self.shift_s
-        lead_s = last_s + before_s - arrival_s
+        lead_s = last_s + self.shift_s - arrival_s
         if lead_s > AHEAD_S:
             self._step(-lead_s)
             before_s = self.shift_s
@@ -82,6 +111,23 @@ class ArrivalBound:
             times_s += self.shift_s
         else:
             times_s += np.interp(times_s, (from_s, last_s), (before_s, self.shift_s))
+
+    def _hold_sleep(self, times_s: FloatArray, missing: NDArray[np.bool_], from_s: float) -> bool:
+        """Take a sleep out of the times of the samples that are missing by it; False if they are not here yet."""
+        edges = np.flatnonzero(np.diff(missing.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+        if not len(edges):
+            return False
+        first, after = edges[np.diff(edges, axis=1)[:, 0].argmax()].tolist()
+        begin_s = float(times_s[first - 1]) if first else from_s
+        next_s = 2.0 * times_s[after - 1] - times_s[after - 2] if after == len(times_s) else times_s[after]
+        end_s, before_s = float(next_s), self.shift_s
+        if end_s - begin_s <= MOST_BACK * self._asleep_s:
+            return False
+        self.shift_s -= min(self._asleep_s, MOST_SLEEP * (end_s - begin_s))
+        self._asleep_s, self._window, self._least_s = 0.0, None, math.inf
+        self._sleep = begin_s, end_s, before_s, self.shift_s
+        times_s += np.interp(times_s, (begin_s, end_s), (before_s, self.shift_s))
+        return True
 
     def _step(self, move_s: float) -> None:
         self.shift_s += move_s

@@ -104,9 +104,9 @@ class ChunkBuilder:
         counts : ndarray, shape (n_samples,), optional
             The device's own count of its samples.
         """
-        arrivals_s = arrivals_s - self.bound.shift_s  # as the grid counts time
+        arrivals_s = arrivals_s - self.bound.expected_shift_s  # as the grid counts time
         if len(samples):
-            self._arrival_s = _last(arrivals_s) + self.bound.shift_s
+            self._arrival_s = _last(arrivals_s) + self.bound.expected_shift_s
         if len(samples) == 1 and not self._waiting and counts is NO_COUNT:
             stamp_s = float(stamps_s[0])
             if self.screen.passes_one(samples, stamp_s):
@@ -153,8 +153,7 @@ class ChunkBuilder:
         found = self.screen.pop_events() + self.indexer.pop_events()
         if self.rate_check.finding == "wrong" or self._n_untold:
             found = self._told_while_wrong(found)
-        shift_s = self.bound.shift_s
-        events = [replace(event, time_s=event.time_s + shift_s) for event in found] if shift_s else found
+        events = [replace(event, time_s=self.bound.local_s(event.time_s)) for event in found]
         events, self._events = events + self._events, []
         return sorted(events, key=lambda event: event.time_s) if len(events) > 1 else events
 
@@ -205,7 +204,8 @@ class ChunkBuilder:
         self._events.append(Event("rate", self._arrival_s, words, self.indexer.next_index, details))
 
     def _held_to_arrival(self, chunk: Chunk) -> Chunk:
-        self.bound.hold(chunk.times_s, self._arrival_s)
+        missing = np.isnan(chunk.received_s) if self.bound.is_asleep else None
+        self.bound.hold(chunk.times_s, self._arrival_s, missing)
         for move_s in self.bound.pop_moves():
             self._log_move(chunk, move_s)
         return chunk

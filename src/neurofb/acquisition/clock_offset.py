@@ -45,6 +45,7 @@ class ClockOffset:
         self.base_s = offset_s
         self.correction_s = 0.0
         self._corrected_to_s: float | None = None
+        self._slept_s = 0.0
         self._measured: deque[tuple[float, float]] = deque(maxlen=KEPT)
         #: When, offset and drift of the line through the measurements; replaced as a whole by another thread.
         self._line = (0.0, offset_s, 0.0)
@@ -55,11 +56,25 @@ class ClockOffset:
     def reopen(self, offset_s: float) -> None:
         """Continue with another sender without a step in the sample times."""
         self._measured.clear()
+        offset_s += self._slept_s
         self.base_s = offset_s - self.correction_s
         self._line = (0.0, offset_s, 0.0)
 
+    def sleep(self, slept_s: float, *, sender_slept: bool) -> None:
+        """Continue after a sleep of this computer, in which its clock stood still: the grid goes on by that.
+
+        The clock of a sender on this computer stood still with it; another's is measured to be so far ahead now.
+        """
+        self._slept_s += slept_s
+        if sender_slept:
+            self.base_s += slept_s
+            self._measured = deque(((at_s, each_s + slept_s) for at_s, each_s in self._measured), maxlen=KEPT)
+            measured_s, offset_s, drift = self._line
+            self._line = measured_s, offset_s + slept_s, drift
+
     def add(self, time_s: float, offset_s: float) -> None:
         """Add a measurement, made at ``time_s``."""
+        offset_s += self._slept_s
         self._measured.append((time_s, offset_s))
         at_s, offsets_s = np.array(self._measured).T
         drift = 0.0

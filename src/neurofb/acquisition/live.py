@@ -9,6 +9,7 @@ outlet that died. Each has a thread of its own, which hands over finished result
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import deque
 from dataclasses import replace
@@ -21,12 +22,14 @@ from neurofb.acquisition.chunking import NO_COUNT, ChunkBuilder, PacketFormat, j
 from neurofb.acquisition.clock_offset import ClockOffset
 from neurofb.acquisition.outlet_search import CORRECTION_TIMEOUT_S, FoundOutlet, OutletSearch, Wanted
 from neurofb.acquisition.received import ReceivedBlock, recorded_info
+from neurofb.acquisition.sample_indexing import MAX_GAP_S
 from neurofb.acquisition.second_sender import SecondSenderWatch, change_of_sender
 from neurofb.acquisition.sender_clock import SenderClock, StampClock
 from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.acquisition.value_limits import ValueLimits
 from neurofb.chunk import Chunk, FloatArray
+from neurofb.clock import ClockWatch, readings_of
 from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
@@ -41,6 +44,8 @@ CORRECTION_EVERY_S = 5.0
 #: A stamp that is no number is recorded as LSL says that there is none.
 NO_STAMP_S = 0.0
 _CLOCK = LslClock()
+#: As LSL names this computer in the descriptions of its streams.
+_HOST = socket.gethostname()
 
 
 class LslSource:
@@ -249,6 +254,7 @@ class LslConnection:
             ) from error
         self._inlet: NumericInlet | None = inlet
         self._looked_s = _CLOCK.now_s()  #: When it was looked for samples last.
+        self._clock_watch = ClockWatch(readings_of(_CLOCK))
         self._health.opened(self._looked_s)
         self._offset_thread = threading.Thread(
             target=self._measure_offsets, name="neurofb-offset", daemon=True
@@ -292,6 +298,7 @@ class LslConnection:
             except StreamLost:
                 self._lose()
         now_s = _CLOCK.now_s()
+        self._watch_sleep(now_s)
         unlooked_s, self._looked_s = begun_s - self._looked_s, now_s
         index = self.builder.indexer.next_index
         if n == 0 or inlet is None:
@@ -311,6 +318,18 @@ class LslConnection:
         gap_detector.unsure_s = unlooked_s
         chunk = self._to_chunk(inlet, n, now_s)
         return self._batch(joined(waited, chunk) if len(waited) else chunk)
+
+    def _watch_sleep(self, now_s: float) -> None:
+        """Let the grid go on by a sleep of the computer in which LSL's clock stood still: its samples are missing."""
+        slept_s = self._clock_watch.check().slept_s
+        went_on = now_s - self._looked_s > 0.5 * slept_s
+        if not slept_s or went_on or slept_s > MAX_GAP_S:
+            return
+        sender_slept = self.info.hostname == _HOST
+        self._offset.sleep(slept_s, sender_slept=sender_slept)
+        if sender_slept:
+            self.builder.bound.sleep(slept_s)
+            self._arrival_shift_s -= slept_s
 
     def flush(self) -> Batch:
         """Return the samples that are held in doubt, at the end of a session."""
@@ -396,7 +415,7 @@ class LslConnection:
 
     def _on_grid(self, here_s: float) -> float:
         """Return an arrival on LSL's clock of its sender: there are no steps between its offsets."""
-        return here_s - self.builder.bound.shift_s - self._offset.base_s
+        return here_s - self.builder.bound.expected_shift_s - self._offset.base_s
 
     def _local(self, block: _Block) -> FloatArray:
         """Return the stamps that samples are placed by."""
@@ -425,7 +444,7 @@ class LslConnection:
         if not clock.is_foreign:
             return
         if clock.timed_by == "arrival":
-            self._arrival_shift_s = self.builder.bound.shift_s
+            self._arrival_shift_s = self.builder.bound.expected_shift_s
             self.builder.time_by_arrival(self._arrivals.packet_samples)
         if clock.timed_by == "sender":
             how = (
