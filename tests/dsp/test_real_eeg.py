@@ -3,6 +3,7 @@
 import mne
 import numpy as np
 import pytest
+from scipy import signal
 
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.power import BandPower, decibels
@@ -113,3 +114,20 @@ def test_unrelated_windows_of_people_are_below_their_null_level(data_dir, subjec
             above.append([size > level for size, level in zip(sizes, levels, strict=True)])
     assert len(above) >= 300
     assert np.mean(above, axis=0).max() <= 0.08
+
+
+def test_power_is_as_low_as_told_and_accuracy_no_worse(data_dir):
+    """Theta and alpha of EEGMAT subject 03 at no delay and at 0.1 s, a minute learnt, the next minute judged."""
+    raw = mne.io.read_raw_edf(data_dir / "eegmat" / "Subject03_1.edf", verbose=False)
+    x = raw.get_data(picks=["EEG Fz", "EEG O1"]).T[: 120 * 500 : 2] * 1e6
+    named, rest = {"theta": (4, 8), "alpha": (8, 12)}, slice(62 * 250, 118 * 250)
+    offline = [mne.filter.filter_data(x.T, 250.0, *edges, verbose=False).T[rest] for edges in named.values()]
+    for delay_s in (0.0, 0.1):
+        bands = BandFilter(named, 250, 2, delay_s, baseline_spectrum(x[: 60 * 250], 250))
+        z = np.roll(bands.process(x), -round(delay_s * 250), axis=0)[rest]
+        for band, theirs in enumerate(offline):
+            lower = decibels((np.abs(z[:, band]) ** 2 / 2).mean(axis=0), (theirs**2).mean(axis=0))
+            np.testing.assert_allclose(lower, bands.expected_level_db[band], atol=0.4)
+            envelope = np.abs(signal.hilbert(theirs, axis=0))
+            r = [np.corrcoef(envelope[:, c], np.abs(z[:, band, c]))[0, 1] for c in range(2)]
+            assert (r > bands.expected_correlation[band] - 0.02).all()
