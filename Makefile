@@ -74,7 +74,7 @@ test-wheel: $(DEV)
 test-long: $(DEV)
 	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/xdf/test_file.py tests/recording/test_crash.py tests/recording/test_labrecorder.py \
 	  tests/screens/test_demo_with_screens.py -k "ten_minutes or kill or labrecorder or demo"
-	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/blinding/test_allocation.py
+	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/blinding/test_allocation.py tests/blinding/test_blind_audit.py
 	NEUROFB_LONG=1 $(PYTEST) --timeout 3600 tests/acquisition/test_large_files.py tests/offline/test_played_chain.py
 
 fuzz: $(DEV)

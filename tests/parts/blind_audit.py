@@ -129,7 +129,7 @@ def auc(rows: list[dict[str, float]], arms: list[str], seed: int = 0) -> float:
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     models = (
         make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000)),
-        RandomForestClassifier(300, min_samples_leaf=3, random_state=seed),
+        RandomForestClassifier(100, min_samples_leaf=3, random_state=seed),
     )
     told = [cross_val_predict(model, x, y, cv=folds, method="predict_proba")[:, 1] for model in models]
     return float(roc_auc_score(y, sum(told)))
