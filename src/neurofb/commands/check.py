@@ -28,6 +28,7 @@ LETTERS = {
     "instruction": ("i", "white"),
     "rest_baseline": ("r", "cyan"),
     "iaf_baseline": ("a", "blue"),
+    "eyes_baseline": ("e", "blue"),
     "calibration": ("c", "magenta"),
     "training": ("T", "green"),
     "heat": ("H", "red"),
@@ -129,6 +130,9 @@ def show(report: CheckReport) -> None:
         click.echo(totals(report))
     if report.features:
         show_table("Features", FEATURE_HEADER, feature_rows(report))
+    for each in report.features:
+        if each.in_blinks:
+            click.echo(f"{each.name} in blinks: {each.in_blinks}")
     if report.budgets:
         show_table("Heat, planned", BUDGET_HEADER, budget_rows(report))
     if report.reward is not None:

@@ -10,7 +10,8 @@ rules what is new
 2     contact is judged by what is left beside the mains and their harmonics, and compared with channels that measure
       something; artifacts withhold only what they reach; filters that are fitted to a baseline expect mains that it
       did not have
-3     synchrony counts fewer independent samples where the baseline shows a sharp rhythm, place by place
+3     synchrony counts fewer independent samples where the baseline shows a sharp rhythm, place by place; a feature
+      that the participant's own blinks hardly move goes on in them, and blinks may be projected out
 ===== ==============================================================================================================
 """
 
@@ -21,6 +22,8 @@ from neurofb.errors import WrongInput
 FIRST, CURRENT = 1, 3
 #: From these on, how sharp rhythms are is measured, and synchrony goes by it.
 SHARP_RHYTHMS = 3
+#: From these on, what blinks do to each feature is measured, and features may go on in them.
+BLINKS_BY_EFFECT = 3
 
 
 def known(rules: object) -> int:

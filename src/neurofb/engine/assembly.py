@@ -330,6 +330,7 @@ def _loop_settings(plan: SessionPlan, source: Source) -> LoopSettings:
         protocol.reference,
         protocol.line_hz,
         CURRENT if plan.earlier is None else plan.earlier.fit.rules,
+        protocol.cleaning.blinks,
     )
 
 

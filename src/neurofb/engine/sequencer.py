@@ -22,6 +22,7 @@ from neurofb.engine.recorded_loop import AHEAD_S, RecordedLoop
 from neurofb.engine.session_log import SessionLog
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import UnsafeHeat, WrongInput
+from neurofb.loop.loop import WITHOUT_VALUES
 from neurofb.protocol.delivery import block_number, trial_number
 from neurofb.protocol.schedule import Schedule, SessionState, State
 from neurofb.protocol.stop_rules import Action, StopRules
@@ -219,7 +220,7 @@ class Sequencer:
         )  # fmt: skip
         if phase.collects != "none":
             self._pending_baseline = phase.collects
-        if phase.collects not in ("rest", "iaf"):
+        if phase.collects not in ("rest", *WITHOUT_VALUES):
             self._recorded_loop.start_fit()  # the last of the first baselines has ended, if there were any
         if phase.kind == "training":
             self._pending_block = phase.feedback  # none for an arm that gets none

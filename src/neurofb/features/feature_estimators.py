@@ -30,7 +30,7 @@ from neurofb.features.feature_specs import (
 )
 from neurofb.features.presets import AnyFeature
 from neurofb.features.usability import Watch
-from neurofb.spatial.filters import SpatialFilter, regions
+from neurofb.spatial.filters import SpatialFilter, regions, rereference
 from neurofb.spatial.montage import Montage
 
 Reference = str | Sequence[str] | None
@@ -102,10 +102,34 @@ def key_of(feature: AnyFeature, band: Band, iaf_hz: float | None) -> BandKey:
     return (*band_hz(band, iaf_hz), float(delay_s))
 
 
+def band_weights(
+    feature: AnyFeature, montage: Montage, bank: Bank, iaf_hz: float | None, reference: Reference
+) -> list[tuple[int, FloatArray]]:
+    """Return the bands of a feature, each with the weights of channels in what its power is the mean of.
+
+    Shape of weights: (n_channels, n), a column for each channel of a place, or for the place as a whole.
+    """
+    bands = [bank.index(feature, band, iaf_hz) for band in feature.bands]
+    labels, places = montage.labels, feature.selections
+    if isinstance(feature, SynchronyOf):
+        groups = {f"{i}": montage.channels(place) for i, place in enumerate(places)}
+        columns = list(regions(labels, groups, reference=reference).weights.T[:, :, None])
+    else:
+        matrix = np.eye(len(labels)) if reference is None else rereference(labels, reference).weights
+        columns = [matrix[:, list(montage.columns(place))] for place in places]
+    pairs = (
+        zip(bands, columns, strict=True) if isinstance(feature, Ratio) else
+        ((band, column) for band in bands for column in columns)
+    )  # fmt: skip
+    return list(pairs)
+
+
 class PowerEstimator:
     """Power, ratio or asymmetry: a formula of mean powers at one place or two."""
 
     slow = False
+    #: Whether it reads power of channels with blinks projected out.
+    projected = False
 
     def __init__(
         self,
@@ -175,6 +199,10 @@ class SynchronyEstimator:
     def exclude(self, out: Sequence[bool]) -> None:
         """Leave these channels out from now on; their weight goes to the others of the selection."""
         self._spatial = self._without([label for label, gone in zip(self._labels, out, strict=True) if gone])
+
+    def project(self, projector: SpatialFilter) -> None:
+        """Take blinks out before the channels are mixed; until the next `exclude`."""
+        self._spatial = None if self._spatial is None else self._spatial.after(projector)
 
     def _without(self, bad: Sequence[str]) -> SpatialFilter | None:
         """Return the filter from channels to selections; None while one, or the reference, has no channel left."""

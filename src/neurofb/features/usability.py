@@ -38,6 +38,10 @@ class Watch:
     after_s: float
     #: The same after a jump, which reaches as far as the filter's taps.
     after_jump_s: float
+    #: Columns whose contact counts as well: those from which projecting takes much.
+    also: tuple[int, ...] = ()
+    #: Whether blinks are projected out of it: then movement counts as it is seen after that.
+    projected: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -67,6 +71,8 @@ class Gate:
         self._blink = _LONG_AGO
         self._muscle_any, self._muscle_where = _LONG_AGO, 0
         self._moved, self._jumped, self._muscle = [_LONG_AGO] * n, [_LONG_AGO] * n, [_LONG_AGO] * n
+        #: The same of channels with blinks projected out.
+        self._moved_still, self._jumped_still = [_LONG_AGO] * n, [_LONG_AGO] * n
         self._newest = _LONG_AGO
         self._states: Sequence[ChannelState] = (OK,) * n
         self._out: Sequence[bool] = (False,) * n
@@ -77,9 +83,15 @@ class Gate:
         self._states, self._out = states, tuple(out)
         self._all_good = not any(state.bad for state in states) and not any(out)
 
-    def update_artifacts(self, hop: int, finder: ArtifactFinder) -> None:
-        """Record the artifacts of this hop; called when the finder detects any."""
+    def update_artifacts(self, hop: int, finder: ArtifactFinder, still: ArtifactFinder | None = None) -> None:
+        """Record the artifacts of this hop; called when a finder detects any.
+
+        ``still`` sees the same channels with blinks taken out, those of the eyes as recorded.
+        """
         swing, jumped, muscle = finder.swing, finder.jumped, finder.muscle_db
+        if still is not None:
+            self._update_still(hop, still)
+            swing, jumped = np.fmin(swing, still.swing), np.fmin(jumped, still.jumped)
         self._newest = hop
         for channel in range(len(self._labels)):
             trusted = not self._out[channel] and self._states[channel].state in _TRUSTED_STATES
@@ -94,6 +106,14 @@ class Gate:
                 self._muscle[channel] = hop
             if trusted and muscle[channel] > MUSCLE_ANY_DB and self._is_muscle(channel, muscle):
                 self._muscle_any, self._muscle_where = hop, channel
+
+    def _update_still(self, hop: int, still: ArtifactFinder) -> None:
+        swing, jumped = still.swing, still.jumped
+        for channel in range(len(self._labels)):
+            if jumped[channel] > 1:
+                self._jumped_still[channel] = hop
+            if swing[channel] > 1 and channel not in self._eyes:
+                self._moved_still[channel] = hop
 
     def _is_muscle(self, channel: int, muscle: FloatArray) -> bool:
         """Return whether another channel has muscle, too: it spreads, and the ringing of a spike does not."""
@@ -129,7 +149,7 @@ class Gate:
             if place and all(self._out[channel] for channel in place):
                 lost = ", ".join(self._labels[channel] for channel in place)
                 return f"bad contact: no channel left of {lost}"
-        for channel in watch.channels:
+        for channel in (*watch.channels, *watch.also):
             state = self._states[channel]
             if state.bad and not self._out[channel]:
                 return f"bad contact: {self._labels[channel]} {state.state} ({state.why})"
@@ -138,12 +158,15 @@ class Gate:
     def _artifact(self, hop: int, watch: Watch) -> str:
         after = hop - self._hop_size.count(watch.after_s)
         used = [channel for channel in watch.channels if not self._out[channel]]
+        moved, jumped = (
+            (self._moved_still, self._jumped_still) if watch.projected else (self._moved, self._jumped)
+        )
         if "jump" in watch.checks:
             after_jump = hop - self._hop_size.count(watch.after_jump_s)
             for channel in used:
-                if self._jumped[channel] >= after_jump:
+                if jumped[channel] >= after_jump:
                     return f"jump: {self._labels[channel]}"
-                if self._moved[channel] >= after:
+                if moved[channel] >= after:
                     return f"movement: {self._labels[channel]}"
         if "blink" in watch.checks and self._blink >= after:
             return "blink"

@@ -7,7 +7,7 @@ clock and draws no random number: the same samples with the same instructions at
 ===================== ==========================================================================================
 instruction           what it does
 ===================== ==========================================================================================
-collect(condition)    values are collected for a baseline: ``iaf``, ``rest``, ``warm`` or ``pain``
+collect(condition)    values are collected for a baseline: ``iaf``, ``eyes``, ``rest``, ``warm`` or ``pain``
 collected()           until here
 discard()             what has been collected since then does not count
 fit(until)            the pipeline is made anew for this participant from the baselines that ended by ``until``
@@ -38,6 +38,9 @@ from neurofb.feedback.settings import Condition
 from neurofb.loop.participant_fit import ParticipantFit, fit
 from neurofb.loop.pipeline import Pipeline
 from neurofb.loop.settings import LoopSettings
+
+#: Baselines that the pipeline is fitted to, without values that later ones are scored against.
+WITHOUT_VALUES = ("iaf", "eyes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +172,10 @@ class Loop:
         return known[instruction](**details) or []
 
     def _collect(self, condition: str) -> None:
-        if condition not in (*CONDITIONS, "iaf"):
-            raise UnknownName(f"no baseline {condition!r}; {nearest(condition, (*CONDITIONS, 'iaf'))}")
+        if condition not in (*CONDITIONS, *WITHOUT_VALUES):
+            raise UnknownName(
+                f"no baseline {condition!r}; {nearest(condition, (*CONDITIONS, *WITHOUT_VALUES))}"
+            )
         if self._collecting is not None:
             raise WrongInput(
                 f"the {self._collecting!r} baseline is still being collected; collected() ends it"
@@ -180,7 +185,7 @@ class Loop:
             if self._kept is None:
                 self._kept, self._kept_from = [], self.next_index
             self._ranges.append(_Range(condition, self.next_index))
-        if condition != "iaf":
+        if condition not in WITHOUT_VALUES:
             self._collectors = self._new_collectors(cast(Condition, condition))
 
     def _collected(self) -> None:
@@ -245,7 +250,7 @@ class Loop:
         done = [each for each in self._ranges if each.end is not None and each.end <= end]
         ranges = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in done}
         settings = self.settings
-        return lambda: fit(ranges, settings.montage, settings.rate_hz, end, settings.rules)
+        return lambda: _fit(ranges, settings, end)
 
     def trial_fit_job(self, ahead_s: float = 0.0) -> Callable[[], str]:
         """Return a function that tries a fit and returns what the current baseline would lack; empty if nothing.
@@ -262,13 +267,15 @@ class Loop:
         def try_fit() -> str:
             samples = {each.kind: kept[each.first - first : cast(int, each.end) - first] for each in ranges}
             try:
-                participant_fit = fit(samples, settings.montage, settings.rate_hz, end, settings.rules)
+                participant_fit = _fit(samples, settings, end)
             except WrongInput as error:
                 return str(error)
             times = np.full(len(kept), np.nan)
             values = self._make_pipeline(participant_fit).push(Chunk(kept, first, times, times))
             last = ranges[-1]
-            collectors = [] if last.kind == "iaf" else self._new_collectors(cast(Condition, last.kind))
+            collectors = (
+                [] if last.kind in WITHOUT_VALUES else self._new_collectors(cast(Condition, last.kind))
+            )
             for collector in collectors:
                 collector.add([value for value in values if last.first <= value.index < end])
             return "; ".join(filter(None, (collector.missing(ahead_s) for collector in collectors)))
@@ -286,7 +293,7 @@ class Loop:
         values = pipeline.push(Chunk(kept, self._kept_from, times, times))
         pipeline.pop_events()  # told when it happened, by the pipeline before
         for each in self._ranges:
-            if each.kind == "iaf":
+            if each.kind in WITHOUT_VALUES:
                 continue
             for collector in self._new_collectors(cast(Condition, each.kind)):
                 end = each.end or self.next_index
@@ -317,6 +324,8 @@ class Loop:
             spectrum=participant_fit.spectrum if participant_fit else None,
             line_hz=settings.line_hz,
             rules=settings.rules,
+            blink_fit=participant_fit.blinks if participant_fit else None,
+            blinks=settings.blinks,
         )
 
     # -- feedback ----------------------------------------------------------------------------------------------
@@ -359,3 +368,15 @@ class Loop:
         if self.feedback is None:
             raise WrongInput("no block has begun, so none can end")
         return self.feedback
+
+
+def _fit(samples: Mapping[str, FloatArray], settings: LoopSettings, until: int) -> ParticipantFit:
+    return fit(
+        samples,
+        settings.montage,
+        settings.rate_hz,
+        until,
+        settings.rules,
+        settings.features,
+        settings.reference,
+    )

@@ -7,7 +7,7 @@ In: the samples of each baseline in µV, or the folder of an earlier session. Ou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from neurofb import limits
 from neurofb.chunk import FloatArray
 from neurofb.dsp.artifacts import Calibration
-from neurofb.dsp.rules import CURRENT, FIRST, SHARP_RHYTHMS, known
-from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum
+from neurofb.dsp.rules import BLINKS_BY_EFFECT, CURRENT, FIRST, SHARP_RHYTHMS, known
+from neurofb.dsp.spectrum import SHORTEST_BASELINE_S, Spectrum, baseline_spectrum, with_mains
 from neurofb.errors import UnknownFile, WrongFile, WrongInput
 from neurofb.features.alpha_frequency import SHORTEST_S as SHORTEST_ALPHA_S
 from neurofb.features.alpha_frequency import AlphaFrequency, alpha_frequency
+from neurofb.features.feature_estimators import Reference
+from neurofb.features.presets import AnyFeature
 from neurofb.feedback.baseline import Baseline
+from neurofb.loop.blink_effects import BlinkFit, fit_blinks
 from neurofb.spatial.montage import Montage
 
 #: The bands follow the alpha peak of the back of the head, which is the usual measure.
@@ -46,6 +49,8 @@ class ParticipantFit:
     notes: tuple[str, ...] = ()
     #: By which it was measured; a session that is given it goes by them, too.
     rules: int = CURRENT
+    #: Blinks, and what they do to each feature; None where too few were seen.
+    blinks: BlinkFit | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -62,6 +67,7 @@ class ParticipantFit:
             "spectrum": _spectrum_as_dict(self.spectrum),
             "notes": list(self.notes),
             "rules": self.rules,
+            "blinks": None if self.blinks is None else self.blinks.as_dict(),
         }
 
     @classmethod
@@ -86,6 +92,7 @@ class ParticipantFit:
             _spectrum_from_dict(spectrum),
             tuple(content.get("notes", ())),
             known(content.get("rules", FIRST)),
+            None if content.get("blinks") is None else BlinkFit.from_dict(content["blinks"]),
         )
 
 
@@ -161,20 +168,31 @@ def _not_a_record(title: str, wrong: str) -> WrongFile:
 
 
 def fit(
-    baselines: Mapping[str, FloatArray], montage: Montage, rate_hz: float, until: int, rules: int = CURRENT
+    baselines: Mapping[str, FloatArray],
+    montage: Montage,
+    rate_hz: float,
+    until: int,
+    rules: int = CURRENT,
+    features: Sequence[AnyFeature] = (),
+    reference: Reference = None,
 ) -> ParticipantFit:
     """Measure a participant.
 
     Parameters
     ----------
     baselines : mapping of str to ndarray, shape (n_samples, n_channels)
-        µV, NaN where missing, by kind: ``iaf`` (closed eyes, for the alpha peak) and others, at least one.
+        µV, NaN where missing, by kind: ``iaf`` (closed eyes, for the alpha peak), ``eyes`` (blinks and glances) and
+        others, at least one.
     montage : Montage
     rate_hz : float
     until : int
         The sample that they end before.
     rules : int
         See `neurofb.dsp.rules`.
+    features : sequence of declared features
+        Those to measure the effect of blinks on.
+    reference : "average", sequence of str or None
+        As the pipeline will have it.
 
     Raises
     ------
@@ -183,7 +201,9 @@ def fit(
     """
     if not baselines:
         raise WrongInput("there is no baseline to measure a participant from")
-    rest = [each for kind, each in baselines.items() if kind != "iaf"] or list(baselines.values())
+    rest = [each for kind, each in baselines.items() if kind not in ("iaf", "eyes")] or list(
+        baselines.values()
+    )
     x = np.concatenate(rest)
     good = _measurable(x, rate_hz)
     notes = [f"{label} could not be measured: flat or missing" for label, is_good in
@@ -201,14 +221,30 @@ def fit(
     alpha = _alpha(baselines.get("iaf", x), montage, rate_hz)
     if not alpha.found:
         notes.append(f"alpha peak: {alpha.why}; 10 Hz are taken for it")
-    spectrum = _spectrum(x, good, rate_hz)
+    iaf_hz, spectrum = alpha.peak_hz if alpha.found else None, _spectrum(x, good, rate_hz)
+    blinks = None
+    if rules >= BLINKS_BY_EFFECT and features:
+        parts = [each for kind, each in baselines.items() if kind != "iaf"]
+        blinks, why = fit_blinks(
+            parts,
+            good,
+            features,
+            montage,
+            rate_hz,
+            reference=reference,
+            iaf_hz=iaf_hz,
+            spectrum=with_mains(spectrum),
+        )
+        if why:
+            notes.append(f"blinks: {why}; each feature is withheld in blinks")
     return ParticipantFit(
         until,
-        alpha.peak_hz if alpha.found else None,
+        iaf_hz,
         _calibration(x, good, rate_hz),
         spectrum if rules >= SHARP_RHYTHMS else spectrum.without_fine(),
         tuple(notes),
         rules,
+        blinks,
     )
 
 

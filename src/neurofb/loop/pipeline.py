@@ -30,7 +30,7 @@ from neurofb.dsp.artifacts import ArtifactFinder, Calibration, eye_channels
 from neurofb.dsp.hop_size import HopSize
 from neurofb.dsp.power import BandPower
 from neurofb.dsp.quality import ChannelQuality, ChannelState, Membership
-from neurofb.dsp.rules import CURRENT, FIRST, SHARP_RHYTHMS
+from neurofb.dsp.rules import BLINKS_BY_EFFECT, CURRENT, FIRST, SHARP_RHYTHMS
 from neurofb.dsp.spectrum import Spectrum, with_mains
 from neurofb.errors import WrongInput, WrongShape
 from neurofb.events import Event
@@ -55,6 +55,8 @@ from neurofb.features.feature_specs import (
 from neurofb.features.presets import AnyFeature, preset
 from neurofb.features.usability import Gate
 from neurofb.features.value import FeatureValue
+from neurofb.loop.blink_cleaning import BlinkCleaning, SwingsWithoutBlinks
+from neurofb.loop.blink_effects import BlinkFit, Blinks, Course
 from neurofb.spatial.filters import SpatialFilter, rereference
 from neurofb.spatial.montage import Montage
 
@@ -85,6 +87,10 @@ class Pipeline:
         50 or 60; default: both are looked for.
     rules : int
         Those of the recording that is computed again (`neurofb.dsp.rules`).
+    blink_fit : BlinkFit, optional
+        What the participant's blinks do to each feature. Default: features are withheld in all blinks.
+    blinks : "withhold" or "project"
+        Whether blinks may be projected out of features that they reach.
 
     Raises
     ------
@@ -104,6 +110,8 @@ class Pipeline:
         spectrum: Spectrum | None = None,
         line_hz: float | None = None,
         rules: int = CURRENT,
+        blink_fit: BlinkFit | None = None,
+        blinks: Blinks = "withhold",
     ) -> None:
         self.montage = montage = montage if isinstance(montage, Montage) else Montage.of(montage)
         self.features = tuple([preset()] if features is None else features)
@@ -122,8 +130,9 @@ class Pipeline:
         self._membership = Membership(n)
         self._gate = Gate(montage.labels, self._eyes, hop_size, rules)
         self._estimators = [self._make_estimator(feature, iaf_hz) for feature in self.features]
+        self._clean_blinks(blink_fit if rules >= BLINKS_BY_EFFECT else None, blinks, calibration)
         self._powers = {
-            estimator.spec.smoothing_s: self._make_power(estimator.spec.smoothing_s)
+            (estimator.spec.smoothing_s, estimator.projected): self._make_power(estimator.spec.smoothing_s)
             for estimator in self._estimators
             if isinstance(estimator, PowerEstimator)
         }
@@ -131,7 +140,6 @@ class Pipeline:
             each.name: limit for each in self.features if (limit := getattr(each, "limit", None)) is not None
         }
         self._inhibiting = any(each.inhibits for each in self.features)
-        self._mix = self._mixing()
         self._block, self._quarter = np.full((hop_size.hop, n), np.nan), np.full((quarter, n), np.nan)
         self._bands = np.empty((hop_size.hop // hop_size.every, len(self._bank.keys), n), np.complex128)
         self._n_outputs = 0
@@ -167,7 +175,7 @@ class Pipeline:
         return self._quarter[at * n : (at + 1) * n].copy()
 
     def describe(self) -> list[str]:
-        """Return a line for each feature: bands as resolved, delay and how often it comes."""
+        """Return a line for each feature: bands as resolved, delay, how often it comes; and one of it in blinks."""
         lines = []
         for estimator in self._estimators:
             edges = [band_hz(band, self._iaf_hz) for band in estimator.spec.bands]
@@ -177,6 +185,8 @@ class Pipeline:
                 f"{estimator.spec.name}: {estimator.spec.kind}, {bands}, "
                 f"{1000 * estimator.delay_s:.0f} ms filter delay, {rate_hz:.1f} values/s"
             )
+        if self._cleaning is not None:
+            lines += [line for each in self._estimators if (line := self._cleaning.describe(each.spec))]
         return lines
 
     def __repr__(self) -> str:
@@ -268,20 +278,25 @@ class Pipeline:
         if self._calibration_due is not None and hop * self.hop_size.hop >= self._calibration_due[0]:
             self._recalibrate(hop * self.hop_size.hop)
         z = self._bands
-        if self._finder.process(block, z[-1, -1]):
-            self._gate.update_artifacts(hop, self._finder)
+        found, still = self._finder.process(block, z[-1, -1]), self._still
+        if still is not None:
+            found = still.process(block) or found
+        if found:
+            self._gate.update_artifacts(hop, self._finder, None if still is None else still.finder)
         self._unjudged_hop = hop
         return self._values(hop, z)
 
     def _values(self, hop: int, z: ComplexArray) -> list[FeatureValue]:
-        mixed = z if self._mix is None else project_complex(self._mix, z)
-        powers = {smoothing_s: power.process(mixed)[-1] for smoothing_s, power in self._powers.items()}
+        mixed = {
+            projected: z if mix is None else project_complex(mix, z) for projected, mix in self._mixes.items()
+        }
+        powers = {key: power.process(mixed[key[1]])[-1] for key, power in self._powers.items()}
         is_slow = (hop + 1) % self.hop_size.slow == 0
         results: list[tuple[Estimator, float, str]] = []
-        for estimator in self._estimators:
-            why = self._gate.reason(hop, estimator.watch)
+        for estimator, watch in zip(self._estimators, self._watches, strict=True):
+            why = self._gate.reason(hop, watch)
             if isinstance(estimator, PowerEstimator):
-                value = estimator.value(powers[estimator.spec.smoothing_s])
+                value = estimator.value(powers[estimator.spec.smoothing_s, estimator.projected])
             elif isinstance(estimator, IndexEstimator):
                 value = estimator.value(self._finder)
             else:
@@ -338,7 +353,9 @@ class Pipeline:
                 self._log_channel(channel, states[channel])
             for estimator in self._estimators:
                 estimator.exclude(self._membership.out)
-            self._mix = self._mixing()
+            if self._cleaning is not None:
+                self._cleaning.exclude(self._membership.out)
+            self._mix_channels()
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -363,6 +380,36 @@ class Pipeline:
             bad = ()  # nothing left to refer to; the gate is closed
         return rereference(self.montage.labels, self._reference, bad=bad)
 
+    def _clean_blinks(self, fit: BlinkFit | None, blinks: Blinks, calibration: Calibration | None) -> None:
+        """Decide for each feature whether it goes on in blinks."""
+        n, hop_size = len(self.montage.labels), self.hop_size
+        self._cleaning, self._still = None, None
+        self._courses: list[Course] = ["withheld"] * len(self._estimators)
+        if fit is not None:
+            self._cleaning = BlinkCleaning(fit, blinks, self.montage.labels, self._eyes, self._reference)
+            self._still = SwingsWithoutBlinks(
+                self._cleaning, hop_size.rate_hz, hop_size.hop, calibration or Calibration.assumed(n)
+            )
+            self._courses = [self._cleaning.course(each.spec) for each in self._estimators]
+        for estimator, course in zip(self._estimators, self._courses, strict=True):
+            if isinstance(estimator, PowerEstimator):
+                estimator.projected = course == "projected"
+        self._mix_channels()
+
+    def _mix_channels(self) -> None:
+        """Make the matrices from channels to what power is taken of, and what each feature watches."""
+        mix, cleaning = self._mixing(), self._cleaning
+        self._mixes = {False: mix}
+        self._watches = [estimator.watch for estimator in self._estimators]
+        if cleaning is None:
+            return
+        if "projected" in self._courses:
+            self._mixes[True] = cleaning.projector if mix is None else mix.after(cleaning.projector)
+        for i, (estimator, course) in enumerate(zip(self._estimators, self._courses, strict=True)):
+            self._watches[i] = cleaning.watch(estimator, course)
+            if isinstance(estimator, SynchronyEstimator) and course == "projected":
+                estimator.project(cleaning.projector)
+
     def _left(self) -> tuple[str, ...]:
         return tuple(
             label for label, out in zip(self.montage.labels, self._membership.out, strict=True) if out
@@ -372,6 +419,8 @@ class Pipeline:
         assert self._calibration_due is not None
         calibration, self._calibration_due = self._calibration_due[1], None
         self._finder.calibrate(calibration)
+        if self._still is not None:
+            self._still.finder.calibrate(calibration)
         self._log("calibrated", f"artifact limits from {calibration.source}, from sample {index} on", index)
 
     def _log_channel(self, channel: int, state: ChannelState) -> None:

@@ -15,6 +15,7 @@ from neurofb.errors import WrongInput
 from neurofb.features.feature_specs import Feature
 from neurofb.features.presets import AnyFeature
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.loop.blink_effects import Blinks
 from neurofb.spatial.montage import Montage
 
 _FEATURES: TypeAdapter[tuple[AnyFeature, ...]] = TypeAdapter(tuple[Feature, ...])
@@ -35,6 +36,8 @@ class LoopSettings:
     line_hz: float | None = None
     #: By which the loop judges and designs.
     rules: int = CURRENT
+    #: Whether blinks may be projected out.
+    blinks: Blinks = "withhold"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -57,6 +60,7 @@ class LoopSettings:
             "reference": list(self.reference) if isinstance(self.reference, tuple) else self.reference,
             "line_hz": self.line_hz,
             "rules": self.rules,
+            "blinks": self.blinks,
         }
 
     @classmethod
@@ -83,6 +87,7 @@ class LoopSettings:
                 tuple(reference) if isinstance(reference, list) else reference,
                 content["line_hz"],
                 known(content.get("rules", FIRST)),
+                content.get("blinks", "withhold"),
             )
         except (KeyError, TypeError, ValidationError) as error:
             raise WrongInput(

@@ -86,6 +86,7 @@ def loop_for(recording: SessionRecording, protocol: Protocol) -> Loop:
         protocol.reference,
         protocol.line_hz,
         recorded.rules,
+        protocol.cleaning.blinks,
     )
     participant_fit, baselines = earlier_fit(settings_of(recording)["given"])
     return Loop(settings, participant_fit, baselines)

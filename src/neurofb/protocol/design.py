@@ -21,6 +21,7 @@ from neurofb.config import Name, Place, Positive, Table, lines_of, message, prob
 from neurofb.errors import UnknownName, WrongFile, WrongInput, nearest
 from neurofb.features.feature_specs import Feature
 from neurofb.feedback.settings import BaselineSettings, FeedbackSettings
+from neurofb.loop.blink_effects import Blinks
 from neurofb.protocol.bundled import protocol_text
 from neurofb.protocol.checks.citations import CITED_TABLES, number_paths, uncited
 from neurofb.protocol.feature_tables import parse_features
@@ -70,6 +71,16 @@ class BaselinePlan(BaselineSettings):
         return value
 
 
+class Cleaning(Table):
+    """The table [cleaning]: what is done about artifacts beside withholding values."""
+
+    blinks: Blinks = Field(
+        default="withhold",
+        description="'withhold': no values of features that blinks reach; 'project': blinks are projected out where "
+        "the participant's baseline shows that this is exact enough (from 8 channels on, one of them at the forehead)",
+    )
+
+
 class Protocol(Table):
     """One experiment.
 
@@ -94,6 +105,7 @@ class Protocol(Table):
         default=None, description="the table [feedback]; left out: a session without feedback"
     )
     baseline: BaselinePlan = Field(default_factory=BaselinePlan, description="the table [baseline]")
+    cleaning: Cleaning = Field(default_factory=Cleaning, description="the table [cleaning]")
     heat: HeatPlan | None = Field(default=None, description="the table [heat]; left out: no heat")
     calibration: CalibrationSettings | None = Field(
         default=None, validate_default=True, description="the table [calibration], for levels with pain"

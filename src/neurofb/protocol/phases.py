@@ -19,6 +19,7 @@ Kind = Literal[
     "instruction",
     "rest_baseline",
     "iaf_baseline",
+    "eyes_baseline",
     "calibration",
     "training",
     "heat",
@@ -26,10 +27,14 @@ Kind = Literal[
     "transfer",
     "pause",
 ]
-Collects = Literal["rest", "warm", "pain", "iaf", "none"]
+Collects = Literal["rest", "warm", "pain", "iaf", "eyes", "none"]
 Eyes = Literal["open", "closed"]
 #: What a phase collects if it does not say.
-USUALLY_COLLECTS: Mapping[str, Collects] = {"rest_baseline": "rest", "iaf_baseline": "iaf"}
+USUALLY_COLLECTS: Mapping[str, Collects] = {
+    "rest_baseline": "rest",
+    "iaf_baseline": "iaf",
+    "eyes_baseline": "eyes",
+}
 #: Phases in which the eyes rest on a point if they do not say otherwise.
 USUALLY_POINT = ("rest_baseline", "iaf_baseline", "heat", "transfer")
 #: Phases that consist of trials, or of time in which nothing else happens.
@@ -146,7 +151,8 @@ class Phase(Table):
 
     name: Word = Field(description='small letters, digits and underscores, as "pain_baseline"')
     kind: Kind = Field(
-        description="instruction, rest_baseline, iaf_baseline, calibration, training, heat, rating, transfer or pause"
+        description="instruction, rest_baseline, iaf_baseline, eyes_baseline (blinks and glances, 15 s), calibration, "
+        "training, heat, rating, transfer or pause"
     )
     text: str = Field(default="", description="what the participant reads or hears")
     eyes: Eyes = Field(default="open", description='"open" or "closed"')
@@ -155,7 +161,7 @@ class Phase(Table):
     )
     collects: Collects | None = Field(
         default=None,
-        description='the baseline this phase gives: "rest", "warm", "pain", "iaf" or "none"; left out: by its kind',
+        description='the baseline this phase gives: "rest", "warm", "pain", "iaf", "eyes" or "none"; left out: by kind',
     )
     feedback: Condition | None = Field(
         default=None,

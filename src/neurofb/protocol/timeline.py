@@ -87,7 +87,7 @@ class PlannedPhase:
     eyes: Eyes
     sound: str | None
     waits: bool
-    #: The baseline it gives: "rest", "warm", "pain", "iaf" or "none".
+    #: The baseline it gives: "rest", "warm", "pain", "iaf", "eyes" or "none".
     collects: Collects
     #: The condition against which feedback is given.
     feedback: Condition | None

@@ -175,11 +175,17 @@ def _processing(facts: Facts) -> Evidence:
     lines = [
         *facts.pipeline(),
         f"sampling rate {loop.get('rate_hz')} Hz; reference: {reference}; mains: {loop.get('line_hz') or 'both'}",
-        f"artifacts are not corrected but withheld; looked for: {', '.join(checks) or 'none'}",
+        f"artifacts are {_corrected(loop)}; looked for: {', '.join(checks) or 'none'}",
         *_after_heat(loop),
         f"kernels SHA-256 {facts.at('provenance', 'kernels_sha256')}",
     ]
     return "filled", lines
+
+
+def _corrected(loop: dict[str, Any]) -> str:
+    if loop.get("blinks") == "project":
+        return "withheld; blinks are projected out of the features that say so above"
+    return "not corrected but withheld"
 
 
 def _after_heat(loop: dict[str, Any]) -> Iterator[str]:

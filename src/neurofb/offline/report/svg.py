@@ -23,6 +23,7 @@ INK, SOFT, LINE, PAPER = "#010203", "#020304", "#030405", "#040506"
 KINDS = {
     "rest_baseline": "#0a0101",
     "iaf_baseline": "#0a0102",
+    "eyes_baseline": "#0a010c",
     "training": "#0a0103",
     "heat": "#0a0104",
     "transfer": "#0a0105",

@@ -18,7 +18,13 @@ from neurofb.protocol.bundled import protocol_names
 from neurofb.protocol.checks.heat_check import SiteBudget, heat_problems, site_budgets
 from neurofb.protocol.checks.order_check import order_problems, order_warnings
 from neurofb.protocol.checks.partial_parse import PartialProtocol, partial_parse
-from neurofb.protocol.checks.prediction import FeatureOutlook, RewardOutlook, feature_outlook, reward_outlook
+from neurofb.protocol.checks.prediction import (
+    FeatureOutlook,
+    RewardOutlook,
+    blink_outlook,
+    feature_outlook,
+    reward_outlook,
+)
 from neurofb.protocol.design import ParsedProtocol, Problems, Protocol, parse_protocol
 from neurofb.protocol.study import pseudonym_problem
 from neurofb.protocol.timeline import Timeline, expand
@@ -240,7 +246,11 @@ def _with_outlook(report: CheckReport, protocol: Protocol, context: RunContext) 
 def _with_numbers(report: CheckReport, protocol: Protocol, context: RunContext) -> CheckReport:
     assert context.device is not None
     montage, rate_hz, earlier = Montage.of(context.device), context.stream_rate_hz, context.earlier
-    outlooks = [feature_outlook(each, montage, rate_hz, earlier) for each in protocol.features]
+    outlooks = []
+    for feature in protocol.features:
+        outlook = feature_outlook(feature, montage, rate_hz, earlier)
+        if outlook is not None:
+            outlooks.append(replace(outlook, in_blinks=blink_outlook(feature, montage, protocol, earlier)))
     reward = None
     if protocol.feedback is not None:
         trained = next(each for each in protocol.features if each.name == protocol.feedback.feature)
@@ -248,4 +258,4 @@ def _with_numbers(report: CheckReport, protocol: Protocol, context: RunContext) 
             reward = reward_outlook(protocol.feedback, trained, rate_hz, earlier)
         except NeurofbError as error:
             report = replace(report, problems=(*report.problems, f"feedback.threshold: {error}"))
-    return replace(report, features=tuple(each for each in outlooks if each is not None), reward=reward)
+    return replace(report, features=tuple(outlooks), reward=reward)

@@ -9,6 +9,7 @@ from neurofb.blinding.sham import PICKS
 from neurofb.config import Place
 from neurofb.errors import nearest
 from neurofb.features.feature_specs import SynchronyOf
+from neurofb.feedback.baseline import CONDITIONS
 from neurofb.loop.participant_fit import ParticipantRecord
 from neurofb.protocol.design import Protocol
 from neurofb.protocol.study import Visit
@@ -84,14 +85,14 @@ def _training_problems(
             has_own = True
         if phase.collects != "none":
             has_own = True
-            if phase.collects != "iaf":
+            if phase.collects in CONDITIONS:
                 there = {*there, phase.collects}
 
 
 def _baseline_problems(protocol: Protocol, timeline: Timeline) -> Iterator[tuple[Place, str]]:
     least_s = protocol.baseline.least_s
     for phase in timeline.phases:
-        if phase.collects not in ("none", "iaf") and phase.duration_s < least_s:
+        if phase.collects in CONDITIONS and phase.duration_s < least_s:
             yield (
                 (*_place(protocol, phase), "duration_s"),
                 f"it lasts {phase.duration_s:g} s and must give {least_s:g} s of clean EEG for the "
@@ -151,6 +152,11 @@ def order_warnings(protocol: Protocol, timeline: Timeline) -> list[str]:
         )
     if protocol.needs.also:
         found.append(f"record beside the EEG: {', '.join(protocol.needs.also)} (neurofb does not check it)")
+    if protocol.cleaning.blinks == "project" and not any(p.collects == "eyes" for p in timeline.phases):
+        found.append(
+            'blinks are projected out, and no phase of kind "eyes_baseline" shows them: the other baselines may have '
+            "too few; put one of 15 s first (blink ten times, look left and right)"
+        )
     if heat is not None and heat.rotation == "by trial" and len({step.site for step in timeline.heats}) > 1:
         found.append(
             "the site changes with every trial: somebody moves the probe and confirms its place each time"

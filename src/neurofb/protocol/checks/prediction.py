@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from neurofb.dsp.artifacts import eye_channels
 from neurofb.dsp.bands import BandFilter
 from neurofb.dsp.spectrum import Spectrum
 from neurofb.errors import NeurofbError
@@ -15,7 +16,10 @@ from neurofb.features.presets import AnyFeature
 from neurofb.feedback.settings import FeedbackSettings, ThresholdSettings
 from neurofb.feedback.threshold import Threshold
 from neurofb.feedback.threshold_rules import ONE_UP_TWO_DOWN
+from neurofb.loop.blink_effects import BOUND_DB, LEFT_DB
 from neurofb.loop.participant_fit import ParticipantRecord
+from neurofb.protocol.design import Protocol
+from neurofb.spatial.blinks import n_projected
 from neurofb.spatial.montage import Montage
 
 
@@ -35,6 +39,8 @@ class FeatureOutlook:
     correlation: float | None
     #: True if that is from the participant's own spectrum instead of a prior.
     own: bool
+    #: What happens to it in blinks, in words; empty for what has no gate for them.
+    in_blinks: str = ""
 
 
 #: How far the first block's rate lies from the one aimed at for nine in ten people, in SD of a normal distribution:
@@ -86,6 +92,36 @@ def _with_band(
         filtering.expected_correlation.item(0),
         own is not None,
     )
+
+
+def blink_outlook(
+    feature: AnyFeature, montage: Montage, protocol: Protocol, earlier: ParticipantRecord | None
+) -> str:
+    """Return in words what happens to a feature in blinks, as far as it is known before the baseline."""
+    if "blink" not in feature.checks or not feature.bands:
+        return ""
+    eyes, blinks = eye_channels(montage.positions), protocol.cleaning.blinks
+    if not eyes:
+        return "blinks are not seen: no channel at the forehead or in the frontal row"
+    known = earlier.fit.blinks if earlier else None
+    if known is not None and (effect := known.effect(feature, protocol.reference)) is not None:
+        return effect.describe(blinks).removeprefix(f"{feature.name} ")
+    places = {label for place in feature.selections for label in montage.channels(place)}
+    at_eyes = sorted(places & {montage.labels[eye] for eye in eyes})
+    if at_eyes:
+        return (
+            f"withheld: {', '.join(at_eyes)} see the eyes, and what takes a blink out there takes EEG with it"
+        )
+    goes_on = f"goes on if the baseline shows that blinks move it by less than {BOUND_DB:g} dB"
+    n_patterns = n_projected(len(montage.labels), len(eyes))
+    if blinks == "withhold":
+        return f"{goes_on}; else withheld"
+    if not n_patterns:
+        return (
+            f"{goes_on}; else withheld: projecting blinks out needs 8 channels, found {len(montage.labels)}"
+        )
+    patterns = "1 pattern is" if n_patterns == 1 else f"{n_patterns} patterns are"
+    return f"{goes_on}; else {patterns} projected out if that leaves less than {LEFT_DB:g} dB of them; else withheld"
 
 
 def reward_outlook(
