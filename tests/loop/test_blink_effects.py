@@ -206,7 +206,7 @@ def test_too_few_blinks_or_channels_keep_the_gate_shut(story):
     few = fit({"rest": x[: int(30 * RATE_HZ)]}, MONTAGE, RATE_HZ, 7500, features=FEATURES)
     assert few.blinks is None
     assert "0 blinks and " in few.notes[-1]
-    assert few.notes[-1].endswith("needed are 5 and 10 s; each feature is withheld in blinks")
+    assert few.notes[-1].endswith("needed are 5 and about 10 s; each feature is withheld in blinks")
     labels = ("Fp1", "Fp2", "Fz", "Cz", "Pz", "O1", "O2")
     montage = Montage(labels)
     columns = [MONTAGE.labels.index(label) for label in labels]
@@ -216,6 +216,17 @@ def test_too_few_blinks_or_channels_keep_the_gate_shut(story):
     assert effect.projected_at_most_db is None
     assert effect.course("project") == "withheld"
     assert "needed are" not in " ".join(fitted.notes)
+
+
+def test_dead_channel_leaves_the_effects_on_others_known(story):
+    _, x, _, _ = story
+    dead = x.copy()
+    dead[:, MONTAGE.labels.index("Oz")] = np.nan
+    dead[:, MONTAGE.labels.index("T8")] = 5.0
+    fitted = fit({"rest": dead}, MONTAGE, RATE_HZ, len(dead), features=(THETA, ALPHA))
+    assert [each.feature for each in fitted.blinks.effects] == ["theta"]  # alpha needs Oz
+    assert fitted.blinks.effects[0].at_most_db > 3
+    json.dumps(fitted.as_dict(), allow_nan=False)
 
 
 def test_veto_of_power_that_the_waveform_does_not_explain():

@@ -161,10 +161,8 @@ def fit_blinks(
     features: Sequence[AnyFeature],
     montage: Montage,
     rate_hz: float,
-    *,
     reference: Reference,
-    iaf_hz: float | None,
-    spectrum: Spectrum,
+    fitted: tuple[float | None, Spectrum],
 ) -> tuple[BlinkFit | None, str]:
     """Measure blinks and their effects; return None with the reason in words if there is too little.
 
@@ -174,22 +172,27 @@ def fit_blinks(
         µV, NaN where missing.
     good : ndarray of bool, shape (n_channels,)
         Channels that measure something.
-    features, montage, rate_hz, reference, iaf_hz, spectrum
+    features, montage, rate_hz, reference
         As the pipeline will have them.
+    fitted : (alpha peak or None, spectrum)
+        As the bands will follow them.
     """
+    iaf_hz, spectrum = fitted
     eyes = [eye for eye in eye_channels(montage.positions) if good[eye]]
     if not eyes:
         return None, "no channel sees the eyes"
+    parts = [np.where(good, part, 0.0) for part in parts]
     x = np.concatenate(parts)
     there = np.asarray(np.isfinite(x[:, good]).all(axis=1))
     eyes_only = [part[:, eyes] for part in parts]
     weights = eye_weights([montage.positions[eye] for eye in eyes], range(len(eyes)))
     activity = eye_activity(banded_parts(eyes_only, BLINK_HZ, rate_hz), there, weights, rate_hz)
-    n = len(activity.runs)
-    if n < FEWEST_BLINKS or activity.beside.sum() < 2 * _PIECE_S * rate_hz:
+    n, beside_s = len(activity.runs), activity.beside.sum() / rate_hz
+    half_s = min(_half(activity, half, rate_hz).beside.sum() / rate_hz for half in (0, 1))
+    if n < FEWEST_BLINKS or half_s < _PIECE_S:
         return None, (
-            f"{n} blinks and {activity.beside.sum() / rate_hz:.0f} s beside them in the baselines, needed are "
-            f"{FEWEST_BLINKS} and {2 * _PIECE_S:g} s"
+            f"{n} blinks and {beside_s:.0f} s beside them in the baselines, needed are {FEWEST_BLINKS} and about "
+            f"{2 * _PIECE_S:g} s"
         )
     banded, eeg = (banded_parts(parts, band, rate_hz) for band in (BLINK_HZ, EEG_HZ))
     bank = Bank.of(features, HopSize.at(rate_hz), x.shape[1], iaf_hz, spectrum)
@@ -205,7 +208,8 @@ def fit_blinks(
     projectors = [each.projector(k, montage.labels).weights for each in (*halves, whole)] if k else []
     effects = []
     for feature in features:
-        if isinstance(feature, MuscleIndex | OcularIndex):
+        columns = [column for place in feature.selections for column in montage.columns(place)]
+        if isinstance(feature, MuscleIndex | OcularIndex) or not good[columns].all():
             continue
         places = band_weights(feature, montage, bank, iaf_hz, reference)
         effects.append(_effect(feature, reference, measured, places, projectors))

@@ -226,14 +226,7 @@ def fit(
     if rules >= BLINKS_BY_EFFECT and features:
         parts = [each for kind, each in baselines.items() if kind != "iaf"]
         blinks, why = fit_blinks(
-            parts,
-            good,
-            features,
-            montage,
-            rate_hz,
-            reference=reference,
-            iaf_hz=iaf_hz,
-            spectrum=with_mains(spectrum),
+            parts, good, features, montage, rate_hz, reference, (iaf_hz, with_mains(spectrum))
         )
         if why:
             notes.append(f"blinks: {why}; each feature is withheld in blinks")

@@ -120,7 +120,7 @@ def blink_outlook(
         return (
             f"{goes_on}; else withheld: projecting blinks out needs 8 channels, found {len(montage.labels)}"
         )
-    patterns = "1 pattern is" if n_patterns == 1 else f"{n_patterns} patterns are"
+    patterns = "1 pattern is" if n_patterns == 1 else f"up to {n_patterns} patterns are"
     return f"{goes_on}; else {patterns} projected out if that leaves less than {LEFT_DB:g} dB of them; else withheld"
 
 
