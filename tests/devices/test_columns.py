@@ -130,3 +130,17 @@ def test_infinite_values_are_missing_ones() -> None:
     expected = [[1.0, np.nan], [np.nan, 2.0], [np.nan, 3.0]]
     np.testing.assert_array_equal(columns.to_uv(values), expected)
     assert np.isinf(values).sum() == 2  # what was received stays as it is, for the record
+
+
+@pytest.mark.parametrize("columns", [(1, 2), (2, 0)])
+def test_values_are_microvolts_by_the_scale_of_their_own_channel(columns):
+    values = np.array([[1.0, 2.0, 3.0], [10.0, np.nan, -np.inf]], dtype=np.float32)
+    scaled = EegColumns(("a", "b"), columns, np.array([0.5, 4.0]), "as given")
+    np.testing.assert_array_equal(
+        scaled.to_uv(values), np.where(np.isinf(values), np.nan, values)[:, list(columns)] * [0.5, 4.0]
+    )
+    plain = EegColumns(("a", "b"), columns, np.ones(2), "as given")
+    np.testing.assert_array_equal(
+        plain.to_uv(values), np.where(np.isinf(values), np.nan, values)[:, list(columns)]
+    )
+    assert plain.to_uv(values).dtype == np.float64

@@ -204,3 +204,8 @@ def test_recording_is_computed_by_its_own_rules():
         WrongInput, match="rules 99 are not known here, only 1 to 3; was it recorded by a newer"
     ):
         LoopSettings.from_dict(content | {"rules": 99})
+
+
+def test_participant_without_a_baseline_cannot_be_measured():
+    with pytest.raises(WrongInput, match="there is no baseline to measure a participant from"):
+        fit({}, MONTAGE, RATE_HZ, 0)
