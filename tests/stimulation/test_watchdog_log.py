@@ -214,6 +214,11 @@ def test_each_line_says_what_it_says(tmp_path):
     assert read(path, line(ENDED)).is_closed
 
 
+def test_what_a_log_said_does_not_change():
+    assert LoggedDose.__dataclass_params__.frozen
+    assert "__slots__" in vars(LoggedDose)
+
+
 def test_events_count_only_where_there_are_no_lines_of_doses(tmp_path):
     ended = line("heat_ended", details={"site": SITE, "used": 0.9})
     armed = line("heat_armed", details={"site": SITE, "target_c": 45.0, "plateau_s": 4.0})
