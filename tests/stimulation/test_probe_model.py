@@ -154,3 +154,93 @@ def test_apart_for_so_long_is_a_cause_and_a_moment_together_begins_anew(side):
     assert at(2.0, 0.75) != ""
     probe.restart()
     assert at(2.0625, 0.75) == ""
+
+
+# Where a probe is whose onset is not known, or that was told to return.
+
+
+def waiting(lag_s=0.25, early_c=40.0, late_c=32.0, dt_s=0.125):
+    """Give a model that expects a probe between a course that began at once and one that begins as late as it may."""
+    model = ProbeModel(Envelope(), lag_s, 32.0, 100.0)
+    model.follow(early_c, dt_s)
+    model.follow_latest(late_c, dt_s)
+    return model
+
+
+def test_late_course_follows_its_own_command_with_the_lag():
+    model = waiting(early_c=32.0, late_c=36.0)
+    share = 1.0 - math.exp(-0.125 / 0.25)
+    assert model._latest_c == pytest.approx(32.0 + 4.0 * share)
+    model.follow_latest(40.0, 0.25)
+    first_c = 32.0 + 4.0 * share
+    assert model._latest_c == pytest.approx(first_c + (40.0 - first_c) * (1.0 - math.exp(-1.0)))
+    assert waiting(lag_s=0.0, late_c=36.0)._latest_c == 36.0
+    assert waiting(lag_s=-1.0, late_c=36.0)._latest_c == 36.0
+
+
+def test_late_course_starts_from_where_the_early_one_is():
+    model = ProbeModel(Envelope(), 0.25, 34.0, 100.0)
+    model.follow_latest(34.0, 0.125)
+    assert model._latest_c == 34.0
+
+
+@pytest.mark.parametrize("measured_c, expected_c", [(33.0, 33.0), (31.0, 32.0), (60.0, 40.0), (None, 40.0)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_known_onset_puts_the_probe_where_it_is_measured_between_both_courses(measured_c, expected_c, turned):
+    early_c, late_c = (32.0, 40.0) if turned else (40.0, 32.0)
+    model = waiting(lag_s=0.0, early_c=early_c, late_c=late_c)
+    assert model._bounds_c() == (32.0, 40.0)
+    if measured_c is not None:
+        model.add_reading(Reading(100.1, 32.0, measured_c, ""), 100.1)
+    model.know_onset()
+    assert model.expected_c == (early_c if measured_c is None else expected_c)
+    assert model._bounds_c() == (model.expected_c, model.expected_c), "one course is left"
+    model.know_onset()
+    assert model.expected_c == (early_c if measured_c is None else expected_c)
+
+
+def test_new_stimulus_forgets_the_late_course_of_the_one_before():
+    model = waiting(lag_s=0.0)
+    model.restart()
+    assert model._bounds_c() == (40.0, 40.0)
+
+
+def test_worst_is_the_hotter_course_or_what_is_measured():
+    model = waiting(lag_s=0.0)
+    assert model.worst_c == 40.0
+    model.add_reading(Reading(100.1, 32.0, 41.0, ""), 100.1)
+    assert model.worst_c == 41.0
+    model.add_reading(Reading(100.2, 32.0, 39.0, ""), 100.2)
+    assert model.worst_c == 40.0
+
+
+@pytest.mark.parametrize(
+    "from_c, dt_s, to_c", [(45.0, 0.5, 40.0), (45.0, 2.0, 32.0), (32.0, 1.0, 32.0), (31.0, 1.0, 31.0)]
+)
+def test_confirmed_return_cools_to_baseline_and_no_further(from_c, dt_s, to_c):
+    model = ProbeModel(Envelope(), 0.0, from_c, 100.0)
+    model.cool(32.0, 10.0, dt_s)
+    assert model.expected_c == to_c
+
+
+@pytest.mark.parametrize(
+    "late_c, measured_c, is_right",
+    [(None, 41.5, False), (44.0, 44.9, True), (44.0, 46.5, False), (32.0, 41.9, True)],
+)
+def test_reading_is_right_between_both_courses_and_what_is_commanded(late_c, measured_c, is_right):
+    model = ProbeModel(Envelope(), 0.0, 39.0, 100.0)
+    if late_c is not None:
+        model.follow_latest(late_c, 0.01)
+        model.follow(40.0 if late_c < 40.0 else 39.0, 0.01)
+    model.add_reading(Reading(100.1, 39.0, measured_c, ""), 100.1)
+    assert (model.cause(True, 100.1) == "") is is_right
+
+
+def test_command_that_the_probe_does_not_follow_yet_is_right_as_well():
+    for lag_s, commanded_c in ((10.0, 45.0), (10.0, 33.0)):
+        model = ProbeModel(Envelope(), lag_s, 39.0, 100.0)
+        for step in range(1, 200):
+            model.follow(commanded_c, 0.01)
+            now_s = 100.0 + step / 100
+            model.add_reading(Reading(now_s, commanded_c, commanded_c, ""), now_s)
+            assert model.cause(True, now_s) == ""
