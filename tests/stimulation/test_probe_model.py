@@ -244,3 +244,58 @@ def test_command_that_the_probe_does_not_follow_yet_is_right_as_well():
             now_s = 100.0 + step / 100
             model.add_reading(Reading(now_s, commanded_c, commanded_c, ""), now_s)
             assert model.cause(True, now_s) == ""
+
+
+def test_early_course_follows_its_command_with_the_lag():
+    model = ProbeModel(Envelope(), 0.25, 32.0, 100.0)
+    model.follow(40.0, 0.125)
+    assert model.expected_c == pytest.approx(32.0 + 8.0 * (1.0 - math.exp(-0.5)))
+    for lag_s in (0.0, -1.0):
+        at_once = ProbeModel(Envelope(), lag_s, 32.0, 100.0)
+        at_once.follow(40.0, 0.125)
+        assert at_once.expected_c == 40.0
+    slow = ProbeModel(Envelope(), 2.0, 32.0, 100.0)
+    slow.follow(40.0, 1.0)
+    assert slow.expected_c == pytest.approx(32.0 + 8.0 * (1.0 - math.exp(-0.5)))
+
+
+def seldom_read(courses, taken_s, measured_c):
+    """Give a model read every 0.25 s, its course in steps of an eighth of a second, and the cause it finds last."""
+    model, cause = ProbeModel(Envelope(), 0.0, courses[0], 100.0, 0.25), ""
+    for step, commanded_c in enumerate(courses):
+        now_s = 100.0 + step / 8
+        model.follow(commanded_c, 0.125)
+        is_last = step == len(courses) - 1
+        if step == 0 and not (is_last or taken_s == 0.0):
+            model.add_reading(Reading(now_s, 0.0, commanded_c, ""), now_s)
+        elif is_last:
+            model.add_reading(Reading(100.0 + taken_s, 0.0, measured_c, ""), now_s)
+        cause = model.cause(True, now_s)
+    return model, cause
+
+
+FALLING, RISING = (40.0, 38.0, 36.0, 34.0, 32.0), (32.0, 34.0, 36.0, 38.0, 40.0)
+
+
+@pytest.mark.parametrize(
+    "courses, taken_s, measured_c, is_apart",
+    [
+        (FALLING, 0.25, 38.0, False),  # 2 °C above what was right when it was taken
+        (FALLING, 0.25, 38.25, True),
+        (FALLING, 0.0, 38.0, False),  # older than a period: held against the period before now
+        (FALLING, 0.0, 38.25, True),
+        (FALLING, 0.5, 34.25, True),
+        (FALLING[:4], 0.4375, 36.25, True),  # ahead of its time: held against now
+        (FALLING[:4], 0.4375, 36.0, False),
+    ],
+)
+def test_reading_is_held_against_what_was_right_since_it_was_taken(courses, taken_s, measured_c, is_apart):
+    _, cause = seldom_read(courses, taken_s, measured_c)
+    assert ("and hotter" in cause) is is_apart
+
+
+@pytest.mark.parametrize("measured_c, is_apart", [(35.0, False), (34.75, True)])
+def test_cool_reading_is_held_against_the_coolest_since_it_was_taken(measured_c, is_apart):
+    model, cause = seldom_read(RISING, 0.25, measured_c)
+    assert cause == ""
+    assert (model._apart_s is not None) is is_apart
