@@ -30,6 +30,8 @@ def model(measured_c=None, expected_c=32.0, envelope=None):
 def test_before_the_first_reading_nothing_is_measured():
     fresh = model()
     assert math.isnan(fresh.measured_c)
+    fresh.add_reading(None, NOW_S)
+    assert math.isnan(fresh.measured_c)
     assert fresh.worst_c == 32.0
     assert not fresh.is_at(32.0, NOW_S - 1.0)
     assert fresh.age_s(NOW_S + 0.5) == 0.5
