@@ -95,7 +95,7 @@ class ClockReadings(NamedTuple):
 
 
 #: Clocks that are read further apart than this are read again. Assumed: they take a microsecond together.
-_APART_S = 0.002
+APART_S = 0.002
 #: So often at most.
 _MOST_READS = 5
 
@@ -110,7 +110,7 @@ def system_readings() -> ClockReadings:
     """
     for _ in range(_MOST_READS):
         before_s, total_s, wall_s, awake_s = _awake_s(), _total_s(), time.time(), _awake_s()
-        if awake_s - before_s < _APART_S:
+        if awake_s - before_s < APART_S:
             break
     return ClockReadings(awake_s, total_s, wall_s)
 

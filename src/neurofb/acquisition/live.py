@@ -29,7 +29,7 @@ from neurofb.acquisition.source import Batch, SourceState
 from neurofb.acquisition.stream_health import MagnitudeCheck, StreamHealth
 from neurofb.acquisition.value_limits import ValueLimits
 from neurofb.chunk import Chunk, FloatArray
-from neurofb.clock import ClockWatch, readings_of
+from neurofb.clock import APART_S, LEAST_STEP_S, readings_of
 from neurofb.devices import DeviceProfile
 from neurofb.devices.columns import EegColumns
 from neurofb.errors import StreamLost, StreamMissing, WrongInput, WrongStream
@@ -254,7 +254,8 @@ class LslConnection:
             ) from error
         self._inlet: NumericInlet | None = inlet
         self._looked_s = _CLOCK.now_s()  #: When it was looked for samples last.
-        self._clock_watch = ClockWatch(readings_of(_CLOCK))
+        self._readings = readings_of(_CLOCK)
+        self._clocks_s = self._looked_s, self._readings().total_s
         self._health.opened(self._looked_s)
         self._offset_thread = threading.Thread(
             target=self._measure_offsets, name="neurofb-offset", daemon=True
@@ -298,7 +299,6 @@ class LslConnection:
             except StreamLost:
                 self._lose()
         now_s = _CLOCK.now_s()
-        self._watch_sleep(now_s)
         unlooked_s, self._looked_s = begun_s - self._looked_s, now_s
         index = self.builder.indexer.next_index
         if n == 0 or inlet is None:
@@ -311,6 +311,7 @@ class LslConnection:
                 )
             # Of an outlet that is gone, no more will come to tell its clock by; of another, that nothing comes tells.
             return self._batch(joined(waited, self._placed(now_s, final=inlet is None)))
+        self._watch_sleep()
         self._events += self._health.samples_came(now_s, index)
         self._arrivals.add(now_s, n)
         gap_detector = self.builder.indexer.gap_detector
@@ -319,11 +320,14 @@ class LslConnection:
         chunk = self._to_chunk(inlet, n, now_s)
         return self._batch(joined(waited, chunk) if len(waited) else chunk)
 
-    def _watch_sleep(self, now_s: float) -> None:
+    def _watch_sleep(self) -> None:
         """Let the grid go on by a sleep of the computer in which LSL's clock stood still: its samples are missing."""
-        slept_s = self._clock_watch.check().slept_s
-        went_on = now_s - self._looked_s > 0.5 * slept_s
-        if not slept_s or went_on or slept_s > MAX_GAP_S:
+        (last_s, last_total_s), now_s, total_s = self._clocks_s, _CLOCK.now_s(), self._readings().total_s
+        if _CLOCK.now_s() - now_s > APART_S:
+            return  # they were not read together: the next time tells
+        self._clocks_s = now_s, total_s
+        slept_s = total_s - last_total_s - (now_s - last_s)
+        if not LEAST_STEP_S <= slept_s <= MAX_GAP_S:
             return
         sender_slept = self.info.hostname == _HOST
         self._offset.sleep(slept_s, sender_slept=sender_slept)
