@@ -44,6 +44,13 @@ def test_device_is_fit_and_at_rest_after_connecting(name):
 
 
 @every
+def test_state_is_baseline_after_connecting(name):
+    rig = Rig(name)
+    rig.driver.connect(49.0)
+    assert rig.driver.read().state == "baseline"
+
+
+@every
 def test_ticket_is_good_for_once(name):
     rig = Rig(name).connect()
     ticket = rig.driver.arm(PROFILE)
@@ -147,6 +154,9 @@ def test_close_goes_to_baseline(name):
     rig.driver.close()
     rig.driver.close()
     assert rig.clock.now_s() - began_s <= 5.0
+    if rig.kind != "simulated":
+        with pytest.raises(StimulatorMissing, match="not connected"):
+            rig.driver.read()
     rig.clock.advance(2.0)
     if rig.network is not None:
         rig.device.advance(rig.clock.now_s() - rig.network.start_s)

@@ -397,6 +397,29 @@ def test_abort_lets_half_a_frame_end_whole(n_bytes):
     assert lab.device.running is None
 
 
+def test_abort_drops_what_is_not_sent():
+    """A port that takes nothing for a while: no start comes out of it after the abort."""
+    lab = Lab().give().run(0.2)
+    write, n = lab.port.write, len(lab.device.log)
+    lab.port.write = lambda data: 0
+    lab.driver._say(Command.RUN_TEST, b"\x00")
+    lab.driver._pump()
+    lab.guard.abort("stop")
+    lab.port.write = write
+    lab.run(1.0)
+    assert 22 not in [command for command, _ in lab.device.log[n:]]
+    assert 25 in [command for command, _ in lab.device.log[n:]]
+    assert lab.hottest_c == 32.0
+
+
+def test_tokens_count_up():
+    lab = Lab().give().run(1.0)
+    tokens = [int.from_bytes(data[4:8], "big") for _, data in lab.port.writes]
+    assert tokens == list(range(1, len(tokens) + 1))
+    lab.driver._token = 0xFFFFFFFF
+    assert lab.driver._say(Command.STATUS) == 1
+
+
 @pytest.mark.parametrize(
     "fault, sent, state",
     [

@@ -275,6 +275,7 @@ class MainStation:
     def _turn(self) -> None:
         """Go on with what is open, and ask for what is due."""
         now_s = self._clock.now_s()
+        self._opened()
         self._see_status(now_s)
         self._see_aborts()
         self._see_trigger(now_s)
@@ -394,11 +395,15 @@ class MainStation:
         self._aborts.append(self._ask(words.Command.ABORT))
 
     def _ask(self, command: int, parameter: int | None = None) -> Asked:
-        if self._network is None:
-            raise StimulatorMissing(f"the {self._file.title} is not connected; connect it first")
+        network = self._opened()
         time = int(self._wall_s().wall_s) & 0xFFFFFFFF
         question = words.request(command, time, self._order, parameter)
-        return Asked(self._network(question), command, time, self._clock.now_s())
+        return Asked(network(question), command, time, self._clock.now_s())
+
+    def _opened(self) -> Network:
+        if self._network is None:
+            raise StimulatorMissing(f"the {self._file.title} is not connected; connect it first")
+        return self._network
 
     def _program_of(self, profile: HeatProfile) -> Program:
         for program in self._file.programs:
