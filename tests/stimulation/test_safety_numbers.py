@@ -244,6 +244,10 @@ def test_contact_line_is_that_of_the_source(celsius, seconds):
 def test_leaving_is_counted_from_half_a_degree_above_at_ten_degrees_a_second():
     assert abort_dose(47.0) == ramp_dose(47.5, 32.0, 10.0)
     assert abort_dose(47.0, 35.0) == ramp_dose(47.5, 35.0, 10.0)
+    assert abort_dose(47.0, 32.0, 5.0) == ramp_dose(47.5, 32.0, 5.0), "a slow device takes longer"
+    assert abort_dose(47.0, 32.0, 40.0) == ramp_dose(47.5, 32.0, 10.0), "a quick one counts as no quicker"
+    longer, shorter = dose(HeatProfile(47.0, 5.0)), dose(HeatProfile(47.0, 3.0))
+    assert longer - shorter == pytest.approx(2.0 / contact_line_s(47.0))
     profile = HeatProfile(47.0, 3.0)
     assert planned_dose(profile) == dose(profile) * (1.0 + RESERVE) + abort_dose(47.0)
 

@@ -88,3 +88,8 @@ def test_stimulus_ends_before_its_own_end_passes_a_limit(limit):
         assert ("this contact reaches 0.5" if limit == "single" else "its budget of 1") in (
             found or "this contact reaches 0.5 its budget of 1"
         )
+
+
+def test_outlook_does_not_change():
+    assert Outlook.__dataclass_params__.frozen
+    assert "__slots__" in vars(Outlook)
