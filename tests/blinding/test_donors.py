@@ -4,14 +4,15 @@ import hashlib
 
 import numpy as np
 import pytest
-from sham_parts import NEEDS, TRAINING, donor, piece, pool
+from sham_parts import NEEDS, TRAINING, donor, piece, pool, slow_noise
 
 from neurofb.blinding.donors import (
     STEPS_PER_SD,
     Donor,
     DonorPool,
-    filled,
+    Filler,
     parsed_pool,
+    patched,
     pool_bytes,
     pool_problems,
     read_pool,
@@ -122,32 +123,43 @@ def test_fixed_threshold_draws_donors_whose_rate_is_within_three_points_of_the_m
         assert (abs(success_rate(each, 1.0, 0.5) - usual) <= 0.03) == (each.code in drawn)
 
 
-def test_gaps_are_filled_with_what_lies_beside_them_and_time_goes_on():
-    z = np.arange(1.0, 41.0)
-    z[10:20] = np.nan
+def test_gaps_are_filled_with_scores_of_others_and_time_goes_on():
+    z = np.zeros(60)
+    z[20:40] = np.nan
     z[:2] = z[-3:] = np.nan
-    full = filled(z)
-    assert np.isfinite(full).all()
-    there = np.isfinite(z)
-    np.testing.assert_array_equal(full[there], z[there])
-    assert full[:2].tolist() == [4.0, 3.0]
-    assert full[-3:].tolist() == [37.0, 36.0, 35.0]
-    assert abs(full[10] - 10.0) < 4.0  # the first of a gap goes on from what was before it
+    others = Filler([piece("rest", 0, "", 0, np.full(100, 1.0))])
+    full = patched(z, others, 4)
+    assert full[:2].tolist() == [1.0, 1.0]
+    np.testing.assert_array_equal(full[20:40], 1.0)
+    assert full[-3:].tolist() == [1.0, 1.0, 1.0]
+    assert full[10:16].tolist() == [0.0] * 6
+    assert (np.diff(full[16:21]) > 0).all()
+    assert (np.diff(full[39:44]) < 0).all()
 
 
-def test_filling_keeps_the_variance_and_makes_no_jump():
-    """Slow noise as of a smoothed feature: steps across the edges of gaps are as all others."""
-    rng = np.random.default_rng(3)
-    z = np.convolve(rng.normal(size=20_400), np.exp(-np.arange(400) / 16), "valid")
-    z = (z - z.mean()) / z.std()
+def test_filling_keeps_variance_and_memory_and_makes_no_jump():
+    """Slow noise as of a smoothed feature: mirrored scores would have a memory that others do not have."""
+    z = slow_noise(3, 20_000)
     gaps = z.copy()
     for at in range(100, 19_900, 200):
         gaps[at : at + 60] = np.nan
-    full, inside = filled(gaps), np.isnan(gaps)
+    full, inside = patched(gaps, Filler([piece("rest", 0, "", 0, slow_noise(4, 20_000))]), 16), np.isnan(gaps)
     assert full[inside].std() == pytest.approx(1.0, abs=0.1)
     edges = np.flatnonzero(np.diff(inside.astype(int)))
-    usual = np.abs(np.diff(z)).std()
-    assert np.abs(np.diff(full))[edges].std() < 1.5 * usual + 1e-9
+    assert np.abs(np.diff(full))[edges].std() < 2.0 * np.abs(np.diff(z)).std()
+    for lag in (16, 32, 64):
+        assert abs(np.mean(full[lag:] * full[:-lag]) - np.mean(z[lag:] * z[:-lag])) < 0.12
+
+
+def test_filler_gives_whole_runs_in_turn():
+    z = np.arange(30.0)
+    z[10] = z[25:] = np.nan
+    made = Filler([piece("rest", 0, "", 0, z)])
+    assert made.take(3).tolist() == [0, 1, 2]
+    assert made.take(8).tolist() == list(range(11, 19))
+    assert made.take(3).tolist() == [19, 20, 21]
+    assert made.take(12).tolist() == list(range(11, 23))
+    assert len(made.take(200)) == 200
 
 
 def test_head_of_a_pool_that_names_more_scores_than_there_are_is_refused():

@@ -1,6 +1,7 @@
 """A study with a sham as a lab runs it: allocated, with a pool of donors, by the options of ``neurofb run``."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from blinded_parts import noise_pool, short_protocol
@@ -99,4 +100,11 @@ def test_allocation_without_public_keys_cannot_seal_a_session(lab):
     path.write_text(json.dumps(document))
     with pytest.raises(WrongFile, match="names no public keys"):
         plan_session(lab.asked())
+    assert read_bindings(lab.envelopes) == []
+
+
+def test_sham_is_refused_for_real_participants_until_the_audit_has_passed(lab):
+    asked = replace(lab.asked(), simulate=False, skin_account=lab.folder / "skin.jsonl")
+    with pytest.raises(WrongInput, match="until the audit of 200 sessions"):
+        plan_session(asked)
     assert read_bindings(lab.envelopes) == []

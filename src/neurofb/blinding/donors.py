@@ -4,7 +4,7 @@ In: scores (z) of the trained feature, value by value, cut at block starts and h
 change during a study, known by its SHA-256; what is wrong with it; the order in which a seed draws its donors.
 
 A score stands for one value of the feature, usable or not: a value that could not earn is NaN. It is not replayed:
-`filled` mirrors the scores before and after it into its place, so that time goes on and the texture stays.
+`patched` puts scores of other donors into its place, so that time goes on and the texture stays.
 """
 
 from __future__ import annotations
@@ -149,37 +149,63 @@ def is_replayable(piece: Piece, n_fade: int) -> bool:
     return len(piece.z) >= 2 * n_fade and piece.n_usable >= LEAST_USABLE * len(piece.z)
 
 
-def filled(z: FloatArray) -> FloatArray:
-    """Return scores without gaps: what lies before and after a gap is mirrored into it, and fades over in its middle.
+class Filler:
+    """Gives scores that fill gaps: pieces of usable runs, as long as they are asked for, each in turn.
 
-    Weights are cosine and sine, of distances to the mean, so that mean and variance stay: the two sides are not alike.
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Of other donors, in the order in which they are used.
+    """
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._runs: list[FloatArray] = []
+        for piece in pieces:
+            there = np.isfinite(piece.z)
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+            self._runs += [
+                piece.z[a:b] for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+            ]
+        self._run = self._at = 0
+
+    def take(self, n: int) -> FloatArray:
+        """Return the next ``n`` scores of one run; the longest mirrored where none is long enough."""
+        for _ in range(len(self._runs) + 1):
+            found = self._runs[self._run][self._at : self._at + n]
+            if len(found) == n:
+                self._at += n
+                return found
+            self._run, self._at = (self._run + 1) % len(self._runs), 0
+        return _mirrored(max(self._runs, key=len), n)
+
+
+def patched(z: FloatArray, others: Filler, n_fade: int) -> FloatArray:
+    """Return scores without gaps: those of others fill them, faded over into what lies before and after.
+
+    Mirrored scores would do, but for a memory that real ones do not have. Where a side is too short to fade, less is.
+    Weights are cosine and sine, of distances to the mean, so that mean and variance stay.
     """
     there = np.isfinite(z)
     if there.all():
         return z
-    if not there.any():
-        raise WrongInput("a piece of a donor has no usable value")
     result, mean = z.copy(), float(z[there].mean())
     edges = np.flatnonzero(np.diff(np.concatenate([[True], there, [True]]).astype(np.int8)))
-    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        before, after = result[:first], _run_from(z, end)
-        n = end - first
-        left, right = _mirrored(before[::-1], n), _mirrored(after, n)[::-1]
-        if not len(before):
-            result[first:end] = right
-        elif not len(after):
-            result[first:end] = left
-        else:
-            angle = (np.arange(n) + 1.0) / (n + 1.0) * (np.pi / 2)
-            result[first:end] = mean + np.cos(angle) * (left - mean) + np.sin(angle) * (right - mean)
+    gaps = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    for i, (first, end) in enumerate(gaps):
+        left = (first - (gaps[i - 1][1] if i else 0)) // 2
+        right = ((gaps[i + 1][0] if i + 1 < len(gaps) else len(z)) - end) // 2
+        before, after = min(n_fade, left), min(n_fade, right)
+        new = others.take(end - first + before + after)
+        result[first:end] = new[before : len(new) - after]
+        for at, part, turn in (
+            (first - before, new[:before], 1),
+            (end, new[len(new) - after :], -1),
+        ):
+            n = len(part)
+            angle = ((np.arange(n) + 1.0) / (n + 1.0) * (np.pi / 2))[::turn]
+            old = result[at : at + n]
+            result[at : at + n] = mean + np.cos(angle) * (old - mean) + np.sin(angle) * (part - mean)
     return result
-
-
-def _run_from(z: FloatArray, start: int) -> FloatArray:
-    """Return the scores from ``start`` to the next gap."""
-    rest = z[start:]
-    gaps = np.flatnonzero(np.isnan(rest))
-    return rest[: gaps[0]] if len(gaps) else rest
 
 
 def _mirrored(run: FloatArray, n: int) -> FloatArray:

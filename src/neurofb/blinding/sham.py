@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from neurofb.blinding.donors import Donor, DonorPool, Piece, filled, is_replayable
+from neurofb.blinding.donors import Donor, DonorPool, Filler, Piece, is_replayable, patched
 from neurofb.chunk import FloatArray
 from neurofb.errors import WrongInput
 from neurofb.features.value import FeatureValue
@@ -66,6 +66,10 @@ class DonorTrack:
             for key, pieces in mine.items():
                 self._pieces.setdefault(key, []).append(pieces)
         self._filled: dict[int, FloatArray] = {}
+        self._fillers = {
+            key: Filler(list(itertools.chain(*reversed(pieces[1:] or pieces))))
+            for key, pieces in self._pieces.items()
+        }
         self._scores: Iterator[float] | None = None
 
     def enter(self, phase: str, block: int, level: str, number: int, *, joined: bool) -> None:
@@ -135,7 +139,7 @@ class DonorTrack:
     def _scores_of(self, piece: Piece) -> FloatArray:
         """Return a piece without gaps; made once."""
         if id(piece) not in self._filled:
-            self._filled[id(piece)] = filled(piece.z)
+            self._filled[id(piece)] = patched(piece.z, self._fillers[piece.key], self._n_fade // 2)
         return self._filled[id(piece)]
 
 

@@ -398,6 +398,11 @@ def _pool(asked: Asked, protocol: Protocol, sealed_arm: SealedArm) -> DonorPool 
         if asked.donors is not None:
             raise WrongInput(f"{protocol.title} has no sham, so it needs no donors; leave --donors out")
         return None
+    if not asked.simulate:
+        raise WrongInput(
+            f"an arm of {protocol.title} is a sham, and shams are for simulated participants (--simulate) until the "
+            "audit of 200 sessions finds no sign of the arm (docs: Blinding)"
+        )
     if asked.donors is None:
         raise WrongInput(
             f"an arm of {protocol.title} is a sham, and the engine needs its pool in every arm: give it with --donors"
