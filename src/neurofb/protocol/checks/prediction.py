@@ -105,7 +105,7 @@ def blink_outlook(
         return "blinks are not seen: no channel at the forehead or in the frontal row"
     known = earlier.fit.blinks if earlier else None
     if known is not None and (effect := known.effect(feature, protocol.reference)) is not None:
-        return effect.describe(blinks).removeprefix(f"{feature.name} ")
+        return effect.describe(blinks).removeprefix(f"{feature.name} ").replace(" in blinks", "", 1)
     places = {label for place in feature.selections for label in montage.channels(place)}
     at_eyes = sorted(places & {montage.labels[eye] for eye in eyes})
     if at_eyes:
