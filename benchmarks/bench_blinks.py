@@ -4,8 +4,10 @@ Recordings, in ``../shared/data`` beside the checkout (skipped with a word where
 channels, linked ears, cleaned by their providers: the truth. Blinks: PhysioNet S001 run 1 (11 blinks over the whole
 head, re-referenced to T9 and T10, their first two components), and the OpenBCI GUI's sample (each eye's waveform at
 the forehead, S001's map behind it); 90–225 µV at the forehead, 2 % jitter of each channel. Learn: 15 s with 40 blinks a
-minute, 75 s with 15; judge: the 90 s after. No constant was set on subjects 05–07; thresholds were chosen looking at
-00–04. Score: theta 4–8 Hz at Fz, 0.12 s; dB in blinks and beside them against the truth; r of dB.
+minute, 75 s with 15; judge: the 90 s after. Each person's matrix is made from their own baseline alone, but its bands
+and load were chosen by comparing them on subjects 00–07, so none of these is new to them.
+
+Score: theta 4–8 Hz at Fz, 0.12 s; dB in blinks and beside them against the truth; r of dB.
 
 Peers: ARMBR 2.0.12 (PyPI; Alkhoury 2025), ASR of meegkit 0.2.0 with cutoff 20, each given the same 90 s; skipped with a
 word where they are not installed. ASR is run over the whole recording at once: its states depend on chunks, and it

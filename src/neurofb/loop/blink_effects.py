@@ -46,7 +46,8 @@ from neurofb.spatial.montage import Montage
 #: A feature goes on as it is if blinks move it by less than this, dB, at the 99 % level.
 BOUND_DB = 0.25
 #: It goes on from projected channels if less than this is left at the 99 % level, and if projecting changes it by less
-#: beside blinks. (75 s of baseline tell what is left in frontal theta to 0.3–0.6 dB; what is left is below 0.2 dB.)
+#: beside blinks. (75 s of baseline tell what is left in frontal theta to 0.3–0.6 dB; what is left is
+#: 0.2 dB at most in the middle of people, and 0.3 in the worst of sixteen.)
 LEFT_DB, BESIDE_DB = 0.5, 0.25
 #: Beside blinks, halves are made of pieces so long.
 _PIECE_S = 5.0
