@@ -116,6 +116,16 @@ def test_the_drawn_sessions_are_of_all_kinds():
 # What was found, each with its name.
 
 FOUND = {
+    # The fired device heard no abort and went on rising; the account stood at where it had been.
+    "a link that breaks just after the stimulus was fired": DrawnSession(
+        seed=202611281657,
+        rise_c_per_s=21.99,
+        trains=True,
+        device_faults=("lost@9.34+3.67",),
+        views=(("operator", 0.0, 1e9),),
+        accident=("both killed", 14.59, 1.45),
+        pull_s=0.01,
+    ),
     "a headset that sends no numbers is no EEG": DrawnSession(
         asks=False, stream_faults=(("bad", 3.7, 6.0, "nan"),)
     ),

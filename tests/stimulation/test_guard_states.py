@@ -396,6 +396,18 @@ def test_abort_that_is_not_heard_is_charged_as_the_heat_that_was_on():
     assert bench.guard.used()[SITE] - before >= 5.0 * dose_per_s(46.9)
 
 
+@pytest.mark.parametrize("after_s", [0.02, 0.2, 1.0])
+def test_rise_of_a_device_that_hears_no_abort_is_charged(after_s):
+    """Its link breaks just after it was fired: it goes on until its own cut-off, and nobody sees how hot it gets."""
+    bench = bench_with()
+    bench.fire(HeatProfile(45.0, 1.0, rise_c_per_s=20.0, return_c_per_s=20.0))
+    bench.run(0.05 + after_s)
+    bench.thermode.is_mute = bench.thermode.is_deaf = True
+    before, truth = bench.guard.used()[SITE], bench.shares[SITE]
+    bench.run(1.2)
+    assert bench.guard.used()[SITE] - before >= bench.shares[SITE] - truth > 0.0
+
+
 def test_return_that_is_heard_but_not_seen_is_charged_as_heat_for_a_second():
     """The last reading counts for as long as a reading may be old, and no longer."""
     bench = bench_with()

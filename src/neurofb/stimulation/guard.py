@@ -534,6 +534,9 @@ class Guard:
         if self._return_since_s is not None:
             if self._acknowledged and self._abilities is not None:
                 self._probe.cool(self._baseline_c, self._abilities.abort_c_per_s, dt_s)
+            elif self._course is not None:  # who did not hear the abort may go on rising, and is no cooler
+                planned_c = self._course.profile.temperature_c(self._now_s - self._fired_s)
+                self._probe.follow(max(planned_c, self._probe.expected_c), dt_s)
         elif self._course is not None:
             self._probe.follow(self._course.advance_to(self._now_s - self._fired_s), dt_s)
             if self._latest is not None:
