@@ -126,6 +126,13 @@ FOUND = {
         accident=("both killed", 14.59, 1.45),
         pull_s=0.01,
     ),
+    # The samples by which it was refused were not recorded, those after them were.
+    "a stream that is refused soon after the start": DrawnSession(
+        seed=3, sites=1, stream_faults=(("rate", 0.0, 0.8),)
+    ),
+    "a stream that is refused with losses": DrawnSession(
+        seed=202611281530, stream_faults=(("rate", 0.0, 0.5), ("rate", 0.0, 0.5))
+    ),
     "a headset that sends no numbers is no EEG": DrawnSession(
         asks=False, stream_faults=(("bad", 3.7, 6.0, "nan"),)
     ),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurofb.chunk import Chunk
+from neurofb.devices.columns import EegColumns
 from neurofb.errors import WrongInput
-from neurofb.recording.sample_map import PRESENT, SampleMap
+from neurofb.recording.sample_map import PRESENT, MappedEeg, SampleMap
 
 N_CHANNELS = 3
 
@@ -153,3 +156,44 @@ def test_sample_map_refuses_sample_never_received() -> None:
     sample_map.add_received(np.array([0.0]))
     with pytest.raises(WrongInput, match="the source gave 1 samples from index 1 on that it was never seen"):
         sample_map.add_chunk(chunk([[1], [1]], [0, 1]))
+
+
+def mapped(rows: np.ndarray, stamps_s: np.ndarray) -> MappedEeg:
+    """Return the EEG of two received samples of two channels, as these rows place it."""
+    columns = EegColumns(("A", "B"), (0, 1), np.ones(2))
+    received = SimpleNamespace(
+        n_samples=2,
+        holes=(),
+        footer={"sample_count": 2},
+        values=lambda start, stop: np.array([[1.0, 2.0], [3.0, 4.0]])[start:stop],
+    )
+    return MappedEeg(received, columns, 100.0, rows, stamps_s)  # type: ignore[arg-type]
+
+
+def test_missing_samples_at_the_end_are_samples_of_the_session() -> None:
+    """Features were computed of them; a re-run that ended before them would lack those."""
+    source = SampleMap(2)
+    source.add_received(np.array([1.0, 2.0]))
+    nothing, times_s = [np.nan, np.nan], np.arange(5) / 100
+    source.add_chunk(
+        Chunk(np.array([[1.0, 2.0], [3.0, 4.0], nothing]), 0, np.array([1.0, 2.0, np.nan]), times_s[:3])
+    )
+    rows, stamps_s = source.pop_rows()
+    source.add_chunk(Chunk(np.array([nothing] * 2), 3, np.array(nothing), times_s[3:]))
+    more, more_s = source.pop_rows()
+    seen = mapped(np.concatenate((rows, more)), np.concatenate((stamps_s, more_s)))
+    assert seen.n_samples == 5
+    assert seen.n_mapped == 2
+    assert np.isnan(seen.eeg(2, 5)).all()
+    assert np.isfinite(seen.eeg(0, 2)).all()
+
+
+def test_missing_end_after_a_blank_channel_counts_as_well() -> None:
+    rows = np.array([[0, 2, 0, PRESENT], [1, 4, 0, 0]], dtype=np.float64)
+    assert mapped(rows, np.array([1.0, 1.01])).n_samples == 5
+
+
+@pytest.mark.parametrize("far", [(4, 2), (2**40, 2), (2, 2**40), (0, 2**40)])
+def test_damaged_row_makes_no_recording_longer_than_it_can_be(far: tuple[int, int]) -> None:
+    rows = np.array([[0, 2, 0, PRESENT], [*far, 0, 0]], dtype=np.float64)
+    assert mapped(rows, np.array([1.0, 1.0])).n_samples == 2

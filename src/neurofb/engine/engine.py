@@ -124,6 +124,7 @@ class Engine:
         #: How the stream that is there again differs from the one that was lost.
         self._changed = ""
         self._unfit = ""
+        self._unprocessed: Batch | None = None
         self._closing_words: list[Callable[[], None]] = []
         self.is_interrupted = False
 
@@ -213,7 +214,9 @@ class Engine:
         self._source_events += batch.events  # logged at the end of the step, also if the step fails
         self._unfit, was_unfit = batch.unfit, self._unfit
         if self._unfit and not was_unfit:
+            self._unprocessed = batch  # where this ends the session, they are recorded after its last phase
             self._watch_stream(now_s)  # before these samples earn anything
+            self._unprocessed = None
         return self._recorded_loop.push(batch, now_s)
 
     def _log_events(self) -> None:
@@ -393,7 +396,9 @@ class Engine:
         return Outcome("aborted", f"{outcome.message}. The stimulator: {fault}", SafetyStop.exit_code)
 
     def _last_samples(self) -> None:
-        """Process the samples that the source still held in doubt."""
+        """Process samples that ended the session, and those that the source still held in doubt."""
+        if self._unprocessed is not None:
+            self._recorded_loop.push(self._unprocessed, self._clock.now_s())
         self._process(self._source.flush(), self._clock.now_s())
         self._log_events()
 

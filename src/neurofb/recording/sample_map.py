@@ -6,7 +6,8 @@ In: stamps in the order in which samples were received, and the chunks that a so
 
 A row with ``blank_channel`` -1 says: the received samples from ``first_received`` on, counted from 0, stand at the
 ``n_samples`` indices from ``first_index`` on. Indices in no row are missing, received samples in no row were dropped. A
-row with a ``blank_channel`` says that this channel is not a number at these indices.
+row with a ``blank_channel`` says that this channel is not a number at these indices; so, with the first channel, do
+missing samples after which none came any more, since the features of a session were computed of those, too.
 
 From the received stream and these rows ``MappedEeg`` returns any range of the grid in µV, to the last bit what the
 session ran on, NaN where nothing is known; the rest of the file is not read.
@@ -29,6 +30,8 @@ from neurofb.xdf.stream import XdfStream
 
 IntArray = NDArray[np.int64]
 _JUMP_S = 60.0
+#: Missing samples at a recording's end are believed up to this; a sleep of the computer adds no more either.
+LONGEST_END_S = 3600.0
 
 PRESENT = -1
 
@@ -60,6 +63,9 @@ class SampleMap:
         present = ~np.isnan(chunk.received_s)
         for first, last in _runs(present):
             self._map(chunk, first, last)
+        if not present[-1]:  # perhaps the last there is: without a row nothing would tell of them
+            first = int(np.flatnonzero(present)[-1]) + 1 if present.any() else 0
+            self._add_row(chunk, first, len(chunk) - first, 0, 0)
         blank = np.isnan(chunk.samples) & present[:, None]
         if blank.any():
             for channel in np.flatnonzero(blank.any(axis=0)).tolist():
@@ -175,7 +181,7 @@ class MappedEeg:
         self._blank = known[~present]
         self._rows = _merge_rows(self._as_in_file(known[present, :3]))
         self._ends = self._rows[:, 0] + self._rows[:, 1]
-        self.n_samples = int(self._ends[-1]) if len(self._rows) else 0
+        self.n_samples = self._with_missing_end(int(self._ends[-1]) if len(self._rows) else 0)
         self.n_mapped = int(self._rows[:, 1].sum())
 
     def eeg(self, start: int, stop: int) -> FloatArray:
@@ -216,6 +222,18 @@ class MappedEeg:
         elif time_s < self._anchors_s[0]:
             at = self._anchors[0] + (time_s - self._anchors_s[0]) * self.rate_hz
         return round(at)
+
+    def _with_missing_end(self, end: int) -> int:
+        """Return where the session's samples end: after missing ones that follow the last that came.
+
+        Only what joins them counts, and an hour at most: damage may have made any number of a row.
+        """
+        rows = self._blank[self._blank[:, 3] == 0]
+        latest = end + round(LONGEST_END_S * self.rate_hz)
+        for first, n in rows[np.argsort(rows[:, 0], kind="stable"), :2].tolist():
+            if first <= end < first + n <= latest:
+                end = first + n
+        return end
 
     def _parts(self, start: int, stop: int) -> list[tuple[XdfStream, int, int, int]]:
         """Return the parts of the received stream in a range: where in the range, how many, from which sample on."""
