@@ -16,6 +16,7 @@ from neurofb.format import accept_every_letter, clean
 NAMES = (
     "allocate",
     "bench",
+    "blinding",
     "check",
     "demo",
     "devices",

@@ -15,6 +15,7 @@ from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
 from neurofb.loop.participant_fit import BASELINE_FILE, ParticipantRecord
 from neurofb.loop.settings import LoopSettings
+from neurofb.protocol.ratings import OF_GUESSES
 from neurofb.recording.folder import PROTOCOL, SETTINGS, SessionFolder
 from neurofb.recording.provenance import provenance, text_hash
 from neurofb.recording.skin_account import AccountEntry, note_begin, note_end
@@ -134,7 +135,11 @@ def settings_document(
         "given": None if plan.earlier is None else plan.earlier.as_dict(),
         "heat": None if plan.protocol.heat is None else plan.protocol.heat.model_dump(mode="json"),
         BEFORE: dict(plan.used),
-        "scales": [scale.model_dump(mode="json") for scale in plan.protocol.scales],
+        "scales": [
+            part.model_dump(mode="json", exclude=set(OF_GUESSES))
+            for scale in plan.protocol.scales
+            for part in scale.parts
+        ],
         **({} if plan.opened is None else {"envelope": plan.opened.document}),
         "provenance": provenance(),
     }

@@ -27,7 +27,7 @@ from neurofb.protocol.checks.citations import CITED_TABLES, number_paths, uncite
 from neurofb.protocol.feature_tables import parse_features
 from neurofb.protocol.heat_plan import HeatPlan
 from neurofb.protocol.phases import Phase
-from neurofb.protocol.ratings import Scale
+from neurofb.protocol.ratings import GUESS, Scale
 from neurofb.protocol.study import ONLY_ARM, Arm, Needs, StopSettings, Study, Visit
 from neurofb.stimulation.calibration import CalibrationSettings
 
@@ -470,7 +470,35 @@ def validated(
     except ValidationError as error:
         return None, problems_of(Protocol, error)
     protocol._text, protocol._title = text, title
-    return protocol, list(_unsourced(protocol))
+    return protocol, [*_unsourced(protocol), *_misfit_guesses(protocol)]
+
+
+def _misfit_guesses(protocol: Protocol) -> Iterator[tuple[Place, str]]:
+    """A blinding guess is about the protocol's arms, under names that nothing else has, and no part of a trial."""
+    arms = [arm.id for arm in protocol.arms]
+    names = [scale.name for scale in protocol.scales]
+    taken = [part.name for scale in protocol.scales for part in scale.parts]
+    for i, scale in enumerate(protocol.scales):
+        if scale.kind != GUESS:
+            continue
+        if set(scale.conditions) != set(arms):
+            there = f"are {', '.join(arms)}" if arms else "are none: a table [[arms]] declares each"
+            text = f"found {', '.join(scale.conditions)}; right are the ids of all arms, which {there}"
+            yield ("scales", i, "conditions"), text
+        for part in scale.parts:
+            if part.name in names or taken.count(part.name) > 1:
+                text = (
+                    f"its answers are recorded as {part.name!r}, and another scale has that name; rename one"
+                )
+                yield ("scales", i, "name"), text
+    guesses = {scale.name for scale in protocol.scales if scale.kind == GUESS}
+    for i, phase in enumerate(protocol.phases):
+        for name in () if phase.trials is None else phase.trials.ratings:
+            if name in guesses:
+                text = (
+                    f"{name!r} is a blinding guess, not asked after each trial; give it to a phase's ratings"
+                )
+                yield ("phases", i, "trials", "ratings"), text
 
 
 def _unsourced(protocol: Protocol) -> Iterator[tuple[Place, str]]:

@@ -6,18 +6,26 @@ In: prompts at their time, answers and the clock's reading. Out: one `Rating` fo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from neurofb.config import Name, Table
 from neurofb.errors import UnknownName, WrongInput, nearest
 from neurofb.events import Event
+from neurofb.folding import folded
+from neurofb.protocol.guess_words import GUESS_WORDS, GuessWords, Language, Who
 from neurofb.protocol.randomization import random_generator
 from neurofb.protocol.study import Word
 
 Value = float | str
+GUESS = "blinding_guess"
+#: The questions of a blinding guess: each is asked and answered under the scale's name, "_" and this.
+GUESS_PARTS = ("condition", "certainty", "why")
+#: Keys that a scale has for guesses alone.
+OF_GUESSES = ("who", "language", "conditions")
 #: A longer text would make the record's events hard to read; it is cut, and says so.
 LONGEST_TEXT = 2000
 
@@ -26,14 +34,19 @@ class Scale(Table):
     """A rating scale: a question and its possible answers."""
 
     name: Word = Field(description='small letters, digits and underscores, as "intensity"')
-    kind: Literal["vas", "probe", "text"] = Field(
-        description='"vas" (0–100 between two anchors), "probe" (one of choices) or "text" (free words)'
+    kind: Literal["vas", "probe", "text", "blinding_guess"] = Field(
+        description='"vas" (0–100 between two anchors), "probe" (one of choices), "text" (free words) or '
+        '"blinding_guess" (which arm somebody thinks it is, how certain that is, and why: three questions)'
     )
     asks: Literal["intensity", "unpleasantness", "other"] = Field(
         default="other",
         description='what of pain it asks for: "intensity", "unpleasantness" or "other"; stop rules read the first two',
     )
-    question: Name = Field(description="what is asked, in your own words")
+    question: str = Field(
+        default="",
+        validate_default=True,
+        description="what is asked, in your own words; may be left out for a blinding guess alone",
+    )
     low: str = Field(
         default="", validate_default=True, description='for a VAS: the words at 0, as "no pain at all"'
     )
@@ -41,9 +54,38 @@ class Scale(Table):
     choices: tuple[Name, ...] = Field(
         default=(), validate_default=True, description="for a probe: two or more answers to choose from"
     )
+    who: Who | None = Field(
+        default=None,
+        validate_default=True,
+        description='for a blinding guess: who answers, "participant", "operator" or "assessor"',
+    )
+    language: Language = Field(
+        default="en",
+        description='for a blinding guess: "en" or "de", for the questions that the protocol gives no words for',
+    )
+    conditions: Mapping[Word, Name] = Field(
+        default={},
+        validate_default=True,
+        description="for a blinding guess: each arm's id and neutral words for it, as "
+        'real = "real feedback"; "I do not know" is added',
+    )
     answer_s: Annotated[float, Field(strict=True, gt=0, le=600)] = Field(
         default=10.0, description="how long an answer is waited for: up to 600 s"
     )
+
+    @field_validator("asks")
+    @classmethod
+    def _of_pain(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") == GUESS and value != "other":
+            raise ValueError("a blinding guess asks for no pain; leave it out")
+        return value
+
+    @field_validator("question")
+    @classmethod
+    def _asked(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("kind") not in (GUESS, None):
+            raise ValueError("missing; needed is what is asked, in your own words")
+        return value
 
     @field_validator("low", "high")
     @classmethod
@@ -51,7 +93,7 @@ class Scale(Table):
         kind = info.data.get("kind")
         if kind == "vas" and not value:
             raise ValueError("a VAS needs words at both ends, low and high")
-        if kind in ("probe", "text") and value:
+        if kind in ("probe", "text", GUESS) and value:
             raise ValueError(f"a scale of kind {kind!r} has no ends; only a VAS has")
         return value
 
@@ -61,9 +103,57 @@ class Scale(Table):
         kind = info.data.get("kind")
         if kind == "probe" and (len(value) < 2 or len(set(value)) < len(value)):
             raise ValueError("a probe needs two or more different choices")
-        if kind in ("vas", "text") and value:
+        if kind in ("vas", "text", GUESS) and value:
             raise ValueError(f"a scale of kind {kind!r} has no choices; only a probe has")
         return value
+
+    @field_validator("who")
+    @classmethod
+    def _answers(cls, value: Who | None, info: ValidationInfo) -> Who | None:
+        kind = info.data.get("kind")
+        if kind == GUESS and value is None:
+            raise ValueError('a blinding guess says who answers: "participant", "operator" or "assessor"')
+        if kind not in (GUESS, None) and value is not None:
+            raise ValueError(f"a scale of kind {kind!r} is the participant's; only a blinding guess has it")
+        return value
+
+    @field_validator("conditions")
+    @classmethod
+    def _to_guess(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        kind, words = info.data.get("kind"), list(value.values())
+        if kind not in (GUESS, None) and value:
+            raise ValueError(f"a scale of kind {kind!r} has no conditions; only a blinding guess has")
+        if kind != GUESS:
+            return value
+        unknown = GUESS_WORDS[info.data.get("language", "en")].unknown
+        if len(words) < 2 or len({folded(each) for each in (*words, unknown)}) <= len(words):
+            raise ValueError(
+                f"a blinding guess needs words for two or more arms, all different, and {unknown!r} is added"
+            )
+        return value
+
+    @property
+    def parts(self) -> tuple[Scale, ...]:
+        """The questions that are asked: itself, or those that a blinding guess consists of."""
+        if self.kind != GUESS:
+            return (self,)
+        words = self.guess_words
+        assert self.who is not None  # the check above has seen to it
+        asked = self.question or words.question(self.who)
+        made: tuple[dict[str, Any], ...] = (
+            {"kind": "probe", "question": asked, "choices": (*self.conditions.values(), words.unknown)},
+            {"kind": "vas", "question": words.certainty, "low": words.guessed, "high": words.certain},
+            {"kind": "text", "question": words.why},
+        )
+        return tuple(
+            Scale(name=f"{self.name}_{part}", answer_s=self.answer_s, **keys)
+            for part, keys in zip(GUESS_PARTS, made, strict=True)
+        )
+
+    @property
+    def guess_words(self) -> GuessWords:
+        """The words of a blinding guess in this scale's language."""
+        return GUESS_WORDS[self.language]
 
     @property
     def of_heat(self) -> bool:

@@ -337,8 +337,8 @@ class _Writer:
 
     def _add_ratings(self, names: Sequence[str], trial: _Trial | None = None) -> None:
         for name in names:
-            scale = self.protocol.scale(name)
-            self._add("rating", in_ns(scale.answer_s), scales=(scale,), of=trial, text=scale.question)
+            for scale in self.protocol.scale(name).parts:
+                self._add("rating", in_ns(scale.answer_s), scales=(scale,), of=trial, text=scale.question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,8 @@ def protocol_document(text: str) -> tuple[dict[str, Any], str]:
     if protocol is None:
         return {}, f"the protocol cannot be read by this version, so derivatives lack it: {problems[0][1]}"
     document = protocol.model_dump(mode="json", exclude={"arms"})
+    for scale in document["scales"]:  # the ids of arms are left out here, too
+        scale["conditions"] = list(scale["conditions"].values())
     document["sources"] = {k: v for k, v in document.get("sources", {}).items() if not k.startswith("arms")}
     return document, ""
 
