@@ -142,7 +142,7 @@ def _lines(tables: list[GuessTable], arms_known: bool, n_simulated: int) -> Iter
     for table in tables:
         yield from _of(table)
     if n_simulated:
-        yield f"simulated participants, who guess at random, are in it: {n_simulated} sessions"
+        yield f"sessions with simulated participants, who guess at random, are in it: {n_simulated}"
     if not arms_known:
         yield (
             "arms are not known, so guesses are only counted; indices need --envelope DIR --key statistician.key, or "
@@ -179,6 +179,8 @@ def _words(index: Index) -> str:
     """Return an index with its interval and the number of answers it is made of."""
     if math.isnan(index.value):
         return f"not defined (n = {index.n})"
-    if math.isnan(index.se):
-        return f"{index.value:.2f}, no interval (n = {index.n})"
+    if (
+        not index.se > 0
+    ):  # where all answer alike, the first-order interval has no width, and would look like certainty
+        return f"{index.value:.2f}, no interval, because all answered alike or are too few (n = {index.n})"
     return f"{index.value:.2f}, 95 % {index.low:.2f} to {index.high:.2f} (n = {index.n})"
