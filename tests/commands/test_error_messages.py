@@ -511,6 +511,15 @@ PAGE["a name that does not exist"] = [
 
 PAGE["words that do not go together"] = [
     (
+        "the key of a list without its folder",
+        nothing,
+        "blinding neurofb-data --key statistician.key",
+        (
+            "--envelope DIR and --key FILE belong together: the folder of neurofb allocate, and the statistician's key",
+        ),
+        2,
+    ),
+    (
         "--fast without --simulate",
         nothing,
         "run demo --participant P07 --fast --data data",
@@ -740,6 +749,13 @@ PAGE["a recorded session"] = [
         (
             "nowhere is neither a session, which has recording.xdf, nor a dataset with sessions in sourcedata/neurofb",
         ),
+        3,
+    ),
+    (
+        "that is not there, for its guesses",
+        nothing,
+        "blinding nowhere",
+        ("nowhere is neither a session, which has recording.xdf, nor a dataset with sessions",),
         3,
     ),
     (
