@@ -5,14 +5,15 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from blinding_parts import made_keys, study_text
 from command_line import invoke
 from offline_parts import PROTOCOL, session
 
-from neurofb.blinding import envelope_folder
-from neurofb.blinding.allocation import Slot
+from neurofb.blinding.envelope_folder import allocate, append_log, bind, open_list
+from neurofb.blinding.keys import read_private_key
+from neurofb.blinding.study_file import read_study
 from neurofb.cli import commands
 from neurofb.errors import NeurofbError, WrongFile, WrongInput
-from neurofb.offline import guesses as guesses_module
 from neurofb.offline.bids.sidecars import protocol_document
 from neurofb.offline.bids.tables import rating_rows, ratings_document
 from neurofb.offline.guesses import Guess, arms_of_envelopes, arms_of_list, count_guesses, read_guesses
@@ -159,13 +160,24 @@ def test_arms_come_from_the_list_of_runs(tmp_path):
         arms_of_list(path)
 
 
-def test_arms_come_from_the_sealed_list_for_those_who_have_a_slot(tmp_path, monkeypatch):
-    slots = [Slot(1, "", "real", 5), Slot(2, "", "yoked", 6)]
-    monkeypatch.setattr(guesses_module, "open_list", lambda _folder, _key: ({}, slots))
-    for code, slot in (("P07", 2), ("P08", 3)):
-        entry = {"participant": code, "slot": slot, "stratum": ""}
-        envelope_folder.append_log(tmp_path / "bound", lambda entry=entry: entry)
-        if slot == 2:
-            assert arms_of_envelopes(tmp_path, None) == {"P07": "yoked"}
-    with pytest.raises(WrongFile, match="binds P08 to slot 3, and its list has none such"):
-        arms_of_envelopes(tmp_path, None)
+def test_arms_come_from_the_sealed_list_for_those_who_have_a_slot(recorded, tmp_path):
+    text = study_text('method = "simple"\nslots = 2', arms=(("real", 1), ("yoked", 1)))
+    (tmp_path / "study.toml").write_text(text)
+    folder, key = tmp_path / "envelopes", tmp_path / "statistician.key"
+    allocate(tmp_path / "study.toml", folder, made_keys(tmp_path))
+    bound = bind(folder, read_study(folder / "study.toml")[0], "P01", "")
+    _, slots = open_list(folder, read_private_key(key))
+    arm = next(slot.arm for slot in slots if slot.slot == bound.slot)
+    assert arms_of_envelopes(folder, read_private_key(key)) == {"P01": arm}
+    data = recorded[0].parents[2]
+    shown = invoke(commands, "blinding", data, "--envelope", folder, "--key", key, "--json").output
+    (table,) = json.loads(shown)["tables"]
+    assert [sum(table["guessed_by_arm"][each].values()) for each in (arm, *(CONDITIONS.keys() - {arm}))] == [
+        1,
+        0,
+    ]
+    with pytest.raises(WrongFile, match="sealed for other keys"):
+        arms_of_envelopes(folder, read_private_key(tmp_path / "engine.key"))
+    append_log(folder / "bound", lambda: {"participant": "P08", "slot": 9, "stratum": ""})
+    with pytest.raises(WrongFile, match="binds P08 to slot 9, and its list has none such"):
+        arms_of_envelopes(folder, read_private_key(key))
