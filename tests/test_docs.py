@@ -38,7 +38,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 IDS = [path.relative_to(ROOT).as_posix() for path in PAGES]
 BLOCK = re.compile(r"(?:<!-- test: (?P<how>[^>]*?) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 #: Blocks that cannot be run here; more of them need a look whether each is worth it.
-MOST_NOT_RUN = 22
+MOST_NOT_RUN = 26
 DEMO = "neurofb demo --fast"
 RUN = "neurofb-demo/sourcedata/neurofb/sub-demo_ses-1_task-demo_run-01"
 

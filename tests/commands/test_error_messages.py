@@ -459,8 +459,8 @@ PAGE["a name that does not exist"] = [
         nothing,
         "run demo --participant P07 --simulate --thermode medoc --data data",
         (
-            "no stimulator 'medoc'; there are: medoc-main-station, medoc-tsa-2, simulated, tcs-ii; say which with "
-            "--thermode",
+            "no stimulator 'medoc'; did you mean 'medoc-tsa-2'? there are: medoc-main-station, medoc-tsa-2, "
+            "simulated, tcs-ii; say which with --thermode",
         ),
         2,
     ),

@@ -395,11 +395,12 @@ def test_calibration_dose_counts_at_its_own_site():
     assert budgets["left"].stimuli == 0
 
 
-def test_sham_arm_is_parsed_but_not_run():
+def test_unknown_sham_is_refused_with_those_there_are():
     protocol = protocol_with(more='\n[[arms]]\nid = "a"\nlabel = "A"\nfeedback = "sham:replay"\n')
     found = problems(protocol, RunContext(HEAD))
     assert any(
-        "arms[1].feedback: found 'sham:replay': sham feedback is not built yet" in text for text in found
+        "arms[1].feedback: found 'sham:replay'; did you mean 'sham:self'? there are: " in text
+        for text in found
     )
 
 
