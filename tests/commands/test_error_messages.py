@@ -509,6 +509,51 @@ PAGE["a name that does not exist"] = [
     ),
 ]
 
+PAGE["a blinded study that lacks something"] = [
+    (
+        "an allocation without its keys",
+        nothing,
+        "allocate study.toml --key a.pub --out envelopes",
+        ("--emergency and --engine missing", "give their .pub files, which neurofb keys makes"),
+        2,
+    ),
+    (
+        "a pool without its protocol",
+        nothing,
+        "donors check pool",
+        ("Missing option '--protocol'",),
+        2,
+    ),
+    (
+        "keys of nobody",
+        nothing,
+        "keys --out keys",
+        ("Missing argument",),
+        2,
+    ),
+    (
+        "an envelope of a participant who has none",
+        nothing,
+        "unblind P07 --envelope nowhere --key a.key --first A --second B --reason none",
+        ("no envelope was opened for 'P07'; there are none",),
+        2,
+    ),
+    (
+        "a key that is not there",
+        nothing,
+        "unlock nowhere --key a.key --study-is-locked",
+        ("the private key a.key cannot be read: No such file or directory; neurofb keys makes one",),
+        2,
+    ),
+    (
+        "a protocol that nobody knows",
+        nothing,
+        "protocols dmeo",
+        ("no bundled protocol 'dmeo'; did you mean 'demo'? there are: breath-heat",),
+        2,
+    ),
+]
+
 PAGE["words that do not go together"] = [
     (
         "the key of a list without its folder",

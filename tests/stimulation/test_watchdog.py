@@ -483,7 +483,7 @@ def test_engine_clock_has_the_offset():
 
 
 def test_unknown_stimulator_and_fault_are_refused():
-    with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: simulated"):
+    with pytest.raises(UnknownName, match="no stimulator 'oven'; there are: mms, simulated, tcs2, tsa2"):
         open_stimulator("oven", envelope=Envelope(), clock=SteadyClock())
     with pytest.raises(UnknownName, match="no stimulator 'oven'"):
         make_driver("oven", SteadyClock())

@@ -28,7 +28,7 @@ COMPOSED = {
     "withheld",
     "earning",
 }
-MAKERS = ("Event", "log", "_log", "_event", "warn", "write")
+MAKERS = ("Event", "log", "log_block", "_log", "_event", "warn", "write")
 KNOWN = (
     "unit",
     "foreign_clock",

@@ -228,6 +228,8 @@ class MappedEeg:
 
         Only what joins them counts, and an hour at most: damage may have made any number of a row.
         """
+        if not math.isfinite(self.rate_hz):  # of a file that lost its beginning
+            return end
         rows = self._blank[self._blank[:, 3] == 0]
         latest = end + round(LONGEST_END_S * self.rate_hz)
         for first, n in rows[np.argsort(rows[:, 0], kind="stable"), :2].tolist():
