@@ -48,6 +48,8 @@ for line in sys.stdin:
     window, path = line.rstrip().split(" ", 1)
     print(app.primaryScreen().grabWindow(int(window)).save(path), flush=True)
 """
+#: Commands that come in any session: the probe is confirmed, and where nobody can hear it, that is noted.
+OF_ITSELF = ("placed", "mark")
 
 
 class Desk:
@@ -138,8 +140,8 @@ class Desk:
         for kind, title in TITLES.items():
             self.windows[kind] = self.tool("search", "--sync", "--onlyvisible", "--name", title).split()[0]
         # There is no window manager that fits a window to the screen.
-        operator = self.windows["operator"]
-        self.tool("windowmove", operator, "0", "0", "windowsize", operator, "1280", "720")
+        for window in self.windows.values():
+            self.tool("windowmove", window, "0", "0", "windowsize", window, "1280", "720")
 
     def freeze(self, kind: str) -> None:
         """Stop a window's process, so that it hangs."""
@@ -280,7 +282,7 @@ def test_rating_by_keys_reaches_session_from_its_window(display, sit):
     assert desk.end() == 0, desk.text
     (rating,) = desk.recorded("rating")
     assert rating["details"]["value"] == 52.0  # the middle first, then a step with each key
-    (command,) = [each for each in desk.recorded("command") if each["details"]["command"] != "placed"]
+    (command,) = [each for each in desk.recorded("command") if each["details"]["command"] not in OF_ITSELF]
     assert (command["details"]["command"], command["details"]["by"]) == ("rating", "participant")
     assert len(re.findall(r"waiting for session \w+, 30 s at most", desk.text)) == 2
     assert "ended by itself" not in desk.text
@@ -296,7 +298,9 @@ def test_stop_key_ends_heat_session_and_hanging_window(display, sit):
     until(desk, "heat_aborted", lambda: desk.press("participant", "Escape"), 0.3)
     assert desk.end() == 4, desk.text
 
-    stops = [each["details"] for each in desk.recorded("command") if each["details"]["command"] != "placed"]
+    stops = [
+        each["details"] for each in desk.recorded("command") if each["details"]["command"] not in OF_ITSELF
+    ]
     assert (stops[0]["command"], stops[0]["by"]) == ("stop", "participant")
     (end,) = desk.recorded("end")
     assert (end["message"], end["details"]["outcome"]) == ("stopped by participant", "stopped")
