@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from blind_audit import Wiretap
 from blinded_parts import blinded, key_file, keys, noise_pool, short_protocol
 from click.testing import CliRunner
 from session_parts import run
@@ -32,40 +33,6 @@ from neurofb.recording.session_recording import open_session_recording
 ARMS = ("real", "yoked")
 #: Whatever would tell an arm; the protocol itself, which lies beside each recording, lists the arms of the study.
 TELLING = re.compile(r"sham|yoked|donor_seed|\"real\"|'real'|arm real", re.IGNORECASE)
-
-
-class Wiretap:
-    """Takes what a session sends over LSL."""
-
-    uids: dict = {}  # noqa: RUF012
-    is_watched = True
-
-    def __init__(self):
-        self.features_rows, self.feedback_rows, self.events, self.statuses = [], [], [], []
-
-    def eeg(self, chunk):
-        """The EEG is that of the headset, which anybody may receive."""
-
-    def features(self, row, time_s):
-        self.features_rows.append([*row, time_s])
-
-    def feedback(self, row, time_s):
-        self.feedback_rows.append([*row, time_s])
-
-    def yield_after_send(self):
-        """Nobody waits."""
-
-    def stimulus(self, *_row):
-        """Heat does not depend on the arm: the record is compared."""
-
-    def event(self, document, time_s):
-        self.events.append((document, time_s))
-
-    def status(self, document, _time_s):
-        self.statuses.append(json.loads(document))
-
-    def close(self):
-        """Nothing is open."""
 
 
 @pytest.fixture(scope="module")
