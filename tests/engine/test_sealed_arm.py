@@ -13,10 +13,10 @@ from session_parts import run
 from neurofb.blinding.envelope_folder import LIST, allocate, open_list, read_bindings
 from neurofb.blinding.envelopes import open_envelope
 from neurofb.blinding.keys import ENGINE_KEY, read_private_key
+from neurofb.blinding.side_file import ENVELOPE
 from neurofb.cli import commands
 from neurofb.engine.participant_questions import envelope_question
 from neurofb.engine.planning import Asked, plan_session
-from neurofb.engine.sealed_arm import ENVELOPE
 from neurofb.errors import NeurofbError
 from neurofb.offline.report.document import report_of
 from neurofb.recording.provenance import text_hash

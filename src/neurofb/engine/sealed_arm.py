@@ -31,9 +31,6 @@ from neurofb.recording.provenance import text_hash
 if TYPE_CHECKING:
     from neurofb.engine.planning import Asked
 
-#: The copy of the envelope in the session's folder.
-ENVELOPE = "envelope.age"
-
 
 @dataclass(frozen=True, eq=False)
 class OpenedEnvelope:

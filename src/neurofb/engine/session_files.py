@@ -7,9 +7,9 @@ import json
 import os
 from typing import Any
 
+from neurofb.blinding.side_file import ENVELOPE
 from neurofb.engine.earlier_dose import BEFORE, LEDGER
 from neurofb.engine.planning import SessionPlan, wall_time_s
-from neurofb.engine.sealed_arm import ENVELOPE
 from neurofb.engine.stimulus_control import StimulusController
 from neurofb.errors import RecordingFailed
 from neurofb.loop.loop import Loop
