@@ -206,12 +206,10 @@ def totals(report: CheckReport) -> str:
     """Return the session's totals in one line."""
     timeline = report.timeline
     assert timeline is not None
-    at_most = "at most " if any(phase.waits for phase in timeline.phases) else ""
-    ratings = sum(step.kind == "rating" for step in timeline.steps)
-    trained_s = sum(phase.duration_s for phase in timeline.phases if phase.feedback is not None)
+    at_most = "at most " if timeline.waits else ""
     return (
-        f"in all: {at_most}{clock(timeline.duration_s, tenths=True)}, {clock(trained_s, tenths=True)} with feedback, "
-        f"{len(timeline.heats)} stimuli, {ratings} questions"
+        f"in all: {at_most}{clock(timeline.duration_s, tenths=True)}, {clock(timeline.trained_s, tenths=True)} "
+        f"with feedback, {len(timeline.heats)} stimuli, {timeline.n_questions} questions"
     )
 
 

@@ -101,7 +101,7 @@ def protocol_document(name: str) -> dict[str, Any]:
         "doi": study.doi,
         "notes": list(study.notes),
         "sessions": {str(visit or "1"): each.duration_s for visit, each in timelines.items()},
-        "waits": any(phase.waits for each in timelines.values() for phase in each.phases),
+        "waits": any(each.waits for each in timelines.values()),
         "arms": {each.id: each.label for each in protocol.arms},
         "trains": None if protocol.feedback is None else protocol.feedback.feature,
         "features": [each.name for each in protocol.features],

@@ -121,6 +121,21 @@ class Timeline:
         return self.steps[-1].onset_s
 
     @property
+    def waits(self) -> bool:
+        """Whether a phase waits for somebody, so that ``duration_s`` is the most it takes."""
+        return any(phase.waits for phase in self.phases)
+
+    @property
+    def trained_s(self) -> float:
+        """Time with feedback in seconds."""
+        return sum(phase.duration_s for phase in self.phases if phase.feedback is not None)
+
+    @property
+    def n_questions(self) -> int:
+        """How many questions are asked."""
+        return sum(step.kind == "rating" for step in self.steps)
+
+    @property
     def heats(self) -> tuple[Step, ...]:
         """The steps that are stimuli."""
         return tuple(step for step in self.steps if step.kind == "heat")

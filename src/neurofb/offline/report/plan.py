@@ -82,14 +82,11 @@ def _context(report: CheckReport) -> dict[str, Any]:
 
 
 def _key_figures(timeline: Timeline) -> list[tuple[str, str]]:
-    waits = any(phase.waits for phase in timeline.phases)
-    with_feedback_s = sum(phase.duration_s for phase in timeline.phases if phase.feedback is not None)
-    n_questions = sum(step.kind == "rating" for step in timeline.steps)
     return [
-        (clock(timeline.duration_s), "min:s at most" if waits else "min:s in all"),
-        (clock(with_feedback_s), "min:s with feedback"),
+        (clock(timeline.duration_s), "min:s at most" if timeline.waits else "min:s in all"),
+        (clock(timeline.trained_s), "min:s with feedback"),
         (f"{len(timeline.heats)}", "stimuli"),
-        (f"{n_questions}", "questions"),
+        (f"{timeline.n_questions}", "questions"),
     ]
 
 
@@ -130,7 +127,7 @@ def plan_figure(report: CheckReport) -> Markup:
     rows: list[tuple[float, Callable[[Axes], None]]] = [(0.62, lambda axes: _phases(axes, timeline))]
     if timeline.heats:
         rows.append((1.5, lambda axes: _temperature(axes, timeline)))
-    if any(step.kind == "rating" for step in timeline.steps):
+    if timeline.n_questions:
         rows.append((0.5, lambda axes: _questions(axes, timeline)))
     if report.budgets:
         rows.append((1.5, lambda axes: _doses(axes, report, timeline)))
