@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
+from driver_lab import PROFILE, DriverLab
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mms_device import MainStationDevice, MemoryNetwork, TcpDevice
@@ -12,15 +13,11 @@ from stimulation_parts import SITE
 from neurofb.clock import ManualClock
 from neurofb.errors import NeurofbError, StimulatorMissing, UnsafeHeat, WrongFile, WrongInput
 from neurofb.stimulation.bench import ThermodeBench, fingerprint
-from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.driver import Capabilities, Confirmed, Failed, Onset, Stopped
 from neurofb.stimulation.drivers import mms_words as words
 from neurofb.stimulation.drivers.mms import MainStation
-from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.registry import make_driver
-from neurofb.stimulation.thermal_dose import SiteLedger
 from neurofb.stimulation.thermode_file import Program, ThermodeFile, load_thermode
 
 BUNDLED = load_thermode("medoc-main-station")
@@ -28,7 +25,6 @@ ROWS = [(18, 44.0, 3.0), (19, 42.0, 10.0), (20, 46.0, 3.0), (21, 33.0, 1.0)]
 FILE = BUNDLED.model_copy(
     update={"programs": tuple(Program(code=code, target_c=c, plateau_s=s) for code, c, s in ROWS)}
 )
-PROFILE = HeatProfile(46.0, 3.0)
 #: 2024-11-14 or so, as the golden bytes have it.
 TIME = 0x6553F100
 
@@ -37,39 +33,16 @@ def own(**changes):
     return FILE.model_copy(update={"settings": {**FILE.settings, **changes}})
 
 
-class Lab:
-    """A guard, the driver, and a Main Station in memory."""
+class Lab(DriverLab):
+    """A Main Station in memory."""
+
+    usual_in_s = 0.5
 
     def __init__(self, file=FILE, cap_c=49.0, tick_s=0.004, connect=True, faults=(), **device):
-        self.clock = ManualClock(100.0)
-        self.device = MainStationDevice(faults=faults, **device)
-        self.network = MemoryNetwork(self.clock, self.device)
-        self.driver = MainStation(file, self.clock, lambda _file: self.network)
-        self.guard = Guard(self.driver, Envelope(cap_c=cap_c), self.clock, SiteLedger(), NOTHING)
-        self.tick_s, self.events, self.hottest_c, self.hot_s = tick_s, [], 0.0, 0.0
-        if connect:
-            self.guard.connect()
-            self.guard.place(SITE)
-
-    def run(self, for_s):
-        for _ in range(round(for_s / self.tick_s)):
-            self.clock.advance(self.tick_s)
-            self.guard.step()
-            self.events += self.guard.pop_events()
-            self.device.advance(self.clock.now_s() - self.network.start_s)
-            self.hottest_c = max(self.hottest_c, self.device.truth_c)
-            self.hot_s += self.tick_s if self.device.truth_c > 33.0 else 0.0
-        return self
-
-    def give(self, profile=PROFILE, in_s=0.5):
-        self.guard.schedule(profile, SITE, self.clock.now_s() + in_s)
-        return self
-
-    def said(self, kind):
-        return [event for event in self.events if event.kind == kind]
-
-    def why(self, kind):
-        return " | ".join(event.message for event in self.said(kind))
+        clock, made = ManualClock(100.0), MainStationDevice(faults=faults, **device)
+        self.network = MemoryNetwork(clock, made)
+        driver = MainStation(file, clock, lambda _file: self.network)
+        super().__init__(clock, made, self.network, driver, cap_c=cap_c, tick_s=tick_s, connect=connect)
 
     def sent(self):
         """Return what moves something, in order: a STATUS moves nothing."""

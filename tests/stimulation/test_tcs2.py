@@ -7,6 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
+from driver_lab import PROFILE, DriverLab
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stimulation_parts import SITE
@@ -14,56 +15,28 @@ from tcs_device import MemoryPort, PtyDevice, TcsDevice
 
 from neurofb.clock import ManualClock
 from neurofb.errors import NeurofbError, SafetyStop, StimulatorMissing, UnsafeHeat, WrongInput
-from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.driver import Confirmed, Onset, Stopped
 from neurofb.stimulation.drivers import tcs2_words as words
 from neurofb.stimulation.drivers.tcs2 import Tcs2
 from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.registry import make_driver
-from neurofb.stimulation.thermal_dose import SiteLedger
 from neurofb.stimulation.thermode_file import load_thermode
 
 FILE = load_thermode("tcs-ii")
-PROFILE = HeatProfile(46.0, 3.0)
 FIRMWARES = ["v16", "v12", "old"]
 
 
-class Lab:
-    """A guard, the driver, and the device at a port in memory."""
+class Lab(DriverLab):
+    """A TCS II at a port in memory."""
+
+    usual_in_s = 0.2
 
     def __init__(self, firmware="v16", faults=(), cap_c=49.0, tick_s=0.004, connect=True, **device):
-        self.clock = ManualClock(100.0)
-        self.device = TcsDevice(firmware, faults, **device)
-        self.port = MemoryPort(self.clock, self.device)
-        self.driver = Tcs2(FILE, self.clock, lambda _file: self.port)
-        self.guard = Guard(self.driver, Envelope(cap_c=cap_c), self.clock, SiteLedger(), NOTHING)
-        self.tick_s, self.events, self.hottest_c, self.hot_s = tick_s, [], 0.0, 0.0
-        if connect:
-            self.abilities = self.guard.connect()
-            self.guard.place(SITE)
-
-    def run(self, for_s):
-        for _ in range(round(for_s / self.tick_s)):
-            self.clock.advance(self.tick_s)
-            self.guard.step()
-            self.events += self.guard.pop_events()
-            self.device.advance(self.clock.now_s() - self.port.start_s)
-            self.hottest_c = max(self.hottest_c, self.device.hottest_c)
-            if self.device.hottest_c > 33.0:
-                self.hot_s += self.tick_s
-        return self
-
-    def give(self, profile=PROFILE, in_s=0.2):
-        self.guard.schedule(profile, SITE, self.clock.now_s() + in_s)
-        return self
-
-    def said(self, kind):
-        return [event for event in self.events if event.kind == kind]
-
-    def why(self, kind):
-        return " | ".join(event.message for event in self.said(kind))
+        clock, made = ManualClock(100.0), TcsDevice(firmware, faults, **device)
+        self.port = MemoryPort(clock, made)
+        driver = Tcs2(FILE, clock, lambda _file: self.port)
+        super().__init__(clock, made, self.port, driver, cap_c=cap_c, tick_s=tick_s, connect=connect)
 
 
 # Bytes, written down from the facts.

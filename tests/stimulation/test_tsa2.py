@@ -4,6 +4,7 @@ import math
 import time
 
 import pytest
+from driver_lab import PROFILE, DriverLab
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stimulation_parts import SITE
@@ -13,55 +14,25 @@ from tsa2_device import Tsa2Device
 from neurofb.clock import ManualClock
 from neurofb.errors import NeurofbError, StimulatorMissing, UnsafeHeat, WrongInput
 from neurofb.stimulation.bench import ThermodeBench
-from neurofb.stimulation.conditions import NOTHING
 from neurofb.stimulation.driver import Confirmed, Failed, Onset, Stopped
 from neurofb.stimulation.drivers import tsa2_words as words
 from neurofb.stimulation.drivers.tsa2 import Tsa2
 from neurofb.stimulation.drivers.tsa2_words import Command
-from neurofb.stimulation.envelope import Envelope
-from neurofb.stimulation.guard import Guard
 from neurofb.stimulation.heat_profile import HeatProfile
 from neurofb.stimulation.registry import make_driver
-from neurofb.stimulation.thermal_dose import SiteLedger
 from neurofb.stimulation.thermode_file import load_thermode
 
 FILE = load_thermode("medoc-tsa-2")
-PROFILE = HeatProfile(46.0, 3.0)
 
 
-class Lab:
-    """A guard, the driver, and the device at a port in memory."""
+class Lab(DriverLab):
+    """A TSA-2 at a port in memory."""
 
     def __init__(self, faults=(), cap_c=49.0, tick_s=0.004, connect=True, **device):
-        self.clock = ManualClock(100.0)
-        self.device = Tsa2Device(faults, **device)
-        self.port = MemoryPort(self.clock, self.device)
-        self.driver = Tsa2(FILE, self.clock, lambda _file: self.port)
-        self.guard = Guard(self.driver, Envelope(cap_c=cap_c), self.clock, SiteLedger(), NOTHING)
-        self.tick_s, self.events, self.hottest_c, self.hot_s = tick_s, [], 0.0, 0.0
-        if connect:
-            self.abilities = self.guard.connect()
-            self.guard.place(SITE)
-
-    def run(self, for_s):
-        for _ in range(round(for_s / self.tick_s)):
-            self.clock.advance(self.tick_s)
-            self.guard.step()
-            self.events += self.guard.pop_events()
-            self.device.advance(self.clock.now_s() - self.port.start_s)
-            self.hottest_c = max(self.hottest_c, self.device.hottest_c)
-            self.hot_s += self.tick_s if self.device.hottest_c > 33.0 else 0.0
-        return self
-
-    def give(self, profile=PROFILE, in_s=0.3):
-        self.guard.schedule(profile, SITE, self.clock.now_s() + in_s)
-        return self
-
-    def said(self, kind):
-        return [event for event in self.events if event.kind == kind]
-
-    def why(self, kind):
-        return " | ".join(event.message for event in self.said(kind))
+        clock, made = ManualClock(100.0), Tsa2Device(faults, **device)
+        self.port = MemoryPort(clock, made)
+        driver = Tsa2(FILE, clock, lambda _file: self.port)
+        super().__init__(clock, made, self.port, driver, cap_c=cap_c, tick_s=tick_s, connect=connect)
 
     def sent(self):
         """Return what moves something, in order."""
