@@ -465,4 +465,4 @@ def test_templates_are_package_data():
     report_room = Path(html.__file__).parent
     packed = {path for pattern in patterns for path in report_room.glob(pattern)}
     assert packed == {path for path in (report_room / "templates").rglob("*") if path.is_file()}
-    assert len(packed) == 15
+    assert len(packed) == 16

@@ -105,13 +105,12 @@ def write_plan(report: CheckReport, page: Path) -> None:
     WrongInput
         If there is another file, or none can be written.
     """
+    from neurofb.offline.report.html import has_mark
     from neurofb.offline.report.plan import MARK, plan_page
 
+    if page.exists() and not has_mark(page, MARK):
+        raise WrongInput(f"{page} is there and is no plan of neurofb; give another name: --html FILE.html")
     try:
-        if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:200]:
-            raise WrongInput(
-                f"{page} is there and is no plan of neurofb; give another name: --html FILE.html"
-            )
         page.write_text(plan_page(report), encoding="utf-8")
     except OSError as error:
         raise WrongInput(f"{page} cannot be written: {error.strerror}; give another path") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from neurofb.offline.report.facts import Facts, facts_of
 from neurofb.offline.report.feedback import features_context, feedback_context
 from neurofb.offline.report.header import header_context, software_context
 from neurofb.offline.report.heat import heat_context, ratings_context
-from neurofb.offline.report.html import MARK, render
+from neurofb.offline.report.html import MARK, has_mark, render
 from neurofb.offline.report.quality import quality_context
 from neurofb.offline.report.spectra import spectra_context
 from neurofb.offline.report.timeline import events_context, timeline_context
@@ -109,8 +108,8 @@ def save(report: Report, out: Path | str | None = None) -> Path:
     """Write a report; see `write_report`."""
     path = report.folder / REPORT if out is None else Path(out)
     beside = checklist_path(path)
-    _check_free(path, lambda head: MARK in head)
-    _check_free(beside, lambda head: '"checklist": "CRED-nf"' in head)
+    _check_free(path, MARK)
+    _check_free(beside, '"checklist": "CRED-nf"')
     _write(path, report.html)
     _write(beside, json.dumps(report.checklist, indent=1, ensure_ascii=False) + "\n")
     return path
@@ -121,15 +120,8 @@ def checklist_path(path: Path) -> Path:
     return path.with_name(CHECKLIST if path.name == REPORT else f"{path.stem}_{CHECKLIST}")
 
 
-def _check_free(path: Path, is_ours: Callable[[str], bool]) -> None:
-    if not path.exists():
-        return
-    try:
-        with path.open(encoding="utf-8") as file:
-            head = file.read(400)
-    except (OSError, ValueError):
-        head = ""
-    if not is_ours(head):
+def _check_free(path: Path, mark: str) -> None:
+    if path.exists() and not has_mark(path, mark):
         raise WrongInput(
             f"{path} exists and is no earlier report; a report replaces nothing else: choose another with --out"
         )

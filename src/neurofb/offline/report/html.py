@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +17,15 @@ from neurofb.format import clean, clock, number, percent
 
 #: A page of ours begins with this, after its doctype: only such a file is ever replaced.
 MARK = "<!-- neurofb session report -->"
+
+
+def has_mark(path: Path, mark: str) -> bool:
+    """Return whether a file begins as one of ours does; False if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return mark in file.read(400)
+    except (OSError, ValueError):
+        return False
 
 
 def milliseconds(seconds: float) -> str:
